@@ -13,6 +13,7 @@
     ├── FileRefusedError       one attached file cannot be made safe
     ├── ReplyError             a reply, receipt code or reply post that is not good
     ├── BusyError              come back later
+    ├── RateError              too often from one place; says in how many seconds to try again
     └── DeskError              something the desk refuses
 
 Each error carries a `code`, safe to log because it never holds anything a visitor sent, an HTTP
@@ -140,6 +141,17 @@ class BusyError(HaumaruError):
     code = "busy"
     status = 503
     message = N_("Too many people are using the site just now. Please try again in a few minutes.")
+
+
+class RateError(HaumaruError):
+    """An address, or everybody together, has reached a limit; `seconds` until it is lifted."""
+
+    code = "rate"
+    status = 429
+
+    def __init__(self, *, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__()
 
 
 class DeskError(HaumaruError):

@@ -1,0 +1,89 @@
+"""The ten languages: their codes, their own names, their direction, and which one a browser asks for.
+
+A code is the one in an address (`zh-Hans`), which is also a BCP 47 tag. Babel knows neither Samoan nor
+Fijian and reads `tl` as `fil`; for those a near relative lends its rules under the right code, so that a
+date or a plural is never an error page. Refuses to guess beyond the list: what is unknown is English.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from babel import Locale
+from babel.support import NullTranslations, Translations
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
+
+DEFAULT = "en"
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language: its code in addresses, its own name, and whose rules Babel lends it."""
+
+    code: str
+    own_name: str
+    lender: str
+    direction: str = "ltr"
+
+    @property
+    def folder(self) -> str:
+        """Where gettext looks for its catalogue under `translations/`."""
+        return self.code.replace("-", "_")
+
+
+LANGUAGES: dict[str, Language] = {
+    language.code: language
+    for language in (
+        Language("en", "English", "en_NZ"),
+        Language("mi", "Te reo Māori", "mi"),
+        Language("zh-Hans", "简体中文", "zh_Hans"),
+        Language("ms", "Bahasa Melayu", "ms"),
+        Language("vi", "Tiếng Việt", "vi"),
+        Language("sm", "Gagana Samoa", "en_NZ"),
+        Language("to", "Lea faka-Tonga", "to"),
+        Language("fj", "Vosa Vakaviti", "en_NZ"),
+        Language("hi", "हिन्दी", "hi"),
+        Language("tl", "Tagalog", "fil"),
+    )
+}
+
+# What browsers send beside our own codes.
+_ALIASES = {"fil": "tl", "zh": "zh-Hans"}
+
+
+@cache
+def locale(code: str) -> Locale:
+    """Babel's locale for one of our codes, lent where Babel has none of its own."""
+    language = LANGUAGES[code]
+    lent = Locale.parse(language.lender)
+    if language.lender.partition("_")[0] == language.folder.partition("_")[0]:
+        return lent
+    lent._data  # noqa: B018, SLF001  # loaded now, under the lender's name, which is then changed
+    lent.language, lent.territory, lent.script = code, None, None
+    return lent
+
+
+def best(accept_language: str, among: tuple[str, ...] = tuple(LANGUAGES)) -> str:
+    """The code among ours that an `Accept-Language` value prefers, English where it names none (RFC 9110, 12.5.4)."""
+    offered = parse_accept_header(accept_language[:1000], LanguageAccept)
+    for tag, quality in offered:
+        code = _known(tag)
+        if quality > 0 and code in among:
+            return code
+    return DEFAULT
+
+
+def _known(untrusted_tag: str) -> str:
+    tag = untrusted_tag.replace("_", "-").lower()
+    for code in LANGUAGES:
+        if tag == code.lower():
+            return code
+    primary = tag.partition("-")[0]
+    primary = _ALIASES.get(primary, primary)
+    return primary if primary in LANGUAGES else ""
+
+
+def catalogue(root: Path, code: str) -> NullTranslations:
+    """The compiled gettext catalogue of a language below `root`, empty where there is none."""
+    return Translations.load(str(root), [LANGUAGES[code].folder])

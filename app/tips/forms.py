@@ -1,0 +1,186 @@
+"""The report form's fields, and the token that proves a form is ours without a cookie or a session.
+
+The token is signed and timed: it holds a random nonce, the second at which the form was given out, and
+whether it is the first page. Nobody can make one; one used twice sends once; it is good for twelve hours.
+"""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from itsdangerous import BadSignature, Signer
+from wtforms import BooleanField, Field, RadioField, SelectMultipleField, TextAreaField
+from wtforms.csrf.core import CSRF
+from wtforms.validators import InputRequired, Length, Optional
+from wtforms.validators import ValidationError as Invalid
+
+from app.clean.text import clean
+from app.errors import HaumaruError, N_
+
+TOKEN_SECONDS = 12 * 3600
+LONG, SHORT = 10_000, 1_000
+TEXT_FIELDS = ("what", "where", "when", "people", "victims", "how-known")
+# About the suspects, whose names and numbers are evidence: searched more mildly for what names the writer.
+MILD_FIELDS = ("people",)
+
+KINDS = (
+    ("work", _l("Forced or badly underpaid work")),
+    ("sex-work", _l("Sex work against someone’s will")),
+    ("domestic", _l("Work in a home, such as cleaning or child care")),
+    ("debt", _l("Working to pay off a debt")),
+    ("documents", _l("Passport or papers taken away")),
+    ("threats", _l("Threats or violence")),
+    ("money", _l("Wages kept back")),
+    ("movement", _l("Not free to leave or to move about")),
+    ("marriage", _l("Forced marriage")),
+    ("crime", _l("Made to commit crimes")),
+    ("organs", _l("Removal of organs")),
+    ("child", _l("A child is involved")),
+    ("other", _l("Something else")),
+)
+YES_NO_UNSURE = (("yes", _l("Yes")), ("no", _l("No")), ("unsure", _l("I am not sure")))
+
+
+class TokenError(HaumaruError):
+    """A form token that is not ours, or too old."""
+
+    code = "token"
+    status = 400
+    message = N_("This page was open for too long. Nothing was sent. Your words are still here: please try again.")
+
+
+class TooSoonError(TokenError):
+    """A first form that came back quicker than a person fills one in."""
+
+    message = N_("That was very quick, so nothing was sent. Wait a few seconds, then press the button again.")
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a form carries: its nonce, when the first page was given out (unix seconds), and whether this is it."""
+
+    nonce: bytes
+    issued: int
+    first: bool
+
+    @classmethod
+    def new(cls, now: float) -> "Token":
+        """A token for a form that is given out now."""
+        return cls(secrets.token_bytes(16), int(now), first=True)
+
+    def next(self) -> "Token":
+        """The token of the page after the first: the same form, so the same nonce."""
+        return Token(self.nonce, self.issued, first=False)
+
+    def sign(self, secret: bytes) -> str:
+        """The token as text, signed."""
+        text = f"{self.nonce.hex()}-{self.issued}-{int(self.first)}"
+        return _signer(secret).sign(text.encode()).decode()
+
+
+def read_token(untrusted_text: str, *, secret: bytes, now: float, min_fill: int) -> Token:
+    """Check a form's token; `TokenError` where it is not ours or too old, `TooSoonError` where it is too young."""
+    try:
+        nonce, issued, first = _signer(secret).unsign(untrusted_text.encode()).decode().split("-")
+    except (BadSignature, UnicodeError, ValueError):
+        raise TokenError from None
+    token = Token(bytes.fromhex(nonce), int(issued), first=first == "1")
+    if not token.issued - 60 <= now <= token.issued + TOKEN_SECONDS:
+        raise TokenError("token-old")
+    if token.first and now < token.issued + min_fill:
+        raise TooSoonError("too-soon")
+    return token
+
+
+def _signer(secret: bytes) -> Signer:
+    return Signer(secret, salt="haumaru/form/1", key_derivation="hmac", digest_method="sha256")
+
+
+@dataclass(frozen=True)
+class TokenContext:
+    """What WTForms hands on to the token's class below."""
+
+    secret: bytes
+    token: Token
+    now: float
+    min_fill: int
+
+
+class StatelessToken(CSRF):
+    """WTForms' own hook for a token, with the form as its only state."""
+
+    def setup_form(self, form: Any) -> Any:
+        """Keep the context for this form."""
+        self.context: TokenContext = form.meta.csrf_context
+        return super().setup_form(form)
+
+    def generate_csrf_token(self, csrf_token_field: Any) -> str:  # noqa: ARG002
+        """The token that this page carries."""
+        return self.context.token.sign(self.context.secret)
+
+    def validate_csrf_token(self, form: Any, field: Any) -> None:
+        """Note a bad token as the field's one error, and keep the token that was read."""
+        context = self.context
+        try:
+            form.token = read_token(
+                field.data or "", secret=context.secret, now=context.now, min_fill=context.min_fill
+            )
+        except TokenError as error:
+            form.token_error = error
+            raise Invalid(error.message) from None
+
+
+def _cleaned(value: str | None) -> str:
+    return clean(value or "").strip()
+
+
+def _text(label: Any, hint: Any, limit: int, *checks: Any) -> Field:
+    too_long = _l("This is too long. Use at most %(limit)s characters.", limit=f"{limit:,}")
+    checks = (*checks, Length(max=limit, message=too_long))
+    return TextAreaField(label, description=hint, filters=[_cleaned], validators=checks)
+
+
+def _choice(label: Any) -> Field:
+    return RadioField(label, choices=YES_NO_UNSURE, validators=[Optional()], validate_choice=True)
+
+
+class ReportForm(FlaskForm):  # type: ignore[misc]
+    """The questions. Only the first is required; none asks who is writing."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        """Stateless token, no session."""
+
+        csrf = True
+        csrf_class = StatelessToken
+        csrf_field_name = "csrf_token"
+        csrf_context: TokenContext
+        locales = False
+
+    token: Token | None = None
+    token_error: TokenError | None = None
+
+    danger = _choice(_l("Is someone in danger now?"))
+    children = _choice(_l("Is a child involved?"))
+    what = _text(
+        _l("What is happening?"),
+        _l("Write what you saw or heard, in any language. Leave out who you are."),
+        LONG,
+        InputRequired(message=_l("Write what is happening. A few words are enough.")),
+    )
+    kinds = SelectMultipleField(_l("What kind of thing is it?"), choices=KINDS, validators=[Optional()])
+    where = _text(_l("Where?"), _l("A town, a street, the name of a business or a website."), SHORT)
+    when = _text(_l("When?"), _l("For example: since March, or every night."), SHORT)
+    people = _text(
+        _l("Who is doing it?"), _l("Names, what they look like, cars, telephone numbers, whatever you know."), SHORT
+    )
+    victims = _text(_l("Who is it happening to?"), _l("How many people, and what you know of them."), SHORT)
+    reply = BooleanField(_l("I want to be able to come back for a reply"))
+
+
+setattr(
+    ReportForm,
+    "how-known",
+    _text(_l("How do you know?"), _l("Leave out what only you could know, if you can."), SHORT),
+)
