@@ -1,0 +1,176 @@
+"""An age key's text and its bytes: recipients, identities, and how one follows from the other.
+
+The texts are Bech32 without a length limit. A hybrid identity is a 32-byte seed, expanded with SHAKE-256.
+What these functions return is checked to the last bit, so that sealing to a parsed recipient cannot fail.
+Nothing here decrypts, and no text of an identity is kept or repeated in an error.
+"""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NewType
+
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import MLKEM768X25519PublicKey
+
+from app.errors import KeyTextError
+
+Recipient = NewType("Recipient", str)
+Identity = NewType("Identity", str)
+
+HYBRID_RECIPIENT = "age1pq"
+HYBRID_IDENTITY = "AGE-SECRET-KEY-PQ-"
+X25519_RECIPIENT = "age"
+X25519_IDENTITY = "AGE-SECRET-KEY-"
+
+MLKEM_PUBLIC_BYTES = 1184
+MLKEM_SEED_BYTES = 64
+X25519_BYTES = 32
+SEED_BYTES = 32
+
+_CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_BASE32 = "0123456789abcdefghijklmnopqrstuv"
+_VALUE = {letter: value for value, letter in enumerate(_CHARSET)}
+_CHECKSUM_LETTERS = 6
+_BECH32 = re.compile(f"([!-~]{{1,83}})1([{_CHARSET}]{{{_CHECKSUM_LETTERS},4096}})")
+_GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+
+
+@dataclass(frozen=True, repr=False)
+class HybridKey:
+    """The two private halves of a hybrid identity."""
+
+    mlkem: MLKEM768PrivateKey
+    x25519: X25519PrivateKey
+
+
+def parse_recipient(text: str) -> Recipient:
+    """Check a recipient's text, hybrid (`age1pq1…`) or X25519 (`age1…`).
+
+    Raises KeyTextError. Age specification, "Native recipient types".
+    """
+    if text.startswith(HYBRID_RECIPIENT + "1"):
+        public_key(text)
+    else:
+        _x25519_public(_decode(text, X25519_RECIPIENT, X25519_BYTES, "recipient"))
+    return Recipient(text)
+
+
+def parse_identity(text: str) -> Identity:
+    """Check an identity's text, hybrid (`AGE-SECRET-KEY-PQ-1…`) or X25519 (`AGE-SECRET-KEY-1…`).
+
+    Raises KeyTextError, which never holds the text.
+    """
+    _seed(text)
+    return Identity(text)
+
+
+def new_identity() -> Identity:
+    """Make a hybrid identity from 32 bytes of the system's randomness."""
+    return Identity(_encode(HYBRID_IDENTITY.lower(), os.urandom(SEED_BYTES)).upper())
+
+
+def recipient_of(identity: Identity) -> Recipient:
+    """Return the recipient to which one must seal for this identity to open.
+
+    Raises KeyTextError.
+    """
+    key = private_key(identity)
+    if isinstance(key, X25519PrivateKey):
+        return Recipient(_encode(X25519_RECIPIENT, key.public_key().public_bytes_raw()))
+    halves = key.mlkem.public_key().public_bytes_raw() + key.x25519.public_key().public_bytes_raw()
+    return Recipient(_encode(HYBRID_RECIPIENT, halves))
+
+
+@lru_cache(maxsize=64)
+def public_key(recipient: str) -> MLKEM768X25519PublicKey:
+    """Return the hybrid public key of a recipient's text; remembered, since it is public and slow to check.
+
+    Raises KeyTextError: `not-hybrid` for an X25519 recipient, to which nothing is ever sealed.
+    """
+    if not recipient.startswith(HYBRID_RECIPIENT + "1"):
+        raise KeyTextError("not-hybrid")
+    raw = _decode(recipient, HYBRID_RECIPIENT, MLKEM_PUBLIC_BYTES + X25519_BYTES, "recipient")
+    try:
+        mlkem = MLKEM768PublicKey.from_public_bytes(raw[:MLKEM_PUBLIC_BYTES])
+    except ValueError:
+        raise KeyTextError("recipient") from None
+    return MLKEM768X25519PublicKey(mlkem, _x25519_public(raw[MLKEM_PUBLIC_BYTES:]))
+
+
+def private_key(identity: str) -> HybridKey | X25519PrivateKey:
+    """Return the private key of an identity's text.
+
+    Raises KeyTextError. The seed is expanded as filippo.io/hpke-pq lays down for MLKEM768-X25519.
+    """
+    hybrid, seed = _seed(identity)
+    if not hybrid:
+        return X25519PrivateKey.from_private_bytes(seed)
+    expanded = hashlib.shake_256(seed).digest(MLKEM_SEED_BYTES + X25519_BYTES)
+    return HybridKey(
+        MLKEM768PrivateKey.from_seed_bytes(expanded[:MLKEM_SEED_BYTES]),
+        X25519PrivateKey.from_private_bytes(expanded[MLKEM_SEED_BYTES:]),
+    )
+
+
+def _seed(identity: str) -> tuple[bool, bytes]:
+    hybrid = identity.startswith(HYBRID_IDENTITY)
+    prefix = HYBRID_IDENTITY if hybrid else X25519_IDENTITY
+    # Letters such as the Kelvin sign turn into ASCII ones when lowered.
+    if not (identity.isascii() and identity.isupper()):
+        raise KeyTextError("identity")
+    return hybrid, _decode(identity.lower(), prefix.lower(), SEED_BYTES, "identity")
+
+
+def _x25519_public(raw: bytes) -> X25519PublicKey:
+    """Refuse a point of low order, with which every shared secret is zero (RFC 7748, section 6.1)."""
+    key = X25519PublicKey.from_public_bytes(raw)
+    try:
+        X25519PrivateKey.generate().exchange(key)
+    except ValueError:
+        raise KeyTextError("recipient") from None
+    return key
+
+
+def _decode(text: str, prefix: str, length: int, code: str) -> bytes:
+    """Return the `length` bytes of a lower-case Bech32 text with this prefix (BIP-173, no length limit)."""
+    match = _BECH32.fullmatch(text)
+    if match is None or match[1] != prefix:
+        raise KeyTextError(code)
+    values = [_VALUE[letter] for letter in match[2]]
+    digits = match[2][:-_CHECKSUM_LETTERS]
+    spare = len(digits) * 5 - length * 8
+    if _polymod(_expand(prefix) + values) != 1 or not 0 <= spare < 5:  # noqa: PLR2004
+        raise KeyTextError(code)
+    number = int(digits.translate(str.maketrans(_CHARSET, _BASE32)), 32)
+    if number & ((1 << spare) - 1):
+        raise KeyTextError(code)
+    return (number >> spare).to_bytes(length, "big")
+
+
+def _encode(prefix: str, data: bytes) -> str:
+    """Return the lower-case Bech32 text of some bytes (BIP-173, no length limit)."""
+    count = -(-len(data) * 8 // 5)
+    number = int.from_bytes(data, "big") << (count * 5 - len(data) * 8)
+    values = [number >> (5 * place) & 31 for place in reversed(range(count))]
+    check = _polymod(_expand(prefix) + values + [0] * _CHECKSUM_LETTERS) ^ 1
+    values += [check >> (5 * place) & 31 for place in reversed(range(_CHECKSUM_LETTERS))]
+    return prefix + "1" + "".join(_CHARSET[value] for value in values)
+
+
+def _expand(prefix: str) -> list[int]:
+    return [ord(letter) >> 5 for letter in prefix] + [0] + [ord(letter) & 31 for letter in prefix]
+
+
+def _polymod(values: list[int]) -> int:
+    check = 1
+    for value in values:
+        top = check >> 25
+        check = (check & 0x1FFFFFF) << 5 ^ value
+        for place, generator in enumerate(_GENERATOR):
+            if top >> place & 1:
+                check ^= generator
+    return check
