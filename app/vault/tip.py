@@ -1,0 +1,226 @@
+"""A tip as a value and as a bundle: `tip.json` for a machine, `tip.txt` for a person, the files, padding.
+
+A tip without files is always of the smallest class, so that an envelope's length does not say how long the
+text was or in which script. A Tip that exists is well formed; everything else raises BundleError. Who reads a
+bundle must treat its words and files as hostile all the same: anyone may seal to a published key.
+"""
+
+import base64
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NewType
+
+from app.errors import BundleError
+from app.vault.bundle import SIZE_CLASSES, SMALLEST, pack, size_class, unpack
+
+__all__ = ["SIZE_CLASSES", "size_class"]
+
+TipId = NewType("TipId", str)
+
+FORMAT = "haumaru-tip/1"
+MAX_FILES = 10
+REPLY_KEY_BYTES = 32
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
+_ID = re.compile(f"[{_ALPHABET}]{{26}}")
+_PATH = re.compile(r"files/[1-9][0-9]?\.[a-z0-9]{1,8}")
+_NAMES = re.compile(rf"tip\.json|tip\.txt|{_PATH.pattern}")
+_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,100}")
+_FIELD = re.compile(r"[a-z][a-z-]{0,31}")
+_LOCATOR = re.compile(r"[!-~]{1,128}")
+
+LABELS: Mapping[str, str] = {
+    "what": "What is happening",
+    "kinds": "What it is about",
+    "where": "Where",
+    "when": "When",
+    "people": "Who is doing it",
+    "victims": "To whom it is done",
+    "how-known": "How the sender knows",
+    "danger": "Is someone in danger now",
+    "children": "Are children involved",
+}
+# What could steer a terminal or turn a line around; `tip.json` has it as it was.
+_STEERING = {*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)} - {0x09, 0x0A}
+_HARMLESS = dict.fromkeys(_STEERING, "\ufffd") | {0x0A: "\n  "}
+
+
+@dataclass(frozen=True)
+class TipFile:
+    """A cleaned file: `files/1.jpg`, its media type, what was taken out of it, its bytes."""
+
+    path: str
+    type: str
+    removed: tuple[str, ...]
+    data: bytes
+
+    def __post_init__(self) -> None:
+        _check(_PATH.fullmatch(self.path) and _TYPE.fullmatch(self.type) and _are_texts(self.removed))
+
+
+@dataclass(frozen=True)
+class ReplyTo:
+    """With what to seal a reply (32 bytes), and under which locator to leave it."""
+
+    key: bytes
+    locator: str
+
+    def __post_init__(self) -> None:
+        _check(len(self.key) == REPLY_KEY_BYTES and _LOCATOR.fullmatch(self.locator))
+
+
+@dataclass(frozen=True)
+class Tip:
+    """What one person sends; `received` is a day and can be nothing finer."""
+
+    id: TipId
+    received: date
+    answers: Mapping[str, str | tuple[str, ...]]
+    files: tuple[TipFile, ...] = ()
+    reply: ReplyTo | None = None
+    answers_to: str | None = None
+    decoy: bool = False
+
+    def __post_init__(self) -> None:
+        parse_id(self.id)
+        _check(type(self.received) is date and isinstance(self.decoy, bool))
+        _check(self.answers_to is None or _LOCATOR.fullmatch(self.answers_to))
+        _check(
+            len(self.files)
+            <= MAX_FILES
+            == len({file.path for file in self.files}) + MAX_FILES - len(self.files)
+        )
+        for field, value in self.answers.items():
+            _check(_FIELD.fullmatch(field) and (isinstance(value, str) or _are_texts(value)))
+
+
+def new_id() -> TipId:
+    """Return 26 random characters of Crockford's base 32, which hold no time and no order."""
+    return TipId("".join(secrets.choice(_ALPHABET) for _ in range(26)))
+
+
+def parse_id(text: str) -> TipId:
+    """Check a tip's id; raises BundleError `id`."""
+    if not _ID.fullmatch(text):
+        raise BundleError("id")
+    return TipId(text)
+
+
+def decoy() -> Tip:
+    """Return a tip of the smallest class that nobody sent, filled with random words."""
+    return Tip(new_id(), date(1980, 1, 1), {"what": secrets.token_urlsafe(1500)}, decoy=True)
+
+
+def to_bytes(tip: Tip) -> bytes:
+    """Return a tip as a bundle of exactly 128 KiB, 1 MiB, 8 MiB or 32 MiB.
+
+    Raises BundleError: `too-large` beyond the last class, or beyond the first without files; `tip` for text
+    that is not Unicode.
+    """
+    members = {"tip.json": to_json(tip), "tip.txt": _encode(to_text(tip))}
+    members |= {file.path: file.data for file in tip.files}
+    return pack(members) if tip.files else pack(members, largest=SMALLEST)
+
+
+def from_bytes(bundle: bytes) -> Tip:
+    """Return the tip in a bundle.
+
+    Raises BundleError for anything that `to_bytes` would not have made; only the wording of `tip.txt` is not
+    looked at, so that it may change.
+    """
+    members = unpack(bundle, _NAMES)
+    try:
+        tip = _from_json(members)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise BundleError("tip") from None
+    _check(to_json(tip) == members["tip.json"])
+    _check(list(members) == ["tip.json", "tip.txt", *(file.path for file in tip.files)])
+    _check(tip.files or len(bundle) == SMALLEST)
+    return tip
+
+
+def to_json(tip: Tip) -> bytes:
+    """Return `tip.json`: one line of UTF-8, in one form only."""
+    fields: dict[str, Any] = {
+        "format": FORMAT,
+        "id": tip.id,
+        "received": tip.received.isoformat(),
+        "answers": dict(tip.answers),
+        "files": [{"path": file.path, "type": file.type, "removed": file.removed} for file in tip.files],
+        "reply": tip.reply
+        and {"key": base64.b64encode(tip.reply.key).decode("ascii"), "locator": tip.reply.locator},
+        "answers_to": tip.answers_to,
+    }
+    if tip.decoy:
+        fields["decoy"] = True
+    return _encode(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
+
+
+def to_text(tip: Tip) -> str:
+    """Return `tip.txt`: what a person who opened the bundle with any tool needs to read.
+
+    An answer's lines are indented, so that none of them can pass for a label. A character takes at most eight
+    bytes in both files together, which is what lets the longest report fit the smallest class.
+    """
+    lines = ["This is a decoy. Nobody sent it."] if tip.decoy else []
+    lines += [
+        "A report sent through Haumaru",
+        "",
+        "The sender is anonymous. Nothing in here has been checked: it may be wrong, and those who are named may",
+        "be victims themselves. Files were cleaned by the site, but anyone may send one: open them with care.",
+        "",
+        f"Report: {tip.id}",
+        f"Received: {tip.received.isoformat()}",
+    ]
+    if tip.answers_to:
+        lines.append(f"In answer to your reply: {tip.answers_to}")
+    lines.append(f"Can be answered: {'yes' if tip.reply else 'no'}")
+    for field, value in tip.answers.items():
+        text = value if isinstance(value, str) else ", ".join(value)
+        lines += ["", f"{LABELS.get(field, field)}:", f"  {text.translate(_HARMLESS)}"]
+    if tip.files:
+        lines += ["", "Files, and what was taken out of each:"]
+    for file in tip.files:
+        removed = ", ".join(file.removed).translate(_HARMLESS)
+        lines.append(f"  {file.path} ({file.type}): {removed or 'nothing was found'}")
+    return "\n".join(lines) + "\n"
+
+
+def _from_json(members: Mapping[str, bytes]) -> Tip:
+    fields = json.loads(members["tip.json"])
+    reply = fields["reply"]
+    return Tip(
+        id=fields["id"],
+        received=date.fromisoformat(fields["received"]),
+        answers={
+            field: tuple(value) if isinstance(value, list) else value
+            for field, value in fields["answers"].items()
+        },
+        files=tuple(
+            TipFile(file["path"], file["type"], tuple(file["removed"]), members[file["path"]])
+            for file in fields["files"]
+        ),
+        reply=reply and ReplyTo(base64.b64decode(reply["key"], validate=True), reply["locator"]),
+        answers_to=fields["answers_to"],
+        decoy=fields.get("decoy", False),
+    )
+
+
+def _check(holds: object) -> None:
+    if not holds:
+        raise BundleError("tip")
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, tuple) and all(isinstance(value, str) for value in values)
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BundleError("tip") from None
