@@ -12,6 +12,7 @@
     ├── DeliveryError          the agency did not take an envelope; tried again later
     ├── FileRefusedError       one attached file cannot be made safe
     ├── ReplyError             a reply, receipt code or reply post that is not good
+    │   └── ReplyKnownError    a reply post that was taken before
     ├── BusyError              come back later
     ├── RateError              too often from one place; says in how many seconds to try again
     └── DeskError              something the desk refuses
@@ -133,6 +134,13 @@ class ReplyError(HaumaruError):
     code = "reply"
     status = 403
     message = N_("There is no reply for this code.")
+
+
+class ReplyKnownError(ReplyError):
+    """A reply with this reply_id was stored before, whether or not it is still there."""
+
+    code = "reply-known"
+    status = 409
 
 
 class BusyError(HaumaruError):

@@ -1,0 +1,191 @@
+"""Brings envelopes to their agencies: together, at each window's end, in random order.
+
+What leaves for the padded agency in the smallest class is always batch × a power of two, decoys filling
+it, so that a watcher sees the same whether or not somebody wrote. One agency's trouble never holds up
+another's, nor one envelope's another's. It never gives up, and an envelope is settled only when its
+agency has it. Log lines hold an agency's id and a code.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from app.errors import DeliveryError, HaumaruError, OutboxError
+from app.post.outbox import Envelope, Outbox
+from app.post.transports import Transport
+from app.post.turns import Claimed, Owner, Turns
+from app.vault.tip import SIZE_CLASSES, TipId
+
+IN_A_ROW = 3  # failures after which an agency is left alone until its next turn
+AGENCY_WIDE = frozenset({"unreachable", "tls", "auth"})  # failures that the next envelope would meet too
+ONCE_SECONDS = 900
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How envelopes leave: `window` in seconds, `batch` envelopes, and who gets decoys (None: nobody)."""
+
+    window: int
+    batch: int
+    padded: str | None = None
+    envelope_seconds: float = 120  # for one delivery in all
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one agency's turn went; `code` is its last failure, empty if there was none."""
+
+    agency: str
+    delivered: int  # decoys left out
+    waiting: int
+    code: str
+
+
+class Forwarder:
+    """One process's forwarder; any number of them may work on one outbox."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        transports: Mapping[str, Transport],
+        rules: Rules,
+        *,
+        make_decoy: Callable[[], Envelope] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._turns = Turns(outbox.store)
+        self._transports = transports
+        self._rules = rules
+        self._make_decoy = make_decoy
+        self._clock = clock
+        self._stop = threading.Event()
+        self._delivered: set[TipId] = set()  # the agency has them, but the database was away
+
+    def run(self, stop: threading.Event, wait: Callable[[float], object] | None = None) -> None:
+        """Work at the start of every window until `stop` is set, then finish the envelope in hand."""
+        self._stop = stop
+        window = self._rules.window
+        last = _start(self._clock(), window)
+        while not stop.is_set():
+            now = self._clock()
+            start = _start(now, window)
+            if start == last:
+                # Never long, so that a clock that was put right is noticed.
+                (wait or stop.wait)(min(start + window - now, 30.0))
+                continue
+            last = start
+            try:
+                self.turn(start)
+            except Exception as fault:  # noqa: BLE001  # what is acknowledged must come through
+                _log.error("turn code=%s", fault.code if isinstance(fault, HaumaruError) else type(fault).__name__)
+
+    def turn(self, start: int) -> tuple[Outcome, ...] | None:
+        """Work the window that begins at `start` (unix seconds); None if another forwarder has it.
+
+        Raises OutboxError if the database is away or cannot be tidied.
+        """
+        window = self._rules.window
+        owner = self._turns.take(start, seconds=window)
+        if owner is None:
+            return None
+        # The last tenth is for tidying: at the window's end the claims are another's.
+        ends = time.monotonic() + max(0.0, start + window - self._clock()) * 0.9
+        resting = self._turns.resting(start)
+        ready = self._transports.keys() - resting
+        fresh = resting & self._transports.keys() - {self._rules.padded}
+        try:
+            outcomes = self._work(owner, ready, fresh, ends=ends, start=start, decoys=True)
+        finally:
+            self._turns.release(owner)
+            self._turns.end(self._clock())
+        return outcomes
+
+    def run_once(self) -> tuple[Outcome, ...]:
+        """Deliver all that waits, now, without decoys and whatever the backoff; raises OutboxError."""
+        start = int(self._clock())
+        owner = self._turns.join(start, seconds=ONCE_SECONDS)
+        ends = time.monotonic() + ONCE_SECONDS
+        try:
+            outcomes = self._work(owner, self._transports.keys(), (), ends=ends, start=start, decoys=False)
+        finally:
+            self._turns.release(owner)
+            self._turns.end(self._clock())
+        return outcomes
+
+    def _work(
+        self,
+        owner: Owner,
+        ready: Iterable[str],
+        fresh: Iterable[str],
+        *,
+        ends: float,
+        start: int,
+        decoys: bool,
+    ) -> tuple[Outcome, ...]:
+        ready = set(ready)
+        claimed = self._turns.claim(owner, ready=ready, fresh=set(fresh))
+        loads: dict[str, list[Claimed | None]] = {}
+        for one in claimed:
+            loads.setdefault(one.agency, []).append(one)
+        if decoys and self._rules.padded in ready:
+            own = loads.setdefault(self._rules.padded, [])
+            own.extend([None] * self._missing(own))
+        if not loads:
+            return ()
+        with ThreadPoolExecutor(len(loads)) as pool:
+            return tuple(pool.map(lambda load: self._agency(*load, ends=ends, start=start), loads.items()))
+
+    def _missing(self, load: Iterable[Claimed | None]) -> int:
+        """Count the decoys that bring the smallest class to batch × the least power of two that takes it."""
+        small = sum(one is not None and one.length < 2 * SIZE_CLASSES["128KiB"] for one in load)
+        leaving = self._rules.batch
+        while leaving < small:
+            leaving *= 2
+        return leaving - small
+
+    def _agency(self, agency: str, load: list[Claimed | None], *, ends: float, start: int) -> Outcome:
+        secrets.SystemRandom().shuffle(load)
+        passed, delivered, row, code, rest = 0, 0, 0, "", False
+        for one in load:
+            if self._stop.is_set() or time.monotonic() >= ends:
+                break
+            try:
+                self._deliver(agency, one, ends)
+            except (DeliveryError, OutboxError) as fault:
+                code = fault.code
+                transient = isinstance(fault, DeliveryError) and not fault.permanent
+                rest, row = rest or transient, row + 1 if transient else 0
+                if code in AGENCY_WIDE or row == IN_A_ROW:
+                    break
+            else:
+                passed, row, delivered = passed + 1, 0, delivered + (one is not None)
+        if code:
+            _log.warning("delivery agency=%s code=%s", agency, code)
+        if passed or code:
+            rest = rest and not passed
+            self._turns.note(agency, code=code, rest=rest, at=start, seconds=self._rules.window)
+        waiting = sum(one is not None for one in load) - delivered
+        return Outcome(agency, delivered, waiting, code)
+
+    def _deliver(self, agency: str, one: Claimed | None, ends: float) -> None:
+        seconds = min(self._rules.envelope_seconds, max(0.1, ends - time.monotonic()))
+        transport = self._transports[agency]
+        if one is None:
+            assert self._make_decoy is not None
+            transport.deliver(self._make_decoy(), seconds=seconds)
+            return
+        if one.id not in self._delivered:
+            transport.deliver(Envelope(one.id, agency, self._turns.load(one.id)), seconds=seconds)
+            self._delivered.add(one.id)
+        self._turns.settle(one.id)
+        self._delivered.discard(one.id)
+
+
+def _start(now: float, window: int) -> int:
+    return int(now) // window * window

@@ -1,0 +1,104 @@
+"""The tables of the outbox and the replies, and what in them comes to an end.
+
+Every key is random or a hash, no table keeps SQLite's rowid, and nothing holds a time but: the
+quarter-hour in which a held tip or a used nonce ends, the day on which an envelope was first left over
+at a window's end, and the day on which a reply ends. Blobs have tables of their own, since SQLite
+rewrites a whole row when any of it changes.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Date,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    delete,
+    or_,
+    select,
+)
+
+from app.post.days import HELD_SECONDS, QUARTER, day
+
+metadata = MetaData()
+
+
+def _table(name: str, *columns: Column[object] | PrimaryKeyConstraint) -> Table:
+    return Table(name, metadata, *columns, sqlite_with_rowid=False)
+
+
+envelopes = _table(
+    "envelopes",
+    Column("id", String(26), primary_key=True),
+    Column("agency", String, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("since", Date),  # the first window's end at which it was left over
+    Column("owner", LargeBinary),  # the forwarder that is delivering it
+)
+blobs = _table(
+    "blobs",
+    Column("id", String(26), primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+held = _table(
+    "held",
+    Column("draft", LargeBinary, primary_key=True),  # SHA-256
+    Column("id", String(26), nullable=False),
+    Column("agency", String, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("nonce", LargeBinary),  # SHA-256
+    Column("ends", BigInteger, nullable=False),
+)
+used = _table(
+    "used",
+    Column("nonce", LargeBinary, primary_key=True),  # SHA-256 of a form's nonce or a held tip's draft
+    Column("ends", BigInteger, nullable=False),
+)
+turns = _table(
+    "turns",
+    Column("one", Integer, primary_key=True),
+    Column("start", BigInteger, nullable=False),  # of the last window that a forwarder took
+)
+owners = _table(
+    "owners",
+    Column("owner", LargeBinary, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+)
+agencies = _table(
+    "agencies",
+    Column("agency", String, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("retry", BigInteger, nullable=False),
+    Column("code", String, nullable=False),
+)
+replies = _table(
+    "replies",
+    Column("locator", String, nullable=False),
+    Column("reply", LargeBinary, nullable=False),  # SHA-256 of the desk's reply_id
+    Column("expires", Date, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("locator", "reply"),
+)
+posted = _table(
+    "posted",
+    Column("reply", LargeBinary, primary_key=True),
+    Column("expires", Date, nullable=False),
+)
+
+
+def sweep(connection: Connection, now: float) -> None:
+    """Destroy what has ended by `now`: held tips, used nonces, replies.
+
+    An end further off than any could be was written under a wrong clock, and is not waited for.
+    """
+    latest = now + HELD_SECONDS + 2 * QUARTER
+    ended = or_(held.c.ends <= now, held.c.ends > latest)
+    connection.execute(delete(blobs).where(blobs.c.id.in_(select(held.c.id).where(ended))))
+    connection.execute(delete(held).where(ended))
+    connection.execute(delete(used).where(or_(used.c.ends <= now, used.c.ends > latest)))
+    connection.execute(delete(replies).where(replies.c.expires < day(now)))
+    connection.execute(delete(posted).where(posted.c.expires < day(now)))
