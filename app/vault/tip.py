@@ -17,7 +17,21 @@ from typing import Any, NewType
 from app.errors import BundleError
 from app.vault.bundle import SIZE_CLASSES, SMALLEST, pack, size_class, unpack
 
-__all__ = ["SIZE_CLASSES", "size_class"]
+__all__ = [
+    "SIZE_CLASSES",
+    "ReplyTo",
+    "Tip",
+    "TipFile",
+    "TipId",
+    "decoy",
+    "from_bytes",
+    "new_id",
+    "parse_id",
+    "size_class",
+    "to_bytes",
+    "to_json",
+    "to_text",
+]
 
 TipId = NewType("TipId", str)
 
@@ -89,11 +103,7 @@ class Tip:
         parse_id(self.id)
         _check(type(self.received) is date and isinstance(self.decoy, bool))
         _check(self.answers_to is None or _LOCATOR.fullmatch(self.answers_to))
-        _check(
-            len(self.files)
-            <= MAX_FILES
-            == len({file.path for file in self.files}) + MAX_FILES - len(self.files)
-        )
+        _check(len({file.path for file in self.files}) == len(self.files) <= MAX_FILES)
         for field, value in self.answers.items():
             _check(_FIELD.fullmatch(field) and (isinstance(value, str) or _are_texts(value)))
 
@@ -133,6 +143,7 @@ def from_bytes(bundle: bytes) -> Tip:
     looked at, so that it may change.
     """
     members = unpack(bundle, _NAMES)
+    _check(len(members.get("tip.json", b"")) <= SMALLEST)
     try:
         tip = _from_json(members)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
@@ -144,20 +155,25 @@ def from_bytes(bundle: bytes) -> Tip:
 
 
 def to_json(tip: Tip) -> bytes:
-    """Return `tip.json`: one line of UTF-8, in one form only."""
+    """Return `tip.json`: one line of UTF-8, in one form only, of at most 128 KiB.
+
+    Raises BundleError `too-large`, or `tip` for text that is not Unicode.
+    """
     fields: dict[str, Any] = {
         "format": FORMAT,
         "id": tip.id,
         "received": tip.received.isoformat(),
         "answers": dict(tip.answers),
         "files": [{"path": file.path, "type": file.type, "removed": file.removed} for file in tip.files],
-        "reply": tip.reply
-        and {"key": base64.b64encode(tip.reply.key).decode("ascii"), "locator": tip.reply.locator},
+        "reply": tip.reply and {"key": base64.b64encode(tip.reply.key).decode("ascii"), "locator": tip.reply.locator},
         "answers_to": tip.answers_to,
     }
     if tip.decoy:
         fields["decoy"] = True
-    return _encode(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
+    line = _encode(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
+    if len(line) > SMALLEST:
+        raise BundleError("too-large")
+    return line
 
 
 def to_text(tip: Tip) -> str:
@@ -170,8 +186,8 @@ def to_text(tip: Tip) -> str:
     lines += [
         "A report sent through Haumaru",
         "",
-        "The sender is anonymous. Nothing in here has been checked: it may be wrong, and those who are named may",
-        "be victims themselves. Files were cleaned by the site, but anyone may send one: open them with care.",
+        "The sender is anonymous. Nothing in here has been checked: it may be wrong, and those who are",
+        "named may be victims themselves. Open files with care, although the site has cleaned them.",
         "",
         f"Report: {tip.id}",
         f"Received: {tip.received.isoformat()}",
@@ -197,14 +213,13 @@ def _from_json(members: Mapping[str, bytes]) -> Tip:
         id=fields["id"],
         received=date.fromisoformat(fields["received"]),
         answers={
-            field: tuple(value) if isinstance(value, list) else value
-            for field, value in fields["answers"].items()
+            field: tuple(value) if isinstance(value, list) else value for field, value in fields["answers"].items()
         },
         files=tuple(
             TipFile(file["path"], file["type"], tuple(file["removed"]), members[file["path"]])
             for file in fields["files"]
         ),
-        reply=reply and ReplyTo(base64.b64decode(reply["key"], validate=True), reply["locator"]),
+        reply=None if reply is None else ReplyTo(base64.b64decode(reply["key"], validate=True), reply["locator"]),
         answers_to=fields["answers_to"],
         decoy=fields.get("decoy", False),
     )
