@@ -1,6 +1,35 @@
-"""Sheets."""
+"""The sheets: per language an A4 sheet and a pocket card, as PDF/UA-1, from the same words as the pages.
 
-from dataclasses import dataclass
+The same content gives the same bytes: the date inside is the newest of the contacts', nothing else of when or
+where they were made is in them, and their names say only the language. Fonts are our own subsets; a character
+that they lack is a fault, never a hole on paper.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import typst
+
+from app.guide.content import ENGLISH, Edition, Library
+from app.guide.markdown import Run
+
+HERE = Path(__file__).parent
+FONTS = HERE / "fonts"
+ZIP = "sheets.zip"
+_PDF, _ZIPPED = "application/pdf", "application/zip"
+_LATIN = "Noto Sans"
+_OWN_FONTS = {"hi": "Noto Sans Devanagari", "zh-Hans": "Noto Sans SC"}
+# The least time a zip can tell.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_WORDS = (
+    "heading i_speak i_speak_own i_speak_heading intro questions_heading questions_after print signs_heading do_heading"
+    " dont_heading contacts_heading keep card_outside card_inside card_short cut fold"
+).split()
 
 
 @dataclass(frozen=True)
@@ -11,5 +40,95 @@ class SheetFile:
     data: bytes
     type: str
 
+    @property
+    def kilobytes(self) -> int:
+        """Its size as it is said beside a link: in thousands of bytes, rounded up."""
+        return -(-len(self.data) // 1000)
 
-ZIP = "sheets.zip"
+
+def make(library: Library) -> dict[str, SheetFile]:
+    """Every sheet and card by file name, and all of them in one zip."""
+    compiler = typst.Compiler(font_paths=[str(FONTS)], ignore_system_fonts=True, root=str(HERE))
+    found: dict[str, SheetFile] = {}
+    for lang, edition in library.editions.items():
+        data = json.dumps(words(edition, library.editions[ENGLISH]), ensure_ascii=False)
+        for kind, name in (("sheet", f"{lang}.pdf"), ("card", f"{lang}-card.pdf")):
+            pdf = compiler.compile(
+                str(HERE / "sheet.typ"), format="pdf", sys_inputs={"data": data, "kind": kind}, pdf_standards="ua-1"
+            )
+            found[name] = SheetFile(name, pdf, _PDF)
+    return found | {ZIP: SheetFile(ZIP, _zip(found.values()), _ZIPPED)}
+
+
+def build(library: Library, folder: Path) -> tuple[Path, ...]:
+    """Write all of them into a folder; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for sheet in make(library).values():
+        paths.append(folder / sheet.name)
+        paths[-1].write_bytes(sheet.data)
+    return tuple(paths)
+
+
+def words(edition: Edition, english: Edition) -> dict[str, Any]:
+    """All that a sheet says, as lists of runs, for the typst template."""
+    sheet, signs, check = (edition.pages[slug] for slug in ("sheet", "signs", "self-check"))
+    say = _sayer(edition)
+    newest = max(contact.as_at for contact in edition.contacts.values())
+    said = {key: say(sheet.raw[key]) for key in _WORDS}
+    said |= {key: say(signs.raw[key]) for key in ("signs_intro", "signs", "do", "dont")}
+    said["questions"] = say(check.raw["questions"])
+    said["calls"] = [
+        {"href": contact.href, "number": contact.number, "text": say(entry["text"])}
+        for entry in sheet.raw["contacts"]
+        for contact in (edition.contacts[entry["contact"]],)
+    ]
+    version = "{version_label} {version}, {date}. {as_at}. {licence}.".format_map(sheet.raw)
+    return said | {
+        "title": sheet.raw["heading"],
+        "lang": edition.lang.partition("-")[0],
+        "fonts": [font for font in (_OWN_FONTS.get(edition.lang), _LATIN) if font],
+        "year": newest.year,
+        "month": newest.month,
+        "day": newest.day,
+        "version": say(version),
+        "unchecked": [] if _reviewed(edition) else say(_unchecked(edition, english)),
+    }
+
+
+def _reviewed(edition: Edition) -> bool:
+    pages = (edition.pages[slug] for slug in ("sheet", "signs", "self-check"))
+    return edition.common.reviewed and all(page.review.reviewed for page in pages)
+
+
+def _unchecked(edition: Edition, english: Edition) -> str:
+    own, known = (str(e.pages["sheet"].raw["not_checked"]) for e in (edition, english))
+    return f"{own} [{known}]{{lang=en}}"
+
+
+def _sayer(edition: Edition) -> Callable[[Any], Any]:
+    def say(value: Any) -> Any:
+        if isinstance(value, list):
+            return [say(inner) for inner in value]
+        return [asdict(run) for run in edition.runs(str(value))] if value else []
+
+    return say
+
+
+def characters(said: Mapping[str, Any] | list[Any] | str) -> set[str]:
+    """Every character that `words` would put on paper."""
+    if isinstance(said, str):
+        return set(said)
+    parts: Iterable[Any] = said.values() if isinstance(said, Mapping) else said
+    return {character for part in parts if isinstance(part, Mapping | list | str) for character in characters(part)}
+
+
+def _zip(sheets: Iterable[SheetFile]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for sheet in sheets:
+            archive.writestr(zipfile.ZipInfo(sheet.name, _EPOCH), sheet.data)
+    return out.getvalue()
+
+
+_ = Run
