@@ -111,9 +111,7 @@ def _pieces(members: Mapping[str, bytes]) -> Iterator[bytes]:
         raw = name.encode("ascii")
         yield _LOCAL.pack(_LOCAL_MARK, *common, 0) + raw
         yield data
-        directory.append(
-            _CENTRAL.pack(_CENTRAL_MARK, _MADE_BY_UNIX, *common, 0, 0, 0, 0, _MODE_0600, at) + raw
-        )
+        directory.append(_CENTRAL.pack(_CENTRAL_MARK, _MADE_BY_UNIX, *common, 0, 0, 0, 0, _MODE_0600, at) + raw)
         at += _LOCAL.size + len(raw) + len(data)
     yield from directory
     length = sum(map(len, directory))

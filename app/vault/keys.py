@@ -31,6 +31,9 @@ MLKEM_SEED_BYTES = 64
 X25519_BYTES = 32
 SEED_BYTES = 32
 
+# The key of every demonstration: SHA-256 of "haumaru demonstration: this key is published". It hides nothing.
+DEMONSTRATION = Identity("AGE-SECRET-KEY-PQ-1Q9K0Y35J994P58EUSQT53449NM3307LGX3ZLGG954VYCQDNF7VUSQL7SH4")
+
 _CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
 _VALUE = {letter: value for value, letter in enumerate(_CHARSET)}
