@@ -33,7 +33,8 @@ def age(command: str, data: bytes, folder: Path, keys: Sequence[str]) -> bytes:
 
 def keygen() -> list[dict[str, str]]:
     """Return two pairs made by the independent tool: a hybrid one, then an X25519 one."""
-    return json.loads(node("age.mjs", "keygen"))
+    pairs: list[dict[str, str]] = json.loads(node("age.mjs", "keygen"))
+    return pairs
 
 
 @cache

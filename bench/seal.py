@@ -1,0 +1,47 @@
+"""What an envelope costs beside its cipher alone: seal and open at 10 kB and 25 MB."""
+
+import os
+import time
+from collections.abc import Callable
+from statistics import median
+
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from app.vault import keys
+from app.vault.seal import seal
+from app.vault.unseal import unseal
+
+
+def milliseconds(work: Callable[[], object], times: int) -> float:
+    """Return the median of several runs, after one that warms up."""
+    work()
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        taken.append((time.perf_counter() - start) * 1000)
+    return median(taken)
+
+
+def main() -> None:
+    identity = keys.new_identity()
+    recipient = keys.recipient_of(identity)
+    cipher, nonce = ChaCha20Poly1305(os.urandom(32)), bytes(12)
+    print(f"{'':>12}{'cipher':>12}{'seal':>12}{'':>8}{'open':>12}")
+    for name, size, times in (("10 kB", 10_000, 500), ("25 MB", 25_000_000, 20)):
+        data = os.urandom(size)
+        envelope = seal(data, [recipient])
+        raw = milliseconds(lambda data=data: cipher.encrypt(nonce, data, None), times)
+        sealing = milliseconds(lambda data=data: seal(data, [recipient]), times)
+        opening = milliseconds(lambda envelope=envelope: unseal(envelope, [identity]), times)
+        print(
+            f"{name:>12}{raw:>9.3f} ms{sealing:>9.3f} ms{sealing / raw:>7.1f}x{opening:>9.3f} ms{opening / raw:>7.1f}x"
+        )
+    three = [keys.recipient_of(keys.new_identity()) for _ in range(3)]
+    print(f"10 kB to three recipients: {milliseconds(lambda: seal(bytes(10_000), three), 300):.3f} ms")
+    checked = milliseconds(lambda: (keys.public_key.cache_clear(), keys.parse_recipient(recipient)), 100)
+    print(f"checking a recipient for the first time: {checked:.3f} ms")
+
+
+if __name__ == "__main__":
+    main()
