@@ -7,10 +7,9 @@ who one is, are words, and so lie in each language's own `contacts.toml`.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
-
-from markupsafe import Markup
 
 _REQUIRED = ("id", "name", "anonymous", "source", "as_at")
 _OPTIONAL = ("number", "tel", "url", "hours")
@@ -19,7 +18,10 @@ _FLAGS = ("dated",)
 
 @dataclass(frozen=True)
 class Contact:
-    """One number or address; `anonymous` is yes, no or ask; `dated` says that `as_at` is the source's own day."""
+    """One number or address; `anonymous` is yes, no or ask; `dated`: `as_at` is the source's own day.
+
+    `use` and `learns` are HTML, in the language of the edition that holds the contact.
+    """
 
     id: str
     name: str
@@ -31,8 +33,8 @@ class Contact:
     url: str = ""
     hours: str = ""
     dated: bool = True
-    use: Markup = Markup()
-    learns: Markup = Markup()
+    use: str = ""
+    learns: str = ""
 
     @property
     def href(self) -> str:
@@ -49,13 +51,17 @@ def read(rows: Sequence[Mapping[str, Any]], fault: Callable[[str], None]) -> dic
     """The contacts of `content/contacts.toml` by id, in the file's order."""
     contacts: dict[str, Contact] = {}
     for row in rows:
-        contact = _contact(row, lambda words, row=row: fault(f"[[contact]] {row.get('id', '?')}: {words}"))
+        contact = _contact(row, partial(_of_row, fault, str(row.get("id", "?"))))
         if contact.id in contacts:
             fault(f"[[contact]] {contact.id} stands twice; keep one")
         contacts[contact.id] = contact
     if not contacts:
         fault("there is no [[contact]]; a site without a number to call helps nobody")
     return contacts
+
+
+def _of_row(fault: Callable[[str], None], identifier: str, words: str) -> None:
+    fault(f"[[contact]] {identifier}: {words}")
 
 
 def _contact(row: Mapping[str, Any], fault: Callable[[str], None]) -> Contact:
@@ -70,11 +76,8 @@ def _contact(row: Mapping[str, Any], fault: Callable[[str], None]) -> Contact:
         fault("url does not start with https://; write the whole address")
     if row.get("anonymous") not in ("yes", "no", "ask"):
         fault('anonymous is not right; write "yes", "no" or "ask"')
-    return Contact(
-        as_at=_day(row.get("as_at"), fault),
-        dated=bool(row.get("dated", True)),
-        **{key: str(row.get(key, "")) for key in ("id", "name", "anonymous", "source", *_OPTIONAL)},
-    )
+    texts: dict[str, Any] = {key: str(row.get(key, "")) for key in (*_REQUIRED[:-1], *_OPTIONAL)}
+    return Contact(as_at=_day(row.get("as_at"), fault), dated=bool(row.get("dated", True)), **texts)
 
 
 def _day(value: object, fault: Callable[[str], None]) -> date:

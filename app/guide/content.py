@@ -13,7 +13,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import frontmatter
@@ -23,13 +22,26 @@ from markupsafe import Markup
 from app.errors import ConfigError
 from app.guide import contacts, markdown, plan, review
 from app.guide.contacts import Contact
-from app.guide.markdown import Heading, Links, Run
+from app.guide.markdown import Heading, Links
 from app.guide.review import Review
 
 ENGLISH = "en"
 SLUGS = (
-    "home help self-check signs what-is-trafficking law response plan contact anonymity privacy accessibility about sheet"
-).split()
+    "home",
+    "help",
+    "self-check",
+    "signs",
+    "what-is-trafficking",
+    "law",
+    "response",
+    "plan",
+    "sheet",
+    "contact",
+    "anonymity",
+    "privacy",
+    "accessibility",
+    "about",
+)
 _OWN = frozenset({"title", "description"})
 # Lists that pages and sheets are built on, and how long each is; 0 stands for any length.
 _LISTS: Mapping[str, Mapping[str, int]] = {
@@ -42,16 +54,17 @@ Fault = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Page:
-    """One page in one language; `words` holds the front matter's other keys as HTML, `runs` makes them a sheet's."""
+    """One page in one language; its front matter's other keys three ways: as written, as HTML, as a sheet's runs."""
 
     slug: str
     title: str
     description: str
     body: Markup
     headings: tuple[Heading, ...]
-    words: Mapping[str, Any]
     raw: Mapping[str, Any]
-    links: tuple[str, ...]
+    words: Mapping[str, Any]
+    runs: Mapping[str, Any]
+    links: frozenset[str]
     review: Review
 
 
@@ -65,7 +78,6 @@ class Edition:
     contacts: Mapping[str, Contact]
     common: Review
     stale: tuple[str, ...]
-    runs: Callable[[str], tuple[Run, ...]]
 
     @property
     def reviewed(self) -> bool:
@@ -88,7 +100,7 @@ class Library:
     def only_reviewed(self) -> "Library":
         """The same library without the languages that no reviewer has signed."""
         kept = {lang: edition for lang, edition in self.editions.items() if edition.reviewed}
-        return replace(self, editions=MappingProxyType(kept))
+        return replace(self, editions=kept)
 
 
 def load(root: Path, codes: Iterable[str]) -> Library:
@@ -107,7 +119,7 @@ def load(root: Path, codes: Iterable[str]) -> Library:
             _compare(translated, editions[ENGLISH], faults)
     if faults:
         raise ConfigError(tuple(faults))
-    return Library(MappingProxyType({code: editions[code] for code in codes}), the_plan)
+    return Library({code: editions[code] for code in codes}, the_plan)
 
 
 class _Folder:
@@ -124,20 +136,27 @@ class _Folder:
         self._safety = {key: str(sentence) for key, sentence in safety.items()}
         if "emergency" not in safety:
             self._fault("safety.toml")("emergency is missing; write it")
-        pages = {slug: self._page(slug) for slug in SLUGS}
+        pages = {slug: page for slug in SLUGS if (page := self._page(slug))}
+        self._check_anchors(pages)
         line = self._line("safety.toml")
         return Edition(
             lang=self._lang,
-            pages=MappingProxyType(pages),
-            safety=MappingProxyType({key: line(sentence) for key, sentence in self._safety.items()}),
-            contacts=MappingProxyType(self._contacts(uses)),
+            pages=pages,
+            safety={key: line(sentence) for key, sentence in self._safety.items()},
+            contacts=self._contacts(uses),
             common=Review(
                 stale=safety_review.stale or uses_review.stale,
                 reviewed=safety_review.reviewed and uses_review.reviewed,
             ),
             stale=tuple(self._stale),
-            runs=lambda text: markdown.runs(text, self._links("a sheet")),
         )
+
+    def _check_anchors(self, pages: Mapping[str, Page]) -> None:
+        for slug, page in pages.items():
+            for link in page.links:
+                target, mark, anchor = link.removeprefix("page:").partition("#")
+                if mark and target in pages and f'id="{anchor}"' not in pages[target].body:
+                    self._fault(f"{slug}.md")(f"the link {link} has no end; write {{#{anchor}}} above its heading")
 
     def _fault(self, name: str) -> Fault:
         return _named(f"content/{self._lang}/{name}", self._faults)
@@ -150,10 +169,10 @@ class _Folder:
         return lambda text: markdown.line(text, links)
 
     def _review(self, name: str, record: Mapping[str, Any]) -> Review:
-        if self._lang == ENGLISH:
-            return review.SOURCE
         english = self._root / ENGLISH / name
-        found = review.of(record, english.read_bytes() if english.exists() else b"", self._fault(name))
+        if self._lang == ENGLISH or not record or not english.exists():
+            return review.SOURCE
+        found = review.of(record, english.read_bytes(), self._fault(name))
         if found.stale:
             self._stale.append(f"content/{self._lang}/{name}")
         return found
@@ -171,14 +190,17 @@ class _Folder:
             words = uses.get(key, {})
             if not words.get("for") or not words.get("learns"):
                 fault(f"[{key}] has no for or no learns; write both")
-            texts = {"use": line(words.get("for", "")), "learns": line(words.get("learns", ""))}
-            found[key] = replace(contact, **texts, **{k: str(words[k]) for k in ("name", "hours") if k in words})
+            own: dict[str, Any] = {key: str(words[key]) for key in ("name", "hours") if key in words}
+            own |= {"use": line(words.get("for", "")), "learns": line(words.get("learns", ""))}
+            found[key] = replace(contact, **own)
         return found
 
-    def _page(self, slug: str) -> Page:
+    def _page(self, slug: str) -> Page | None:
         name = f"{slug}.md"
         fault, links = self._fault(name), self._links(name)
         text = _read(self._root / self._lang / name, self._faults.append)
+        if text is None:
+            return None
         try:
             front, source = frontmatter.parse(text)
         except yaml.YAMLError as error:
@@ -190,16 +212,16 @@ class _Folder:
                 fault(f"{key} is missing; write it")
         _check_lists(slug, raw, fault)
         body, headings = markdown.page(source, links)
-        words = _each(raw, lambda words: markdown.line(words, links))
         return Page(
             slug=slug,
             title=str(front.get("title", "")),
             description=str(front.get("description", "")),
             body=body,
             headings=headings,
-            words=MappingProxyType(words),
-            raw=MappingProxyType(raw),
-            links=tuple(links.met),
+            raw=raw,
+            words=_each(raw, lambda words: markdown.line(words, links)),
+            runs=_each(raw, lambda words: markdown.runs(words, links)),
+            links=frozenset(links.met),
             review=self._review(name, front),
         )
 
@@ -214,16 +236,19 @@ def _check_lists(slug: str, raw: Mapping[str, Any], fault: Fault) -> None:
 def _compare(translated: Edition, english: Edition, faults: list[str]) -> None:
     """A translation has the keys, the list lengths and the links of its English, in whatever order."""
     for slug, page in translated.pages.items():
-        fault, model = _named(f"content/{translated.lang}/{slug}.md", faults), english.pages[slug]
+        fault, model = _named(f"content/{translated.lang}/{slug}.md", faults), english.pages.get(slug)
+        if model is None:
+            continue
         if _shape(page.raw) != _shape(model.raw):
             fault("the front matter has other keys or list lengths than the English; make them the same")
-        odd = sorted(set(page.links) ^ set(model.links))
+        odd = sorted(page.links ^ model.links)
         if odd:
             fault(f"these links stand in one of this file and the English only: {' '.join(odd)}; make them the same")
         if len(page.headings) != len(model.headings):
             fault(f"{len(page.headings)} headings (##) beside {len(model.headings)} in the English; make them the same")
-    for key in sorted(translated.safety.keys() ^ english.safety.keys()):
-        faults.append(f"content/{translated.lang}/safety.toml: {key} stands in one language only; write it in both")
+    odd = sorted(translated.safety.keys() ^ english.safety.keys())
+    if odd:
+        faults.append(f"content/{translated.lang}/safety.toml: {' '.join(odd)}: in one language only; write it in both")
 
 
 def _shape(value: Any) -> Any:
@@ -232,8 +257,8 @@ def _shape(value: Any) -> Any:
     return [_shape(inner) for inner in value] if isinstance(value, list) else None
 
 
-def _each(value: Any, line: Callable[[str], Markup]) -> Any:
-    """The same tree with every text as HTML."""
+def _each(value: Any, line: Callable[[str], Any]) -> Any:
+    """The same tree with `line` done to every text."""
     if isinstance(value, Mapping):
         return {key: _each(inner, line) for key, inner in value.items()}
     if isinstance(value, list):
@@ -249,20 +274,20 @@ def _short(path: Path) -> str:
     return f"content/{path.relative_to(path.parents[1] if path.parent.name != 'content' else path.parents[0])}"
 
 
-def _read(path: Path, fault: Fault) -> str:
+def _read(path: Path, fault: Fault) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         fault(f"{_short(path)}: there is no such file; write it")
     except (OSError, UnicodeDecodeError):
         fault(f"{_short(path)}: cannot be read as UTF-8; save it so")
-    return ""
+    return None
 
 
 def _toml(path: Path, fault: Fault) -> dict[str, Any]:
     text = _read(path, fault)
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text or "")
     except tomllib.TOMLDecodeError as error:
         fault(f"{_short(path)}: not TOML ({error}); mend it")
         return {}

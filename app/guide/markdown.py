@@ -16,7 +16,14 @@ from mdit_py_plugins.attrs import attrs_block_plugin, attrs_plugin
 
 from app.guide.contacts import Contact
 
-_TAGS = frozenset("p h2 h3 ul ol li a strong em blockquote table thead tbody tr th td span br hr".split())
+_TAGS = frozenset({"p", "h2", "h3", "ul", "ol", "li", "a", "strong", "em", "span", "br", "hr", "blockquote"}) | {
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+}
 _ATTRIBUTES = {"*": ["id"], "a": ["href"], "span": ["lang"], "ol": ["start"]}
 _PROTOCOLS = frozenset({"https", "http", "tel", "mailto"})
 _HOME = {"home": "", "sheet": "sheets"}

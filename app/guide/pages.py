@@ -113,7 +113,14 @@ class Guide:
     def show_error(self, status: int, sentence: str = "") -> str:
         """An error page, in the language of the address or else the browser's; `sentence` says what to do."""
         title = _(_ERRORS.get(status, N_("Something went wrong")))
-        return self.render("error.html", g.get("lang", ENGLISH), slug="error", title=title, status=status, sentence=_(sentence) if sentence else "")
+        return self.render(
+            "error.html",
+            g.get("lang", ENGLISH),
+            slug="error",
+            title=title,
+            status=status,
+            sentence=_(sentence) if sentence else "",
+        )
 
     def register(self, app: Flask) -> None:
         """Add every route of the guidance site to an app."""
@@ -149,8 +156,9 @@ class Guide:
 
     def _page(self, lang: str, slug: str) -> str:
         page = self._find(lang, slug)
-        values = selfcheck.values(self._library.editions[lang]) if slug == "self-check" else {}
-        return self._show(_TEMPLATES.get(slug, "page.html"), lang, page, **values)
+        edition = self._library.editions[lang]
+        values = selfcheck.values(edition) if slug == "self-check" else {}
+        return self._show(_TEMPLATES.get(slug, "page.html"), lang, page, sheet=edition.pages["sheet"].words, **values)
 
     def _plan(self, lang: str) -> str:
         page, whole = self._find(lang, "plan"), self._library.plan
@@ -177,6 +185,7 @@ class Guide:
             questions=edition.pages["self-check"].words["questions"],
             signs=edition.pages["signs"].words,
             sheets=self._sheets,
+            not_checked=self._library.editions[ENGLISH].pages["sheet"].words["not_checked"],
         )
 
     def _sheet(self, lang: str, name: str) -> Response:
@@ -186,7 +195,9 @@ class Guide:
         return Response(sheet.data, mimetype=sheet.type)
 
     def _security(self) -> Response:
-        return _text(files.security(self._site.contact_email, self._site.base_url, tuple(self._library.editions)), "text/plain")
+        return _text(
+            files.security(self._site.contact_email, self._site.base_url, tuple(self._library.editions)), "text/plain"
+        )
 
     # What they are made of.
 

@@ -9,7 +9,6 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
 from typing import Any
 
 from app.errors import N_
@@ -99,16 +98,17 @@ def read(table: Mapping[str, Any], fault: Callable[[str], None]) -> Plan:
         if missing:
             fault(f"[[action]] {row.get('number', '?')}: {', '.join(sorted(missing))} missing or not known; mend it")
             continue
-        actions.append(Action(**{key: tuple(row[key]) if key in _TUPLES else row[key] for key in row}))
+        fields: dict[str, Any] = {key: tuple(row[key]) if key in _TUPLES else row[key] for key in row}
+        actions.append(Action(**fields))
     plan = Plan(
         title=str(table.get("title", "")),
         year=int(table.get("year", 0)),
         objective=str(table.get("objective", "")),
         note=str(table.get("note", "")),
-        principles=MappingProxyType(dict(principles)),
+        principles=dict(principles),
         goals=goals,
         actions=tuple(actions),
-        abbreviations=MappingProxyType(dict(abbreviations)),
+        abbreviations=dict(abbreviations),
     )
     for problem in _problems(plan):
         fault(problem)
@@ -151,9 +151,7 @@ def choose(plan: Plan, wanted: Filter) -> tuple[Action, ...]:
 def overview(plan: Plan) -> dict[str, dict[str, int]]:
     """How many actions each pillar has of each timetable class; an action of two classes counts in both."""
     return {
-        pillar: {
-            timetable: len(choose(plan, Filter(pillar=pillar, timetable=timetable))) for timetable in TIMETABLES
-        }
+        pillar: {timetable: len(choose(plan, Filter(pillar=pillar, timetable=timetable))) for timetable in TIMETABLES}
         for pillar in PILLARS
     }
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import brotli
 from flask import Flask
+from werkzeug.test import TestResponse
 
 _ALREADY_SMALL = frozenset({"application/pdf", "application/zip"})
 
@@ -28,7 +29,7 @@ def render_all(app: Flask, paths: Iterable[str], base_url: str) -> dict[str, Ren
     return {path: _answer(client.get(path, base_url=base_url), path) for path in paths}
 
 
-def _answer(response, path: str) -> Rendered:  # type: ignore[no-untyped-def]
+def _answer(response: TestResponse, path: str) -> Rendered:
     if response.status_code != 200:  # noqa: PLR2004
         raise AssertionError(f"{path} answered {response.status_code}")
     body = response.get_data()

@@ -13,7 +13,10 @@ from app.guide.content import Edition
 def values(edition: Edition) -> dict[str, Any]:
     """The template's values: the contacts for a yes and for danger now, as objects."""
     words = edition.pages["self-check"].words
-    return {"yes_contacts": _contacts(edition, words["yes_contacts"]), "danger_contacts": _contacts(edition, words["danger_contacts"])}
+    return {
+        "yes_contacts": _contacts(edition, words["yes_contacts"]),
+        "danger_contacts": _contacts(edition, words["danger_contacts"]),
+    }
 
 
 def _contacts(edition: Edition, ids: tuple[str, ...]) -> tuple[Contact, ...]:

@@ -8,7 +8,7 @@ that they lack is a fault, never a hole on paper.
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,25 @@ _OWN_FONTS = {"hi": "Noto Sans Devanagari", "zh-Hans": "Noto Sans SC"}
 # The least time a zip can tell.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _WORDS = (
-    "heading i_speak i_speak_own i_speak_heading intro questions_heading questions_after print signs_heading do_heading"
-    " dont_heading contacts_heading keep card_outside card_inside card_short cut fold"
-).split()
+    "heading",
+    "i_speak",
+    "i_speak_own",
+    "i_speak_heading",
+    "intro",
+    "questions_heading",
+    "questions_after",
+    "print",
+    "signs_heading",
+    "do_heading",
+    "dont_heading",
+    "contacts_heading",
+    "keep",
+    "card_outside",
+    "card_inside",
+    "card_short",
+    "cut",
+    "fold",
+)
 
 
 @dataclass(frozen=True)
@@ -51,11 +67,12 @@ def make(library: Library) -> dict[str, SheetFile]:
     compiler = typst.Compiler(font_paths=[str(FONTS)], ignore_system_fonts=True, root=str(HERE))
     found: dict[str, SheetFile] = {}
     for lang, edition in library.editions.items():
-        data = json.dumps(words(edition, library.editions[ENGLISH]), ensure_ascii=False)
+        data = json.dumps(words(edition, library.editions[ENGLISH]), ensure_ascii=False, default=asdict)
         for kind, name in (("sheet", f"{lang}.pdf"), ("card", f"{lang}-card.pdf")):
             pdf = compiler.compile(
                 str(HERE / "sheet.typ"), format="pdf", sys_inputs={"data": data, "kind": kind}, pdf_standards="ua-1"
             )
+            assert isinstance(pdf, bytes)
             found[name] = SheetFile(name, pdf, _PDF)
     return found | {ZIP: SheetFile(ZIP, _zip(found.values()), _ZIPPED)}
 
@@ -71,29 +88,31 @@ def build(library: Library, folder: Path) -> tuple[Path, ...]:
 
 
 def words(edition: Edition, english: Edition) -> dict[str, Any]:
-    """All that a sheet says, as lists of runs, for the typst template."""
+    """All that a sheet says, each line a list of runs, for the typst template."""
     sheet, signs, check = (edition.pages[slug] for slug in ("sheet", "signs", "self-check"))
-    say = _sayer(edition)
     newest = max(contact.as_at for contact in edition.contacts.values())
-    said = {key: say(sheet.raw[key]) for key in _WORDS}
-    said |= {key: say(signs.raw[key]) for key in ("signs_intro", "signs", "do", "dont")}
-    said["questions"] = say(check.raw["questions"])
-    said["calls"] = [
-        {"href": contact.href, "number": contact.number, "text": say(entry["text"])}
-        for entry in sheet.raw["contacts"]
-        for contact in (edition.contacts[entry["contact"]],)
-    ]
-    version = "{version_label} {version}, {date}. {as_at}. {licence}.".format_map(sheet.raw)
-    return said | {
+    said = {key: sheet.runs[key] for key in _WORDS}
+    said |= {key: signs.runs[key] for key in ("signs_intro", "signs", "do", "dont")}
+    said |= {
+        "questions": check.runs["questions"],
+        "calls": [_call(edition, entry) for entry in sheet.runs["contacts"]],
+        "version": [Run("{version_label} {version}, {date}. {as_at}. {licence}.".format_map(sheet.raw))],
+        "unchecked": [] if _reviewed(edition) else _unchecked(edition, english),
+    }
+    frame = {
         "title": sheet.raw["heading"],
         "lang": edition.lang.partition("-")[0],
         "fonts": [font for font in (_OWN_FONTS.get(edition.lang), _LATIN) if font],
         "year": newest.year,
         "month": newest.month,
         "day": newest.day,
-        "version": say(version),
-        "unchecked": [] if _reviewed(edition) else say(_unchecked(edition, english)),
     }
+    return frame | said
+
+
+def _call(edition: Edition, entry: Mapping[str, Any]) -> dict[str, Any]:
+    contact = edition.contacts[entry["contact"][0].text]
+    return {"href": contact.href, "number": contact.number, "text": entry["text"]}
 
 
 def _reviewed(edition: Edition) -> bool:
@@ -101,26 +120,22 @@ def _reviewed(edition: Edition) -> bool:
     return edition.common.reviewed and all(page.review.reviewed for page in pages)
 
 
-def _unchecked(edition: Edition, english: Edition) -> str:
-    own, known = (str(e.pages["sheet"].raw["not_checked"]) for e in (edition, english))
-    return f"{own} [{known}]{{lang=en}}"
+def _unchecked(edition: Edition, english: Edition) -> list[Run]:
+    own, known = (e.pages["sheet"].raw["not_checked"] for e in (edition, english))
+    return [Run(f"{own} ", strong=True), Run(known, strong=True, lang=ENGLISH)]
 
 
-def _sayer(edition: Edition) -> Callable[[Any], Any]:
-    def say(value: Any) -> Any:
-        if isinstance(value, list):
-            return [say(inner) for inner in value]
-        return [asdict(run) for run in edition.runs(str(value))] if value else []
-
-    return say
-
-
-def characters(said: Mapping[str, Any] | list[Any] | str) -> set[str]:
-    """Every character that `words` would put on paper."""
-    if isinstance(said, str):
-        return set(said)
-    parts: Iterable[Any] = said.values() if isinstance(said, Mapping) else said
-    return {character for part in parts if isinstance(part, Mapping | list | str) for character in characters(part)}
+def characters(said: object) -> set[str]:
+    """Every character that `words` puts on paper."""
+    if isinstance(said, Run):
+        return set(said.text)
+    if isinstance(said, Mapping):
+        return {
+            character for key, part in said.items() if key not in ("href", "fonts") for character in characters(part)
+        }
+    if isinstance(said, list | tuple):
+        return {character for part in said for character in characters(part)}
+    return set(said) if isinstance(said, str) else set()
 
 
 def _zip(sheets: Iterable[SheetFile]) -> bytes:
@@ -129,6 +144,3 @@ def _zip(sheets: Iterable[SheetFile]) -> bytes:
         for sheet in sheets:
             archive.writestr(zipfile.ZipInfo(sheet.name, _EPOCH), sheet.data)
     return out.getvalue()
-
-
-_ = Run

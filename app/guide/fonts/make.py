@@ -1,3 +1,4 @@
+# ruff: noqa: INP001
 """Makes the subsets beside it from the npm packages `@expo-google-fonts/noto-sans`, `-devanagari` and `-sc`.
 
     npm install @expo-google-fonts/noto-sans @expo-google-fonts/noto-sans-devanagari @expo-google-fonts/noto-sans-sc
@@ -10,7 +11,7 @@ commonest Chinese characters (GB 2312, level 1), so that a translator seldom nee
 import sys
 from pathlib import Path
 
-from fontTools import subset
+from fontTools import subset  # type: ignore[import-not-found]
 
 HERE = Path(__file__).parent
 LATIN = [range(0x20, 0x250), range(0x2B0, 0x370), range(0x1E00, 0x1F00), range(0x2000, 0x2070), range(0x20A0, 0x20C0)]
