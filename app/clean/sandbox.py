@@ -1,0 +1,170 @@
+"""Locks the calling process so that whatever a file makes a decoder do, it can only read, write and compute.
+
+Limits first (memory, CPU, files, no core), then Landlock without one rule, then a seccomp filter that knows a
+short list of system calls and answers EPERM to every other. There is no way back and no half way: where one of the
+two cannot be had, `lock` raises OSError, and the caller must leave without reading anything.
+Sources: landlock(7), seccomp(2), prctl(2).
+"""
+
+import ctypes
+import mmap
+import os
+import platform
+import resource
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from typing import Final
+
+MEMORY: Final = 1024**3
+CPU_SECONDS: Final = 20
+OPEN_FILES: Final = 64
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_SIGKILL = 9
+_LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446
+# Rights that each version of Landlock's interface added; a right unknown to the kernel would be refused.
+_FS_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 4: 0x7FFF}
+_FS_RIGHTS_NOW = 0xFFFF
+_NET_FROM, _SCOPE_FROM = 4, 6
+
+_ALLOWED = {
+    "x86_64": {
+        "read": 0, "write": 1, "close": 3, "fstat": 5, "poll": 7, "lseek": 8, "mmap": 9, "mprotect": 10,
+        "munmap": 11, "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15, "readv": 19,
+        "writev": 20, "sched_yield": 24, "mremap": 25, "madvise": 28, "getpid": 39, "exit": 60,
+        "gettimeofday": 96, "sysinfo": 99, "sigaltstack": 131, "gettid": 186, "futex": 202,
+        "sched_getaffinity": 204, "restart_syscall": 219, "clock_gettime": 228, "clock_getres": 229,
+        "clock_nanosleep": 230, "exit_group": 231, "getrandom": 318, "rseq": 334,
+    },
+    "aarch64": {
+        "read": 63, "write": 64, "close": 57, "fstat": 80, "ppoll": 73, "lseek": 62, "mmap": 222,
+        "mprotect": 226, "munmap": 215, "brk": 214, "rt_sigaction": 134, "rt_sigprocmask": 135,
+        "rt_sigreturn": 139, "readv": 65, "writev": 66, "sched_yield": 124, "mremap": 216, "madvise": 233,
+        "getpid": 172, "exit": 93, "gettimeofday": 169, "sysinfo": 179, "sigaltstack": 132, "gettid": 178,
+        "futex": 98, "sched_getaffinity": 123, "restart_syscall": 128, "clock_gettime": 113,
+        "clock_getres": 114, "clock_nanosleep": 115, "exit_group": 94, "getrandom": 278, "rseq": 293,
+    },
+}  # fmt: skip
+_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_SET_MODE_FILTER, _FLAG_TSYNC = 1, 1
+_RET_KILL, _RET_ERRNO, _RET_ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+_EPERM = 1
+_LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
+_NUMBER_AT, _ARCH_AT, _THIRD_ARGUMENT_AT = 0, 4, 32
+_PROT_EXEC = 4
+
+
+def limit() -> None:
+    """Set what the kernel enforces by number: 1 GiB of address space, 20 s of CPU, no file, no core."""
+    for what, most in (
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (most, most))
+    # A core limit of 0 does not stop a core handler behind a pipe (core(5)); not being dumpable does.
+    _prctl(_PR_SET_DUMPABLE, 0)
+    _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+
+
+def lock() -> None:
+    """Give up files, sockets, processes and everything else but computing; OSError where that cannot be had."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    landlock()
+    seccomp()
+
+
+def landlock() -> None:
+    """Deny every access that this kernel's Landlock can deny, with no exception; OSError without Landlock."""
+    version = _call(_LANDLOCK_CREATE, None, 0, 1)
+    ruleset = struct.pack(
+        "=QQQ",
+        _FS_RIGHTS.get(version, _FS_RIGHTS_NOW),
+        3 if version >= _NET_FROM else 0,
+        3 if version >= _SCOPE_FROM else 0,
+    )
+    handle = _call(_LANDLOCK_CREATE, ruleset, len(ruleset), 0)
+    try:
+        _call(_LANDLOCK_RESTRICT, handle, 0)
+    finally:
+        os.close(handle)
+
+
+def seccomp() -> None:
+    """Filter every thread's system calls from now on; OSError on a machine whose numbers are not known here."""
+    machine = platform.machine()
+    if machine not in _ALLOWED or sys.maxsize < 2**32:
+        raise OSError("no system call table for this machine")
+    program = _filter(_AUDIT_ARCH[machine], _ALLOWED[machine])
+    code = ctypes.create_string_buffer(program)
+    wanted = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
+    _call(_SECCOMP[machine], _SET_MODE_FILTER, _FLAG_TSYNC, wanted)
+
+
+def _filter(arch: int, allowed: dict[str, int]) -> bytes:
+    """The filter as classic BPF: another architecture kills, memory never becomes code, the rest by number."""
+    head = [(_LOAD, 0, 0, _ARCH_AT), (_EQUAL, 1, 0, arch), (_RETURN, 0, 0, _RET_KILL), (_LOAD, 0, 0, _NUMBER_AT)]
+    memory = ("mmap", "mprotect")
+    numbers = [number for name, number in allowed.items() if name not in memory]
+    # Jumps count the instructions between: `tail` follows directly after the last comparison.
+    length = len(memory) + len(numbers)
+    tail = [
+        (_RETURN, 0, 0, _RET_ERRNO | _EPERM),
+        (_LOAD, 0, 0, _THIRD_ARGUMENT_AT),
+        (_ANY_BIT, 0, 1, _PROT_EXEC),
+        (_RETURN, 0, 0, _RET_ERRNO | _EPERM),
+        (_RETURN, 0, 0, _RET_ALLOW),
+    ]
+    checks = [(_EQUAL, length - place, 0, allowed[name]) for place, name in enumerate(memory)]
+    checks += [(_EQUAL, length - place + 3, 0, number) for place, number in enumerate(numbers, len(memory))]
+    return b"".join(struct.pack("=HBBI", *step) for step in (*head, *checks, *tail))
+
+
+def _fork() -> None:
+    if os.fork() == 0:
+        os._exit(0)
+
+
+# What the probe tries from inside; each must work before `lock` and fail after it.
+ATTEMPTS: Final[dict[str, Callable[[], object]]] = {
+    "read a file": lambda: os.open("/proc/self/stat", os.O_RDONLY),
+    "write a file": lambda: os.open("/dev/null", os.O_WRONLY),
+    "list a folder": lambda: os.scandir("/"),
+    "open a network socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
+    "open a local socket": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
+    "start a process": _fork,
+    "run a program": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606 - it must be refused
+    "signal a process": lambda: os.kill(os.getppid(), 0),
+    "make code": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC),
+}
+
+
+def denied() -> tuple[str, ...]:
+    """The names of those attempts that the system refuses to this process."""
+    refused = []
+    for name, attempt in ATTEMPTS.items():
+        try:
+            attempt()
+        except OSError:
+            refused.append(name)
+    return tuple(refused)
+
+
+def _prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def _call(number: int, *arguments: int | bytes | None) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    wide = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
+    result = int(libc.syscall(ctypes.c_long(number), *wide))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "system call refused")
+    return result

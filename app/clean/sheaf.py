@@ -1,0 +1,82 @@
+"""Pictures of pages bound into a new PDF: one picture a page, no text, no links, no metadata, no dates.
+
+Grey pages are kept in 16 greys or as JPEG, coloured ones in 256 colours or as JPEG, whichever is smaller: letters
+stay sharp, scanned photographs stay small. The bytes depend on the pixels alone.
+"""
+
+import io
+import zlib
+from collections.abc import Iterable
+
+import pikepdf
+from PIL import Image, ImageChops
+
+DPI = 150
+_POINTS = 72
+_QUALITY = 80
+_GREYS = 15
+# Below this difference between channels a page counts as grey: scanners are never quite neutral.
+_TINT = 12
+_MOST_POINTS = 14_400  # ISO 32000-1, annex C.2: the largest page side
+
+
+def bind(pages: Iterable[Image.Image]) -> bytes:
+    """A PDF whose pages are these RGB or RGBA pictures at 150 dots per inch."""
+    document = pikepdf.new()
+    for image in pages:
+        width, height = (min(side * _POINTS / DPI, _MOST_POINTS) for side in image.size)
+        page = document.add_blank_page(page_size=(width, height))
+        page.obj.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(P=_picture(document, image)))
+        page.obj.Contents = document.make_stream(f"{width:.3f} 0 0 {height:.3f} 0 0 cm /P Do".encode())
+    target = io.BytesIO()
+    document.save(target, deterministic_id=True, object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    return target.getvalue()
+
+
+def _picture(document: pikepdf.Pdf, image: Image.Image) -> pikepdf.Stream:
+    image = _opaque(image)
+    grey = _is_grey(image)
+    if grey:
+        image = image.convert("L")
+    jpeg = io.BytesIO()
+    image.save(jpeg, "JPEG", quality=_QUALITY)
+    flat, bits, space = _sixteen_greys(image) if grey else _few_colours(document, image)
+    stream = document.make_stream(b"")
+    if len(jpeg.getbuffer()) < len(flat):
+        bits, space = 8, pikepdf.Name.DeviceGray if grey else pikepdf.Name.DeviceRGB
+        stream.write(jpeg.getvalue(), filter=pikepdf.Name.DCTDecode)
+    else:
+        stream.write(flat, filter=pikepdf.Name.FlateDecode)
+    stream.Type, stream.Subtype = pikepdf.Name.XObject, pikepdf.Name.Image
+    stream.Width, stream.Height = image.size
+    stream.BitsPerComponent, stream.ColorSpace = bits, space
+    return stream
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    paper = Image.new("RGB", image.size, "white")
+    paper.paste(image, mask=image.getchannel("A"))
+    return paper
+
+
+def _is_grey(image: Image.Image) -> bool:
+    red, green, blue = image.split()
+    differences = (ImageChops.difference(one, other) for one, other in ((red, green), (green, blue)))
+    return not any(any(image.histogram()[_TINT:]) for image in differences)
+
+
+def _sixteen_greys(image: Image.Image) -> tuple[bytes, int, pikepdf.Object]:
+    levels = image.point([round(value * _GREYS / 255) for value in range(256)])
+    packed = Image.frombytes("P", image.size, levels.tobytes()).tobytes("raw", "P;4")
+    return zlib.compress(packed), 4, pikepdf.Name.DeviceGray
+
+
+def _few_colours(document: pikepdf.Pdf, image: Image.Image) -> tuple[bytes, int, pikepdf.Object]:
+    few = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    table = bytes(few.getpalette("RGB") or ())
+    space = pikepdf.Array(
+        [pikepdf.Name.Indexed, pikepdf.Name.DeviceRGB, len(table) // 3 - 1, document.make_stream(table)]
+    )
+    return zlib.compress(few.tobytes()), 8, space

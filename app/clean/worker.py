@@ -1,0 +1,78 @@
+"""The sandboxed child: `python -I -B -m app.clean.worker <family>`, one file in on a pipe, one answer out.
+
+It limits itself, loads the one family's codecs, locks itself, and only then reads a byte of the file. It writes
+nothing but the answer of `kinds.pack`; why it refused is its exit code. Whatever a decoder raises ends as
+"damaged": no traceback, no message, nothing of the file reaches a log.
+"""
+
+import codecs
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from app.clean import sandbox
+from app.clean.kinds import EXITS, Answer, Family, pack
+from app.errors import FileRefusedError
+
+_MODULES = {
+    Family.IMAGE: ("app.clean.images", "rebuild"),
+    Family.PDF: ("app.clean.pages", "rebuild"),
+    Family.PAGES: ("app.clean.pages", "as_images"),
+    Family.REDACT: ("app.clean.redaction", "rebuild"),
+    Family.MEDIA: ("app.clean.media", "rebuild"),
+    Family.WAV: ("app.clean.sound", "rebuild_wav"),
+    Family.MP3: ("app.clean.sound", "rebuild_mp3"),
+    Family.DOCUMENT: ("app.clean.documents", "rebuild"),
+    Family.TEXT: ("app.clean.documents", "rebuild_text"),
+}
+
+
+def main() -> NoReturn:
+    """Do the one thing the command line names and leave."""
+    family = Family(sys.argv[1])
+    sandbox.limit()
+    rebuild = _load(family)
+    try:
+        sandbox.lock()
+    except OSError:
+        os._exit(EXITS["no-sandbox"])
+    if family is Family.PROBE:
+        _write([name.encode() + b"\n" for name in sandbox.denied()])
+        os._exit(0)
+    os._exit(_work(rebuild))
+
+
+def _load(family: Family) -> Callable[[bytes], Answer]:
+    # A codec is text too: decoding UTF-16 for the first time would want to open a file.
+    for name in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "ascii", "idna"):
+        codecs.lookup(name)
+    if family is Family.PROBE:
+        return lambda _: Answer(())
+    module, function = _MODULES[family]
+    loaded: Callable[[bytes], Answer] = getattr(importlib.import_module(module), function)
+    return loaded
+
+
+def _work(rebuild: Callable[[bytes], Answer]) -> int:
+    try:
+        _write(pack(rebuild(sys.stdin.buffer.read())))
+    except FileRefusedError as refused:
+        return EXITS.get(refused.code, EXITS["damaged"])
+    except MemoryError:
+        return EXITS["too-heavy"]
+    except Exception:  # noqa: BLE001 - a decoder may raise anything at all, and nothing of it may be told
+        return EXITS["damaged"]
+    return 0
+
+
+def _write(parts: Sequence[bytes]) -> None:
+    for part in parts:
+        rest = memoryview(part)
+        while rest:
+            rest = rest[os.write(1, rest) :]
+
+
+if __name__ == "__main__":
+    main()
