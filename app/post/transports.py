@@ -93,7 +93,8 @@ class Https:
                 client.request("POST", self.path, body=envelope.data, headers=headers)
             except OSError:
                 sent = False
-            status = client.getresponse().status
+            with client.getresponse() as response:
+                status = response.status
             if sent or status >= HTTPStatus.BAD_REQUEST:
                 _judge(status)
             else:
