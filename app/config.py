@@ -17,9 +17,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.errors import ConfigError, HaumaruError
-from app.post.transports import Destination, parse_destination
+from app.post.destinations import Destination, open_transport
 from app.reading import Reader, read_toml
-from app.vault.keys import parse_recipient
+from app.vault.keys import DEMONSTRATION, HYBRID_RECIPIENT, parse_recipient, recipient_of
 from app.vault.tip import SIZE_CLASSES
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -110,6 +110,7 @@ class Settings:
     server: Server
     report: Report
     agencies: tuple[Agency, ...]
+    folder: Path
     outbox_url: str
     limits: Limits
     forward: Forward
@@ -123,15 +124,15 @@ class Settings:
 def load(path: Path, env: Mapping[str, str]) -> Settings:
     """Read a configuration file and the variables over it; `ConfigError` with every fault."""
     faults: list[str] = []
-    root = Reader(
-        read_toml(path), name="", prefix="HAUMARU", folder=path.resolve().parent, env=env, faults=faults
-    )
+    folder = path.resolve().parent
+    root = Reader(read_toml(path), name="", prefix="HAUMARU", folder=folder, env=env, faults=faults)
     settings = Settings(
         site=_site(root.table("site")),
         server=_server(root.table("server")),
         report=_report(root.table("report")),
-        agencies=tuple(_agency(row) for row in root.tables("agency")),
-        outbox_url=_outbox(root.table("outbox"), path.resolve().parent),
+        agencies=tuple(_agency(row, folder, faults) for row in root.tables("agency")),
+        folder=folder,
+        outbox_url=_outbox(root.table("outbox"), folder),
         limits=_limits(root.table("limits")),
         forward=_forward(root.table("forward")),
     )
@@ -206,7 +207,8 @@ def _report(read: Reader) -> Report:
     return report
 
 
-def _agency(read: Reader) -> Agency:
+def _agency(read: Reader, folder: Path, faults: list[str]) -> Agency:
+    identifier = read.convert("id", _identifier, "?", mend="use small letters, digits and hyphens")
     texts = read.texts("recipients", mend='write ["age1pq1…"], as haumaru-desk keygen prints it')
     if not texts:
         read.fault("recipients", "is empty", "tips are sealed to at least one recipient")
@@ -214,13 +216,13 @@ def _agency(read: Reader) -> Agency:
         if not _is_recipient(text):
             read.fault("recipients", f"number {number} is not age1pq1…", "copy what haumaru-desk keygen printed")
     agency = Agency(
-        id=read.convert("id", _identifier, "", mend="use small letters, digits and hyphens"),
+        id=identifier,
         name=read.text("name"),
         reads=read.text("reads", ""),
         recipients=texts,
         expires=read.day("expires"),
         reply_key=_reply_key(read),
-        destination=_destination(read),
+        destination=_destination(read, identifier, folder, faults),
         max_class=read.text("max_class", "32MiB"),
     )
     if agency.max_class not in SIZE_CLASSES:
@@ -237,7 +239,7 @@ def _identifier(text: str) -> str:
 
 def _is_recipient(text: str) -> bool:
     try:
-        return parse_recipient(text).startswith("age1pq1")
+        return parse_recipient(text).startswith(f"{HYBRID_RECIPIENT}1")
     except HaumaruError:
         return False
 
@@ -254,15 +256,22 @@ def _reply_key(read: Reader) -> bytes:
     return key
 
 
-def _destination(read: Reader) -> Destination:
-    return Destination(
-        target=read.convert("deliver", parse_target, _NOWHERE, mend="use drop:FOLDER, smtp+starttls:, smtps: or https:"),
+def _destination(read: Reader, agency: str, folder: Path, faults: list[str]) -> Destination:
+    destination = Destination(
+        agency=agency,
+        url=read.text("deliver", mend="use drop:FOLDER, smtp+starttls://, smtps:// or https://"),
         password=read.secret("password"),
         token=read.secret("token"),
         client_cert=read.path("client_cert"),
         client_key=read.path("client_key"),
         ca=read.path("ca"),
     )
+    try:
+        if destination.url:
+            open_transport(destination, base=folder)
+    except ConfigError as error:
+        faults.extend(error.faults)
+    return destination
 
 
 def _outbox(read: Reader, folder: Path) -> str:
@@ -283,8 +292,8 @@ def _outbox(read: Reader, folder: Path) -> str:
 def _limits(read: Reader) -> Limits:
     limits = Limits(
         url=read.text("url", "memory://"),
-        per_address=read.convert_or("per_address", _rate, "20/hour", mend='write one such as "20/hour"'),
-        total=read.convert_or("total", _rate, "2000/hour", mend='write one such as "2000/hour"'),
+        per_address=read.converted("per_address", _rate, "20/hour", mend='write one such as "20/hour"'),
+        total=read.converted("total", _rate, "2000/hour", mend='write one such as "2000/hour"'),
     )
     if urlsplit(limits.url).scheme not in ("memory", "redis", "rediss"):
         read.fault("url", "is of another kind", "write memory:// or redis://…")
@@ -314,5 +323,10 @@ def _across(settings: Settings, faults: list[str]) -> None:
     if settings.site.demo:
         return
     for agency in settings.agencies:
+        if recipient_of(DEMONSTRATION) in agency.recipients:
+            faults.append(
+                f"[[agency]] {agency.id} recipients: has a demonstration's key, which anyone can open; "
+                "make your own with haumaru-desk keygen"
+            )
         if agency.name.startswith("Example"):
             faults.append(f"[[agency]] {agency.id} name: is a demonstration's; write the agency's own name")

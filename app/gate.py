@@ -6,11 +6,10 @@ that slow senders cannot take every thread. What is refused is left unread, and 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from threading import BoundedSemaphore
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 # Under this key Flask finds the status with which a request was stopped here.
@@ -18,24 +17,17 @@ REFUSED = "haumaru.refused"
 _CHUNK = 16 * 1024
 
 
-@dataclass(frozen=True)
-class Ready:
-    """One answer as it leaves: its headers, and its bytes for each content coding (RFC 9110, 8.4)."""
+class Ready(Protocol):
+    """One answer as it leaves: its headers without a length, and its bytes for each content coding (RFC 9110, 8.4)."""
 
-    headers: tuple[tuple[str, str], ...]
-    identity: bytes
-    gzip: bytes = b""
-    br: bytes = b""
-
-    def pick(self, accept_encoding: str) -> tuple[list[tuple[str, str]], bytes]:
-        """The headers and bytes for what a browser says it can unpack."""
-        coding, body = "", self.identity
-        if self.br and "br" in accept_encoding:
-            coding, body = "br", self.br
-        elif self.gzip and "gzip" in accept_encoding:
-            coding, body = "gzip", self.gzip
-        headers = [*self.headers, ("Content-Length", str(len(body)))]
-        return ([*headers, ("Content-Encoding", coding)] if coding else headers), body
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...  # noqa: D102
+    @property
+    def identity(self) -> bytes: ...  # noqa: D102
+    @property
+    def gzip(self) -> bytes: ...  # noqa: D102
+    @property
+    def br(self) -> bytes: ...  # noqa: D102
 
 
 class Gate:
@@ -56,7 +48,7 @@ class Gate:
         self._slots = BoundedSemaphore(bodies)
         self._max_body, self._deadline, self._clock = max_body, deadline, clock
         self._ready = {
-            path: {coding: page.pick(coding) for coding in ("", "gzip", "br")} for path, page in ready.items()
+            path: {coding: _coded(page, coding) for coding in ("", "gzip", "br")} for path, page in ready.items()
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -111,3 +103,10 @@ class Gate:
             length -= len(chunk)
         body.seek(0)
         return body
+
+
+def _coded(page: Ready, coding: str) -> tuple[list[tuple[str, str]], bytes]:
+    body = getattr(page, coding) if coding else b""
+    used = body or page.identity
+    length = ("Content-Length", str(len(used)))
+    return [*page.headers, length, *([("Content-Encoding", coding)] if body else [])], used

@@ -7,7 +7,7 @@ another site made a browser send, and everything but a redirect while the way ou
 
 import logging
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -24,6 +24,10 @@ LATCH = "x"
 _LATCH_SECONDS = 120
 _LATCH_FREE = ("/healthz", "/agency/replies")
 _PADDING = 64 * 1024
+# What an HTTP error may say beside its page.
+_KEPT_HEADERS = ("Allow", "Location", "Retry-After")
+
+ShowError = Callable[[int, str], str]
 
 log = logging.getLogger("haumaru")
 
@@ -79,51 +83,48 @@ def same_origin(origins: Sequence[str]) -> bool:
     return request.headers.get("Origin") in origins
 
 
-def protect(
-    app: Flask, every: dict[str, str], *, exit_url: str, onion: str, show_error: Callable[[int, str], str]
-) -> None:
-    """Set up all of the above on an app; `show_error(status, sentence)` renders an error page."""
-    app.request_class = MemoryRequest
+class Guard:
+    """Set over an app, it sees every request first and every answer last."""
 
-    @app.before_request
-    def stop() -> AnyResponse | None:
+    def __init__(self, every: dict[str, str], *, exit_url: str, onion: str, show_error: ShowError) -> None:
+        self._every, self._exit_url, self._onion, self._show_error = every, exit_url, onion, show_error
+
+    def protect(self, app: Flask) -> None:
+        """Set it over an app."""
+        app.request_class = MemoryRequest
+        app.before_request(self._stop)
+        app.after_request(self._finish)
+        app.register_error_handler(Exception, self._fail)
+
+    def _stop(self) -> AnyResponse | None:
         g.lang = language_of(request.path)
         if request.cookies.get(LATCH) and request.path not in _LATCH_FREE:
-            return redirect(exit_url, 303)
-        if REFUSED in request.environ:
-            status = request.environ[REFUSED]
-            return Response(show_error(status, ""), status)
-        return None
+            return redirect(self._exit_url, 303)
+        refused = request.environ.get(REFUSED)
+        return self._error_page(refused) if refused else None
 
-    @app.after_request
-    def finish(response: Response) -> Response:
-        for name, value in every.items():
-            if name != "Cache-Control" or "Cache-Control" not in response.headers:
-                response.headers[name] = value
-        if onion and not request.host.endswith(".onion"):
-            response.headers["Onion-Location"] = onion + request.path
-        if request.method == "POST" and response.mimetype == "text/html" and response.status_code != 303:  # noqa: PLR2004
+    def _finish(self, response: Response) -> Response:
+        response.headers.update(self._every)
+        if self._onion and not request.host.endswith(".onion"):
+            response.headers["Onion-Location"] = self._onion + request.path
+        if request.method == "POST" and response.mimetype == "text/html" and not response.location:
             response.set_data(pad(response.get_data()))
         return response
 
-    @app.errorhandler(HTTPException)
-    def known(error: HTTPException) -> AnyResponse:
-        status = error.code or 500
-        answer = Response(show_error(status, ""), status)
-        for name, value in error.get_headers():
-            if name in ("Allow", "Location", "Retry-After"):
+    def _fail(self, error: Exception) -> AnyResponse:
+        if isinstance(error, HTTPException):
+            return self._error_page(error.code or 500, error.get_headers())
+        record(error)
+        if isinstance(error, HaumaruError):
+            return self._error_page(error.status, sentence=error.message)
+        return self._error_page(500)
+
+    def _error_page(self, status: int, kept: Iterable[tuple[str, str]] = (), sentence: str = "") -> AnyResponse:
+        answer = Response(self._show_error(status, sentence), status)
+        for name, value in kept:
+            if name in _KEPT_HEADERS:
                 answer.headers[name] = value
         return answer
-
-    @app.errorhandler(HaumaruError)
-    def ours(error: HaumaruError) -> AnyResponse:
-        record(error)
-        return Response(show_error(error.status, error.message), error.status)
-
-    @app.errorhandler(Exception)
-    def unknown(error: Exception) -> AnyResponse:
-        record(error)
-        return Response(show_error(500, ""), 500)
 
 
 def language_of(untrusted_path: str) -> str:
@@ -150,9 +151,16 @@ def pad(page: bytes) -> bytes:
 def record(error: BaseException) -> None:
     """Log what rose and where in our code, by code and line alone: an exception's own words may quote a visitor."""
     code = error.code if isinstance(error, HaumaruError) else type(error).__name__
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/app/" in f.filename.replace("\\", "/")]
-    where = f"{frames[-1].filename.replace(chr(92), '/').rpartition('/app/')[2]}:{frames[-1].lineno}" if frames else "-"
-    log.error("error code=%s at=%s", code, where)
+    log.error("error code=%s at=%s", code, place_of(error))
+
+
+def place_of(error: BaseException) -> str:
+    """The module and line of our own code where an exception rose."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        _, ours, module = frame.filename.replace("\\", "/").rpartition("/app/")
+        if ours:
+            return f"{module}:{frame.lineno}"
+    return "-"
 
 
 def quiet_logs(level: int = logging.INFO) -> None:

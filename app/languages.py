@@ -5,12 +5,15 @@ Fijian and reads `tl` as `fil`; for those a near relative lends its rules under 
 date or a plural is never an error page. Refuses to guess beyond the list: what is unknown is English.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from babel import Locale
-from babel.support import NullTranslations, Translations
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
@@ -84,6 +87,20 @@ def _known(untrusted_tag: str) -> str:
     return primary if primary in LANGUAGES else ""
 
 
-def catalogue(root: Path, code: str) -> NullTranslations:
-    """The compiled gettext catalogue of a language below `root`, empty where there is none."""
-    return Translations.load(str(root), [LANGUAGES[code].folder])
+def compile_catalogues(root: Path) -> list[Path]:
+    """Compile each `messages.po` below `root` that is newer than its `messages.mo`; the paths that were written.
+
+    Where the folder is read-only, what was compiled before is used.
+    """
+    written = []
+    for source in sorted(root.glob("*/LC_MESSAGES/messages.po")):
+        target = source.with_suffix(".mo")
+        if target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
+            continue
+        with source.open("rb") as file:
+            catalogue = read_po(file)
+        with suppress(PermissionError), NamedTemporaryFile(dir=source.parent, delete=False) as made:
+            write_mo(made, catalogue)
+            Path(made.name).replace(target)
+            written.append(target)
+    return written

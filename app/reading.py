@@ -85,13 +85,17 @@ class Reader:
         """A required text, passed through `converter`, whose `HaumaruError` or `ValueError` is a fault."""
         return self._get(key, _REQUIRED, lambda raw: converter(_plain_text(raw)), stand_in, mend)
 
+    def converted(self, key: str, converter: Callable[[str], _T], default: _T, *, mend: str) -> _T:
+        """The same, for a key that may be absent."""
+        return self._get(key, default, lambda raw: converter(_plain_text(raw)), default, mend)
+
     def texts(self, key: str, default: Any = _REQUIRED, *, mend: str = 'write ["one", "two"]') -> tuple[str, ...]:
         """A list of texts; as a variable, parted by commas."""
         return self._get(key, default, _plain_texts, (), mend)
 
     def flag(self, key: str, *, default: bool) -> bool:
         """True or false."""
-        return self._get(key, default, _flag, False, "write true or false")  # noqa: FBT003
+        return self._get(key, default, _flag, False, "write true or false")
 
     def integer(self, key: str, default: int, low: int, high: int) -> int:
         """A whole number from `low` to `high`."""

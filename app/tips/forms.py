@@ -17,7 +17,7 @@ from wtforms.validators import InputRequired, Length, Optional
 from wtforms.validators import ValidationError as Invalid
 
 from app.clean.text import clean
-from app.errors import HaumaruError, N_
+from app.errors import N_, HaumaruError
 
 TOKEN_SECONDS = 12 * 3600
 LONG, SHORT = 10_000, 1_000
@@ -124,9 +124,7 @@ class StatelessToken(CSRF):
         """Note a bad token as the field's one error, and keep the token that was read."""
         context = self.context
         try:
-            form.token = read_token(
-                field.data or "", secret=context.secret, now=context.now, min_fill=context.min_fill
-            )
+            form.token = read_token(field.data or "", secret=context.secret, now=context.now, min_fill=context.min_fill)
         except TokenError as error:
             form.token_error = error
             raise Invalid(error.message) from None
@@ -146,8 +144,8 @@ def _choice(label: Any) -> Field:
     return RadioField(label, choices=YES_NO_UNSURE, validators=[Optional()], validate_choice=True)
 
 
-class ReportForm(FlaskForm):  # type: ignore[misc]
-    """The questions. Only the first is required; none asks who is writing."""
+class TokenForm(FlaskForm):  # type: ignore[misc]
+    """A form that proves by its token alone that it is ours."""
 
     class Meta(FlaskForm.Meta):  # type: ignore[misc]
         """Stateless token, no session."""
@@ -160,6 +158,26 @@ class ReportForm(FlaskForm):  # type: ignore[misc]
 
     token: Token | None = None
     token_error: TokenError | None = None
+
+    @property
+    def current(self) -> Token:
+        """The token that came with the form, or a new one where none or a bad one did."""
+        return self.token or self.meta.csrf_context.token
+
+    @property
+    def shown_errors(self) -> dict[str, list[str]]:
+        """The fields' errors, without the token's, which is no field that a person sees."""
+        return {name: errors for name, errors in self.errors.items() if name and name != "csrf_token"}
+
+
+class ReplyForm(TokenForm):
+    """What somebody writes who came back with a receipt code."""
+
+    what = _text(_l("Your answer"), _l("Leave out who you are."), LONG)
+
+
+class ReportForm(TokenForm):
+    """The questions. Only the first is required; none asks who is writing."""
 
     danger = _choice(_l("Is someone in danger now?"))
     children = _choice(_l("Is a child involved?"))

@@ -7,16 +7,15 @@ what the page must show. Refuses, with the outbox's own error, to call anything 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
 
 from app.clean.attachments import Cleaned, Refused
+from app.errors import BundleError
+from app.post.codes import ReceiptCode, new_code
+from app.post.days import day
 from app.post.outbox import Envelope, Outbox
-from app.post.replybox import ReceiptCode, derive, new_code
+from app.post.replybox import Gate
 from app.vault.seal import seal
-from app.vault.tip import ReplyTo, Tip, TipFile, new_id, to_bytes
-
-_NEW_ZEALAND = ZoneInfo("Pacific/Auckland")
+from app.vault.tip import SIZE_CLASSES, ReplyTo, Tip, TipFile, new_id, to_bytes
 
 CleanFiles = Callable[[Sequence[bytes]], Sequence[Cleaned | Refused]]
 
@@ -41,11 +40,6 @@ class Taken:
     held: bytes | None
 
 
-def day(now: float) -> date:
-    """The day in New Zealand, which is all that a tip may know of when it came."""
-    return datetime.fromtimestamp(now, UTC).astimezone(_NEW_ZEALAND).date()
-
-
 def take(
     draft: Draft,
     *,
@@ -53,6 +47,8 @@ def take(
     recipients: Sequence[str],
     outbox: Outbox,
     clean_files: CleanFiles,
+    derivations: Gate,
+    max_class: str,
     now: float,
 ) -> Taken:
     """Seal a draft and make it durable: for delivery, or, where files came with it, held until it is confirmed.
@@ -60,7 +56,11 @@ def take(
     Raises `BundleError("too-large")`, `BusyError`, or an `OutboxError`; then nothing was sent.
     """
     files = tuple(clean_files(draft.untrusted_files)) if draft.untrusted_files else ()
-    code = new_code() if draft.wants_reply else None
+    code, reply = None, None
+    if draft.wants_reply:
+        code = new_code()
+        locator, key = derivations.derive(code)
+        reply = ReplyTo(key=key, locator=locator)
     tip = Tip(
         id=new_id(),
         received=day(now),
@@ -70,18 +70,16 @@ def take(
             for file in files
             if isinstance(file, Cleaned)
         ),
-        reply=_reply_to(code) if code else None,
+        reply=reply,
         answers_to=draft.answers_to,
     )
-    envelope = Envelope(id=tip.id, agency=agency, data=seal(to_bytes(tip), recipients))
+    bundle = to_bytes(tip)
+    if len(bundle) > SIZE_CLASSES[max_class]:
+        raise BundleError("too-large")
+    envelope = Envelope(id=tip.id, agency=agency, data=seal(bundle, recipients))
     if not files:
-        outbox.put(envelope, nonce=draft.nonce)
+        outbox.put(envelope, nonce=draft.nonce, now=now)
         return Taken(code, (), None)
     held = secrets.token_bytes(16)
     outbox.hold(envelope, draft=held, nonce=draft.nonce, now=now)
     return Taken(code, files, held)
-
-
-def _reply_to(code: ReceiptCode) -> ReplyTo:
-    locator, key = derive(code)
-    return ReplyTo(key=key, locator=locator)

@@ -1,0 +1,46 @@
+# `make` alone says what each target does. Everything lives in .venv/ and instance/.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help run desk test lint bench sheets lock release-check
+
+help: ## Say what each target does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: .venv/.run ## Start the demonstration: the site on 127.0.0.1:8000 (PORT=) and its forwarder
+	@exec $(BIN)/haumaru demo
+
+desk: .venv/.run ## Open what the demonstration received, on 127.0.0.1:8001 (DESK_PORT=)
+	@exec $(BIN)/haumaru-desk serve --config instance/demo/desk.toml
+
+test: .venv/.test ## Set up what the tests need, and run them all (SKIP=browser,postgres leaves some out)
+	@$(BIN)/python -m pytest
+
+lint: .venv/.test ## The linters and the type checker
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
+
+bench: .venv/.test ## The benchmarks, as ratios
+	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+sheets: .venv/.run ## The PDFs and the catalogues anew
+	@$(BIN)/haumaru build
+
+lock: .venv/.test ## Resolve the dependencies anew into the two lock files
+	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -q \
+		pyproject.toml --group build -o requirements.lock
+	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -q \
+		pyproject.toml --group build --group dev -o requirements-dev.lock
+
+.venv/.run: requirements.lock pyproject.toml
+	@$(PYTHON) deploy/setup.py run
+
+.venv/.test: requirements-dev.lock pyproject.toml tests/tools/package-lock.json deploy/needs.sh
+	@$(PYTHON) deploy/setup.py test

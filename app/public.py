@@ -1,0 +1,138 @@
+"""The public door: the commands of `haumaru`, which read the configuration and hand it on as arguments.
+
+    serve      the site alone            status     what waits, and what an operator must do
+    forward    deliver the outbox        build      catalogues, sheets, a check of every page
+    check      every fault, its mend     demo       all of it, on loopback, with keys of its own
+
+No code that opens a tip is reachable from here.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from wsgiref.types import WSGIApplication
+
+import click
+
+from app import checkup, commands, config, demo, guard, site
+
+_CONFIG = click.option(
+    "--config", "path", type=click.Path(path_type=Path), required=True, help="The configuration: haumaru.toml."
+)
+
+
+@click.group()
+def cli() -> None:
+    """Guidance about people trafficking, with an anonymous report form."""
+
+
+@cli.command()
+@_CONFIG
+def serve(path: Path) -> None:
+    """Serve the site; refuses to start on a faulty configuration."""
+    _serve(config.load(path, os.environ))
+
+
+@cli.command()
+@_CONFIG
+@click.option("--once", is_flag=True, help="Deliver all that waits now, without decoys, and end.")
+def forward(path: Path, *, once: bool) -> None:
+    """Deliver what is in the outbox, window by window."""
+    commands.close_the_shutters()
+    guard.quiet_logs()
+    settings = config.load(path, os.environ)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    forwarder = site.forwarder(settings)
+    if once:
+        forwarder.run_once()
+    else:
+        forwarder.run(stop)
+
+
+@cli.command()
+@_CONFIG
+def check(path: Path) -> None:
+    """Tell every fault of the configuration and the machine, each with its mend."""
+    findings = checkup.check(path, os.environ)
+    for finding in findings:
+        click.echo(str(finding))
+    faults = sum(finding.fault for finding in findings)
+    click.echo(f"{faults} faults, {len(findings) - faults} warnings")
+    sys.exit(1 if faults else 0)
+
+
+@cli.command()
+@_CONFIG
+@click.option("--json", "as_json", is_flag=True, help="For a monitor.")
+def status(path: Path, *, as_json: bool) -> None:
+    """Tell what waits for each agency; ends with 1 where an operator must act."""
+    report = checkup.status(config.load(path, os.environ))
+    click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
+    sys.exit(1 if report.acts else 0)
+
+
+@cli.command()
+@click.option("-o", "folder", type=click.Path(path_type=Path), default="instance/sheets", help="Where PDFs go.")
+def build(folder: Path) -> None:
+    """Make the catalogues and the sheets anew, and render every page once."""
+    for line in demo.build(folder):
+        click.echo(line)
+
+
+@cli.command("demo")
+def demonstrate() -> None:
+    """Start the site and its forwarder on loopback, with an agency of its own under instance/demo/."""
+    path = demo.prepare(Path("instance/demo"))
+    settings = config.load(path, demo.variables(os.environ))
+    with demo.forwarding(path):
+        click.echo(demo.welcome(settings))
+        _serve(settings)
+
+
+def _serve(settings: config.Settings) -> None:
+    from granian import Granian  # noqa: PLC0415  # only this command needs a server
+    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
+
+    commands.close_the_shutters()
+    guard.quiet_logs()
+    # What was rendered is shared with the workers by forking, which is not the default everywhere.
+    multiprocessing.set_start_method("fork")
+    parts = site.prepare(settings)
+    for warning in checkup.machine(settings):
+        guard.log.warning("%s", warning)
+    server = settings.server
+    Granian(
+        "haumaru",
+        address=server.host,
+        port=server.port,
+        interface=Interfaces.WSGI,
+        workers=server.workers,
+        blocking_threads=server.threads,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_enabled=False,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+    ).serve(target_loader=partial(_worker, parts), wrap_loader=False)
+
+
+def _worker(parts: site.Parts) -> WSGIApplication:
+    commands.close_the_shutters()
+    guard.quiet_logs()
+    return site.build(parts)
+
+
+def main() -> None:
+    """Run `haumaru`."""
+    commands.run(cli, "haumaru")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Builds the public site from settings: the one place where its rooms meet.
+
+What never changes is rendered here once, before the first request. Nothing is read from a configuration file
+or a variable, nothing is kept at module level; two sites may be built in one process.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g
+from flask_babel import Babel
+from jinja2 import StrictUndefined
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Response as AnyResponse
+
+from app import guard, languages
+from app.clean import attachments
+from app.clean.text import load_phrases
+from app.config import Settings
+from app.errors import ConfigError
+from app.gate import Gate
+from app.guard import Guard
+from app.guide import content, ready, style
+from app.guide.content import Library
+from app.guide.pages import Guide
+from app.guide.sheets import SheetFile
+from app.guide.sheets import make as make_sheets
+from app.post.destinations import open_transport
+from app.post.forward import Forwarder, Rules
+from app.post.outbox import Envelope, Outbox
+from app.rates import Rates
+from app.tips.replies import ReplyPages
+from app.tips.report import ReportPages
+from app.vault import tip as tips
+from app.vault.seal import seal
+
+ROOT = Path(__file__).parent.parent
+# Beside the files there is the form's text, and what multipart adds around each part.
+_BODY_MARGIN = 1_000_000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is made once per machine and shared by its worker processes."""
+
+    settings: Settings
+    secret: bytes
+    library: Library
+    sheets: Mapping[str, SheetFile]
+    pages: Mapping[str, ready.Rendered]
+
+
+def form_secret(path: Path) -> bytes:
+    """The 32 bytes that sign form tokens, made at the first start; `ConfigError` where they cannot be kept."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+    except FileExistsError:
+        pass
+    except OSError:
+        raise ConfigError(("[server] secret_file: cannot be made; give this user the right to its folder",)) from None
+    secret = path.read_bytes()
+    if len(secret) != 32:  # noqa: PLR2004
+        raise ConfigError(("[server] secret_file: is not 32 bytes; delete it, and it is made anew",))
+    return secret
+
+
+def served_languages(root: Path) -> tuple[str, ...]:
+    """The languages that have content below `root`, in their order."""
+    return tuple(code for code in languages.LANGUAGES if (root / code / "home.md").exists())
+
+
+def prepare(settings: Settings, *, root: Path = ROOT) -> Parts:
+    """Check and render everything that does not change; `ConfigError` tells what is faulty."""
+    languages.compile_catalogues(root / "translations")
+    library = _library(settings, root)
+    sheets = make_sheets(library)
+    app, guide = _frame(settings, library, sheets, root)
+    pages = ready.render_all(app, guide.paths, settings.site.base_url)
+    secret = form_secret(settings.server.secret_file)
+    return Parts(settings, secret, library, sheets, pages)
+
+
+def build(parts: Parts, *, root: Path = ROOT, clock: Callable[[], float] = time) -> Gate:
+    """The whole site as one WSGI callable, for one process; make it after forking."""
+    settings = parts.settings
+    app, guide = _frame(settings, parts.library, parts.sheets, root)
+    _add_report(app, guide, parts, root, clock)
+    if settings.server.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.server.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
+    return Gate(
+        app,
+        ready=parts.pages,
+        hosts=frozenset(urlsplit(origin).netloc for origin in origins(settings)),
+        bodies=settings.server.bodies,
+        max_body=settings.report.max_upload + _BODY_MARGIN,
+    )
+
+
+def forwarder(settings: Settings) -> Forwarder:
+    """The forwarder of one process, decoys for the agency that reports are sealed to."""
+    outbox = Outbox(settings.outbox_url)
+    outbox.prepare()
+    agency = settings.intake
+
+    def decoy() -> Envelope:
+        tip = tips.decoy()
+        return Envelope(tip.id, agency.id, seal(tips.to_bytes(tip), agency.recipients))
+
+    return Forwarder(
+        outbox,
+        {one.id: open_transport(one.destination, base=settings.folder) for one in settings.agencies},
+        Rules(window=settings.forward.window, batch=settings.forward.batch, padded=agency.id),
+        make_decoy=decoy,
+    )
+
+
+def origins(settings: Settings) -> tuple[str, ...]:
+    """Where our forms may be sent from: the site's address, its onion, and on loopback each of its names."""
+    site, port = settings.site, urlsplit(settings.site.base_url).port
+    if urlsplit(site.base_url).hostname in ("127.0.0.1", "localhost"):
+        return (f"http://127.0.0.1:{port}", f"http://localhost:{port}", *site.origins[1:])
+    return site.origins
+
+
+def _library(settings: Settings, root: Path) -> Library:
+    library = content.load(root / "content", served_languages(root / "content"))
+    return library.only_reviewed() if settings.site.reviewed_only else library
+
+
+def _frame(settings: Settings, library: Library, sheets: Mapping[str, SheetFile], root: Path) -> tuple[Flask, Guide]:
+    """The app with its guard and its guidance pages."""
+    site = settings.site
+    app = Flask("app", static_folder=None, template_folder=str(Path(__file__).parent / "templates"))
+    app.config.update(WTF_I18N_ENABLED=False, BABEL_TRANSLATION_DIRECTORIES=str(root / "translations"))
+    app.jinja_env.undefined = StrictUndefined
+    Babel(app, locale_selector=lambda: languages.locale(g.get("lang", languages.DEFAULT)))
+    css = style.read()
+    guide = Guide(library, site, style=css, sheets=sheets, catalogues={})
+    every = guard.headers(exit_url=site.exit_url, style_hashes=(style.digest(css),), secure=site.secure, demo=site.demo)
+    Guard(every, exit_url=site.exit_url, onion=site.onion, show_error=guide.show_error).protect(app)
+    guide.register(app)
+    _add_small(app, settings)
+    return app, guide
+
+
+def _add_report(app: Flask, guide: Guide, parts: Parts, root: Path, clock: Callable[[], float]) -> None:
+    settings, limits = parts.settings, parts.settings.limits
+    rates = Rates(
+        app, url=limits.url, per_address=limits.per_address, total=limits.total, workers=settings.server.workers
+    )
+    outbox = Outbox(settings.outbox_url)
+    outbox.prepare()
+    ReportPages(
+        settings,
+        origins=origins(settings),
+        outbox=outbox,
+        rates=rates,
+        secret=parts.secret,
+        phrases=load_phrases(root / "content"),
+        clean_files=attachments.clean_all,
+        render=guide.render,
+        clock=clock,
+    ).register(app)
+    ReplyPages(
+        settings,
+        origins=origins(settings),
+        outbox=outbox,
+        rates=rates,
+        secret=parts.secret,
+        render=guide.render,
+        clock=clock,
+    ).register(app)
+
+
+def _add_small(app: Flask, settings: Settings) -> None:
+    site = settings.site
+
+    def go() -> AnyResponse:
+        return guard.leave(origins(settings), exit_url=site.exit_url, secure=site.secure)
+
+    def healthz() -> Response:
+        return Response("ok\n", mimetype="text/plain")
+
+    def keys() -> Response:
+        lines = [
+            f"# {agency.name}, until {agency.expires.isoformat()}\n" + "".join(f"{key}\n" for key in agency.recipients)
+            for agency in settings.agencies
+        ]
+        return Response("\n".join(lines), mimetype="text/plain")
+
+    app.add_url_rule("/go", "go", go, methods=["POST"])
+    app.add_url_rule("/healthz", "healthz", healthz, methods=["GET"])
+    app.add_url_rule("/keys.txt", "keys", keys, methods=["GET"])

@@ -1,0 +1,68 @@
+"""What every test may use, and the rule that nothing is skipped silently.
+
+A test marked `needs("postgres")` fails where there is none; only `SKIP=postgres` leaves it out, and then the
+run's last lines say how many were left out and why.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parent.parent
+SKIPPED = frozenset(filter(None, os.environ.get("SKIP", "").split(",")))
+COMMANDS = {
+    "node": ("node",),
+    "browser": ("chromium",),
+    "firefox": ("firefox-esr",),
+    "postgres": ("pg_ctl",),
+    "redis": ("redis-server",),
+    "exiftool": ("exiftool",),
+    "java": ("java",),
+    "nginx": ("nginx",),
+    "dovecot": ("dovecot",),
+    "poppler": ("pdftotext", "pdftoppm"),
+    "gettext": ("msgfmt",),
+    "unzip": ("unzip",),
+    "hadolint": ("hadolint",),
+    "typst": (),
+}
+_left_out: dict[str, int] = {}
+
+
+def search_path() -> str:
+    """Where the tests' own tools and the system's servers lie."""
+    postgres = [str(path) for path in Path("/usr/lib/postgresql").glob("*/bin")]
+    return os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *postgres])
+
+
+def pytest_configure(config):
+    # A slow machine is no failure: no test measures time, and neither do property tests.
+    settings.register_profile("no-deadline", deadline=None)
+    settings.load_profile("no-deadline")
+    os.environ["PATH"] = search_path()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for mark in item.iter_markers("needs"):
+            assert set(mark.args) <= COMMANDS.keys(), f"{item.nodeid} needs something unknown: {mark.args}"
+            for name in SKIPPED.intersection(mark.args):
+                _left_out[name] = _left_out.get(name, 0) + 1
+                item.add_marker(pytest.mark.skip(reason=f"SKIP={name}"))
+
+
+@pytest.fixture(autouse=True)
+def _what_it_needs(request):
+    for mark in request.node.iter_markers("needs"):
+        for name in mark.args:
+            for command in COMMANDS[name]:
+                if not shutil.which(command, path=search_path()):
+                    pytest.fail(f"{name}: {command} is not on this machine; run deploy/needs.sh, or SKIP={name}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    for name, count in sorted(_left_out.items()):
+        terminalreporter.write_line(f"left out on purpose (SKIP={name}): {count} tests")
