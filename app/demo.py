@@ -54,6 +54,7 @@ url = "sqlite:///outbox.db"
 
 [forward]
 window = "5s"
+batch = 1
 """
 
 _DESK = """\

@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 
 from app.clean.text import Phrases
 from app.config import Settings
-from app.errors import AlreadySentError, BundleError, BusyError, HaumaruError, OutboxError, RateError
+from app.errors import AlreadySentError, BundleError, BusyError, HaumaruError, N_, OutboxError, RateError
 from app.guard import record, same_origin
 from app.post.codes import ReceiptCode, parse_code
 from app.post.days import day
@@ -29,6 +29,7 @@ from app.tips.shown import HeldTip, Problem, ReportScreens, answers_of
 _WAITING = 8
 _DRAFT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RETRY_SECONDS = 60
+_TOO_MUCH = N_("This is too much for one report, so nothing was sent. Send fewer or smaller files, or less text.")
 
 
 class ReportPages:
@@ -201,7 +202,8 @@ class ReportPages:
         if isinstance(error, AlreadySentError):
             return self._screens.plain("report/already.html", Problem(error.status, ""))
         seconds = _RETRY_SECONDS if error.status == HTTPStatus.SERVICE_UNAVAILABLE else 0
-        return self._screens.check(form, Problem(error.status, _(error.message), seconds))
+        sentence = _TOO_MUCH if error.code == "too-large" else error.message
+        return self._screens.check(form, Problem(error.status, _(sentence), seconds))
 
     def _held_tip(self) -> HeldTip:
         rows = read_rows(request.form.get("shown", ""), self._secret)
