@@ -17,6 +17,7 @@ from typing import Any
 
 import frontmatter
 import yaml
+from frontmatter.default_handlers import YAMLHandler
 from markupsafe import Markup
 
 from app.errors import ConfigError
@@ -122,6 +123,21 @@ def load(root: Path, codes: Iterable[str]) -> Library:
     return Library({code: editions[code] for code in codes}, the_plan)
 
 
+class _Words(yaml.SafeLoader):
+    """YAML in which only days are not text: in YAML 1.1 `yes` would be a truth value and `1.0` a number."""
+
+
+_Words.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] == "tag:yaml.org,2002:timestamp"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class _FrontMatter(YAMLHandler):
+    def load(self, fm: str, **_: object) -> Any:
+        return yaml.load(fm, _Words)  # noqa: S506  # a SafeLoader
+
+
 class _Folder:
     """One language's files while they are read."""
 
@@ -134,7 +150,7 @@ class _Folder:
         safety, safety_review = self._table("safety.toml")
         uses, uses_review = self._table("contacts.toml")
         self._safety = {key: str(sentence) for key, sentence in safety.items()}
-        if "emergency" not in safety:
+        if safety and "emergency" not in safety:
             self._fault("safety.toml")("emergency is missing; write it")
         pages = {slug: page for slug in SLUGS if (page := self._page(slug))}
         self._check_anchors(pages)
@@ -183,12 +199,13 @@ class _Folder:
 
     def _contacts(self, uses: Mapping[str, Any]) -> dict[str, Contact]:
         fault, line = self._fault("contacts.toml"), self._line("contacts.toml")
-        for key in uses.keys() ^ self._numbers.keys():
-            fault(f"[{key}] stands only here or only in content/contacts.toml; write both or neither")
+        odd = sorted(uses.keys() ^ self._numbers.keys())
+        if uses and odd:
+            fault(f"{' '.join(odd)}: only here or only in content/contacts.toml; write both or neither")
         found = {}
         for key, contact in self._numbers.items():
             words = uses.get(key, {})
-            if not words.get("for") or not words.get("learns"):
+            if words and not (words.get("for") and words.get("learns")):
                 fault(f"[{key}] has no for or no learns; write both")
             own: dict[str, Any] = {key: str(words[key]) for key in ("name", "hours") if key in words}
             own |= {"use": line(words.get("for", "")), "learns": line(words.get("learns", ""))}
@@ -202,7 +219,7 @@ class _Folder:
         if text is None:
             return None
         try:
-            front, source = frontmatter.parse(text)
+            front, source = frontmatter.parse(text, handler=_FrontMatter())
         except yaml.YAMLError as error:
             fault(f"the front matter is not YAML ({getattr(error, 'problem', '') or 'see its first lines'}); mend it")
             front, source = {}, ""
@@ -239,15 +256,17 @@ def _compare(translated: Edition, english: Edition, faults: list[str]) -> None:
         fault, model = _named(f"content/{translated.lang}/{slug}.md", faults), english.pages.get(slug)
         if model is None:
             continue
-        if _shape(page.raw) != _shape(model.raw):
-            fault("the front matter has other keys or list lengths than the English; make them the same")
+        own, model_shape = _shape(page.raw), _shape(model.raw)
+        unlike = sorted(key for key in own.keys() | model_shape.keys() if own.get(key, 0) != model_shape.get(key, 0))
+        if unlike:
+            fault(f"the front matter differs from the English in {', '.join(unlike)}; give it the same keys and lists")
         odd = sorted(page.links ^ model.links)
         if odd:
             fault(f"these links stand in one of this file and the English only: {' '.join(odd)}; make them the same")
         if len(page.headings) != len(model.headings):
             fault(f"{len(page.headings)} headings (##) beside {len(model.headings)} in the English; make them the same")
     odd = sorted(translated.safety.keys() ^ english.safety.keys())
-    if odd:
+    if translated.safety and odd:
         faults.append(f"content/{translated.lang}/safety.toml: {' '.join(odd)}: in one language only; write it in both")
 
 

@@ -29,6 +29,7 @@ _ERRORS = {
     429: N_("Too many at once"),
     503: N_("Too many at once"),
 }
+OTHER_ERROR = N_("Something went wrong")
 
 
 class Site(Protocol):
@@ -112,15 +113,10 @@ class Guide:
 
     def show_error(self, status: int, sentence: str = "") -> str:
         """An error page, in the language of the address or else the browser's; `sentence` says what to do."""
-        title = _(_ERRORS.get(status, N_("Something went wrong")))
-        return self.render(
-            "error.html",
-            g.get("lang", ENGLISH),
-            slug="error",
-            title=title,
-            status=status,
-            sentence=_(sentence) if sentence else "",
-        )
+        if g.get("lang") not in self._library.editions:
+            g.lang = self._best()
+        values = {"status": status, "title": _(_ERRORS.get(status, OTHER_ERROR)), "sentence": sentence and _(sentence)}
+        return self.render("error.html", g.lang, slug="error", **values)
 
     def register(self, app: Flask) -> None:
         """Add every route of the guidance site to an app."""
@@ -146,8 +142,7 @@ class Guide:
     # The views.
 
     def _root(self) -> AnyResponse:
-        code = languages.best(request.headers.get("Accept-Language", ""), tuple(self._library.editions))
-        answer = redirect(f"/{code}/", 303)
+        answer = redirect(f"/{self._best()}/", 303)
         answer.headers["Vary"] = "Accept-Language"
         return answer
 
@@ -200,6 +195,9 @@ class Guide:
         )
 
     # What they are made of.
+
+    def _best(self) -> str:
+        return languages.best(request.headers.get("Accept-Language", ""), tuple(self._library.editions))
 
     def _find(self, lang: str, slug: str) -> Page:
         edition = self._library.editions.get(lang)

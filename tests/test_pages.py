@@ -1,0 +1,210 @@
+"""The pages: every one of every language, as the running site serves it."""
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from app.guide import style
+from app.vault.keys import new_identity, recipient_of
+from tests.support.visit import open_site
+
+WIRE, WIRE_GZIP = 12_000, 14_000
+# What a server adds on the wire: status line, date, and the lines of length and coding.
+SERVER = len(
+    "HTTP/1.1 200 OK\r\ndate: Sun, 22 Nov 2026 09:00:00 GMT\r\ncontent-length: 12345\r\ncontent-encoding: gzip\r\n\r\n"
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return open_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return {
+        path: page
+        for path, page in site.parts.pages.items()
+        if ("Content-Type", "text/html; charset=utf-8") in page.headers
+    }
+
+
+def test_every_page_of_every_language_passes_the_harness(site, pages):
+    """Each page that is kept ready is a good page, in the language of its address."""
+    assert len(pages) == 14 * len(site.languages) > 0
+    for path in pages:
+        assert site.get(path).status == 200
+
+
+def test_every_link_inside_the_site_leads_somewhere(site, pages):
+    """No page links to an address of ours that is not there, nor to a heading that is not."""
+    seen = {}
+    for path in pages:
+        for link in site.get(path).document.all("a"):
+            seen.setdefault(link.attrs["href"], path)
+    internal = {href for href in seen if href.startswith("/")}
+    assert internal
+    for href in internal:
+        visit = site.get(href.partition("#")[0])
+        assert visit.status == 200, f"{seen[href]} links to {href}: {visit.status}"
+        anchor = href.partition("#")[2]
+        if anchor:
+            ids = {element.attrs.get("id") for element in visit.document.elements}
+            assert anchor in ids, f"{seen[href]} links to {href}, which has no such end"
+    outside = {href.partition(":")[0] for href in seen if not href.startswith(("/", "#"))}
+    assert outside <= {"https", "tel"}
+
+
+def test_every_page_fits_the_first_round_trip(pages):
+    """With its headers a page is at most 12,000 bytes in brotli and 14,000 in gzip."""
+    for path, page in pages.items():
+        head = SERVER + sum(len(f"{name}: {value}\r\n") for name, value in page.headers)
+        assert head + len(page.br) <= WIRE, f"{path}: {head + len(page.br)}"
+        assert head + len(page.gzip) <= WIRE_GZIP, f"{path}: {head + len(page.gzip)}"
+
+
+def test_a_ready_page_is_the_page_the_app_would_give(site):
+    """With a harmless cookie a request goes the long way, and gets the same bytes and headers."""
+    ready, rendered = site.get("/en/help"), site.get("/en/help", Cookie="other=1")
+    assert ready.response.data == rendered.response.data
+    assert {**ready.headers, "Vary": None} == {**rendered.headers, "Vary": None}
+
+
+def test_the_root_goes_to_the_language_that_the_browser_asks_for(site):
+    """`/` is a 303 by Accept-Language, and says that it depends on it."""
+    english = site.get("/", Accept_Language="xx")
+    assert (english.status, english.headers["Location"], english.headers["Vary"]) == (303, "/en/", "Accept-Language")
+    for code in site.languages:
+        assert site.get("/", Accept_Language=f"{code},en;q=0.5").headers["Location"] == f"/{code}/"
+
+
+def test_an_unknown_language_or_page_is_a_404_in_the_best_language(site):
+    """What is not there is an error page in the frame, in the browser's language."""
+    best = site.languages[-1]
+    visit = site.get("/xx/help", Accept_Language=best)
+    assert (visit.status, visit.document.one("html").attrs["lang"]) == (404, best)
+    assert site.get("/en/nothing").status == 404
+    assert site.get("/en/sheet").status == 404
+
+
+def test_every_page_names_itself_in_every_language(site):
+    """The list of languages is complete and mutual: each language, the page itself included, with its whole address."""
+    for path in ("/en/", "/en/help", "/en/sheets"):
+        links = site.get(path).document.all("link", rel="alternate")
+        expected = {code: site.base + path.replace("/en/", f"/{code}/") for code in site.languages}
+        assert {link.attrs["hreflang"]: link.attrs["href"] for link in links} == expected
+
+
+def test_every_page_has_open_graph_text_and_no_picture(site, pages):
+    """A shared link shows title and description from the page, and nothing is fetched for it."""
+    for path in pages:
+        document = site.get(path).document
+        for name in ("og:title", "og:description", "og:site_name", "og:type"):
+            assert document.one("meta", property=name).attrs["content"]
+        assert not document.all("meta", property="og:image")
+
+
+def test_the_title_and_icon_are_neutral(site, pages):
+    """The icon is drawn in the page, and the site's name says nothing of what it is about."""
+    for path in pages:
+        document = site.get(path).document
+        assert document.one("link", rel="icon").attrs["href"].startswith("data:image/svg+xml,")
+        assert document.one("title").text.endswith("– Haumaru")
+
+
+def test_the_policy_admits_the_stylesheet_and_nothing_else(site):
+    """The digest in the policy is the one of the style element's own text."""
+    visit = site.get("/en/")
+    inlined = visit.document.html.partition("<style>")[2].partition("</style>")[0]
+    assert f"'sha256-{style.digest(inlined)}'" in visit.headers["Content-Security-Policy"]
+
+
+def test_an_unreviewed_translation_says_so_and_how_to_help(site):
+    """A page that no speaker has signed says it on the page; the English does not."""
+    assert not site.get("/en/help").document.all("p", class_="unchecked")
+    for code in site.languages[1:]:
+        if not site.parts.library.editions[code].pages["help"].review.reviewed:
+            note = site.get(f"/{code}/help").document.one("p", class_="unchecked")
+            assert [
+                link
+                for link in site.get(f"/{code}/help").document.all("a", href=f"/{code}/about")
+                if note in link.around
+            ]
+
+
+def test_reviewed_only_hides_what_nobody_signed(tmp_path):
+    """With `reviewed_only` an unreviewed language is a 404 and stands in no list."""
+    site = open_site(tmp_path, SITE_REVIEWED_ONLY="true")
+    hidden = set(open_site(tmp_path / "all").languages) - set(site.languages)
+    for code in hidden:
+        assert site.get(f"/{code}/help").status == 404
+        assert f"/{code}/" not in site.get("/en/").document.html
+    assert site.get("/", Accept_Language=",".join(hidden) or "en").headers["Location"] == "/en/"
+
+
+def test_a_demonstration_says_so_on_every_page_and_is_not_indexed(site, pages):
+    """The banner of a demonstration comes before the content, and crawlers are told to stay away."""
+    for path in pages:
+        document = site.get(path).document
+        assert document.one("p", class_="demo").text
+        assert document.one("meta", name="robots").attrs["content"] == "noindex"
+    assert site.get("/robots.txt").response.text == "User-agent: *\nDisallow: /\n"
+
+
+def test_the_real_site_is_indexed_and_has_no_banner(tmp_path):
+    """Without `demo` there is no banner, and robots.txt names the sitemap."""
+    site = open_site(
+        tmp_path,
+        SITE_DEMO="false",
+        SITE_BASE_URL="https://example.org",
+        AGENCY_EXAMPLE_NAME="An agency",
+        AGENCY_EXAMPLE_RECIPIENTS=recipient_of(new_identity()),
+    )
+    assert not site.get("/en/").document.all("p", class_="demo")
+    assert "Sitemap: https://example.org/sitemap.xml" in site.get("/robots.txt").response.text
+
+
+def test_the_sitemap_lists_every_page_of_every_language(site, pages):
+    """Each page is in it once, with its whole address, and the report form too."""
+    tree = ET.fromstring(site.get("/sitemap.xml").response.text)
+    listed = [element.text for element in tree.iter() if element.tag.endswith("loc")]
+    expected = {site.base + path for path in pages} | {f"{site.base}/{code}/report" for code in site.languages}
+    assert sorted(listed) == sorted(expected)
+
+
+def test_security_txt_says_whom_to_tell_and_until_when(site):
+    """The four fields of RFC 9116 that we use are there, and it is not out of date."""
+    fields = dict(line.split(": ", 1) for line in site.get("/.well-known/security.txt").response.text.splitlines())
+    assert fields["Contact"].startswith("mailto:")
+    assert fields.keys() == {"Contact", "Expires", "Preferred-Languages", "Canonical"}
+
+
+def test_the_emergency_line_and_a_number_to_tap_are_on_every_page(site, pages):
+    """In every language the head of the page says what to do in danger, and 111 is a link."""
+    for path in pages:
+        line = site.get(path).document.one("p", class_="now")
+        assert "111" in line.text
+        assert site.get(path).document.all("a", href="tel:111")
+
+
+def test_the_plan_is_filtered_by_a_plain_get_form(site):
+    """Each filter narrows what is shown, two together narrow more, and an unknown value finds nothing."""
+    numbers = [f'<li value="{n}">' for n in range(1, 29)]
+
+    def shown(query):
+        html = site.get(f"/en/plan{query}").document.html
+        return [n for n, mark in enumerate(numbers, 1) if mark in html]
+
+    assert shown("") == list(range(1, 29))
+    assert shown("?pillar=prosecution") == list(range(23, 29))
+    assert shown("?agency=MoH") == [17]
+    assert shown("?timetable=ongoing&pillar=prevention") == [6, 7, 8]
+    assert shown("?goal=7") == []
+    assert shown("?pillar=%3Cscript%3E") == []
+
+
+def test_the_plan_is_there_as_csv_and_json(site):
+    """Both hold the 28 actions."""
+    assert len(site.get("/plan.csv").response.text.splitlines()) == 29
+    assert len(json.loads(site.get("/plan.json").response.text)["actions"]) == 28
