@@ -1,0 +1,238 @@
+"""Content is checked at start: what is faulty is told, all at once, and never served."""
+
+import re
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from app import languages
+from app.errors import ConfigError
+from app.guide import content, markdown, review
+from app.guide.contacts import Contact
+from app.guide.markdown import Links
+from tests.support.visit import ROOT, complete_languages
+
+REAL = ROOT / "content"
+NUMBER = re.compile(r"(?<![\w.])\d[\d,.]*\d|\d")
+# Numbers that a translation may write as a word or in its own way: small ones, and times of the clock.
+MAY_BE_WORDS = {str(n) for n in range(13)}
+
+
+@pytest.fixture(scope="module")
+def library():
+    return content.load(REAL, complete_languages())
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of the English and one made-up translation, to be spoiled."""
+    root = tmp_path / "content"
+    shutil.copytree(REAL / "en", root / "en")
+    shutil.copytree(REAL / "en", root / "hi")
+    for name in ("contacts.toml", "plan.toml"):
+        shutil.copy(REAL / name, root / name)
+    for path in (root / "hi").iterdir():
+        record = f'source_digest: "{review.digest((root / "en" / path.name).read_bytes())}"\nstatus: unreviewed\n'
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".md":
+            path.write_text(text.replace("status: source\n", record), encoding="utf-8")
+        else:
+            path.write_text(record.replace(":", " =").replace("unreviewed", '"unreviewed"') + text, encoding="utf-8")
+    return root
+
+
+def faults_of(root: Path, *codes: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        content.load(root, codes or ("en", "hi"))
+    return str(caught.value)
+
+
+def spoil(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_every_one_of_the_ten_languages_has_every_page():
+    """The ten languages load without a fault."""
+    assert tuple(content.load(REAL, languages.LANGUAGES).editions) == tuple(languages.LANGUAGES)
+
+
+def test_the_made_up_translation_is_sound(tree):
+    """The tree that the other tests spoil has no fault of its own."""
+    library = content.load(tree, ("en", "hi"))
+    assert library.stale == ()
+    assert not library.editions["hi"].reviewed
+
+
+def test_all_faults_are_told_at_once_with_their_files(tree):
+    """A missing file, a link to nowhere and a missing title are in one error, each with its mend."""
+    (tree / "hi" / "law.md").unlink()
+    spoil(tree / "en" / "help.md", "(page:anonymity)", "(page:nowhere)")
+    spoil(tree / "en" / "signs.md", "title:", "titel:")
+    told = faults_of(tree)
+    assert "content/hi/law.md: there is no such file; write it" in told
+    assert "content/en/help.md: the link page:nowhere leads nowhere" in told
+    assert "content/en/signs.md: title is missing; write it" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "told"),
+    [
+        ("en/help.md", "contact:police-111", "contact:police-999", "contacts.toml has no such id"),
+        ("en/help.md", "contact:police-111", "contact:victim-support", "the contact has no number"),
+        ("en/help.md", "safety:not-emergency", "safety:nothing", "safety.toml has no such sentence"),
+        ("en/help.md", "(page:anonymity)", "(javascript:alert)", "help.md"),
+        ("en/help.md", "(page:anonymity)", "(ftp://x.example)", "leads nowhere; write page:"),
+        ("en/help.md", "(page:anonymity)", "(page:law#nothing)", "has no end"),
+        ("en/help.md", "\n## ", "\n# ", "a heading is #"),
+        ("en/help.md", "title: ", "title: [", "is not YAML"),
+        ("en/home.md", "  - page: help\n", "  - page: help\n    new: x\n  - page: help\n", "doors must be a list of 4"),
+        ("en/safety.toml", "emergency =", "emergencies =", "emergency is missing"),
+        ("en/safety.toml", 'emergency = "', "emergency = ", "not TOML"),
+        ("en/contacts.toml", "[inz]", "[inzz]", "inz inzz: only here or only in content/contacts.toml"),
+        ("contacts.toml", 'tel = "111"', "", "number and tel go together"),
+        ("contacts.toml", 'url = "https', 'url = "http', "does not start with https://"),
+        ("contacts.toml", "source =", "sauce =", "source is missing"),
+        ("contacts.toml", 'as_at = "2026-11-22"', 'as_at = "last week"', "as_at is not a day"),
+        ("contacts.toml", 'id = "police-105"', 'id = "police-111"', "stands twice"),
+        ("plan.toml", "number = 28\n", "number = 29\n", "not numbered 1 to 28"),
+        ("plan.toml", 'agencies = ["Police", "DoL", "Customs"]', 'agencies = ["FBI"]', "agencies names what the plan"),
+        ("hi/help.md", "status: unreviewed", "status: fine", "status is not right"),
+        ("hi/help.md", "status: unreviewed", "status: reviewed", "says who and when"),
+        ("hi/help.md", "source_digest:", "digest:", "source_digest is missing"),
+        (
+            "hi/help.md",
+            "(contact:mbie-2020)",
+            "(contact:police-105)",
+            "stand in one of this file and the English only",
+        ),
+        ("hi/help.md", "\n## If", "\n### If", "headings (##) beside"),
+        ("hi/sheet.md", "fold:", "unfold:", "differs from the English in fold, unfold"),
+        ("hi/safety.toml", "not-sent =", "sent =", "not-sent sent: in one language only"),
+    ],
+)
+def test_a_fault_is_told_with_its_mend(tree, name, old, new, told):
+    """Each thing that can be wrong in the files is found, and the message says what to do."""
+    spoil(tree / name, old, new)
+    assert told in faults_of(tree)
+
+
+def test_changed_english_makes_a_translation_stale_and_voids_its_review(tree):
+    """A file signed for the English of before is listed as stale and counts as unreviewed."""
+    spoil(
+        tree / "hi" / "help.md",
+        "status: unreviewed",
+        "status: reviewed\nreviewed_by: A Speaker\nreviewed_on: 2026-11-22",
+    )
+    assert content.load(tree, ("en", "hi")).editions["hi"].pages["help"].review.reviewed
+    spoil(tree / "en" / "help.md", "It is not your fault.", "It is never your fault.")
+    library = content.load(tree, ("en", "hi"))
+    assert library.stale == ("content/hi/help.md",)
+    assert not library.editions["hi"].pages["help"].review.reviewed
+
+
+def test_only_a_wholly_reviewed_language_is_left_by_reviewed_only(tree):
+    """One unsigned file hides the language; with all signed it stays."""
+    signed = {".md": ("status: unreviewed", "status: reviewed\nreviewed_by: A Speaker\nreviewed_on: 2026-11-22")}
+    signed[".toml"] = (
+        'status = "unreviewed"',
+        'status = "reviewed"\nreviewed_by = "A Speaker"\nreviewed_on = 2026-11-22',
+    )
+    paths = [path for path in sorted((tree / "hi").iterdir()) if path.name != "identity.toml"]
+    for path in paths[1:]:
+        spoil(path, *signed[path.suffix])
+    assert tuple(content.load(tree, ("en", "hi")).only_reviewed().editions) == ("en",)
+    spoil(paths[0], *signed[paths[0].suffix])
+    assert tuple(content.load(tree, ("en", "hi")).only_reviewed().editions) == ("en", "hi")
+
+
+def test_no_translation_is_stale():
+    """Every translated file was made from the English as it is now."""
+    assert content.load(REAL, complete_languages()).stale == ()
+
+
+def test_html_in_a_translators_file_stays_text():
+    """Markup, handlers and foreign addresses in Markdown come out as words or not at all."""
+    html, _ = markdown.page("<script>x</script> <b onclick=x>y</b> [z](javascript:x)", links([]))
+    assert "<script" not in html
+    assert "<b" not in html
+    assert "href" not in html
+
+
+def test_an_empty_link_shows_the_number_and_calls_it():
+    """`[](contact:x)` is the number as a link to tap; `#web` is the address; words stay words."""
+    faults: list[str] = []
+    html = markdown.line("[](contact:x), [](contact:x#web), [us](contact:x)", links(faults))
+    assert html == (
+        '<a href="tel:+6412">1 2</a>, <a href="https://www.x.example/a">x.example</a>, <a href="tel:+6412">us</a>'
+    )
+    assert faults == []
+
+
+def test_words_in_another_language_keep_their_tag():
+    """`[words]{lang=mi}` is a span with that language, on pages and as a run on sheets."""
+    assert markdown.line("[haumaru]{lang=mi}", links([])) == '<span lang="mi">haumaru</span>'
+    assert [(run.text, run.lang) for run in markdown.runs("a [b]{lang=mi}", links([]))] == [("a ", ""), ("b", "mi")]
+
+
+def test_yes_is_a_word():
+    """Front matter keys and values such as yes, no and 1.0 are text."""
+    assert content._FrontMatter().load("yes: no\nversion: 1.0") == {"yes": "no", "version": "1.0"}
+
+
+def test_the_emergency_sentence_is_not_told_twice(library):
+    """A body that opens with it leaves it to the head of the page."""
+    for edition in library.editions.values():
+        for page in edition.pages.values():
+            assert not page.body.startswith(f"<p>{edition.safety['emergency']}</p>")
+
+
+def test_numbers_names_and_links_equal_the_english(library):
+    """Each translated page has the telephone numbers, amounts, years and Latin names of acts that the English has."""
+    english = library.editions["en"]
+    for code, edition in library.editions.items():
+        for slug, page in edition.pages.items():
+            missing = numbers(english.pages[slug]) - numbers(page) - MAY_BE_WORDS
+            assert not missing, f"content/{code}/{slug}.md lacks {sorted(missing)}"
+            added = numbers(page) - numbers(english.pages[slug]) - MAY_BE_WORDS
+            assert not added, f"content/{code}/{slug}.md has {sorted(added)}, which the English has not"
+
+
+def numbers(page: content.Page) -> set[str]:
+    text = re.sub(r"<[^>]*>", "", page.body + str(page.raw) + page.description)
+    return {number.rstrip(".,").replace(",", "") for number in NUMBER.findall(text)}
+
+
+def test_every_number_and_address_has_a_source_and_a_day(library):
+    """No contact shows a number or an address that nothing stands behind."""
+    contacts = library.editions["en"].contacts
+    assert len(contacts) >= 5
+    for contact in contacts.values():
+        assert contact.source
+        assert contact.as_at.year >= 2020
+
+
+def test_111_and_105_are_never_called_anonymous(library):
+    """Only Crime Stoppers is."""
+    contacts = library.editions["en"].contacts
+    assert {key for key, contact in contacts.items() if contact.anonymous == "yes"} == {"crime-stoppers"}
+
+
+def test_text_is_normalised_and_has_one_glottal_mark(library):
+    """Translations are NFC and write the glottal stop with U+02BB, never with a quotation mark or a backtick."""
+    for code in library.editions:
+        for path in (REAL / code).glob("*.*"):
+            text = re.sub(r"`[^`\n]*`", "", path.read_text(encoding="utf-8"))
+            assert unicodedata.is_normalized("NFC", text), f"{path}: not NFC"
+            if code in ("sm", "to", "fj"):
+                assert not re.search(r"[`´ʼ‛]|\w‘\w", text), f"{path}: write the glottal stop as ʻ"
+
+
+def links(faults: list[str]) -> Links:
+    contact = Contact(
+        "x", "X", "no", "s", content.contacts.date.today(), number="1 2", tel="+6412", url="https://www.x.example/a"
+    )
+    return Links("en", frozenset(content.SLUGS), {"x": contact}, {"emergency": "Call."}, faults.append)

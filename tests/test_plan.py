@@ -1,0 +1,72 @@
+"""The Plan of Action of 2009 as data."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from app.guide import content, plan
+from app.guide.plan import Filter
+from tests.support.visit import ROOT
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return content.load(ROOT / "content", ("en",)).plan
+
+
+def test_it_has_28_actions_ten_goals_and_three_principles(whole):
+    """Everything the plan counts is there."""
+    assert (len(whole.actions), len(whole.goals), len(whole.principles)) == (28, 10, 3)
+    assert [sum(action.pillar == pillar for action in whole.actions) for pillar in plan.PILLARS] == [12, 10, 6]
+
+
+def test_no_action_names_goal_7_or_principle_c(whole):
+    """The two that the page says no action names; every other is named."""
+    assert {n for action in whole.actions for n in action.goals} == set(range(1, 11)) - {7}
+    assert {p for action in whole.actions for p in action.principles} == {"a", "b"}
+
+
+def test_every_agency_that_an_action_names_is_explained(whole):
+    """No abbreviation stands without its full name."""
+    assert set(whole.agencies) <= set(whole.abbreviations)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        (Filter(), list(range(1, 29))),
+        (Filter(pillar="protection"), list(range(13, 23))),
+        (Filter(agency="ACC"), [18, 28]),
+        (Filter(timetable="medium"), [1, 4]),
+        (Filter(goal="10"), [24, 25, 26, 27]),
+        (Filter(goal="1"), [5, 6, 7, 8]),
+        (Filter(pillar="prosecution", agency="DoL", goal="6"), [28]),
+        (Filter(goal="7"), []),
+        (Filter(pillar="x"), []),
+    ],
+)
+def test_a_filter_keeps_what_meets_every_part_of_it(whole, wanted, numbers):
+    """Empty parts ask for everything, and goal 1 is not goal 10."""
+    assert [action.number for action in plan.choose(whole, wanted)] == numbers
+
+
+def test_the_overview_counts_each_action_under_each_of_its_times(whole):
+    """The sums are the actions', those with two times counted twice."""
+    counts = plan.overview(whole)
+    assert sum(counts["prevention"].values()) == 12 + 2
+    assert sum(sum(row.values()) for row in counts.values()) == 28 + 2
+
+
+def test_csv_and_json_hold_the_same_rows(whole):
+    """Read back, each has every field of every action, word for word."""
+    rows = list(csv.DictReader(io.StringIO(plan.to_csv(whole), newline="")))
+    data = json.loads(plan.to_json(whole))
+    assert data["year"] == 2009
+    assert "colours" in data["note"]
+    for row, entry, action in zip(rows, data["actions"], whole.actions, strict=True):
+        assert row["action"] == entry["action"] == action.action
+        assert row["measure"] == entry["measure"] == action.measure
+        assert [int(n) for n in row["goals"].split("; ") if n] == entry["goals"] == list(action.goals)
+        assert row["agencies"].split("; ") == entry["agencies"] == list(action.agencies)

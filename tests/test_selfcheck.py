@@ -1,0 +1,82 @@
+"""The self-check asks, shows, and cannot send."""
+
+import re
+
+import pytest
+
+from tests.support.visit import open_site
+
+NEVER = re.compile(r"you are (not )?a victim\b(?! of people trafficking or not)")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return open_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def documents(site):
+    return {code: site.get(f"/{code}/self-check").document for code in site.languages}
+
+
+def test_it_asks_the_eight_questions_with_a_yes_and_a_no(documents):
+    """In every language there are eight groups of two choices."""
+    for document in documents.values():
+        form = document.one("form", class_="check")
+        radios = [radio for radio in document.all("input", type="radio") if form in radio.around]
+        assert [radio.attrs["name"] for radio in radios] == [f"q{n}" for n in range(1, 9) for _ in "yn"]
+        assert len([legend for legend in document.all("legend") if form in legend.around]) == 8
+
+
+def test_an_answer_has_nowhere_to_go(documents):
+    """The form is a dialog's, with no address, no value, no button that sends, and nothing is remembered."""
+    for document in documents.values():
+        form = document.one("form", class_="check")
+        assert form.attrs == {"class": "check", "method": "dialog", "autocomplete": "off"}
+        assert not [
+            radio for radio in document.all("input", type="radio") if "value" in radio.attrs or "checked" in radio.attrs
+        ]
+        assert [button.attrs["type"] for button in document.all("button") if form in button.around] == ["reset"]
+
+
+def test_what_is_sent_to_the_page_changes_nothing(site):
+    """An address with answers in it is answered with the same page, and a POST is refused."""
+    assert site.get("/en/self-check?q1=yes").document.text == site.get("/en/self-check").document.text
+    assert site.post("/en/self-check", {"q1": "yes"}).status == 405
+
+
+def test_a_yes_shows_police_mbie_and_crime_stoppers(site, documents):
+    """Whatever the language, all three are there with their numbers to tap."""
+    for code, document in documents.items():
+        block = document.one("div", class_="if-yes")
+        contacts = site.parts.library.editions[code].contacts
+        shown = {link.attrs["href"] for link in document.all("a") if block in link.around}
+        for identifier in ("police-105", "mbie-exploitation", "crime-stoppers"):
+            assert contacts[identifier].href in shown
+
+
+def test_danger_now_comes_before_the_questions(documents):
+    """111 is in the page's content before the first question."""
+    for document in documents.values():
+        places = {id(element): place for place, element in enumerate(document.elements)}
+        form = document.one("form", class_="check")
+        danger = [link for link in document.all("a", href="tel:111") if link.within("main")]
+        assert places[id(danger[0])] < places[id(form)]
+
+
+def test_everything_it_could_say_is_there_without_a_style(documents):
+    """For a yes and for all no the words are in the page from the start, in a region that speaks."""
+    for document in documents.values():
+        region = document.one("div", role="status")
+        for name in ("if-yes", "if-none"):
+            block = document.one("div", class_=name)
+            assert region in block.around
+            assert block.text
+
+
+def test_it_never_says_that_someone_is_or_is_not_a_victim(documents):
+    """The English makes no verdict; all no “does not mean that nothing is wrong”."""
+    text = documents["en"].text
+    assert not NEVER.search(text)
+    assert "This does not mean that nothing is wrong" in documents["en"].one("div", class_="if-none").text
+    assert "It is not your fault" in documents["en"].one("div", class_="if-yes").text
