@@ -16,7 +16,9 @@ from mdit_py_plugins.attrs import attrs_block_plugin, attrs_plugin
 
 from app.guide.contacts import Contact
 
-_TAGS = frozenset({"p", "h2", "h3", "ul", "ol", "li", "a", "strong", "em", "code", "span", "br", "hr", "blockquote"}) | {
+_TAGS = frozenset(
+    {"p", "h2", "h3", "ul", "ol", "li", "a", "strong", "em", "code", "span", "br", "hr", "blockquote"}
+) | {
     "table",
     "thead",
     "tbody",

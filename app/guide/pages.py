@@ -125,7 +125,7 @@ class Guide:
             "/<lang>/": self._home,
             "/<lang>/plan": self._plan,
             "/<lang>/sheets": self._sheet_page,
-            "/<lang>/sheets/<name>": self._sheet,
+            "/<lang>/sheets/<name>.pdf": lambda lang, name: self._sheet(lang, f"{name}.pdf"),
             "/sheets.zip": lambda: self._sheet(ENGLISH, ZIP),
             "/plan.csv": lambda: _text(plan.to_csv(self._library.plan), "text/csv"),
             "/plan.json": lambda: _text(plan.to_json(self._library.plan), "application/json"),

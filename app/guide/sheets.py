@@ -15,6 +15,7 @@ from typing import Any
 
 import typst
 
+from app.errors import ConfigError
 from app.guide.content import ENGLISH, Edition, Library
 from app.guide.markdown import Run
 
@@ -63,18 +64,25 @@ class SheetFile:
 
 
 def make(library: Library) -> dict[str, SheetFile]:
-    """Every sheet and card by file name, and all of them in one zip."""
+    """Every sheet and card by file name, and all of them in one zip; `ConfigError` where one cannot be made."""
     compiler = typst.Compiler(font_paths=[str(FONTS)], ignore_system_fonts=True, root=str(HERE))
     found: dict[str, SheetFile] = {}
     for lang, edition in library.editions.items():
         data = json.dumps(words(edition, library.editions[ENGLISH]), ensure_ascii=False, default=asdict)
         for kind, name in (("sheet", f"{lang}.pdf"), ("card", f"{lang}-card.pdf")):
-            pdf = compiler.compile(
-                str(HERE / "sheet.typ"), format="pdf", sys_inputs={"data": data, "kind": kind}, pdf_standards="ua-1"
-            )
-            assert isinstance(pdf, bytes)
-            found[name] = SheetFile(name, pdf, _PDF)
+            found[name] = SheetFile(name, _compile(compiler, name, {"data": data, "kind": kind}), _PDF)
     return found | {ZIP: SheetFile(ZIP, _zip(found.values()), _ZIPPED)}
+
+
+def _compile(compiler: typst.Compiler, name: str, inputs: dict[str, str]) -> bytes:
+    template = str(HERE / "sheet.typ")
+    try:
+        pdf = compiler.compile(template, format="pdf", sys_inputs=inputs, pdf_standards="ua-1")
+    except typst.TypstError as error:
+        mend = "use other characters, or make the fonts anew with app/guide/fonts/make.py"
+        raise ConfigError((f"sheet {name}: {error}; {mend}",)) from None
+    assert isinstance(pdf, bytes)
+    return pdf
 
 
 def build(library: Library, folder: Path) -> tuple[Path, ...]:
@@ -123,19 +131,6 @@ def _reviewed(edition: Edition) -> bool:
 def _unchecked(edition: Edition, english: Edition) -> list[Run]:
     own, known = (e.pages["sheet"].raw["not_checked"] for e in (edition, english))
     return [Run(f"{own} ", strong=True), Run(known, strong=True, lang=ENGLISH)]
-
-
-def characters(said: object) -> set[str]:
-    """Every character that `words` puts on paper."""
-    if isinstance(said, Run):
-        return set(said.text)
-    if isinstance(said, Mapping):
-        return {
-            character for key, part in said.items() if key not in ("href", "fonts") for character in characters(part)
-        }
-    if isinstance(said, list | tuple):
-        return {character for part in said for character in characters(part)}
-    return set(said) if isinstance(said, str) else set()
 
 
 def _zip(sheets: Iterable[SheetFile]) -> bytes:

@@ -1,0 +1,168 @@
+"""The sheets: tagged, whole, the same each time, and silent about whom they may help."""
+
+import io
+import subprocess
+import zipfile
+from dataclasses import replace
+from datetime import date
+
+import page
+import pikepdf
+import pypdfium2
+import pytest
+
+from app.errors import ConfigError
+from app.guide import content, sheets
+from app.guide.markdown import Run
+from tests.support.visit import ROOT, complete_languages, open_site
+
+MM = 72 / 25.4
+
+
+@pytest.fixture(scope="module")
+def library():
+    return content.load(ROOT / "content", complete_languages())
+
+
+@pytest.fixture(scope="module")
+def files(library):
+    return sheets.make(library)
+
+
+@pytest.fixture(scope="module")
+def pdfs(files):
+    return {name: file.data for name, file in files.items() if name.endswith(".pdf")}
+
+
+def words_of(pdf: bytes) -> str:
+    document = pypdfium2.PdfDocument(pdf)
+    return " ".join(document[n].get_textpage().get_text_bounded() for n in range(len(document)))
+
+
+def test_there_is_a_sheet_and_a_card_for_every_language_and_a_zip_of_all(library, files):
+    """Two PDFs a language with neutral names, and one zip that holds exactly them."""
+    names = [f"{code}{end}" for code in library.editions for end in (".pdf", "-card.pdf")]
+    assert list(files) == [*names, "sheets.zip"]
+    with zipfile.ZipFile(io.BytesIO(files["sheets.zip"].data)) as archive:
+        assert archive.namelist() == names
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert all(archive.read(name) == files[name].data for name in names)
+
+
+def test_every_pdf_is_pdf_ua_1(pdfs):
+    """The checker finds no fault against ISO 14289-1 in any of them."""
+    assert pdfs
+    for name, data in pdfs.items():
+        report = page.validate_pdf_bytes(data, profile=page.ValidationProfile.PDF_UA_1)
+        assert report.is_compliant, f"{name}: {[str(failure) for failure in report.failures]}"
+
+
+def test_every_sheet_and_card_is_one_side_of_a4(pdfs):
+    """One page each: the sheet upright, the card lying."""
+    for name, data in pdfs.items():
+        document = pypdfium2.PdfDocument(data)
+        assert len(document) == 1, f"{name} has {len(document)} pages"
+        size = tuple(round(side / MM) for side in document[0].get_size())
+        assert size == ((297, 210) if name.endswith("-card.pdf") else (210, 297))
+
+
+def test_the_same_content_gives_the_same_bytes(library, pdfs):
+    """Made twice, each PDF and the zip are equal."""
+    again = sheets.make(library)
+    assert {name: again[name].data for name in pdfs} == pdfs
+
+
+def test_the_metadata_is_title_language_and_a_fixed_date(library, pdfs):
+    """Nothing says who made a sheet, nor when or where; the date is the newest of the numbers'."""
+    for name, data in pdfs.items():
+        with pikepdf.open(io.BytesIO(data)) as pdf:
+            code = name.removesuffix(".pdf").removesuffix("-card")
+            assert str(pdf.Root.Lang).partition("-")[0] == code.partition("-")[0]
+            info = {str(key): str(value) for key, value in pdf.docinfo.items()}
+            assert info.keys() <= {"/Title", "/Creator", "/CreationDate", "/ModDate"}
+            assert info["/Title"] == library.editions[code].pages["sheet"].raw["heading"]
+            newest = max(contact.as_at for contact in library.editions[code].contacts.values())
+            assert newest < date.max
+            for key in info.keys() & {"/CreationDate", "/ModDate"}:
+                assert info[key].startswith(newest.strftime("D:%Y%m%d"))
+
+
+def test_a_character_without_a_glyph_is_a_fault_and_never_a_hole(library):
+    """Every sheet is made with its own fonts alone; one character that they lack, and none is made."""
+    edition = library.editions["en"]
+    page = edition.pages["sheet"]
+    spoiled = replace(page, runs={**page.runs, "heading": (Run("Thai: ไทย"),)})
+    odd = replace(edition, pages={**edition.pages, "sheet": spoiled})
+    with pytest.raises(ConfigError, match=r"en\.pdf: .*could not be displayed"):
+        sheets.make(replace(library, editions={"en": odd}))
+
+
+def test_a_sheet_has_all_numbers_questions_and_signs(library, pdfs):
+    """Each number to call is on the sheet and on the card; the English words are those of the pages."""
+    for code, edition in library.editions.items():
+        for name in (f"{code}.pdf", f"{code}-card.pdf"):
+            for number in ("111", "105", "0800 20 00 88", "0800 555 111"):
+                assert number in words_of(pdfs[name]).replace("\r\n", " "), f"{name}: no {number}"
+        assert len(sheets.words(edition, library.editions["en"])["questions"]) == 8
+    flat = " ".join(words_of(pdfs["en.pdf"]).split())
+    for question in library.editions["en"].pages["self-check"].raw["questions"]:
+        assert question in flat
+
+
+@pytest.mark.needs("poppler")
+def test_hindi_comes_out_of_the_pdf_as_it_went_in(library, pdfs, tmp_path):
+    """Shaped text extracts as the characters that were written, so that a reader can speak it."""
+    if "hi" not in library.editions:
+        pytest.fail("there is no Hindi yet")
+    (tmp_path / "hi.pdf").write_bytes(pdfs["hi.pdf"])
+    done = subprocess.run(["pdftotext", "-layout", str(tmp_path / "hi.pdf"), "-"], capture_output=True, check=True)
+    got, sheet = "".join(done.stdout.decode().split()), library.editions["hi"].pages["sheet"].raw
+    assert "".join(sheet["heading"].split()) in got
+    assert "".join(sheet["contacts_heading"].split()) in got
+
+
+def test_an_unreviewed_sheet_says_so_in_its_language_and_in_english(library, pdfs):
+    """While nobody has signed it, both sentences are on the sheet; on the English there are none."""
+    english = library.editions["en"].pages["sheet"].raw["not_checked"]
+    assert english not in " ".join(words_of(pdfs["en.pdf"]).split())
+    for code, edition in library.editions.items():
+        if code != "en" and not edition.pages["sheet"].review.reviewed:
+            said = sheets.words(edition, library.editions["en"])["unchecked"]
+            assert [run.text.strip() for run in said] == [edition.pages["sheet"].raw["not_checked"], english]
+
+
+def test_the_cards_outside_is_neutral(library):
+    """The panel that shows when the card is folded names neither trafficking, police nor reporting."""
+    outside = str(library.editions["en"].pages["sheet"].raw["card_outside"]).lower()
+    assert not any(word in outside for word in ("traffick", "police", "report", "victim", "help"))
+
+
+def test_a_sheet_is_legible_in_black_and_white(pdfs):
+    """Everything is drawn in black or grey on white."""
+    for name, data in pdfs.items():
+        image = pypdfium2.PdfDocument(data)[0].render(scale=1).to_pil().convert("RGB")
+        pixels = image.getcolors(image.width * image.height)
+        assert all(max(colour) - min(colour) <= 2 for _, colour in pixels), f"{name} has colours"
+
+
+def test_build_writes_what_the_site_serves(library, files, tmp_path):
+    """`haumaru build` puts the same bytes into a folder."""
+    paths = sheets.build(library, tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in paths} == {name: file.data for name, file in files.items()}
+
+
+def test_any_sheet_can_be_had_from_any_languages_page(tmp_path):
+    """Each page of sheets links to all of them with format and size, and each link gives that file."""
+    site = open_site(tmp_path)
+    for code in site.languages:
+        links = [link for link in site.get(f"/{code}/sheets").document.all("a") if "/sheets" in link.attrs["href"]]
+        hrefs = {link.attrs["href"]: link.text for link in links if link.attrs["href"].endswith((".pdf", ".zip"))}
+        ends = {f"/{code}/sheets/{other}{end}" for other in site.languages for end in (".pdf", "-card.pdf")}
+        assert hrefs.keys() == ends | {"/sheets.zip"}
+        for href, words in hrefs.items():
+            answer = site.get(href).response
+            kind = "ZIP" if href.endswith(".zip") else "PDF"
+            assert f"({kind}, {-(-len(answer.data) // 1000)} KB)" in words
+            assert answer.mimetype == ("application/zip" if kind == "ZIP" else "application/pdf")
+    assert site.get("/en/sheets/xx.pdf").status == 404
+    assert site.get("/en/sheets/sheets.zip").status == 404
