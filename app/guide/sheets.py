@@ -9,7 +9,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def words(edition: Edition, english: Edition) -> dict[str, Any]:
     said |= {
         "questions": check.runs["questions"],
         "calls": [_call(edition, entry) for entry in sheet.runs["contacts"]],
-        "version": [Run("{version_label} {version}, {date}. {as_at}. {licence}.".format_map(sheet.raw))],
+        "version": _version(sheet.runs),
         "unchecked": [] if _reviewed(edition) else _unchecked(edition, english),
     }
     frame = {
@@ -128,9 +128,15 @@ def _reviewed(edition: Edition) -> bool:
     return edition.common.reviewed and all(page.review.reviewed for page in pages)
 
 
+def _version(said: Mapping[str, Any]) -> list[Run]:
+    """Version, date, the age of the numbers and the licence, as one line."""
+    order = (("version_label", " "), ("version", ", "), ("date", ". "), ("as_at", ". "), ("licence", "."))
+    return [run for key, mark in order for run in (*said[key], Run(mark))]
+
+
 def _unchecked(edition: Edition, english: Edition) -> list[Run]:
-    own, known = (e.pages["sheet"].raw["not_checked"] for e in (edition, english))
-    return [Run(f"{own} ", strong=True), Run(known, strong=True, lang=ENGLISH)]
+    own, known = (e.pages["sheet"].runs["not_checked"] for e in (edition, english))
+    return [*own, Run(" "), *(replace(run, lang=ENGLISH) for run in known)]
 
 
 def _zip(sheets: Iterable[SheetFile]) -> bytes:
