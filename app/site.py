@@ -16,6 +16,7 @@ from flask import Flask, Response, g
 from flask_babel import Babel
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
 from app import guard, languages
@@ -104,6 +105,17 @@ def build(parts: Parts, *, root: Path = ROOT, clock: Callable[[], float] = time)
     )
 
 
+def routes(parts: Parts, *, root: Path = ROOT) -> frozenset[str]:
+    """Every method and address that the site answers, as the contract writes them."""
+    app, guide = _frame(parts.settings, parts.library, parts.sheets, root)
+    _add_report(app, guide, parts, root, time)
+    return frozenset(
+        f"{method} {rule.rule.replace('<lang:lang>', '<lang>')}"
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    )
+
+
 def forwarder(settings: Settings) -> Forwarder:
     """The forwarder of one process, decoys for the agency that reports are sealed to."""
     outbox = Outbox(settings.outbox_url)
@@ -141,6 +153,7 @@ def _frame(settings: Settings, library: Library, sheets: Mapping[str, SheetFile]
     app = Flask("app", static_folder=None, template_folder=str(Path(__file__).parent / "templates"))
     app.config.update(WTF_I18N_ENABLED=False, BABEL_TRANSLATION_DIRECTORIES=str(root / "translations"))
     app.jinja_env.undefined = StrictUndefined
+    app.url_map.converters["lang"] = _language_converter(tuple(library.editions))
     Babel(app, locale_selector=lambda: languages.locale(g.get("lang", languages.DEFAULT)))
     css = style.read()
     guide = Guide(library, site, style=css, sheets=sheets, catalogues={})
@@ -149,6 +162,15 @@ def _frame(settings: Settings, library: Library, sheets: Mapping[str, SheetFile]
     guide.register(app)
     _add_small(app, settings)
     return app, guide
+
+
+def _language_converter(codes: tuple[str, ...]) -> type[BaseConverter]:
+    """What `<lang:…>` in an address takes: the languages that are served, and nothing else."""
+
+    class LanguageConverter(BaseConverter):
+        regex = "|".join(codes)
+
+    return LanguageConverter
 
 
 def _add_report(app: Flask, guide: Guide, parts: Parts, root: Path, clock: Callable[[], float]) -> None:

@@ -122,10 +122,10 @@ class Guide:
         """Add every route of the guidance site to an app."""
         rules: dict[str, Callable[..., AnyResponse | str]] = {
             "/": self._root,
-            "/<lang>/": self._home,
-            "/<lang>/plan": self._plan,
-            "/<lang>/sheets": self._sheet_page,
-            "/<lang>/sheets/<name>.pdf": lambda lang, name: self._sheet(lang, f"{name}.pdf"),
+            "/<lang:lang>/": self._home,
+            "/<lang:lang>/plan": self._plan,
+            "/<lang:lang>/sheets": self._sheet_page,
+            "/<lang:lang>/sheets/<name>.pdf": lambda lang, name: self._sheet(lang, f"{name}.pdf"),
             "/sheets.zip": lambda: self._sheet(ENGLISH, ZIP),
             "/plan.csv": lambda: _text(plan.to_csv(self._library.plan), "text/csv"),
             "/plan.json": lambda: _text(plan.to_json(self._library.plan), "application/json"),
@@ -135,7 +135,7 @@ class Guide:
         }
         fixed = [slug for slug in self._library.editions[ENGLISH].pages if slug not in ("home", "plan", "sheet")]
         for slug in fixed:
-            rules[f"/<lang>/{slug}"] = lambda lang, slug=slug: self._page(lang, slug)
+            rules[f"/<lang:lang>/{slug}"] = lambda lang, slug=slug: self._page(lang, slug)
         for rule, view in rules.items():
             app.add_url_rule(rule, f"guide {rule}", view, methods=["GET"])
 

@@ -13,6 +13,7 @@ from flask_wtf import FlaskForm
 from itsdangerous import BadSignature, Signer
 from wtforms import BooleanField, Field, RadioField, SelectMultipleField, TextAreaField
 from wtforms.csrf.core import CSRF
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.validators import ValidationError as Invalid
 
@@ -25,22 +26,26 @@ TEXT_FIELDS = ("what", "where", "when", "people", "victims", "how-known")
 # About the suspects, whose names and numbers are evidence: searched more mildly for what names the writer.
 MILD_FIELDS = ("people",)
 
-KINDS = (
-    ("work", _l("Forced or badly underpaid work")),
-    ("sex-work", _l("Sex work against someone’s will")),
-    ("domestic", _l("Work in a home, such as cleaning or child care")),
-    ("debt", _l("Working to pay off a debt")),
-    ("documents", _l("Passport or papers taken away")),
-    ("threats", _l("Threats or violence")),
-    ("money", _l("Wages kept back")),
-    ("movement", _l("Not free to leave or to move about")),
-    ("marriage", _l("Forced marriage")),
-    ("crime", _l("Made to commit crimes")),
-    ("organs", _l("Removal of organs")),
-    ("child", _l("A child is involved")),
-    ("other", _l("Something else")),
-)
-YES_NO_UNSURE = (("yes", _l("Yes")), ("no", _l("No")), ("unsure", _l("I am not sure")))
+KINDS = [
+    SelectChoice("work", _l("Forced or badly underpaid work")),
+    SelectChoice("sex-work", _l("Sex work against someone’s will")),
+    SelectChoice("domestic", _l("Work in a home, such as cleaning or child care")),
+    SelectChoice("debt", _l("Working to pay off a debt")),
+    SelectChoice("documents", _l("Passport or papers taken away")),
+    SelectChoice("threats", _l("Threats or violence")),
+    SelectChoice("money", _l("Wages kept back")),
+    SelectChoice("movement", _l("Not free to leave or to move about")),
+    SelectChoice("marriage", _l("Forced marriage")),
+    SelectChoice("crime", _l("Made to commit crimes")),
+    SelectChoice("organs", _l("Removal of organs")),
+    SelectChoice("child", _l("A child is involved")),
+    SelectChoice("other", _l("Something else")),
+]
+YES_NO_UNSURE = [
+    SelectChoice("yes", _l("Yes")),
+    SelectChoice("no", _l("No")),
+    SelectChoice("unsure", _l("I am not sure")),
+]
 
 
 class TokenError(HaumaruError):

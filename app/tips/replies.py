@@ -57,8 +57,8 @@ class ReplyPages:
 
     def register(self, app: Flask) -> None:
         """Add the routes to an app."""
-        app.add_url_rule("/<lang>/reply", "reply", self.show, methods=["GET"])
-        app.add_url_rule("/<lang>/reply", "reply_post", self.answer, methods=["POST"])
+        app.add_url_rule("/<lang:lang>/reply", "reply", self.show, methods=["GET"])
+        app.add_url_rule("/<lang:lang>/reply", "reply_post", self.answer, methods=["POST"])
         app.add_url_rule("/agency/replies", "agency_replies", self.take, methods=["POST"])
 
     def show(self, lang: str) -> Response:  # noqa: ARG002

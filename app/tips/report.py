@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 
 from app.clean.text import Phrases
 from app.config import Settings
-from app.errors import AlreadySentError, BundleError, BusyError, HaumaruError, N_, OutboxError, RateError
+from app.errors import N_, AlreadySentError, BundleError, BusyError, HaumaruError, OutboxError, RateError
 from app.guard import record, same_origin
 from app.post.codes import ReceiptCode, parse_code
 from app.post.days import day
@@ -55,8 +55,8 @@ class ReportPages:
 
     def register(self, app: Flask) -> None:
         """Add the routes to an app."""
-        app.add_url_rule("/<lang>/report", "report", self.show, methods=["GET"])
-        app.add_url_rule("/<lang>/report", "report_post", self.answer, methods=["POST"])
+        app.add_url_rule("/<lang:lang>/report", "report", self.show, methods=["GET"])
+        app.add_url_rule("/<lang:lang>/report", "report_post", self.answer, methods=["POST"])
 
     def show(self, lang: str) -> Response:  # noqa: ARG002
         """The empty form, or why there is none just now."""

@@ -1,9 +1,7 @@
 """The real programs, started as `make run` starts them, and a visitor without a browser."""
 
-import html
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -12,10 +10,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
+
+from tests.support.visit import Document, Element, check
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
@@ -42,22 +41,18 @@ class Running:
     def inbox(self) -> Path:
         return self.folder / "instance" / "demo" / "inbox"
 
-    def envelopes(self, count: int, seconds: float = 60) -> list[Path]:
-        """The delivered envelopes, once there are `count` of them."""
-        until = time.monotonic() + seconds
-        while len(found := sorted(self.inbox.glob("*.age"))) < count:
-            assert time.monotonic() < until, f"{len(found)} of {count} envelopes; {self.log.read_text()}"
-            time.sleep(0.1)
-        return found
+    def delivered(self) -> list[dict]:
+        """Every tip that has reached the inbox so far, opened by the agency's own command."""
+        return open_all(sorted(self.inbox.glob("*.age")), self.folder / "instance" / "demo" / "identity.txt")
 
-    def tips(self, count: int, seconds: float = 60) -> list[dict]:
-        """What the agency's own command prints of the delivered tips, once there are `count` of them."""
+    def tip(self, what: str, seconds: float = 60) -> dict:
+        """The delivered tip that says this, once it is there."""
         until = time.monotonic() + seconds
         while True:
-            found = open_all(sorted(self.inbox.glob("*.age")), self.folder / "instance" / "demo" / "identity.txt")
-            if len(found) >= count:
-                return found
-            assert time.monotonic() < until, f"{len(found)} of {count} tips; {self.log.read_text()}"
+            for tip in self.delivered():
+                if tip["answers"]["what"] == what:
+                    return tip
+            assert time.monotonic() < until, f"no such tip was delivered; {self.log.read_text()}"
             time.sleep(0.3)
 
 
@@ -72,12 +67,20 @@ def open_all(envelopes: list[Path], identity: Path) -> list[dict]:
 
 
 @contextmanager
-def demonstration(folder: Path, **variables: str) -> Iterator[Running]:
+def demonstration(folder: Path, *, program: Path | None = None, **variables: str) -> Iterator[Running]:
     """`haumaru demo` in a folder of its own, with `HAUMARU_…` variables over it."""
     port, log = free_port(), folder / "demo.log"
-    env = {**os.environ, "PORT": str(port), "HAUMARU_REPORT_MIN_FILL": "0s", "HAUMARU_FORWARD_WINDOW": "2s", **variables}
+    env = {
+        **os.environ,
+        "PORT": str(port),
+        "HAUMARU_REPORT_MIN_FILL": "0s",
+        "HAUMARU_FORWARD_WINDOW": "2s",
+        **variables,
+    }
     with log.open("wb") as output:
-        process = subprocess.Popen([str(BIN / "haumaru"), "demo"], cwd=folder, env=env, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [program or BIN / "haumaru", "demo"], cwd=folder, env=env, stdout=output, stderr=output
+        )
     running = Running(f"http://127.0.0.1:{port}", folder, process, log)
     try:
         wait_until_up(running.base_url, process, log)
@@ -106,26 +109,6 @@ def wait_until_up(base_url: str, process: subprocess.Popen, log: Path) -> None:
 
 
 @dataclass
-class Answer:
-    """One answer: status, headers, text, and the forms in it."""
-
-    status: int
-    headers: dict[str, str]
-    text: str
-    forms: list["Form"] = field(default_factory=list)
-
-    @property
-    def words(self) -> str:
-        """The text that a person reads, white space folded."""
-        bare = re.sub(r"<style>.*?</style>|<[^>]+>", " ", self.text, flags=re.S)
-        return re.sub(r"\s+", " ", html.unescape(bare))
-
-    def form(self, action_end: str) -> "Form":
-        """The first form whose action ends so."""
-        return next(form for form in self.forms if form.action.endswith(action_end))
-
-
-@dataclass
 class Form:
     """A form's address and the fields that a browser would send with it, buttons left out."""
 
@@ -134,39 +117,52 @@ class Form:
     steps: list[str]
 
 
-class _Forms(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.forms, self._area = [], None
+@dataclass
+class Answer:
+    """One answer, checked by the harness where it is a page."""
 
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        if tag == "form":
-            self.forms.append(Form(values.get("action", ""), [], []))
-        elif not self.forms:
-            return
-        elif tag == "input" and values.get("name"):
-            kind = values.get("type", "text")
-            if kind in ("checkbox", "radio") and "checked" not in values or kind == "file":
-                return
-            self.forms[-1].fields.append((values["name"], values.get("value", "")))
-        elif tag == "textarea":
-            self._area = [values["name"], ""]
-        elif tag == "button" and values.get("name") == "step" and "form" not in values:
-            self.forms[-1].steps.append(values["value"])
+    status: int
+    headers: dict[str, str]
+    text: str
+    document: Document | None
 
-    def handle_data(self, data):
-        if self._area:
-            self._area[1] += data
+    @property
+    def words(self) -> str:
+        """The text that a person reads."""
+        return self.document.text if self.document else self.text
 
-    def handle_endtag(self, tag):
-        if tag == "textarea":
-            self.forms[-1].fields.append((self._area[0], self._area[1].removeprefix("\n")))
-            self._area = None
+    @property
+    def heading(self) -> str:
+        """The page's one h1."""
+        assert self.document
+        return self.document.one("h1").text
+
+    def form(self, action_end: str) -> Form:
+        """The first form whose action ends so, as a browser would send it untouched."""
+        assert self.document
+        element = next(e for e in self.document.all("form") if e.attrs.get("action", "").endswith(action_end))
+        inside = [e for e in self.document.elements if e.within("form") is element]
+        return Form(
+            element.attrs["action"],
+            [(e.attrs["name"], _value(e)) for e in inside if _is_sent(e)],
+            [e.attrs["value"] for e in inside if e.tag == "button" and e.attrs.get("name") == "step"],
+        )
+
+
+def _is_sent(element: Element) -> bool:
+    if element.tag not in ("input", "textarea") or not element.attrs.get("name"):
+        return False
+    kind = element.attrs.get("type", "text")
+    return kind != "file" and (kind not in ("checkbox", "radio") or "checked" in element.attrs)
+
+
+def _value(element: Element) -> str:
+    # The parser of HTML drops one line break that follows the tag.
+    return "".join(element.pieces).removeprefix("\n") if element.tag == "textarea" else element.attrs.get("value", "")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args):
+    def redirect_request(self, *_):
         return None
 
 
@@ -215,10 +211,16 @@ class Visitor:
             response = error
         with response:
             text = response.read().decode("utf-8", "replace")
+            names = [name.lower() for name in response.headers]
+            assert len(names) == len(set(names)), f"{request.full_url}: a header stands twice: {sorted(names)}"
             headers = {name.lower(): value for name, value in response.headers.items()}
-        parser = _Forms()
-        parser.feed(text)
-        return Answer(response.status, headers, text, parser.forms)
+        document = None
+        if headers.get("content-type", "").startswith("text/html") and "location" not in headers:
+            document = Document(text)
+            check(document, request.selector, self.base_url, found=response.status == 200)
+            assert "no-store" in headers["cache-control"]
+        assert request.selector == "/go" or "set-cookie" not in headers
+        return Answer(response.status, headers, text, document)
 
     # The ways through the report.
 
