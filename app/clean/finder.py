@@ -53,7 +53,7 @@ _PROFILE: Final = re.compile(
     r"|x\.com|t\.me|wa\.me|weibo\.com|linkedin\.com|zalo\.me|snapchat\.com|threads\.net|youtube\.com)/."
 )
 # Between a network's name and the account there.
-_FILLERS: Final = frozenset("id name username user handle account is number 号 號 是".split())  # noqa: SIM905
+_FILLERS: Final = frozenset("id name username user handle account is number 号 號 是".split())
 
 
 def traces(text: str, cues: Cues, *, mild: bool) -> Iterator[Finding]:

@@ -33,10 +33,11 @@ _PHONE_DIGITS: Final = 15
 _NHI_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 _NHI: Final = re.compile(r"(?<!\w)[a-hj-np-z]{3} ?(?:\d{4}|\d\d[a-hj-np-z]{2})(?!\w)")
-_BANK: Final = re.compile(r"(?<![\d-])\d{2}[ -]?\d{4}[ -]?\d{7}[ -]?\d{2,3}(?![\d-])")
+_BANK: Final = re.compile(r"(?<![\d-])\d{2}[ -]?\d{3,4}[ -]?\d{7}[ -]?\d{2,3}(?![\d-])")
 _DOCUMENT: Final = re.compile(r"(?<!\w)[a-z]{0,3}\d{6,9}[a-z]{0,2}(?!\w)")
 # All digits that hang together, with at most three marks between two; nothing follows that could fail.
 _NUMBER: Final = re.compile(r"[+(]{0,2}\d(?:[ ().\-/]{0,3}\d)*+")
+_GROUP: Final = re.compile(r"[+(]{0,2}\d++")
 _DATE: Final = re.compile(
     r"\d{1,2}([-/. ])\d{1,2}\1(?:\d\d){1,2}|(?:19|20)\d\d(?:([-/. ])\d{1,2}\2\d{1,2}|[-/ ]{1,3}(?:19|20)\d\d)"
 )
@@ -96,37 +97,56 @@ def is_phone(text: str) -> bool:
     return False
 
 
+class _Plans:
+    """The telephone plans, asked at most `TRIES` times for one text."""
+
+    def __init__(self) -> None:
+        self._left = TRIES
+
+    def know(self, text: str, *, unasked: bool) -> bool:
+        """Tell whether a run of digits is a telephone number, or `unasked` when there were too many."""
+        self._left -= 1
+        return is_phone(text) if self._left >= 0 else unasked
+
+
 def _runs(plain: str, cues: Cues) -> Iterator[Finding]:
-    tries = TRIES
+    plans = _Plans()
     for match in _NUMBER.finditer(plain):
         text, start = match.group(), match.start()
         digits = sum(map(str.isdigit, text))
         if digits < 5 or _DATE.fullmatch(text) or _FREE.match(text):  # noqa: PLR2004
             continue
         beside = {kind for kind, reach in _REACH if near(cues.get(kind, ()), *match.span(), reach=reach)}
-        for kind, first, last in _judged(text, digits, beside, may_try=tries > 0):
+        for kind, first, last in _judged(text, digits, beside, plans):
             yield Finding(start + first, start + last, kind)
-        tries -= 1 + len(text) // 30
 
 
-def _judged(text: str, digits: int, beside: set[str], *, may_try: bool) -> Iterable[tuple[str, int, int]]:
+def _judged(text: str, digits: int, beside: set[str], plans: _Plans) -> Iterable[tuple[str, int, int]]:
     """Say what one run of digits is, by the words beside it, its checksum and the telephone plans."""
-    if digits > _PHONE_DIGITS:
-        within = _phones_within(text) if may_try else ()
-        return [("bank", 0, len(text))] if "bank" in beside else [("phone", *span) for span in within]
-    phone = is_phone(text) if may_try else digits > 8  # noqa: PLR2004
-    kind = ""
+    short = digits <= _PHONE_DIGITS
+    phone = short and plans.know(text, unasked=digits > 8)  # noqa: PLR2004
     if "ird" in beside and digits in {8, 9} and (ird.is_valid(text) or not phone):
-        kind = "ird"
-    elif phone or "phone" in beside:
-        kind = "phone"
-    elif "bank" in beside and digits >= 8:  # noqa: PLR2004
-        kind = "bank"
-    return [(kind, 0, len(text))] if kind else [("phone", *span) for span in _phones_within(text) if may_try]
+        return [("ird", 0, len(text))]
+    if phone:
+        return [("phone", 0, len(text))]
+    if within := list(_phones_within(text, plans)):
+        return within
+    if short and "phone" in beside:
+        return [("phone", 0, len(text))]
+    return [("bank", 0, len(text))] if "bank" in beside and digits >= 8 else []  # noqa: PLR2004
 
 
-def _phones_within(text: str) -> Iterator[tuple[int, int]]:
-    """Find numbers in a longer run, in windows that overlap by more than any number's length."""
-    for window in range(0, max(len(text) - 30, 1), 30):
-        for match in phonenumbers.PhoneNumberMatcher(text[window : window + 60], "NZ", max_tries=5):
-            yield window + match.start, window + match.end
+def _phones_within(text: str, plans: _Plans) -> Iterator[tuple[str, int, int]]:
+    """Find the numbers in a run of several: from each group that opens one, the fewest groups that make it."""
+    groups = list(_GROUP.finditer(text))
+    after = 0
+    for place, group in enumerate(groups):
+        if group.start() < after or not group.group().lstrip("(").startswith(("+", "0")):
+            continue
+        for last in groups[place : place + 5]:
+            candidate = text[group.start() : last.end()]
+            digits = sum(map(str.isdigit, candidate))
+            if 9 <= digits <= _PHONE_DIGITS and candidate != text and plans.know(candidate, unasked=False):  # noqa: PLR2004
+                yield "phone", group.start(), last.end()
+                after = last.end()
+                break

@@ -26,9 +26,7 @@ LONGEST = 12
 SAID = ("name", "named", "self", "relation", "role", "only", "time")
 """Sections whose phrases are warned about; `never` holds the longer ones that are not."""
 
-NEAR = frozenset(
-    "phone ird nhi bank passport licence app clock-before clock-after clock-between clock-part".split()  # noqa: SIM905
-)
+NEAR = frozenset("phone ird nhi bank passport licence app clock-before clock-after clock-between clock-part".split())
 """Lists of words that give a number or a name beside them its meaning."""
 
 GLOTTALS = "'’‘ʻʼ`ʹ′"
@@ -142,7 +140,7 @@ def words_of(text: str) -> tuple[Word, ...]:
         folded = fold(raw)
         # "my cousin's house" holds "my cousin".
         short = (folded[:-1],) if len(raw) > 3 and raw[-1] in "sS" and raw[-2] in GLOTTALS else ()  # noqa: PLR2004
-        han = len(raw) == 1 and WORD.fullmatch(raw) is not None and unicodedata.category(raw) == "Lo" and raw > "\u3400"
+        han = len(raw) == 1 and unicodedata.category(raw) == "Lo" and raw > "\u3400"
         end = match.end()
         found.append(Word(match.start(), end, (folded, *short), joined, raw[0].isupper(), han))
     return tuple(found)
