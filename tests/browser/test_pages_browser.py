@@ -1,0 +1,312 @@
+"""The pages in a real Chromium: nothing breaks accessibility, nothing is sent, and the way out holds."""
+
+import http.server
+import io
+import threading
+from contextlib import contextmanager
+
+import pypdfium2
+import pytest
+from playwright.sync_api import expect, sync_playwright
+from werkzeug.serving import make_server
+
+from tests.support.servers import Certificates
+from tests.support.visit import ROOT, open_site
+
+pytestmark = [pytest.mark.needs("browser"), pytest.mark.slow]
+
+AXE = (ROOT / "tests/tools/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PHONE, DESK = {"width": 320, "height": 450}, {"width": 1280, "height": 800}
+EXIT = "https://exit.example/"
+RUN_AXE = """async rules => (await axe.run(document, {runOnly: rules, resultTypes: ['violations']}))
+    .violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ')).slice(0, 3).join(', '))"""
+# The bar of the way out may not lie over what has the focus.
+COVERED = """() => {
+    const focused = document.activeElement, bar = document.querySelector('.exit');
+    if (bar.contains(focused) || getComputedStyle(bar).position !== 'sticky') return '';
+    const a = focused.getBoundingClientRect(), b = bar.getBoundingClientRect();
+    return a.top >= b.top - 1 && a.bottom <= b.bottom + 1 ? focused.outerHTML.slice(0, 80) : '';
+}"""
+SMALL = """() => [...document.querySelectorAll(
+        'button, .button, summary, .choice, select, header a, footer nav a, .doors a, .calls a, .files a')]
+    .filter(e => !e.closest('.now, .demo') && e.checkVisibility())
+    .map(e => [e.getBoundingClientRect().height, e.textContent.trim().slice(0, 40)])
+    .filter(([height]) => height < 43.9)"""
+
+
+@contextmanager
+def exit_site(folder):
+    """Some other site over https, to which the way out leads; its port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b"<!doctype html><title>Weather</title><h1>Weather</h1>"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = Certificates(folder, names=("exit.example",)).context().wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def exit_port(tmp_path_factory):
+    with exit_site(tmp_path_factory.mktemp("exit")) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    server = make_server("127.0.0.1", 0, lambda *_: [], threaded=True)
+    base = f"http://127.0.0.1:{server.server_port}"
+    visitor = open_site(tmp_path_factory.mktemp("site"), SITE_BASE_URL=base, SITE_EXIT_URL=EXIT)
+    server.app = visitor.app
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield visitor
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def chromium(exit_port):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", f"--host-resolver-rules=MAP exit.example:443 127.0.0.1:{exit_port}"],
+            # Playwright turns it off, and it is what made Back show the page.
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium):
+    """A way to open a tab of a size, light or dark, with or without JavaScript."""
+    contexts = []
+
+    def open_tab(size=DESK, **options):
+        context = chromium.new_context(viewport=size, ignore_https_errors=True, **options)
+        contexts.append(context)
+        return context.new_page()
+
+    yield open_tab
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return [
+        path for path, page in site.parts.pages.items() if dict(page.headers)["Content-Type"].startswith("text/html")
+    ]
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page_of_any_language(site, pages, tab, size, scheme):
+    """WCAG 2.2 AA and best practice: no violation, with the self-check answered yes as well."""
+    assert pages
+    page = tab(size, color_scheme=scheme)
+    found = {}
+    for path in pages:
+        page.goto(site.base + path)
+        if path.endswith("/self-check"):
+            page.locator(".yes").first.check()
+        page.evaluate(AXE)
+        violations = page.evaluate(RUN_AXE, RULES)
+        if violations:
+            found[path] = violations
+    assert not found
+
+
+def test_no_page_is_wider_than_a_small_phone(site, pages, tab):
+    """At 320 pixels nothing has to be pushed sideways."""
+    page = tab(PHONE)
+    wide = []
+    for path in pages:
+        page.goto(site.base + path)
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(path)
+    assert not wide
+
+
+def test_what_a_thumb_has_to_hit_is_large(site, pages, tab):
+    """Buttons, choices and the links of menus and lists are at least 44 pixels high."""
+    page = tab(PHONE)
+    small = {}
+    for path in pages:
+        page.goto(site.base + path)
+        found = page.evaluate(SMALL)
+        if found:
+            small[path] = found
+    assert not small
+
+
+def test_a_page_is_one_request_and_says_nothing_to_the_console(site, pages, tab):
+    """Nothing but the page itself is asked for, of anyone, and no policy is broken."""
+    page = tab()
+    asked, told = [], []
+    page.on("request", lambda request: asked.append(request.url) if not request.url.startswith("data:") else None)
+    page.on("console", lambda message: told.append(message.text))
+    for path in pages:
+        page.goto(site.base + path)
+    assert asked == [site.base + path for path in pages]
+    assert told == []
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_keyboard_reaches_the_way_out_first_and_everything_after(site, tab, size):
+    """Tab reaches the way out, then the skip link, then everything in turn, and the bar covers none of it."""
+    page = tab(size)
+    for path in ("/en/", "/en/help", "/en/plan", "/en/sheets"):
+        page.goto(site.base + path)
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("button", name="Leave this site now")).to_be_focused()
+        page.keyboard.press("Tab")
+        skip = page.locator(".skip")
+        expect(skip).to_be_focused()
+        expect(skip).to_be_in_viewport()
+        reached = 2
+        while page.evaluate("document.activeElement !== document.body") and reached < 200:
+            assert page.evaluate(COVERED) == ""
+            page.keyboard.press("Tab")
+            reached += 1
+        assert 10 < reached < 200
+
+
+def test_the_skip_link_leads_to_the_content(site, tab):
+    """Enter on it brings the focus to the main part."""
+    page = tab()
+    page.goto(f"{site.base}/en/help")
+    for key in ("Tab", "Tab", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_languages_and_menu_work_by_keyboard(site, tab):
+    """The list of languages opens with Enter, and a link in it leads to the same page in that language."""
+    page = tab(PHONE)
+    page.goto(f"{site.base}/en/law")
+    page.locator(".langs summary").focus()
+    page.keyboard.press("Enter")
+    other = site.languages[-1]
+    link = page.locator(f".langs a[lang={other}]")
+    expect(link).to_be_visible()
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{site.base}/{other}/law")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with-script", "without-script"])
+def test_the_self_check_answers_and_tells_nobody(site, tab, script):
+    """Answering asks nobody anything and leaves nothing behind, with JavaScript on and off."""
+    page = tab(PHONE, java_script_enabled=script)
+    page.goto(f"{site.base}/en/self-check")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    yes, none = page.locator(".if-yes"), page.locator(".if-none")
+    expect(yes).to_be_hidden()
+    expect(none).to_be_hidden()
+    for n in range(1, 9):
+        page.locator(f"input[name=q{n}]:not(.yes)").check()
+    expect(none).to_be_visible()
+    expect(yes).to_be_hidden()
+    page.locator("input[name=q3].yes").check()
+    expect(yes).to_be_visible()
+    expect(none).to_be_hidden()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Clear my answers").click()
+    expect(yes).to_be_hidden()
+    assert page.locator("input:checked").count() == 0
+    assert asked == []
+    assert page.url == f"{site.base}/en/self-check"
+    assert page.context.cookies() == []
+    assert page.context.storage_state()["origins"] == []
+
+
+def test_a_reload_forgets_the_answers(site, tab):
+    """What was answered is not there again after a reload."""
+    page = tab()
+    page.goto(f"{site.base}/en/self-check")
+    page.locator(".yes").first.check()
+    page.reload()
+    assert page.locator("input:checked").count() == 0
+
+
+def test_printing_the_self_check_prints_no_answer(site, tab):
+    """On paper there are no boxes, all that it could say, and the warning not to tick."""
+    page = tab()
+    page.goto(f"{site.base}/en/self-check")
+    page.locator(".yes").first.check()
+    page.emulate_media(media="print")
+    assert page.locator("input:visible").count() == 0
+    for name in (".if-yes", ".if-none", ".on-paper"):
+        expect(page.locator(name)).to_be_visible()
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with-script", "without-script"])
+@pytest.mark.parametrize("path", ["/en/", "/en/self-check"])
+def test_the_way_out_leads_away_and_back_stays_away(site, tab, script, path):
+    """With the back-forward cache on, Back twice shows the other site and never ours, for two minutes."""
+    page = tab(PHONE, java_script_enabled=script)
+    page.goto(f"{site.base}/en/help")
+    page.goto(site.base + path)
+    page.get_by_role("button", name="Leave this site now").click()
+    expect(page).to_have_url(EXIT)
+    for _ in range(2):
+        page.go_back()
+        expect(page.get_by_role("heading", name="Weather")).to_be_visible()
+        expect(page).to_have_url(EXIT)
+    page.goto(f"{site.base}/en/help")
+    expect(page).to_have_url(EXIT)
+
+
+def test_the_way_out_hides_the_page_while_it_waits(site, tab):
+    """From the tap on, before any answer has come, nothing but the bar is to be seen."""
+    page = tab(PHONE)
+    page.goto(f"{site.base}/en/self-check")
+    page.route("**/go", lambda route: route.abort("aborted"))
+    button = page.get_by_role("button", name="Leave this site now")
+    button.click(no_wait_after=True)
+    expect(page.locator("h1")).to_have_css("visibility", "hidden")
+    expect(page.locator(".now")).to_have_css("visibility", "hidden")
+    expect(button).to_have_css("visibility", "visible")
+
+
+def test_the_way_out_is_always_in_reach_of_a_thumb(site, tab):
+    """Wherever a phone's page is scrolled to, the button is at the foot of the screen, over no content of its own."""
+    page = tab(PHONE)
+    page.goto(f"{site.base}/en/help")
+    for place in ("0", "document.body.scrollHeight / 2", "document.body.scrollHeight"):
+        page.evaluate(f"scrollTo({{top: {place}, behavior: 'instant'}})")
+        box = page.locator(".exit").bounding_box()
+        assert abs(box["y"] + box["height"] - PHONE["height"]) <= 1
+    footer = page.locator("footer").bounding_box()
+    assert footer["y"] + footer["height"] <= box["y"] + 1
+
+
+def test_a_sheets_page_prints_on_one_side_of_a4(site, tab):
+    """In every language the sheet as a page is one page of paper."""
+    page = tab()
+    for code in site.languages:
+        page.goto(f"{site.base}/{code}/sheets")
+        pdf = pypdfium2.PdfDocument(io.BytesIO(page.pdf(prefer_css_page_size=True, format="A4")))
+        assert len(pdf) == 1, f"{code}: {len(pdf)} pages"
+
