@@ -1,14 +1,17 @@
 """The pages: every one of every language, as the running site serves it."""
 
 import json
+import subprocess
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
 from app.guide import style
 from app.vault.keys import new_identity, recipient_of
-from tests.support.visit import open_site
+from tests.support.visit import ROOT, open_site
 
+VNU = ROOT / "tests/tools/node_modules/vnu-jar/build/dist/vnu.jar"
 WIRE, WIRE_GZIP = 12_000, 14_000
 # What a server adds on the wire: status line, date, and the lines of length and coding.
 SERVER = len(
@@ -35,6 +38,19 @@ def test_every_page_of_every_language_passes_the_harness(site, pages):
     assert len(pages) == 14 * len(site.languages) > 0
     for path in pages:
         assert site.get(path).status == 200
+
+
+@pytest.mark.needs("java")
+@pytest.mark.slow
+def test_the_nu_html_checker_finds_no_error_on_any_page(pages, tmp_path):
+    """Every page of every language is valid HTML and CSS to the W3C's checker."""
+    for path, page in pages.items():
+        (tmp_path / f"{path.strip('/').replace('/', '-')}.html").write_bytes(page.identity)
+    command = ["java", "-Xss8m", "-jar", str(VNU), "--format", "json", "--skip-non-html", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    messages = json.loads(done.stderr)["messages"]
+    told = sorted({f"{Path(m['url']).name}: {m['message']}" for m in messages if m["type"] == "error"})
+    assert told == []
 
 
 def test_every_link_inside_the_site_leads_somewhere(site, pages):
