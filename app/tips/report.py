@@ -171,7 +171,7 @@ class ReportPages:
             return Problem(503, _("This form is closed just now, so nothing was sent. Please use one of the numbers."))
         if form.token_error:
             return Problem(form.token_error.status, _(form.token_error.message))
-        if request.form.get("website"):
+        if any(request.form.getlist("website")):
             return Problem(
                 400, _("A hidden box was filled in, so nothing was sent. It is empty now. Please try again.")
             )
