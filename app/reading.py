@@ -79,7 +79,7 @@ class Reader:
 
     def text(self, key: str, default: Any = _REQUIRED, *, mend: str = "write a text in quotes") -> str:
         """A text without control characters, which could otherwise reach a mail header or a page."""
-        return self._get(key, default, _plain_text, "", mend)
+        return self._get(key, default, _filled_text if default is _REQUIRED else _plain_text, "", mend)
 
     def convert(self, key: str, converter: Callable[[str], _T], stand_in: _T, *, mend: str) -> _T:
         """A required text, passed through `converter`, whose `HaumaruError` or `ValueError` is a fault."""
@@ -162,6 +162,13 @@ def _plain_text(raw: object) -> str:
     if not isinstance(raw, str) or not raw.isprintable():
         raise ValueError
     return raw.strip()
+
+
+def _filled_text(raw: object) -> str:
+    text = _plain_text(raw)
+    if not text:
+        raise ValueError
+    return text
 
 
 def _plain_texts(raw: object) -> tuple[str, ...]:

@@ -1,0 +1,193 @@
+"""`haumaru.toml`: read, overridden by variables, and every fault told at once with its mend."""
+
+import base64
+import re
+import subprocess
+
+import pytest
+
+from app import config, demo
+from app.errors import ConfigError
+from app.vault.keys import new_identity, recipient_of
+from tests.support.site import BIN
+
+KEY = base64.b64encode(bytes(32)).decode()
+
+
+def write(folder, text: str):
+    path = folder / "haumaru.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def good(tmp_path):
+    """A configuration as an operator would write it."""
+    (tmp_path / "inbox").mkdir()
+    return f"""
+[site]
+operator = "Example Trust, 1 Example Street"
+contact_email = "team@example.org"
+base_url = "https://example.org"
+[report]
+agency = "intake"
+[[agency]]
+id = "intake"
+name = "Intake"
+reads = "Weekdays, 9am to 5pm"
+recipients = ["{recipient_of(new_identity())}"]
+expires = 2027-11-30
+reply_key = "{KEY}"
+deliver = "drop:inbox"
+"""
+
+
+def test_what_is_left_out_has_the_contract_s_defaults(tmp_path, good):
+    """The shortest good file gives every other key the value that the contract shows."""
+    settings = config.load(write(tmp_path, good), {})
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8000)
+    assert (settings.server.workers, settings.server.threads, settings.server.bodies, settings.server.proxies) == (
+        2,
+        64,
+        16,
+        0,
+    )
+    assert (settings.report.max_upload, settings.report.min_fill) == (25_000_000, 3)
+    assert (settings.forward.window, settings.forward.batch) == (600, 4)
+    assert (settings.limits.url, settings.limits.per_address, settings.limits.total) == (
+        "memory://",
+        "20/hour",
+        "2000/hour",
+    )
+    assert settings.site.exit_url == "https://www.metservice.com/"
+    assert not settings.site.demo
+    assert settings.intake.max_class == "32MiB"
+
+
+def test_relative_paths_start_at_the_file_s_folder(tmp_path, good, monkeypatch):
+    """Wherever the program is started, its files lie beside its configuration."""
+    monkeypatch.chdir("/")
+    settings = config.load(write(tmp_path, good), {})
+    assert settings.server.secret_file == tmp_path / "instance" / "secret"
+    assert settings.outbox_url == f"sqlite:///{tmp_path}/instance/outbox.db"
+
+
+def test_every_key_can_be_overridden_by_a_variable(tmp_path, good):
+    """`HAUMARU_SITE_NAME`, `HAUMARU_AGENCY_INTAKE_TOKEN` and their like stand over the file."""
+    env = {
+        "HAUMARU_SITE_NAME": "Other",
+        "HAUMARU_SITE_DEMO": "true",
+        "HAUMARU_SERVER_BIND": "[::1]:9000",
+        "HAUMARU_REPORT_MAX_UPLOAD": "5MB",
+        "HAUMARU_REPORT_MIN_FILL": "0s",
+        "HAUMARU_AGENCY_INTAKE_TOKEN": "secret",
+        "HAUMARU_AGENCY_INTAKE_EXPIRES": "2028-01-01",
+        "HAUMARU_OUTBOX_URL": "postgresql+psycopg://haumaru@db/haumaru",
+        "HAUMARU_LIMITS_URL": "redis://cache:6379",
+        "HAUMARU_FORWARD_WINDOW": "1h",
+    }
+    settings = config.load(write(tmp_path, good), env)
+    assert (settings.site.name, settings.site.demo) == ("Other", True)
+    assert (settings.server.host, settings.server.port) == ("::1", 9000)
+    assert (settings.report.max_upload, settings.report.min_fill) == (5_000_000, 0)
+    assert settings.intake.destination.token == "secret"
+    assert settings.intake.expires.year == 2028
+    assert settings.outbox_url.startswith("postgresql+psycopg://")
+    assert (settings.limits.url, settings.forward.window) == ("redis://cache:6379", 3600)
+
+
+def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path, good):
+    """`token_file` is read, and no representation of the settings holds what was in it."""
+    (tmp_path / "token").write_text("hush-hush\n")
+    settings = config.load(write(tmp_path, good + 'token_file = "token"\n'), {})
+    assert settings.intake.destination.token == "hush-hush"
+    assert "hush-hush" not in repr(settings)
+
+
+def test_every_fault_is_told_in_one_run_each_with_its_mend(tmp_path):
+    """A file with many faults names each of them once, and what to do about it."""
+    text = """
+colour = "green"
+[site]
+operator = ""
+base_url = "http://example.org"
+contact_email = "nobody"
+exit_url = "javascript:alert(1)"
+onion = "http://short.onion"
+demo = "perhaps"
+nmae = "Haumaru"
+[server]
+bind = "everywhere"
+workers = 0
+bodies = 64
+[report]
+agency = "elsewhere"
+max_upload = "lots"
+[[agency]]
+id = "Intake"
+recipients = ["age1pq1nonsense", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]
+expires = "soon"
+reply_key = "c2hvcnQ="
+deliver = "carrier-pigeon:coop"
+max_class = "1GiB"
+[outbox]
+url = "mysql://db"
+[limits]
+url = "memcached://x"
+per_address = "many"
+[forward]
+window = "0s"
+batch = -1
+"""
+    with pytest.raises(ConfigError) as caught:
+        config.load(write(tmp_path, text), {})
+    faults = caught.value.faults
+    for name in (
+        "colour", "base_url", "contact_email", "exit_url", "onion", "demo", "nmae", "bind", "workers", "bodies",
+        "[report] agency", "max_upload", "number 1", "number 2", "expires", "reply_key", "deliver", "max_class",
+        "[outbox] url", "[limits] url", "per_address", "window", "batch", "[[agency]] 1 name", "[[agency]] 1 id", "operator",
+    ):  # fmt: skip
+        assert sum(name in fault for fault in faults) >= 1, f"{name} is not among {faults}"
+    assert all(re.search(r".+; .+|must begin with .+|names no host", fault) for fault in faults), faults
+    assert not any("nonsense" in fault or "c2hvcnQ" in fault for fault in faults), "a value may be a secret"
+
+
+def test_a_demonstration_s_key_outside_a_demonstration_is_a_fault(tmp_path):
+    """The published key, and the names of the demonstration, are refused once `demo` is off."""
+    path = demo.prepare(tmp_path / "demo")
+    config.load(path, {})
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, {"HAUMARU_SITE_DEMO": "false"})
+    assert any("demonstration's key" in fault for fault in caught.value.faults)
+    assert any("name: is a demonstration's" in fault for fault in caught.value.faults)
+
+
+@pytest.mark.parametrize("text", ["[site", "\x00", "= 3", "[site]\nname = 'a'\nname = 'b'"])
+def test_what_is_not_toml_is_one_fault(tmp_path, text):
+    """A broken file is told by its line, without its words."""
+    with pytest.raises(ConfigError) as caught:
+        config.load(write(tmp_path, text), {})
+    assert len(caught.value.faults) == 1
+
+
+@pytest.mark.parametrize("command", ["serve", "forward", "status", "check"])
+def test_no_program_starts_on_a_faulty_configuration(tmp_path, command):
+    """Each command ends with 1 and one line for each fault, never a traceback."""
+    path = write(tmp_path, "[site]\nbase_url = 'http://example.org'\n")
+    done = subprocess.run([BIN / "haumaru", command, "--config", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "base_url" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert all(line.startswith("haumaru: ") for line in done.stderr.splitlines())
+
+
+def test_a_wrong_call_ends_with_2_and_one_line():
+    """Wrong usage is one line on standard error that says what to do."""
+    for arguments in (["serve"], ["fly"], ["serve", "--config"], ["status", "--jsn"]):
+        done = subprocess.run([BIN / "haumaru", *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert re.fullmatch(r"haumaru: .+; see haumaru --help\n", done.stderr)
+    missing = subprocess.run(
+        [BIN / "haumaru", "serve", "--config", "/nowhere"], capture_output=True, text=True, check=False
+    )
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)

@@ -1,0 +1,68 @@
+"""The languages: their locales, and which one a browser is given."""
+
+import os
+from datetime import date
+
+import pytest
+from babel.dates import format_date
+
+from app import languages
+
+CODES = ["en", "mi", "zh-Hans", "ms", "vi", "sm", "to", "fj", "hi", "tl"]
+
+
+def test_there_are_ten_in_the_contract_s_order():
+    """The codes of the addresses are these, and every one writes from left to right."""
+    assert list(languages.LANGUAGES) == CODES
+    assert {language.direction for language in languages.LANGUAGES.values()} == {"ltr"}
+
+
+@pytest.mark.parametrize(
+    ("accept", "code"),
+    [
+        ("fil-PH,fil;q=0.9", "tl"),
+        ("tl", "tl"),
+        ("zh-TW,zh;q=0.9,en;q=0.8", "zh-Hans"),
+        ("zh-Hant-HK", "zh-Hans"),
+        ("ZH", "zh-Hans"),
+        ("sm-WS,en;q=0.5", "sm"),
+        ("de-DE,de;q=0.9,mi;q=0.5,en;q=0.4", "mi"),
+        ("hi;q=0,fj;q=0.3", "fj"),
+        ("en-GB,hi;q=0.9", "en"),
+        ("xx", "en"),
+        ("", "en"),
+        ("*", "en"),
+        ("q=1;;;,=,\x00", "en"),
+        ("to" + ",x" * 100_000, "to"),
+    ],
+)
+def test_the_browser_s_wish_is_met_where_it_can_be(accept, code):
+    """The most wished-for of ours, `fil` as `tl` and every `zh` as `zh-Hans`, else English (RFC 9110, 12.5.4)."""
+    assert languages.best(accept) == code
+
+
+def test_only_what_is_served_is_offered():
+    """A language that is not served is passed over for the next wish."""
+    assert languages.best("hi,sm;q=0.5", ("en", "sm")) == "sm"
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_language_has_rules_for_dates_and_plurals(code):
+    """No language is an error page for want of a locale, and each answers to its own code."""
+    locale = languages.locale(code)
+    assert str(locale).split("_")[0] == ("en" if code == "en" else code.split("-")[0])
+    assert locale.plural_form(2)
+    assert format_date(date(2026, 11, 22), locale=locale)
+
+
+def test_catalogues_are_compiled_when_they_are_newer(tmp_path):
+    """A changed `messages.po` is compiled once, an unchanged one is left alone."""
+    folder = tmp_path / "sm" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    source = folder / "messages.po"
+    source.write_text('msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Yes"\nmsgstr "Ioe"\n')
+    assert languages.compile_catalogues(tmp_path) == [folder / "messages.mo"]
+    assert languages.compile_catalogues(tmp_path) == []
+    later = (folder / "messages.mo").stat().st_mtime + 5
+    os.utime(source, (later, later))
+    assert len(languages.compile_catalogues(tmp_path)) == 1

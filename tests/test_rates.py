@@ -1,0 +1,124 @@
+"""Limits: what is counted, by what, and that nothing kept can be turned back into an address."""
+
+import shutil
+import subprocess
+import time
+
+import pytest
+from flask import Flask
+from redis import Redis
+
+from app.errors import RateError
+from app.rates import Rates
+from tests.support.servers import free_port
+
+
+def rates(**changes):
+    app = Flask("x")
+    settings = {"url": "memory://", "per_address": "2/hour", "total": "100/hour", "workers": 1, **changes}
+    return app, Rates(app, **settings)
+
+
+def hits(app, one, address, purpose="send", times=1):
+    with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
+        for _ in range(times):
+            one.count(purpose)
+
+
+def test_an_address_over_its_limit_is_told_when_to_try_again():
+    """The third send of an hour is refused with the seconds until the next."""
+    app, one = rates()
+    hits(app, one, "192.0.2.1", times=2)
+    with pytest.raises(RateError) as caught:
+        hits(app, one, "192.0.2.1")
+    assert 1 <= caught.value.seconds <= 3600
+    hits(app, one, "192.0.2.2", times=2)
+    hits(app, one, "192.0.2.1", "check")
+
+
+def test_a_whole_ipv6_network_counts_as_one():
+    """Addresses of one /64 share a count; the next /64 has its own."""
+    app, one = rates()
+    hits(app, one, "2001:db8::1")
+    hits(app, one, "2001:db8::ffff:1")
+    with pytest.raises(RateError):
+        hits(app, one, "2001:db8::2")
+    hits(app, one, "2001:db8:0:1::1", times=2)
+
+
+def test_everybody_together_has_a_limit_too():
+    """The total stops a flood from many addresses."""
+    app, one = rates(total="3/hour")
+    for number in range(3):
+        hits(app, one, f"192.0.2.{number}")
+    with pytest.raises(RateError):
+        hits(app, one, "192.0.2.99")
+
+
+def test_workers_share_what_memory_counts():
+    """With two workers each takes half of the limit, for their memories know nothing of one another."""
+    app, one = rates(per_address="4/hour", workers=2)
+    hits(app, one, "192.0.2.1", times=2)
+    with pytest.raises(RateError):
+        hits(app, one, "192.0.2.1")
+
+
+def test_the_key_turns_over_each_hour_and_addresses_are_not_stored():
+    """What counts an address this hour says nothing of it in the next."""
+    now = [7200.0]
+    _app, one = rates(clock=lambda: now[0])
+    first = one._blind("192.0.2.1")
+    assert first == one._blind("192.0.2.1") != one._blind("192.0.2.2")
+    assert "192" not in first
+    now[0] += 3600
+    assert one._blind("192.0.2.1") != first
+
+
+@pytest.fixture
+def redis(tmp_path):
+    """A real Redis that keeps nothing on disk."""
+    port = free_port()
+    program = shutil.which("redis-server")
+    process = subprocess.Popen(
+        [program, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", tmp_path],
+        stdout=subprocess.DEVNULL,
+    )
+    store = Redis(port=port)
+    for _ in range(200):
+        try:
+            store.ping()
+            break
+        except OSError:
+            time.sleep(0.05)
+        except Exception:  # noqa: BLE001  # redis' own errors while it starts
+            time.sleep(0.05)
+    yield port, store, process
+    process.terminate()
+    process.wait()
+
+
+@pytest.mark.needs("redis")
+def test_nodes_count_together_in_redis_under_a_key_with_a_lifetime(redis):
+    """Two nodes share one count; nothing in the store is an address, and everything in it ends."""
+    port, store, _ = redis
+    (app1, one), (app2, two) = rates(url=f"redis://127.0.0.1:{port}"), rates(url=f"redis://127.0.0.1:{port}", workers=9)
+    hits(app1, one, "192.0.2.7")
+    hits(app2, two, "192.0.2.7")
+    with pytest.raises(RateError):
+        hits(app1, one, "192.0.2.7")
+    kept = {key: store.ttl(key) for key in store}
+    assert len(kept) >= 2
+    assert all(0 < ttl <= 3600 for ttl in kept.values())
+    assert not any(b"192.0.2.7" in key for key in kept)
+
+
+@pytest.mark.needs("redis")
+def test_without_its_store_a_node_goes_on_counting_by_itself(redis):
+    """A store that is away turns nobody away who is within the limit, and floods are still counted."""
+    port, _, process = redis
+    app, one = rates(url=f"redis://127.0.0.1:{port}")
+    process.kill()
+    process.wait()
+    hits(app, one, "192.0.2.8", times=2)
+    with pytest.raises(RateError):
+        hits(app, one, "192.0.2.8")
