@@ -22,6 +22,7 @@ _BREAKS = {"tab": "\t", "br": "\n", "cr": "\n", "line-break": "\n", "s": " "}
 _BLOCKS = {"p", "h"}
 _OFF = {"0", "false", "off"}
 _WIDEST = 16_384  # ISO 29500-1: columns of a sheet
+_LAYOUT = re.compile(r"[ \t\r]*\n\s*")
 _CELL = re.compile(r"([A-Z]{1,3})\d+\Z")
 
 
@@ -103,7 +104,8 @@ class _Words(_Reader):
 
     def text(self, text: str) -> None:
         if self._body and not self._skipping and not self._vanished:
-            self.pieces.append(text)
+            # Line ends in the XML are its own layout: those of the text are elements.
+            self.pieces.append("" if _LAYOUT.fullmatch(text) else _LAYOUT.sub(" ", text))
 
     def end(self, name: str) -> None:
         if self._skipping:

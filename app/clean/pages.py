@@ -10,13 +10,14 @@ import pypdfium2
 from PIL import Image
 
 from app.clean.images import encode
-from app.clean.kinds import MOST_PAGES, Answer, Form, Made, one
+from app.clean.kinds import MOST_PAGES, MOST_PIXELS, Answer, Form, Made, one
 from app.clean.papers import in_pdf
 from app.clean.sheaf import DPI, bind
 from app.errors import FileRefusedError
 
 # A page of A4 at 150 dots per inch has 2.2 million pixels; a poster is drawn smaller, a stamp as it is.
 _MOST_PAGE_PIXELS = 4_000_000
+_MOST_PICTURE_PIXELS = 4 * MOST_PIXELS
 _POINTS = 72
 _ERR_PASSWORD = 4
 
@@ -42,11 +43,20 @@ def pictures(data: bytes) -> Iterator[Image.Image]:
         raise FileRefusedError("damaged")
     for number in range(count):
         page = document[number]
+        _weigh(page)
         width, height = page.get_size()
         pixels = max(width * height * (DPI / _POINTS) ** 2, 1.0)
         scale = DPI / _POINTS * min(1.0, (_MOST_PAGE_PIXELS / pixels) ** 0.5)
         yield page.render(scale=scale, rev_byteorder=True).to_pil().convert("RGB")
         page.close()
+
+
+def _weigh(page: pypdfium2.PdfPage) -> None:
+    """Refuse a page whose pictures PDFium might have to leave out for want of memory: it would not say so."""
+    for picture in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]):
+        width, height = picture.get_px_size()
+        if width * height > _MOST_PICTURE_PIXELS:
+            raise FileRefusedError("too-heavy")
 
 
 def _open(data: bytes) -> pypdfium2.PdfDocument:

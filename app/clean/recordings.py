@@ -25,7 +25,7 @@ _TAG_NAMES = (
 _SAID_BY_THE_FORMAT = {"major_brand", "minor_version", "compatible_brands", "language", "vendor_id"}
 _DEFAULT_HANDLERS = {"VideoHandler", "SoundHandler", "Core Media Video", "Core Media Audio"}
 _ENCODER_MARKS = re.compile(rb"x264 - core|x265 \(build|Lavc\d|Lavf\d|LAME3|Xiph\.Org lib|libopus \d")
-_BOXES = ((b"XMP_", Kind.XMP), (b"<x:xmpmeta", Kind.XMP), (b"jumb", Kind.CREDENTIALS), (b"udta", Kind.OTHER))
+_BOXES = ((b"XMP_", Kind.XMP), (b"<x:xmpmeta", Kind.XMP), (b"jumb", Kind.CREDENTIALS), (b"Xtra", Kind.OTHER))
 _OF_FURTHER_TRACK = {"data": Kind.SENSORS, "subtitle": Kind.SUBTITLES, "attachment": Kind.EMBEDDED}
 
 

@@ -7,6 +7,7 @@ Sources: landlock(7), seccomp(2), prctl(2).
 """
 
 import ctypes
+import errno
 import mmap
 import os
 import platform
@@ -36,7 +37,8 @@ _ALLOWED = {
         "writev": 20, "sched_yield": 24, "mremap": 25, "madvise": 28, "getpid": 39, "exit": 60,
         "gettimeofday": 96, "sysinfo": 99, "sigaltstack": 131, "gettid": 186, "futex": 202,
         "sched_getaffinity": 204, "restart_syscall": 219, "clock_gettime": 228, "clock_getres": 229,
-        "clock_nanosleep": 230, "exit_group": 231, "getrandom": 318, "rseq": 334,
+        "clock_nanosleep": 230, "exit_group": 231, "getrandom": 318, "rseq": 334, "set_robust_list": 273, "clone": 56,
+        "clone3": 435,
     },
     "aarch64": {
         "read": 63, "write": 64, "close": 57, "fstat": 80, "ppoll": 73, "lseek": 62, "mmap": 222,
@@ -45,16 +47,16 @@ _ALLOWED = {
         "getpid": 172, "exit": 93, "gettimeofday": 169, "sysinfo": 179, "sigaltstack": 132, "gettid": 178,
         "futex": 98, "sched_getaffinity": 123, "restart_syscall": 128, "clock_gettime": 113,
         "clock_getres": 114, "clock_nanosleep": 115, "exit_group": 94, "getrandom": 278, "rseq": 293,
+        "set_robust_list": 99, "clone": 220, "clone3": 435,
     },
 }  # fmt: skip
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SET_MODE_FILTER, _FLAG_TSYNC = 1, 1
 _RET_KILL, _RET_ERRNO, _RET_ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
-_EPERM = 1
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
-_NUMBER_AT, _ARCH_AT, _THIRD_ARGUMENT_AT = 0, 4, 32
-_PROT_EXEC = 4
+_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _THIRD_ARGUMENT_AT = 0, 4, 16, 32
+_PROT_EXEC, _CLONE_THREAD = 4, 0x10000
 
 
 def limit() -> None:
@@ -107,21 +109,22 @@ def seccomp() -> None:
 
 
 def _filter(arch: int, allowed: dict[str, int]) -> bytes:
-    """The filter as classic BPF: another architecture kills, memory never becomes code, the rest by number."""
+    """The filter as classic BPF: another architecture kills, some calls are looked at closely, the rest by number."""
     head = [(_LOAD, 0, 0, _ARCH_AT), (_EQUAL, 1, 0, arch), (_RETURN, 0, 0, _RET_KILL), (_LOAD, 0, 0, _NUMBER_AT)]
-    memory = ("mmap", "mprotect")
-    numbers = [number for name, number in allowed.items() if name not in memory]
-    # Jumps count the instructions between: `tail` follows directly after the last comparison.
-    length = len(memory) + len(numbers)
+    refuse, allow = (_RETURN, 0, 0, _RET_ERRNO | errno.EPERM), (_RETURN, 0, 0, _RET_ALLOW)
+    # What follows the comparisons; a comparison that is met jumps to one of these places.
     tail = [
-        (_RETURN, 0, 0, _RET_ERRNO | _EPERM),
-        (_LOAD, 0, 0, _THIRD_ARGUMENT_AT),
-        (_ANY_BIT, 0, 1, _PROT_EXEC),
-        (_RETURN, 0, 0, _RET_ERRNO | _EPERM),
-        (_RETURN, 0, 0, _RET_ALLOW),
+        refuse,
+        *((_LOAD, 0, 0, _THIRD_ARGUMENT_AT), (_ANY_BIT, 0, 1, _PROT_EXEC), refuse, allow),
+        *((_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_ANY_BIT, 0, 1, _CLONE_THREAD), allow, refuse),
+        (_RETURN, 0, 0, _RET_ERRNO | errno.ENOSYS),
     ]
-    checks = [(_EQUAL, length - place, 0, allowed[name]) for place, name in enumerate(memory)]
-    checks += [(_EQUAL, length - place + 3, 0, number) for place, number in enumerate(numbers, len(memory))]
+    # Memory never becomes code; a thread may start but no process; clone3 hides its flags, so libc must use clone.
+    places = {"mmap": 1, "mprotect": 1, "clone": 5, "clone3": 9}
+    checks = [
+        (_EQUAL, len(allowed) - 1 - nth + places.get(name, 4), 0, number)
+        for nth, (name, number) in enumerate(allowed.items())
+    ]
     return b"".join(struct.pack("=HBBI", *step) for step in (*head, *checks, *tail))
 
 

@@ -46,7 +46,7 @@ def main() -> NoReturn:
 
 def _load(family: Family) -> Callable[[bytes], Answer]:
     # A codec is text too: decoding UTF-16 for the first time would want to open a file.
-    for name in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "ascii", "idna"):
+    for name in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "cp437", "latin-1", "ascii"):
         codecs.lookup(name)
     if family is Family.PROBE:
         return lambda _: Answer(())

@@ -1,0 +1,169 @@
+"""Nothing that was planted survives: every specimen of the corpus, searched before and after cleaning."""
+
+import io
+import zipfile
+from contextlib import suppress
+
+import av
+import pikepdf
+import pytest
+from av.stream import Disposition
+from PIL import Image
+
+from app.clean.attachments import Cleaned, clean_all
+from app.clean.kinds import Kind
+from tests.corpus import make, recordings
+from tests.corpus.search import everywhere
+
+NAMES = (
+    "photo.jpg", "photo.png", "photo.webp", "drawing.gif", "photo.tif", "scan.tif", "photo.heic", "photo.avif",
+    "film.mp4", "film.mov", "hevc.mp4", "voice.m4a", "music.mp3", "voice.ogg", "music.ogg", "voice.wav", "small.wav",
+    "letter.pdf", "letter.docx", "payments.xlsx", "letter.odt", "notes.txt", "wide.txt",
+)  # fmt: skip
+# What the sender must at least be told of each.
+TOLD = {
+    "photo.jpg": {Kind.GPS, Kind.SERIAL, Kind.AUTHOR, Kind.DATE, Kind.CAMERA, Kind.THUMBNAIL, Kind.CREDENTIALS,
+                  Kind.MAKER_NOTES, Kind.COMMENTS, Kind.PROFILE, Kind.TRAILING, Kind.XMP, Kind.KEYWORDS},
+    "photo.heic": {Kind.GPS, Kind.SERIAL, Kind.CREDENTIALS},
+    "photo.tif": {Kind.GPS, Kind.LAYERS},
+    "drawing.gif": {Kind.ANIMATION, Kind.COMMENTS},
+    "film.mp4": {Kind.SUBTITLES, Kind.TRACKS, Kind.GPS, Kind.AUTHOR, Kind.ENCODER, Kind.CREDENTIALS, Kind.DATE},
+    "film.mov": {Kind.GPS, Kind.CAMERA, Kind.CHAPTERS},
+    "music.mp3": {Kind.AUTHOR, Kind.EMBEDDED, Kind.COVER, Kind.ENCODER},
+    "letter.pdf": {Kind.AUTHOR, Kind.EMBEDDED, Kind.JAVASCRIPT, Kind.LAYERS, Kind.INVISIBLE, Kind.FORMS, Kind.NOTES,
+                   Kind.HISTORY, Kind.TRAILING},
+    "letter.docx": {Kind.AUTHOR, Kind.DELETED, Kind.INVISIBLE, Kind.COMMENTS, Kind.LAYOUT},
+    "payments.xlsx": {Kind.AUTHOR, Kind.HIDDEN},
+    "notes.txt": {Kind.MARKS},
+}  # fmt: skip
+
+pytestmark = pytest.mark.needs("exiftool")
+
+
+@pytest.fixture(scope="module")
+def specimens():
+    return {specimen.name: specimen for specimen in make.corpus()}
+
+
+@pytest.fixture(scope="module")
+def cleaned(specimens):
+    results = {}
+    for name, specimen in specimens.items():
+        (results[name],) = clean_all([specimen.data])
+    return results
+
+
+def test_the_corpus_holds_every_format_it_should(specimens):
+    """No format can drop out of the corpus unseen."""
+    assert set(specimens) == set(NAMES)
+    assert sum(len(specimen.places) for specimen in specimens.values()) > 300
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_mark_is_found_before(specimens, name):
+    """Each mark really is where it was planted, so that not finding it later means something."""
+    specimen = specimens[name]
+    hay = everywhere(specimen.data)
+    assert specimen.places
+    assert [place for place, mark in specimen.places.items() if mark not in hay] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_mark_is_found_after(specimens, cleaned, name):
+    """Nothing planted is left in the bytes, in exiftool's output, or in anything unpacked."""
+    result = cleaned[name]
+    assert isinstance(result, Cleaned), result
+    hay = everywhere(result.data)
+    survivors = [place for place, mark in specimens[name].places.items() if mark in hay]
+    print(f"{name} -> {result.type}: {len(specimens[name].places)} places, {len(survivors)} survivors")
+    assert survivors == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_result_passes_again_and_has_nothing_left_to_tell(cleaned, name):
+    """What came out is a whole file of its format: cleaned once more it is taken, and nothing is found in it."""
+    (again,) = clean_all([cleaned[name].data])
+    assert isinstance(again, Cleaned), again
+    assert set(again.removed) <= {Kind.NUMBER}  # a PDF's own identifier, made of the pixels
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_the_sender_is_told_what_was_taken_out(cleaned, name):
+    """The kinds that a person would care for are named, and no value ever is."""
+    told = set(cleaned[name].removed)
+    assert {str(kind) for kind in TOLD[name]} <= told
+    assert told <= {str(kind) for kind in Kind}
+
+
+def test_visible_words_stay(specimens, cleaned):
+    """The visible text of documents is kept, in its order."""
+    tried = [specimen for specimen in specimens.values() if specimen.visible and not specimen.name.endswith("pdf")]
+    assert tried
+    for specimen in tried:
+        text = cleaned[specimen.name].data.decode()
+        places = [text.find(words) for words in specimen.visible]
+        assert -1 not in places, (specimen.name, text)
+        assert places == sorted(places)
+
+
+def test_every_page_of_a_scan_is_kept(cleaned):
+    """A TIFF of three pages becomes a PDF of three."""
+    with pikepdf.open(io.BytesIO(cleaned["scan.tif"].data)) as document:
+        assert len(document.pages) == 3
+
+
+def test_pictures_keep_what_they_show(specimens, cleaned):
+    """The red corner is still red, and the size is the same, in every picture format."""
+    for name in NAMES[:5]:
+        image = Image.open(io.BytesIO(cleaned[name].data)).convert("RGB")
+        assert image.size == (320, 200)
+        red, green, blue = image.getpixel((20, 20))
+        assert red > 200, name
+        assert green < 60, name
+        assert blue < 60, name
+
+
+@pytest.mark.parametrize(
+    "name", ["film.mp4", "film.mov", "hevc.mp4", "voice.m4a", "music.mp3", "voice.ogg", "voice.wav"]
+)
+def test_recordings_play_as_long_as_before(specimens, cleaned, name):
+    """Every picture is still there, and the sound within a twentieth of a second and an encoder's delay."""
+    before, after = _lengths(specimens[name].data), _lengths(cleaned[name].data)
+    assert after[0] == before[0]
+    assert abs(after[1] - before[1]) < 0.1
+
+
+def test_what_an_edit_list_hid_is_not_in_the_file():
+    """Pictures cut away on the phone are gone: none of the red ones decodes, all of the blue ones do."""
+    original = recordings.cut_by_edit_list(hidden=5, shown=10)
+    (result,) = clean_all([original])
+    assert Kind.CUT in result.removed
+    colours = [_blueness(data) for data in (original, result.data)]
+    assert colours[0] == [False] * 5 + [True] * 10
+    assert colours[1] == [True] * 10
+
+
+def _lengths(data: bytes) -> tuple[int, float]:
+    with av.open(io.BytesIO(data)) as source:
+        pictures, seconds = 0, 0.0
+        video = [stream for stream in source.streams.video if not stream.disposition & Disposition.attached_pic]
+        kept = [*video[:1], *source.streams.audio[:1]]
+        for packet in source.demux(kept):
+            with suppress(av.error.InvalidDataError):  # what was planted between frames is no sound
+                for frame in packet.decode():
+                    is_picture = isinstance(frame, av.VideoFrame)
+                    pictures += is_picture
+                    seconds += 0 if is_picture else frame.samples / frame.sample_rate
+        return pictures, seconds
+
+
+def _blueness(data: bytes) -> list[bool]:
+    with av.open(io.BytesIO(data), options={"ignore_editlist": "1"}) as source:
+        return [frame.to_image().getpixel((30, 30))[2] > 128 for frame in source.decode(video=0)]
+
+
+def test_a_document_is_only_text_afterwards(cleaned):
+    """An office file comes back as plain text, not as a zip that might hold more."""
+    result = cleaned["letter.docx"]
+    assert result.type == "text/plain"
+    assert not zipfile.is_zipfile(io.BytesIO(result.data))
