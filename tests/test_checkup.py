@@ -1,0 +1,179 @@
+"""What an operator is told: `check` before going live, `status` every day."""
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app import checkup, config, demo
+from app.errors import FileRefusedError
+from app.post.days import day
+from app.post.outbox import Envelope, Outbox
+from app.post.turns import Turns
+from app.vault import tip as tips
+from tests.support.servers import Certificates, smtp
+from tests.support.site import BIN
+
+TODAY = day(time.time())
+
+
+@pytest.fixture
+def path(tmp_path):
+    return demo.prepare(tmp_path / "demo")
+
+
+def words(path, **env):
+    return [str(finding) for finding in checkup.check(path, env)]
+
+
+def faults(path, **env):
+    return [line for line in words(path, **env) if line.startswith("fault: ")]
+
+
+def test_a_good_machine_has_no_fault(path):
+    """The demonstration's own configuration has no fault, and the command ends with 0."""
+    assert faults(path) == []
+    done = subprocess.run([BIN / "haumaru", "check", "--config", path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1][:8]) == (0, "0 faults")
+
+
+def test_a_folder_that_is_not_there_is_a_fault(path):
+    """An agency's end that takes no envelope is told by its code, and the command ends with 1."""
+    (path.parent / "inbox").rmdir()
+    assert any("deliver: its end does not take envelopes (disk)" in line for line in faults(path))
+    done = subprocess.run([BIN / "haumaru", "check", "--config", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+
+
+def test_a_database_that_cannot_be_used_is_a_fault(path):
+    """A database that is away, or a file that is none, is told with a code and no address."""
+    url = "postgresql+psycopg://nobody:hush@127.0.0.1:1/none"
+    found = faults(path, HAUMARU_OUTBOX_URL=url)
+    assert any("the database cannot be used (database-away)" in line for line in found)
+    assert not any("hush" in line for line in found)
+    (path.parent / "outbox.db").write_bytes(b"this is no database" * 1000)
+    assert any("(corrupt)" in line for line in faults(path))
+
+
+def test_a_mail_server_that_takes_too_little_is_a_fault(path, tmp_path):
+    """`max_class` is compared with the server's own SIZE."""
+    certificates = Certificates(tmp_path)
+    with smtp(certificates, size=2_000_000) as (port, _):
+        delivery = {
+            "HAUMARU_AGENCY_EXAMPLE_DELIVER": f"smtp+starttls://localhost:{port}/?to=desk@example.org",
+            "HAUMARU_AGENCY_EXAMPLE_CA": str(certificates.ca),
+        }
+        assert any("max_class: the server takes only" in line for line in faults(path, **delivery))
+        assert faults(path, **delivery, HAUMARU_AGENCY_EXAMPLE_MAX_CLASS="1MiB") == []
+
+
+def test_limits_out_of_reach_are_a_fault(path):
+    """A Redis that is not there is told before a visitor meets it."""
+    assert any(
+        "[limits] url: cannot be reached" in line for line in faults(path, HAUMARU_LIMITS_URL="redis://127.0.0.1:1")
+    )
+
+
+def test_a_secret_that_others_may_read_is_a_fault(path):
+    """The file that signs form tokens must be this user's alone."""
+    assert faults(path) == []
+    (path.parent / "secret").chmod(0o644)
+    assert any("secret_file: others may read it" in line for line in faults(path))
+
+
+def test_an_expired_key_is_a_fault_and_one_about_to_is_a_warning(path):
+    """Past its day the form is closed; some weeks before, the operator is told."""
+    past, soon = TODAY - timedelta(days=2), TODAY + timedelta(days=9)
+    assert any("expires: is past" in line for line in faults(path, HAUMARU_AGENCY_EXAMPLE_EXPIRES=past.isoformat()))
+    told = words(path, HAUMARU_AGENCY_EXAMPLE_EXPIRES=soon.isoformat())
+    assert any(line.startswith("warning: ") and "the form closes" in line for line in told)
+
+
+def test_what_the_site_cannot_mend_is_warned_of(path, monkeypatch):
+    """Unencrypted swap, piped core dumps, a forgeable proxy header and a missing sandbox are each named."""
+    files = {"/proc/swaps": ["Filename Type", "/swapfile file"], "/proc/sys/kernel/core_pattern": ["|/usr/bin/apport"]}
+    monkeypatch.setattr(checkup, "_lines", lambda name: files[name])
+
+    def no_sandbox():
+        raise FileRefusedError("no-sandbox")
+
+    monkeypatch.setattr(checkup.attachments, "probe", no_sandbox)
+    told = words(path, HAUMARU_SERVER_BIND="0.0.0.0:8000", HAUMARU_SERVER_PROXIES="1")
+    for name in ("swap", "core dumps", "proxies", "sandbox"):
+        assert any(line.startswith("warning: ") and name in line for line in told), name
+    files["/proc/swaps"] = ["Filename Type", "/dev/dm-1 partition", "/dev/zram0 partition"]
+    assert not any("swap" in line for line in words(path))
+
+
+def test_start_up_gives_the_same_warnings(path):
+    """The site says at its start what `check` would warn of."""
+    settings = config.load(path, {})
+    soon = replace(settings.agencies[0], expires=TODAY + timedelta(days=3))
+    assert any("expires" in words for words in checkup.machine(replace(settings, agencies=(soon,))))
+
+
+def envelope(agency="example"):
+    return Envelope(id=tips.new_id(), agency=agency, data=os.urandom(140_000))
+
+
+def test_status_counts_what_waits_and_ends_with_0_when_all_is_well(path):
+    """Nothing waiting is well; a fresh envelope is counted and still well."""
+    settings = config.load(path, {})
+    outbox = Outbox(settings.outbox_url)
+    outbox.prepare()
+    outbox.put(envelope())
+    done = subprocess.run(
+        [BIN / "haumaru", "status", "--config", path, "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    found = json.loads(done.stdout)
+    assert found["agencies"][0] | {"key_days": 0} == {
+        "id": "example", "waiting": 1, "oldest_days": 0, "failing": "", "key_days": 0
+    }  # fmt: skip
+    assert found["act"] == []
+
+
+def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
+    """A failing agency, an old envelope, an ending key, an unknown agency: each is named with what to do."""
+    soon = (TODAY + timedelta(days=5)).isoformat()
+    settings = config.load(path, {"HAUMARU_AGENCY_EXAMPLE_EXPIRES": soon})
+    outbox = Outbox(settings.outbox_url)
+    outbox.prepare()
+    outbox.put(envelope())
+    outbox.put(envelope("closed-down"))
+    turns = Turns(outbox.store)
+    now = checkup.time()
+    turns.note("example", code="tls", rest=True, at=int(now), seconds=600)
+    turns.end(now - 5 * 86400)
+    acts = checkup.status(settings).acts
+    for name in ("deliveries fail (tls)", "has waited", "its key ends in 5 days", "closed-down: envelopes wait"):
+        assert any(name in act for act in acts), (name, acts)
+    done = subprocess.run([BIN / "haumaru", "status", "--config", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "act: example: deliveries fail (tls)" in done.stdout
+
+
+def test_status_tells_of_contacts_that_nobody_has_checked_for_long(path, monkeypatch):
+    """A telephone number that was last checked over 180 days ago is somebody's work."""
+    settings = config.load(path, {})
+    Outbox(settings.outbox_url).prepare()
+    assert checkup.status(settings).acts == ()
+    later = checkup.time() + 200 * 86400
+    monkeypatch.setattr(checkup, "time", lambda: later)
+    assert any("crime-stoppers" in act for act in checkup.status(settings).acts)
+
+
+def test_build_makes_every_sheet_and_page(tmp_path):
+    """`haumaru build` writes the PDFs where it is told and says how large the largest page is."""
+    done = subprocess.run(
+        [BIN / "haumaru", "build", "-o", tmp_path / "sheets"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "sheets" / "en.pdf").read_bytes().startswith(b"%PDF-")
+    assert "pages; the largest" in done.stdout
+    assert Path(tmp_path / "sheets" / "sheets.zip").exists()
