@@ -3,13 +3,14 @@
 import http.server
 import io
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pypdfium2
 import pytest
 from playwright.sync_api import expect, sync_playwright
 from werkzeug.serving import make_server
 
+from tests.support.firefox import firefox
 from tests.support.servers import Certificates
 from tests.support.visit import ROOT, open_site
 
@@ -21,6 +22,10 @@ PHONE, DESK = {"width": 320, "height": 450}, {"width": 1280, "height": 800}
 EXIT = "https://exit.example/"
 RUN_AXE = """async rules => (await axe.run(document, {runOnly: rules, resultTypes: ['violations']}))
     .violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ')).slice(0, 3).join(', '))"""
+WEATHER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
+    b"<!doctype html><title>Weather</title><h1>Weather</h1>"
+)
 # The bar of the way out may not lie over what has the focus.
 COVERED = """() => {
     const focused = document.activeElement, bar = document.querySelector('.exit');
@@ -35,24 +40,34 @@ SMALL = """() => [...document.querySelectorAll(
     .filter(([height]) => height < 43.9)"""
 
 
+class Weather(http.server.BaseHTTPRequestHandler):
+    """Some other site, to which the way out leads, and a tunnel for Firefox to it (RFC 9110, 9.3.6)."""
+
+    certificates: Certificates
+
+    def do_GET(self):
+        self.wfile.write(WEATHER)
+        self.close_connection = True
+
+    def do_CONNECT(self):
+        self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        # A browser may open a connection and not use it.
+        with suppress(OSError), self.certificates.context().wrap_socket(self.connection, server_side=True) as inner:
+            if inner.recv(65536):
+                inner.sendall(WEATHER)
+        self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
 @contextmanager
-def exit_site(folder):
-    """Some other site over https, to which the way out leads; its port."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = b"<!doctype html><title>Weather</title><h1>Weather</h1>"
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = Certificates(folder, names=("exit.example",)).context().wrap_socket(server.socket, server_side=True)
+def exit_site(folder, *, tunnel):
+    """That site over https, straight or through a tunnel; its port."""
+    handler = type("Handler", (Weather,), {"certificates": Certificates(folder, names=("exit.example",))})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if not tunnel:
+        server.socket = handler.certificates.context().wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -65,7 +80,7 @@ def exit_site(folder):
 
 @pytest.fixture(scope="module")
 def exit_port(tmp_path_factory):
-    with exit_site(tmp_path_factory.mktemp("exit")) as port:
+    with exit_site(tmp_path_factory.mktemp("exit"), tunnel=False) as port:
         yield port
 
 
@@ -278,6 +293,26 @@ def test_the_way_out_leads_away_and_back_stays_away(site, tab, script, path):
     expect(page).to_have_url(EXIT)
 
 
+@pytest.mark.needs("firefox")
+@pytest.mark.parametrize("script", [True, False], ids=["with-script", "without-script"])
+def test_the_way_out_holds_in_firefox(site, tmp_path, script):
+    """In Firefox too Back shows the other site, twice, and our pages stay closed."""
+    with (
+        exit_site(tmp_path, tunnel=True) as port,
+        firefox(tmp_path / "profile", proxy=("exit.example", port), javascript=script) as tab,
+    ):
+        tab.open(f"{site.base}/en/help")
+        tab.open(f"{site.base}/en/self-check")
+        assert "Check your situation" in tab.source
+        tab.click(".exit button")
+        for _ in range(3):
+            assert tab.address == EXIT
+            assert "<h1>Weather</h1>" in tab.source
+            tab.back()
+        tab.open(f"{site.base}/en/help")
+        assert tab.address == EXIT
+
+
 def test_the_way_out_hides_the_page_while_it_waits(site, tab):
     """From the tap on, before any answer has come, nothing but the bar is to be seen."""
     page = tab(PHONE)
@@ -309,4 +344,3 @@ def test_a_sheets_page_prints_on_one_side_of_a4(site, tab):
         page.goto(f"{site.base}/{code}/sheets")
         pdf = pypdfium2.PdfDocument(io.BytesIO(page.pdf(prefer_css_page_size=True, format="A4")))
         assert len(pdf) == 1, f"{code}: {len(pdf)} pages"
-

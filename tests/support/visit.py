@@ -25,7 +25,7 @@ from app.guide.content import SLUGS
 
 ROOT = Path(__file__).parents[2]
 BASE = "http://127.0.0.1:8000"
-VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
+VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 FIELDS = ("input", "select", "textarea")
 ALWAYS = ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "Cache-Control")
 
