@@ -1,6 +1,7 @@
 """The outbox: what is acknowledged is on the disk, once, and the disk says neither when nor in which order."""
 
 import hashlib
+import itertools
 import os
 import random
 import secrets
@@ -367,7 +368,7 @@ def test_no_column_holds_a_time():
         f"{table.name}.{column.name}"
         for table in metadata.tables.values()
         for column in table.columns
-        if isinstance(column.type, Integer | BigInteger | Date | DateTime)
+        if isinstance(column.type, Integer | BigInteger | Date | DateTime) and column.name != "slot"  # random
     }
     assert times == {
         *("held.ends", "used.ends"),  # the quarter-hour in which they end
@@ -376,7 +377,18 @@ def test_no_column_holds_a_time():
         *("turns.one", "turns.start", "owners.until"),  # the forwarder's window
         *("agencies.failures", "agencies.retry"),  # the agency's backoff
     }
-    assert all(table.dialect_options["sqlite"]["with_rowid"] is False for table in metadata.tables.values())
+    numbered = {t.name for t in metadata.tables.values() if t.dialect_options["sqlite"]["with_rowid"]}
+    assert numbered == {"blobs"}
+
+
+def test_slots_have_no_order(outbox):
+    """The numbers under which blobs lie follow no order of arrival."""
+    for _ in range(12):
+        outbox.put(make(10))
+    with outbox.store.read() as connection:
+        slots = list(connection.execute(select(blobs.c.slot)).scalars())
+    assert min(abs(one - other) for one, other in itertools.combinations(slots, 2)) > 2**20
+    assert max(slots) < 2**63
 
 
 def disk(file: Path) -> bytes:
@@ -393,7 +405,7 @@ def test_the_files_lose_the_order_of_arrival(tmp_path):
             for envelope in arrivals:
                 box.put(envelope, nonce=envelope.id.encode(), now=NOW)
             raw = disk(file)
-            assert sorted(arrivals, key=lambda envelope: raw.find(envelope.data[:24])) == arrivals  # noqa: B023
+            assert sorted(arrivals, key=lambda envelope: raw.find(envelope.data[:24])) == arrivals
             Turns(box.store).end(NOW)
             files.append((file.read_bytes(), file.with_name("outbox.db-wal").read_bytes()))
     assert files[0] == files[1]
@@ -538,14 +550,18 @@ def test_no_room_on_the_disk(file):
         assert len(waiting(box)) == int(kept) + 1
 
 
+def fill(box: Outbox) -> None:
+    for _ in range(20):
+        box.put(canary())
+
+
 def test_full_database(file, caplog):
     """A database that has reached its limit keeps nothing more, and says `disk-full`."""
     with opened(file) as box:
         with closing(box.store._engine.raw_connection()) as raw:
             raw.cursor().execute("PRAGMA max_page_count=100")
         with pytest.raises(OutboxError) as caught:
-            for _ in range(20):
-                box.put(canary())
+            fill(box)
         assert told(caught, caplog) == "disk-full"
 
 
@@ -624,9 +640,14 @@ def test_waiting_for_another_writer(file):
         assert len(waiting(box)) == 1
 
 
+def fail_half_way(box: Outbox) -> None:
+    with box.store.write() as connection:
+        connection.execute(insert(blobs).values(slot=1, data=b"half"))
+        raise RuntimeError
+
+
 def test_a_failed_transaction_leaves_nothing(outbox):
     """A transaction that fails half-way is undone."""
-    with pytest.raises(RuntimeError), outbox.store.write() as connection:
-        connection.execute(insert(blobs).values(id=new_id(), data=b"half"))
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail_half_way(outbox)
     assert count(outbox, blobs) == 0

@@ -232,22 +232,22 @@ def test_smtp_password_refused(certificates, envelope):
 
 
 @pytest.mark.parametrize(
-    ("stage", "answer", "code", "permanent"),
+    ("stage", "answer", "expected"),
     [
-        ("rcpt", "550 No such mailbox", "refused", False),
-        ("rcpt", "452 Mailbox full", "refused", False),
-        ("data", "550 Looks bad", "rejected", True),
-        ("data", "451 Later", "refused", False),
-        ("data", "552 Too much", "too-large", True),
-        ("data", "421 Going down", "refused", False),
+        ("rcpt", "550 No such mailbox", ("refused", False)),
+        ("rcpt", "452 Mailbox full", ("refused", False)),
+        ("data", "550 Looks bad", ("rejected", True)),
+        ("data", "451 Later", ("refused", False)),
+        ("data", "552 Too much", ("too-large", True)),
+        ("data", "421 Going down", ("refused", False)),
     ],
 )
-def test_smtp_refusals(certificates, envelope, stage, answer, code, permanent):
+def test_smtp_refusals(certificates, envelope, stage, answer, expected):
     """Only a lasting answer to the message itself concerns this envelope alone."""
     with servers.smtp(certificates) as (port, mailbox):
         setattr(mailbox, stage, answer)
         fault = failure(transport(f"smtp+starttls://127.0.0.1:{port}/?to=a%40b.example", certificates), envelope)
-    assert (fault.code, fault.permanent) == (code, permanent)
+    assert (fault.code, fault.permanent) == expected
 
 
 def test_smtp_size_is_asked_first(certificates, envelope):

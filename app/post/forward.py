@@ -10,11 +10,12 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.errors import DeliveryError, HaumaruError, OutboxError
+from app.errors import DeliveryError, HaumaruError
 from app.post.outbox import Envelope, Outbox
 from app.post.transports import Transport
 from app.post.turns import Claimed, Owner, Turns
@@ -23,6 +24,8 @@ from app.vault.tip import SIZE_CLASSES, TipId
 IN_A_ROW = 3  # failures after which an agency is left alone until its next turn
 AGENCY_WIDE = frozenset({"unreachable", "tls", "auth"})  # failures that the next envelope would meet too
 ONCE_SECONDS = 900
+
+_Load = list[Claimed | None]  # None: a decoy, made when its turn comes
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +48,34 @@ class Outcome:
     delivered: int  # decoys left out
     waiting: int
     code: str
+
+
+@dataclass
+class _Tally:
+    """How one agency's turn is going."""
+
+    delivered: int = 0
+    any_passed: bool = False
+    in_a_row: int = 0
+    code: str = ""
+    their_trouble: bool = False
+
+    @property
+    def hopeless(self) -> bool:
+        return self.code in AGENCY_WIDE or self.in_a_row >= IN_A_ROW
+
+    def passed(self, *, decoy: bool) -> None:
+        self.delivered += not decoy
+        self.any_passed = True
+        self.in_a_row = 0
+
+    def missed(self, fault: Exception) -> None:
+        self.code = _code(fault)
+        if isinstance(fault, DeliveryError) and fault.permanent:
+            self.in_a_row = 0  # the agency answered: the others may pass
+        else:
+            self.in_a_row += 1
+            self.their_trouble = self.their_trouble or isinstance(fault, DeliveryError)
 
 
 class Forwarder:
@@ -83,7 +114,7 @@ class Forwarder:
             try:
                 self.turn(start)
             except Exception as fault:  # noqa: BLE001  # what is acknowledged must come through
-                _log.error("turn code=%s", fault.code if isinstance(fault, HaumaruError) else type(fault).__name__)
+                _log.error("turn code=%s", _code(fault))  # a traceback may hold data
 
     def turn(self, start: int) -> tuple[Outcome, ...] | None:
         """Work the window that begins at `start` (unix seconds); None if another forwarder has it.
@@ -96,50 +127,37 @@ class Forwarder:
             return None
         # The last tenth is for tidying: at the window's end the claims are another's.
         ends = time.monotonic() + max(0.0, start + window - self._clock()) * 0.9
-        resting = self._turns.resting(start)
-        ready = self._transports.keys() - resting
-        fresh = resting & self._transports.keys() - {self._rules.padded}
-        try:
-            outcomes = self._work(owner, ready, fresh, ends=ends, start=start, decoys=True)
-        finally:
-            self._turns.release(owner)
-            self._turns.end(self._clock())
-        return outcomes
+        with self._owning(owner):
+            resting = self._turns.resting(start) & self._transports.keys()
+            ready = self._transports.keys() - resting
+            # What was never tried does not wait for another's failure, unless a watcher would see it.
+            claimed = self._turns.claim(owner, ready=ready, fresh=resting - {self._rules.padded})
+            loads = _by_agency(claimed)
+            if self._rules.padded in ready:
+                own = loads.setdefault(self._rules.padded, [])
+                own.extend([None] * self._missing(own))
+            return self._deliver_all(loads, start, ends)
 
     def run_once(self) -> tuple[Outcome, ...]:
         """Deliver all that waits, now, without decoys and whatever the backoff; raises OutboxError."""
         start = int(self._clock())
-        owner = self._turns.join(start, seconds=ONCE_SECONDS)
         ends = time.monotonic() + ONCE_SECONDS
+        owner = self._turns.join(start, seconds=ONCE_SECONDS)
+        with self._owning(owner):
+            return self._deliver_all(_by_agency(self._turns.claim(owner, ready=self._transports.keys())), start, ends)
+
+    @contextmanager
+    def _owning(self, owner: Owner) -> Iterator[None]:
         try:
-            outcomes = self._work(owner, self._transports.keys(), (), ends=ends, start=start, decoys=False)
+            yield
         finally:
             self._turns.release(owner)
             self._turns.end(self._clock())
-        return outcomes
 
-    def _work(
-        self,
-        owner: Owner,
-        ready: Iterable[str],
-        fresh: Iterable[str],
-        *,
-        ends: float,
-        start: int,
-        decoys: bool,
-    ) -> tuple[Outcome, ...]:
-        ready = set(ready)
-        claimed = self._turns.claim(owner, ready=ready, fresh=set(fresh))
-        loads: dict[str, list[Claimed | None]] = {}
-        for one in claimed:
-            loads.setdefault(one.agency, []).append(one)
-        if decoys and self._rules.padded in ready:
-            own = loads.setdefault(self._rules.padded, [])
-            own.extend([None] * self._missing(own))
-        if not loads:
-            return ()
-        with ThreadPoolExecutor(len(loads)) as pool:
-            return tuple(pool.map(lambda load: self._agency(*load, ends=ends, start=start), loads.items()))
+    def _deliver_all(self, loads: Mapping[str, _Load], start: int, ends: float) -> tuple[Outcome, ...]:
+        with ThreadPoolExecutor(max(1, len(loads))) as pool:
+            going = [pool.submit(self._deliver_to, agency, load, start, ends) for agency, load in loads.items()]
+        return tuple(each.result() for each in going)
 
     def _missing(self, load: Iterable[Claimed | None]) -> int:
         """Count the decoys that bring the smallest class to batch × the least power of two that takes it."""
@@ -149,29 +167,25 @@ class Forwarder:
             leaving *= 2
         return leaving - small
 
-    def _agency(self, agency: str, load: list[Claimed | None], *, ends: float, start: int) -> Outcome:
+    def _deliver_to(self, agency: str, load: _Load, start: int, ends: float) -> Outcome:
         secrets.SystemRandom().shuffle(load)
-        passed, delivered, row, code, rest = 0, 0, 0, "", False
+        tally = _Tally()
         for one in load:
-            if self._stop.is_set() or time.monotonic() >= ends:
+            if self._stop.is_set() or time.monotonic() >= ends or tally.hopeless:
                 break
             try:
                 self._deliver(agency, one, ends)
-            except (DeliveryError, OutboxError) as fault:
-                code = fault.code
-                transient = isinstance(fault, DeliveryError) and not fault.permanent
-                rest, row = rest or transient, row + 1 if transient else 0
-                if code in AGENCY_WIDE or row == IN_A_ROW:
-                    break
+            except Exception as fault:  # noqa: BLE001  # likewise
+                tally.missed(fault)
             else:
-                passed, row, delivered = passed + 1, 0, delivered + (one is not None)
-        if code:
-            _log.warning("delivery agency=%s code=%s", agency, code)
-        if passed or code:
-            rest = rest and not passed
-            self._turns.note(agency, code=code, rest=rest, at=start, seconds=self._rules.window)
-        waiting = sum(one is not None for one in load) - delivered
-        return Outcome(agency, delivered, waiting, code)
+                tally.passed(decoy=one is None)
+        if tally.code:
+            _log.warning("delivery agency=%s code=%s", agency, tally.code)
+        if tally.any_passed or tally.code:
+            rest = tally.their_trouble and not tally.any_passed
+            self._turns.note(agency, code=tally.code, rest=rest, at=start, seconds=self._rules.window)
+        waiting = sum(one is not None for one in load) - tally.delivered
+        return Outcome(agency, tally.delivered, waiting, tally.code)
 
     def _deliver(self, agency: str, one: Claimed | None, ends: float) -> None:
         seconds = min(self._rules.envelope_seconds, max(0.1, ends - time.monotonic()))
@@ -185,6 +199,17 @@ class Forwarder:
             self._delivered.add(one.id)
         self._turns.settle(one.id)
         self._delivered.discard(one.id)
+
+
+def _by_agency(claimed: Iterable[Claimed]) -> dict[str, _Load]:
+    loads: dict[str, _Load] = {}
+    for one in claimed:
+        loads.setdefault(one.agency, []).append(one)
+    return loads
+
+
+def _code(fault: Exception) -> str:
+    return fault.code if isinstance(fault, HaumaruError) else type(fault).__name__
 
 
 def _start(now: float, window: int) -> int:

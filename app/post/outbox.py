@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from app.errors import AlreadySentError, HeldFullError, HeldGoneError
 from app.post.days import QUARTER, end_of_quarter
 from app.post.store import Store
-from app.post.tables import blobs, envelopes, held, sweep, used
+from app.post.tables import destroy, envelopes, held, keep, sweep, used
 from app.vault.tip import TipId
 
 HELD_BYTES = 256 * 1024 * 1024
@@ -53,8 +53,8 @@ class Outbox:
             self._sweep_sometimes(connection, now)
             if nonce is not None:
                 _use(connection, _hash(nonce), now)
-            connection.execute(insert(blobs).values(id=envelope.id, data=envelope.data))
-            _enqueue(connection, envelope.id, envelope.agency, len(envelope.data))
+            slot = keep(connection, envelope.id.encode(), envelope.data)
+            _enqueue(connection, envelope.id, envelope.agency, len(envelope.data), slot)
 
     def hold(self, envelope: Envelope, *, draft: bytes, nonce: bytes | None = None, now: float) -> None:
         """Keep the envelope sealed, not yet to be sent, in place of what the draft held before.
@@ -69,17 +69,17 @@ class Outbox:
             sweep(connection, now)
             if _is_used(connection, key) or (once is not None and _is_used(connection, once)):
                 raise AlreadySentError
-            _destroy(connection, key)
+            destroy(connection, held, held.c.draft == key)
             total = connection.execute(select(func.coalesce(func.sum(held.c.length), 0))).scalar_one()
             if total + len(envelope.data) > HELD_BYTES:
                 raise HeldFullError
-            connection.execute(insert(blobs).values(id=envelope.id, data=envelope.data))
             connection.execute(
                 insert(held).values(
                     draft=key,
                     id=envelope.id,
                     agency=envelope.agency,
                     length=len(envelope.data),
+                    slot=keep(connection, envelope.id.encode(), envelope.data),
                     nonce=once,
                     ends=end_of_quarter(now),
                 )
@@ -98,7 +98,7 @@ class Outbox:
             if row.nonce is not None:
                 _use(connection, row.nonce, now)
             connection.execute(delete(held).where(held.c.draft == key))
-            _enqueue(connection, row.id, row.agency, row.length)
+            _enqueue(connection, row.id, row.agency, row.length, row.slot)
 
     def discard(self, draft: bytes) -> None:
         """Destroy a held tip, if it is still there; raises AlreadySentError if it was sent."""
@@ -108,7 +108,7 @@ class Outbox:
             connection.execute(select(held.c.id).where(held.c.draft == key).with_for_update())
             if _is_used(connection, key):
                 raise AlreadySentError
-            _destroy(connection, key)
+            destroy(connection, held, held.c.draft == key)
 
     def extend(self, draft: bytes, *, now: float) -> None:
         """Give a held tip 30 minutes more from now; raises as `confirm` does."""
@@ -129,8 +129,8 @@ def _hash(secret: bytes) -> bytes:
     return hashlib.sha256(secret).digest()
 
 
-def _enqueue(connection: Connection, tip: str, agency: str, length: int) -> None:
-    connection.execute(insert(envelopes).values(id=tip, agency=agency, length=length))
+def _enqueue(connection: Connection, tip: str, agency: str, length: int, slot: int) -> None:
+    connection.execute(insert(envelopes).values(id=tip, agency=agency, length=length, slot=slot))
 
 
 def _use(connection: Connection, nonce: bytes, now: float) -> None:
@@ -151,8 +151,3 @@ def _held_row(connection: Connection, key: bytes, now: float) -> Row[tuple[objec
     if row is None or row.ends <= now:
         raise HeldGoneError
     return row
-
-
-def _destroy(connection: Connection, key: bytes) -> None:
-    connection.execute(delete(blobs).where(blobs.c.id.in_(select(held.c.id).where(held.c.draft == key))))
-    connection.execute(delete(held).where(held.c.draft == key))

@@ -21,14 +21,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import delete, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from app.errors import BusyError, ReplyError, ReplyKnownError
 from app.post.codes import ReceiptCode
 from app.post.days import day
 from app.post.store import Store
-from app.post.tables import posted, replies, sweep
+from app.post.tables import blobs, destroy, keep, posted, replies, sweep
 from app.vault.reply import SEALED_BYTES
 
 SALT = b"haumaru/receipt/1"
@@ -135,21 +135,23 @@ class ReplyBox:
             except IntegrityError:
                 raise ReplyKnownError from None
             connection.execute(
-                insert(replies).values(locator=post.locator, reply=reply, expires=post.expires, message=post.message)
+                insert(replies).values(
+                    locator=post.locator, reply=reply, expires=post.expires, slot=keep(connection, reply, post.message)
+                )
             )
 
     def fetch(self, locator: Locator, *, now: float) -> tuple[bytes, ...]:
         """Return the sealed replies under a locator, the one that ends first first; none is no error."""
         mine = (replies.c.locator == locator) & (replies.c.expires >= day(now))
         order = (replies.c.expires, replies.c.reply)
+        found = select(blobs.c.data).join(replies, replies.c.slot == blobs.c.slot).where(mine).order_by(*order)
         with self._store.read() as connection:
-            found = connection.execute(select(replies.c.message).where(mine).order_by(*order)).scalars()
-            return tuple(bytes(message) for message in found)
+            return tuple(bytes(message) for message in connection.execute(found).scalars())
 
     def delete(self, locator: Locator) -> None:
         """Destroy every reply under a locator; their ids stay known until their days have passed."""
         with self._store.write() as connection:
-            connection.execute(delete(replies).where(replies.c.locator == locator))
+            destroy(connection, replies, replies.c.locator == locator)
 
 
 def _expand(root: bytes, info: bytes, length: int) -> bytes:

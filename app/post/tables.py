@@ -2,13 +2,16 @@
 
 Every key is random or a hash, no table keeps SQLite's rowid, and nothing holds a time but: the
 quarter-hour in which a held tip or a used nonce ends, the day on which an envelope was first left over
-at a window's end, and the day on which a reply ends. Blobs have tables of their own, since SQLite
-rewrites a whole row when any of it changes.
+at a window's end, and the day on which a reply ends. Blobs have a table of their own, under a hash of
+their name: SQLite rewrites a whole row when any of it changes, and reads whole rows to compare other keys.
 """
+
+import hashlib
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Date,
     Integer,
@@ -18,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     delete,
+    insert,
     or_,
     select,
 )
@@ -36,12 +40,15 @@ envelopes = _table(
     Column("id", String(26), primary_key=True),
     Column("agency", String, nullable=False),
     Column("length", Integer, nullable=False),
+    Column("slot", BigInteger, nullable=False),
     Column("since", Date),  # the first window's end at which it was left over
     Column("owner", LargeBinary),  # the forwarder that is delivering it
 )
-blobs = _table(
+_slot = BigInteger().with_variant(Integer, "sqlite")  # SQLite takes only INTEGER for the rows' own numbers
+blobs = Table(
     "blobs",
-    Column("id", String(26), primary_key=True),
+    metadata,
+    Column("slot", _slot, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
 )
 held = _table(
@@ -50,6 +57,7 @@ held = _table(
     Column("id", String(26), nullable=False),
     Column("agency", String, nullable=False),
     Column("length", Integer, nullable=False),
+    Column("slot", BigInteger, nullable=False),
     Column("nonce", LargeBinary),  # SHA-256
     Column("ends", BigInteger, nullable=False),
 )
@@ -80,7 +88,7 @@ replies = _table(
     Column("locator", String, nullable=False),
     Column("reply", LargeBinary, nullable=False),  # SHA-256 of the desk's reply_id
     Column("expires", Date, nullable=False),
-    Column("message", LargeBinary, nullable=False),
+    Column("slot", BigInteger, nullable=False),
     PrimaryKeyConstraint("locator", "reply"),
 )
 posted = _table(
@@ -90,15 +98,26 @@ posted = _table(
 )
 
 
+def keep(connection: Connection, name: bytes, data: bytes) -> int:
+    """Keep a blob that goes with a random name; return its slot, which has no order either."""
+    slot = int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1  # 63 bits: what both databases hold
+    connection.execute(insert(blobs).values(slot=slot, data=data))
+    return slot
+
+
+def destroy(connection: Connection, table: Table, rows: ColumnElement[bool]) -> None:
+    """Delete rows together with their blobs."""
+    connection.execute(delete(blobs).where(blobs.c.slot.in_(select(table.c.slot).where(rows))))
+    connection.execute(delete(table).where(rows))
+
+
 def sweep(connection: Connection, now: float) -> None:
     """Destroy what has ended by `now`: held tips, used nonces, replies.
 
     An end further off than any could be was written under a wrong clock, and is not waited for.
     """
     latest = now + HELD_SECONDS + 2 * QUARTER
-    ended = or_(held.c.ends <= now, held.c.ends > latest)
-    connection.execute(delete(blobs).where(blobs.c.id.in_(select(held.c.id).where(ended))))
-    connection.execute(delete(held).where(ended))
+    destroy(connection, held, or_(held.c.ends <= now, held.c.ends > latest))
     connection.execute(delete(used).where(or_(used.c.ends <= now, used.c.ends > latest)))
-    connection.execute(delete(replies).where(replies.c.expires < day(now)))
+    destroy(connection, replies, replies.c.expires < day(now))
     connection.execute(delete(posted).where(posted.c.expires < day(now)))

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, upda
 from app.errors import OutboxError
 from app.post.days import day
 from app.post.store import Store
-from app.post.tables import agencies, blobs, envelopes, held, owners, sweep, turns
+from app.post.tables import agencies, blobs, destroy, envelopes, held, owners, sweep, turns
 from app.vault.tip import TipId
 
 LONGEST_REST = 3600
@@ -90,7 +90,8 @@ class Turns:
     def load(self, tip: TipId) -> bytes:
         """Return an envelope's bytes; raises OutboxError."""
         with self._store.read() as connection:
-            row = connection.execute(select(blobs.c.data).where(blobs.c.id == tip)).first()
+            mine = select(envelopes.c.slot).where(envelopes.c.id == tip).scalar_subquery()
+            row = connection.execute(select(blobs.c.data).where(blobs.c.slot == mine)).first()
         if row is None:
             raise OutboxError("gone")
         return bytes(row.data)
@@ -98,8 +99,7 @@ class Turns:
     def settle(self, tip: TipId) -> None:
         """Forget an envelope that its agency has; one already settled stays so."""
         with self._store.write() as connection:
-            connection.execute(delete(envelopes).where(envelopes.c.id == tip))
-            connection.execute(delete(blobs).where(blobs.c.id == tip))
+            destroy(connection, envelopes, envelopes.c.id == tip)
 
     def resting(self, at: int) -> frozenset[str]:
         """Return the agencies that are not to be tried at `at` (unix seconds)."""

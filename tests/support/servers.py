@@ -3,6 +3,7 @@
 Each is a context manager, listens on a port that the system chose, and is gone on leaving.
 """
 
+# ruff: noqa: ARG002  # aiosmtpd calls its hooks with what it has
 import os
 import pwd
 import secrets
@@ -120,9 +121,12 @@ class Endpoint:
     statuses: list[int] = field(default_factory=lambda: [201])
     requests: list[Request] = field(default_factory=list)
     read_body: bool = True
+    by_id: dict[str, int] = field(default_factory=dict)  # what some envelopes get
 
-    def next_status(self) -> int:
-        """Return the status of the next answer."""
+    def status(self, tip: str) -> int:
+        """Return the status with which an envelope is answered."""
+        if tip in self.by_id:
+            return self.by_id[tip]
         return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
 
 
@@ -132,11 +136,11 @@ def https(certificates: Certificates, *, ask_client: bool = False) -> Iterator[t
     endpoint = Endpoint()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             body = self.rfile.read(length) if endpoint.read_body else b""
             endpoint.requests.append(Request(self.path, dict(self.headers), body))
-            self.send_response(endpoint.next_status())
+            self.send_response(endpoint.status(self.headers.get("Idempotency-Key", "")))
             self.send_header("Location", f"https://127.0.0.1:{self.server.server_port}/elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()

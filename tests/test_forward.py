@@ -1,0 +1,606 @@
+"""The forwarder: what is acknowledged reaches its agency, once, and what leaves tells nothing of who wrote."""
+
+import itertools
+import logging
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from app.errors import DeliveryError, EnvelopeError, OutboxError
+from app.post.destinations import Destination, open_transport
+from app.post.forward import Forwarder, Outcome, Rules
+from app.post.outbox import Envelope, Outbox
+from app.post.tables import blobs, envelopes
+from app.post.transports import Drop
+from app.post.turns import Agency, Turns
+from app.vault.tip import new_id
+from tests.support import servers
+
+WINDOW = 600
+START = 1_795_326_000  # a multiple of the window: 2026-11-22, 18:40 in New Zealand
+BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))]
+SMALL, LARGE = 1000, 300_000
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[servers.Postgres]:
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory) -> servers.Certificates:
+    return servers.Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(params=BACKENDS)
+def url(request, tmp_path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/private/outbox.db"
+    return request.getfixturevalue("postgres").database()
+
+
+@pytest.fixture
+def outbox(url) -> Iterator[Outbox]:
+    with opened(url) as box:
+        yield box
+
+
+@pytest.fixture
+def sqlite(tmp_path) -> Iterator[Outbox]:
+    with opened(f"sqlite:///{tmp_path}/private/outbox.db") as box:
+        yield box
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Outbox]:
+    box = Outbox(url)
+    box.prepare()
+    try:
+        yield box
+    finally:
+        box.store.close()
+
+
+@dataclass
+class Clock:
+    now: float = START
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def make(size: int = SMALL, agency: str = "intake") -> Envelope:
+    return Envelope(new_id(), agency, os.urandom(size))
+
+
+def inbox(tmp_path: Path, name: str = "inbox") -> Path:
+    folder = tmp_path / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def dropped(folder: Path) -> dict[str, bytes]:
+    return {file.stem: file.read_bytes() for file in folder.iterdir()}
+
+
+def forwarder(box: Outbox, transports: dict, *, padded: str | None = "intake", **more) -> Forwarder:
+    rules = Rules(window=WINDOW, batch=4, padded=padded, envelope_seconds=more.pop("seconds", 20))
+    return Forwarder(box, transports, rules, make_decoy=more.pop("make_decoy", make), **({"clock": Clock()} | more))
+
+
+def https(port: int, certificates: servers.Certificates):
+    return open_transport(Destination("a", f"https://127.0.0.1:{port}/", ca=certificates.ca), base=Path("/"))
+
+
+def nobody(certificates: servers.Certificates):
+    return https(servers.free_port(), certificates)
+
+
+def put(box: Outbox, *many: Envelope) -> None:
+    for envelope in many:
+        box.put(envelope, now=START)
+
+
+def kept(box: Outbox) -> int:
+    with box.store.read() as connection:
+        rows = connection.execute(select(func.count()).select_from(envelopes)).scalar_one()
+        assert rows == connection.execute(select(func.count()).select_from(blobs)).scalar_one()
+    return rows
+
+
+# Whose window
+
+
+def test_one_owner_a_window(outbox):
+    """Of many that ask at once, one takes a window; the next window is free again, and a past one is not."""
+    turns = Turns(outbox.store)
+    owners: list[object] = []
+
+    def ask() -> None:
+        owners.append(turns.take(START, seconds=WINDOW))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(owner is not None for owner in owners) == 1
+    assert turns.take(START + WINDOW, seconds=WINDOW)
+    assert turns.take(START, seconds=WINDOW) is None
+    assert turns.take(START + WINDOW, seconds=WINDOW) is None
+
+
+def test_a_clock_that_ran_ahead(outbox):
+    """A window taken under a clock far ahead stops nobody once the clock is right."""
+    turns = Turns(outbox.store)
+    envelope = make()
+    put(outbox, envelope)
+    ahead = turns.take(START + 1000 * WINDOW, seconds=WINDOW)
+    assert len(turns.claim(ahead, ready={"intake"})) == 1
+    turns.note("intake", code="closed", rest=True, at=START + 1000 * WINDOW, seconds=WINDOW)
+    owner = turns.take(START, seconds=WINDOW)
+    assert turns.resting(START) == frozenset()
+    assert [one.id for one in turns.claim(owner, ready={"intake"})] == [envelope.id]
+
+
+def test_claims_are_exclusive_until_their_end(outbox):
+    """What one owner has claimed no other gets, until it is released or the owner's time is over."""
+    turns = Turns(outbox.store)
+    put(outbox, *(make() for _ in range(5)))
+    first = turns.take(START, seconds=WINDOW)
+    assert len(turns.claim(first, ready={"intake"})) == 5
+    once = turns.join(START, seconds=WINDOW)
+    assert turns.claim(once, ready={"intake"}) == []
+    turns.release(first)
+    assert len(turns.claim(once, ready={"intake"})) == 5
+    killed = turns.take(START + WINDOW, seconds=WINDOW)
+    assert len(turns.claim(killed, ready={"intake"})) == 5
+    after = turns.take(START + 2 * WINDOW, seconds=WINDOW)
+    assert len(turns.claim(after, ready={"intake"})) == 5
+
+
+# What leaves
+
+
+@pytest.mark.parametrize(
+    ("waiting", "leaving"),
+    [(0, 4), (1, 4), (3, 4), (4, 4), (5, 8), (8, 8), (9, 16), (16, 16), (17, 32)],
+)
+def test_the_smallest_class_leaves_in_powers_of_two(sqlite, tmp_path, waiting, leaving):
+    """Exactly batch × a power of two leave, the least that takes all; larger ones leave beside them."""
+    small, large = [make() for _ in range(waiting)], [make(LARGE) for _ in range(3)]
+    put(sqlite, *small, *large)
+    folder = inbox(tmp_path)
+    outcomes = forwarder(sqlite, {"intake": Drop(folder)}).turn(START)
+    left = dropped(folder)
+    assert sum(len(data) == SMALL for data in left.values()) == leaving
+    assert sum(len(data) == LARGE for data in left.values()) == 3
+    assert all(left[envelope.id] == envelope.data for envelope in (*small, *large))
+    assert outcomes == (Outcome("intake", waiting + 3, 0, ""),)
+    assert kept(sqlite) == 0
+
+
+def test_only_the_padded_agency_gets_decoys(outbox, tmp_path):
+    """Other agencies get what waits for them and nothing else; without a padded agency nobody gets a decoy."""
+    put(outbox, make(agency="police"))
+    ways = {"intake": Drop(inbox(tmp_path)), "police": Drop(inbox(tmp_path, "police"))}
+    forwarder(outbox, ways).turn(START)
+    assert [len(dropped(way.folder)) for way in ways.values()] == [4, 1]
+    put(outbox, make(agency="police"))
+    forwarder(outbox, ways, padded=None).turn(START + WINDOW)
+    assert [len(dropped(way.folder)) for way in ways.values()] == [4, 2]
+
+
+def test_what_leaves_looks_the_same(tmp_path):
+    """Over a day of windows nothing that leaves tells a quiet site from one with some tips: counts, sizes, times."""
+    seen = []
+    for name, tips in (("quiet", lambda _: 0), ("some", lambda _: secrets.randbelow(5))):
+        folder, clock = inbox(tmp_path, name), Clock()
+        with opened(f"sqlite:///{tmp_path}/{name}.db") as box:
+            post = forwarder(box, {"intake": Drop(folder, clock=clock)}, clock=clock)
+            leaving = []
+            for number in range(144):
+                put(box, *(make() for _ in range(tips(number))))
+                clock.now = START + number * WINDOW
+                post.turn(int(clock.now))
+                leaving.append(sorted((len(f.name), f.stat().st_size, f.stat().st_mtime) for f in folder.iterdir()))
+                for file in folder.iterdir():
+                    file.unlink()
+            seen.append(leaving)
+    assert seen[0] == seen[1]
+    assert {len(leaving) for leaving in seen[0]} == {4}
+
+
+def test_random_order(sqlite, certificates):
+    """Envelopes leave in an order that is neither that of arrival nor that of their ids."""
+    put(sqlite, *(arrived := [make() for _ in range(16)]))
+    with servers.smtp(certificates) as (port, mailbox):
+        url = f"smtp+starttls://127.0.0.1:{port}/?to=a%40b.example"
+        way = open_transport(Destination("intake", url, ca=certificates.ca), base=Path("/"))
+        forwarder(sqlite, {"intake": way}).turn(START)
+    left = [re.search(rb"Message-ID: <(\w+)@", mail)[1].decode() for mail in mailbox.mails]
+    arrival = [envelope.id for envelope in arrived]
+    assert sorted(left) == sorted(arrival)
+    assert left not in (arrival, arrival[::-1], sorted(arrival), sorted(arrival, reverse=True))
+
+
+def test_decoys_are_never_kept_nor_retried(sqlite, certificates):
+    """A decoy that fails is forgotten: nothing of it is in the outbox."""
+    post = forwarder(sqlite, {"intake": nobody(certificates)})
+    assert post.turn(START) == (Outcome("intake", 0, 0, "unreachable"),)
+    assert kept(sqlite) == 0
+
+
+def test_decoys_that_cannot_be_made_stop_nothing(sqlite, tmp_path):
+    """Where a decoy cannot be made, tips leave all the same and the code is shown."""
+
+    def fail() -> Envelope:
+        raise EnvelopeError("recipients")
+
+    put(sqlite, *(make() for _ in range(9)))
+    folder = inbox(tmp_path)
+    for number in range(20):
+        (outcome,) = forwarder(sqlite, {"intake": Drop(folder)}, make_decoy=fail).turn(START + number * WINDOW)
+        assert not outcome.waiting or outcome.code == "recipients"
+    assert len(dropped(folder)) == 9
+
+
+def test_once(outbox, tmp_path, certificates):
+    """`--once` delivers all that waits, now, without decoys and whatever the backoff, beside another's turn."""
+    put(outbox, *(make() for _ in range(3)), make(LARGE))
+    forwarder(outbox, {"intake": nobody(certificates)}).turn(START)
+    folder = inbox(tmp_path)
+    clock = Clock(START + 7)
+    turns = Turns(outbox.store)
+    turns.take(START + WINDOW, seconds=WINDOW)
+    assert forwarder(outbox, {"intake": Drop(folder)}, clock=clock).run_once() == (Outcome("intake", 4, 0, ""),)
+    assert len(dropped(folder)) == 4
+    assert forwarder(outbox, {"intake": Drop(folder)}, clock=clock).run_once() == ()
+    assert turns.status(START).agencies == {}
+
+
+# Failures
+
+
+def test_one_refused_envelope_holds_up_nobody(sqlite, certificates):
+    """An envelope that is refused for good stays, is told, is tried again, and sends nobody into backoff."""
+    bad, good = make(), [make() for _ in range(6)]
+    put(sqlite, bad, *good)
+    with servers.https(certificates) as (port, endpoint):
+        endpoint.by_id[bad.id] = 422
+        post = forwarder(sqlite, {"intake": https(port, certificates)})
+        assert post.turn(START) == (Outcome("intake", 6, 1, "rejected"),)
+        put(sqlite, late := make())
+        assert post.turn(START + WINDOW) == (Outcome("intake", 1, 1, "rejected"),)
+        status = Turns(sqlite.store).status(START + WINDOW)
+        assert status.agencies == {"intake": Agency(waiting=1, oldest_days=0, failures=0, code="rejected")}
+        endpoint.by_id.clear()
+        assert post.turn(START + 2 * WINDOW) == (Outcome("intake", 1, 0, ""),)
+    tries = Counter(request.headers["Idempotency-Key"] for request in endpoint.requests)
+    assert tries[bad.id] == 3
+    assert {tries[envelope.id] for envelope in (*good, late)} == {1}
+    assert Turns(sqlite.store).status(START).agencies == {}
+
+
+def test_a_lone_refused_envelope_is_no_backoff(sqlite, certificates):
+    """Where the only envelope is refused for good, the next one does not wait."""
+    put(sqlite, bad := make())
+    with servers.https(certificates) as (port, endpoint):
+        endpoint.by_id[bad.id] = 422
+        post = forwarder(sqlite, {"intake": https(port, certificates)}, padded=None)
+        for number in range(3):
+            assert post.turn(START + number * WINDOW) == (Outcome("intake", 0, 1, "rejected"),)
+
+
+def test_what_was_never_tried_does_not_wait_for_another(sqlite, certificates):
+    """Where there are no decoys, a new envelope passes though another put the agency into backoff."""
+    put(sqlite, bad := make())
+    with servers.https(certificates) as (port, endpoint):
+        endpoint.by_id[bad.id] = 503
+        post = forwarder(sqlite, {"intake": https(port, certificates)}, padded=None)
+        for number in range(4):
+            post.turn(START + number * WINDOW)
+        put(sqlite, make())
+        assert post.turn(START + 4 * WINDOW) == (Outcome("intake", 1, 0, ""),)
+        assert kept(sqlite) == 1
+
+
+def tries(post: Forwarder, windows: range) -> list[int]:
+    """Return after how many seconds the agency was tried."""
+    return [number * WINDOW for number in windows if post.turn(START + number * WINDOW)]
+
+
+def test_backoff_grows_to_an_hour_and_never_gives_up(outbox, certificates, tmp_path):
+    """An agency that is away is tried after 10, 20, 40 minutes, then hourly, tips or none; then everything leaves."""
+    put(outbox, *(sent := [make() for _ in range(5)]))
+    away = forwarder(outbox, {"intake": nobody(certificates)})
+    hourly = [4200 + 3600 * hour for hour in range(23)]
+    assert tries(away, range(144)) == [0, 600, 1800, *hourly]
+    status = Turns(outbox.store).status(START + 86_400)
+    assert status.agencies == {"intake": Agency(waiting=5, oldest_days=1, failures=26, code="unreachable")}
+    folder = inbox(tmp_path)
+    back = forwarder(outbox, {"intake": Drop(folder)})
+    assert tries(back, range(144, 160))[:2] == [4200 + 3600 * 23, 4800 + 3600 * 23]
+    assert dropped(folder).keys() >= {envelope.id for envelope in sent}
+    assert Turns(outbox.store).status(START).agencies == {}
+
+
+def test_the_picture_of_an_agency_away_is_the_same(tmp_path, certificates):
+    """While the agency is away, when it is tried does not tell whether somebody wrote."""
+    seen = []
+    for tips in (0, 3):
+        with opened(f"sqlite:///{tmp_path}/{tips}.db") as box:
+            post = forwarder(box, {"intake": nobody(certificates)})
+            when = []
+            for number in range(30):
+                put(box, *(make() for _ in range(tips)))
+                when += [number] if post.turn(START + number * WINDOW) else []
+            seen.append(when)
+    assert seen[0] == seen[1]
+
+
+def test_a_silent_agency_holds_up_no_other(sqlite, certificates, tmp_path):
+    """While one agency's server says nothing, another's envelopes leave; the silent one is left after three."""
+    put(sqlite, *(make(agency="silent") for _ in range(9)), make())
+
+    def silent(peer: object) -> None:
+        while peer.recv(65536):
+            pass
+
+    folder = inbox(tmp_path)
+    with servers.misbehaving(silent, certificates.context()) as port:
+        ways = {"silent": https(port, certificates), "intake": Drop(folder)}
+        outcomes = forwarder(sqlite, ways, seconds=0.3).turn(START)
+    assert set(outcomes) == {Outcome("silent", 0, 9, "timeout"), Outcome("intake", 1, 0, "")}
+    assert kept(sqlite) == 9
+
+
+def test_several_failing_at_random_lose_nothing(sqlite, certificates):
+    """With an endpoint that fails half of the time, everything arrives in the end, and each is settled once."""
+    put(sqlite, *(sent := [make() for _ in range(20)]))
+    with servers.https(certificates) as (port, endpoint):
+        endpoint.statuses = [secrets.choice([201, 503, 422, 409, 500]) for _ in range(60)] + [201]
+        post = forwarder(sqlite, {"intake": https(port, certificates)})
+        for number in range(60):
+            post.turn(START + number * WINDOW)
+    assert {envelope.id for envelope in sent} <= {r.headers["Idempotency-Key"] for r in endpoint.requests}
+    assert kept(sqlite) == 0
+
+
+def test_a_damaged_envelope_holds_up_nobody(tmp_path):
+    """An envelope that the database can no longer read is told as `corrupt`; all others leave."""
+    file = tmp_path / "outbox.db"
+    bad = Envelope(new_id(), "intake", bytes(LARGE // 2) + b"middle" * 4 + bytes(LARGE // 2))
+    with opened(f"sqlite:///{file}") as box:
+        put(box, bad, *(make(LARGE) for _ in range(5)))
+        Turns(box.store).end(START)
+    raw = bytearray(file.read_bytes())
+    page = raw.find(b"middle" * 4) // 8192 * 8192
+    raw[page : page + 4] = b"\xff" * 4  # where its chain of pages goes on
+    file.write_bytes(raw)
+    folder = inbox(tmp_path)
+    with opened(f"sqlite:///{file}") as box:
+        post = forwarder(box, {"intake": Drop(folder)})
+        with pytest.raises(OutboxError):  # the rebuilding fails too
+            post.turn(START)
+        assert Turns(box.store).status(START).agencies["intake"] == Agency(1, 0, 0, "corrupt")
+    assert sum(len(data) == LARGE for data in dropped(folder).values()) == 5
+
+
+def test_nothing_but_codes_in_the_log(sqlite, certificates, caplog):
+    """A failing delivery logs the agency and a code, and no id."""
+    caplog.set_level(logging.DEBUG)
+    put(sqlite, envelope := make())
+    forwarder(sqlite, {"intake": nobody(certificates)}).turn(START)
+    messages = [record.getMessage() for record in caplog.records if record.name.startswith("app.")]
+    assert messages == ["delivery agency=intake code=unreachable"]
+    assert envelope.id not in caplog.text
+
+
+def test_status_counts_days(outbox):
+    """What is left over is told in whole days, counted in New Zealand from the first window's end it saw."""
+    turns = Turns(outbox.store)
+    assert turns.status(START).last_turn == 0
+    put(outbox, make(), make(agency="police"))
+    assert turns.status(START).agencies["intake"] == Agency(waiting=1)
+    turns.take(START, seconds=WINDOW)
+    turns.end(START)
+    put(outbox, make())
+    assert turns.status(START + 5 * 3600).agencies["intake"] == Agency(waiting=2, oldest_days=0)
+    assert turns.status(START + 6 * 3600).agencies["intake"] == Agency(waiting=2, oldest_days=1)
+    assert turns.status(START + 86_400 * 400).agencies["police"].oldest_days == 400
+    assert turns.status(START - 86_400 * 9).agencies["police"].oldest_days == 0
+    assert turns.status(START).last_turn == START
+    with outbox.store.read() as connection:
+        days = set(connection.execute(select(envelopes.c.since)).scalars())
+    assert days == {None, date(2026, 11, 22)}
+
+
+# The loop
+
+
+def test_run_works_every_window_whatever_happens(sqlite, tmp_path):
+    """The loop takes each window at its start, lives through faults and clock jumps, and stops when told."""
+    clock, stop, folder = Clock(START + 100), threading.Event(), inbox(tmp_path)
+    counts: list[int] = []
+    jumps = iter([*([0] * 60), -5 * WINDOW, *([0] * 60), 3 * WINDOW, *([0] * 60)])
+
+    def wait(seconds: float) -> None:
+        assert 0 < seconds <= 30
+        clock.wait(seconds + next(jumps))
+        counts.append(len(dropped(folder)))
+        if len(counts) == 30:
+            folder.rename(tmp_path / "away")
+            folder.mkdir()
+            folder.rmdir()
+            folder.symlink_to(tmp_path / "away")
+        if len(counts) == 180:
+            stop.set()
+
+    forwarder(sqlite, {"intake": Drop(folder)}, clock=clock).run(stop, wait)
+    assert counts[0] == 0
+    assert counts[-1] >= 4 * 9
+    assert all(later - earlier in {0, 4} for earlier, later in itertools.pairwise(counts))
+
+
+@pytest.mark.needs("postgres")
+def test_the_loop_outlives_the_database(tmp_path, caplog):
+    """While the database is away the loop goes on with a code in the log; what was delivered is not sent twice."""
+    folder, clock, stop = inbox(tmp_path), Clock(), threading.Event()
+    with servers.postgres() as server:
+        sent: list[str] = []
+
+        @dataclass(frozen=True)
+        class Cutting(Drop):
+            """A folder after whose first delivery the database goes away."""
+
+            cut: list[bool] = field(default_factory=lambda: [True])
+
+            def deliver(self, envelope: Envelope, *, seconds: float) -> None:
+                super().deliver(envelope, seconds=seconds)
+                sent.append(envelope.id)
+                if self.cut and self.cut.pop():
+                    server.stop()
+
+        def wait(seconds: float) -> None:
+            clock.wait(seconds)
+            if clock.now == START + 3 * WINDOW:
+                server.start()
+            if clock.now == START + 5 * WINDOW:
+                stop.set()
+
+        with opened(server.database()) as box:
+            put(box, *(tips := [make(), make()]))
+            forwarder(box, {"intake": Cutting(folder)}, padded=None, clock=clock).run(stop, wait)
+            assert kept(box) == 0
+    assert sorted(sent) == sorted(envelope.id for envelope in tips)
+    assert "turn code=database-away" in caplog.text
+
+
+def test_told_to_stop_it_finishes_the_envelope_in_hand(sqlite, tmp_path):
+    """A forwarder told to stop in the middle settles what it has delivered, and leaves the rest unclaimed."""
+    stop, clock = threading.Event(), Clock(START - 1)
+
+    @dataclass(frozen=True)
+    class Stopping(Drop):
+        """A folder after whose first delivery the forwarder is told to stop."""
+
+        def deliver(self, envelope: Envelope, *, seconds: float) -> None:
+            super().deliver(envelope, seconds=seconds)
+            stop.set()
+
+    put(sqlite, *(make() for _ in range(8)))
+    way = Stopping(inbox(tmp_path))
+    forwarder(sqlite, {"intake": way}, clock=clock).run(stop, clock.wait)
+    assert len(dropped(way.folder)) == 1
+    assert kept(sqlite) == 7
+    turns = Turns(sqlite.store)
+    assert len(turns.claim(turns.join(START, seconds=1), ready={"intake"})) == 7
+
+
+# Several processes
+
+PROCESS = """
+import os, signal, sys, threading
+from pathlib import Path
+from app.post.destinations import Destination, open_transport
+from app.post.forward import Forwarder, Rules
+from app.post.outbox import Envelope, Outbox
+from app.vault.tip import new_id
+url, port, ca = sys.argv[1:]
+box = Outbox(url)
+box.prepare()
+way = open_transport(Destination("intake", f"https://127.0.0.1:{port}/", ca=Path(ca)), base=Path("/"))
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+print("ready", flush=True)
+decoy = lambda: Envelope(new_id(), "intake", b"decoy" * 100)
+Forwarder(box, {"intake": way}, Rules(window=1, batch=4, padded="intake"), make_decoy=decoy).run(stop)
+"""
+
+
+@contextmanager
+def processes(url: str, port: int, certificates: servers.Certificates, number: int) -> Iterator[list]:
+    """Run forwarders as processes; told to stop on leaving, they must end well."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", PROCESS, url, str(port), str(certificates.ca)]
+        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        assert running[-1].stdout.readline() == "ready\n", running[-1].stderr.read()
+        return running[-1]
+
+    try:
+        yield [start, [start() for _ in range(number)]]
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.communicate()
+    assert {process.returncode for process in running} <= {0, -9}
+
+
+def until(done: object, what: str) -> None:
+    """Wait for what must come, and say what did not."""
+    for _ in range(600):
+        if done():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"never: {what}")
+
+
+def test_two_forwarders_deliver_each_once(url, outbox, certificates):
+    """Two forwarders on one database: every envelope arrives exactly once, and windows leave in fours."""
+    tips = [make() for _ in range(60)]
+    with servers.https(certificates) as (port, endpoint), processes(url, port, certificates, 2):
+        for envelope in tips:
+            outbox.put(envelope)
+        until(lambda: kept(outbox) == 0, "an empty outbox")
+    arrived = Counter(request.headers["Idempotency-Key"] for request in endpoint.requests)
+    assert {arrived[envelope.id] for envelope in tips} == {1}
+    bodies = {request.headers["Idempotency-Key"]: request.body for request in endpoint.requests}
+    assert all(bodies[envelope.id] == envelope.data for envelope in tips)
+    assert len(endpoint.requests) % 4 == 0
+
+
+def test_killed_forwarders_lose_nothing(url, outbox, certificates):
+    """Forwarders killed at random, again and again, while tips arrive: every one of them is delivered, whole."""
+    tips = [make(20_000) for _ in range(150)]
+    kills = 8
+    with servers.https(certificates) as (port, endpoint), processes(url, port, certificates, 2) as (start, running):
+        for number, envelope in enumerate(tips):
+            outbox.put(envelope)
+            if number % (len(tips) // kills) == 0:
+                time.sleep(secrets.randbelow(600) / 1000)
+                victim = running.pop(0)
+                victim.kill()
+                victim.wait()
+                running.append(start())
+        until(lambda: kept(outbox) == 0, "an empty outbox")
+    arrived = Counter(request.headers["Idempotency-Key"] for request in endpoint.requests)
+    bodies = {request.headers["Idempotency-Key"]: request.body for request in endpoint.requests}
+    assert all(bodies[envelope.id] == envelope.data for envelope in tips)
+    # Only what was in a killed forwarder's hand can come again, under the same id.
+    assert sum(arrived[envelope.id] - 1 for envelope in tips) <= kills + 1
+
+
+def test_a_delivery_fault_says_its_code():
+    """A failure is told by its code and by whether it concerns this envelope alone."""
+    assert (DeliveryError("x").permanent, str(DeliveryError("x", permanent=True))) == (False, "x")
