@@ -48,10 +48,11 @@ class Rates:
         self._shared = not url.startswith("memory:")
         share = 1 if self._shared else workers
         self._rates: dict[str, RateLimitItem] = {
-            "send": _divided(per_address, share),
-            "check": _divided("120/hour", share),
-            "reply": _divided("20/hour", share),
-            "total": _divided(total, share),
+            "send": _shared(per_address, share),
+            # People look several times before they send once.
+            "check": _shared(per_address, share, times=6),
+            "reply": _shared(per_address, share),
+            "total": _shared(total, share),
         }
         self._clock = clock
         self._key: tuple[int, bytes] = (0, b"")
@@ -99,6 +100,6 @@ class Rates:
             return fresh
 
 
-def _divided(rate: str, by: int) -> RateLimitItem:
+def _shared(rate: str, by: int, *, times: int = 1) -> RateLimitItem:
     item = parse(rate)
-    return type(item)(max(1, ceil(item.amount / by)), item.multiples, namespace="haumaru")
+    return type(item)(max(1, ceil(item.amount * times / by)), item.multiples, namespace="haumaru")

@@ -1,0 +1,105 @@
+"""Whole tips a second: GET the form, POST the check, POST the send, four at once, each durable.
+
+Beside the same disk's rate of durable writes of 128 KiB in the same run. The minimum time to fill in the form
+is set to 0s and the limits are raised by variables, since four senders stand for hundreds. Also the memory of
+the server's processes at rest and afterwards.
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import re
+import http.client
+from urllib.parse import urlencode, urlsplit
+
+from tests.support.site import Running, demonstration
+from tests.test_leaks import children
+
+AT_ONCE = 4
+TIPS = int(os.environ.get("TIPS", "2000"))
+WRITES = 400
+TOKEN = re.compile(rb'name="csrf_token" value="([^"]+)"')
+
+
+def durable_writes(folder: Path) -> float:
+    """Files of 128 KiB a second, each written and fsynced, and its folder too."""
+    data = os.urandom(128 * 1024)
+    handle = os.open(folder, os.O_RDONLY)
+    start = time.perf_counter()
+    for number in range(WRITES):
+        with (folder / f"{number}.bin").open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.fsync(handle)
+    return WRITES / (time.perf_counter() - start)
+
+
+def memory(site: Running) -> float:
+    """MB that the site's processes hold for themselves, shared pages counted by share."""
+    total = 0
+    for pid in [site.process.pid, *children(site.process.pid)]:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        total += int(re.search(r"Pss: +(\d+)", rollup)[1])
+    return total / 1024
+
+
+def one_tip(connection: http.client.HTTPConnection, words: str) -> None:
+    fields = {"what": words, "where": "Timaru", "kinds": "work", "step": "check"}
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+    connection.request("GET", "/en/report")
+    token = TOKEN.search(connection.getresponse().read())[1].decode()
+    for step in ("check", "send"):
+        body = urlencode({**fields, "step": step, "csrf_token": token})
+        connection.request("POST", "/en/report", body=body, headers=headers)
+        answer = connection.getresponse()
+        page = answer.read()
+        assert answer.status == 200, answer.status
+        if step == "check":
+            token = TOKEN.search(page)[1].decode()
+
+
+def sender(netloc: str, count: int, times: list[float]) -> None:
+    connection = http.client.HTTPConnection(netloc, timeout=60)
+    for number in range(count):
+        start = time.perf_counter()
+        one_tip(connection, f"Tip number {number}: they work every day and are never paid. " * 5)
+        times.append(time.perf_counter() - start)
+
+
+def main() -> None:
+    limits = {"HAUMARU_LIMITS_PER_ADDRESS": "1000000/hour", "HAUMARU_LIMITS_TOTAL": "1000000/hour"}
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:
+        folder = Path(name)
+        before = durable_writes(folder)
+        with demonstration(folder, HAUMARU_FORWARD_WINDOW="10min", **limits) as site:
+            netloc = urlsplit(site.base_url).netloc
+            sender(netloc, 20, [])
+            rest = memory(site)
+            times: list[float] = []
+            threads = [threading.Thread(target=sender, args=(netloc, TIPS // AT_ONCE, times)) for _ in range(AT_ONCE)]
+            start = time.perf_counter()
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            rate = len(times) / (time.perf_counter() - start)
+            after = memory(site)
+        again = durable_writes(folder)
+    times.sort()
+    disk = statistics.mean((before, again))
+    print(f"durable writes of 128 KiB: {before:.0f}/s before, {again:.0f}/s after")
+    print(f"whole tips: {rate:.0f}/s, {rate / disk:.2f} of the disk's rate ({TIPS} tips, {AT_ONCE} at once)")
+    print(f"p50 {times[len(times) // 2] * 1e3:.0f} ms, p99 {times[len(times) * 99 // 100] * 1e3:.0f} ms")
+    print(f"memory of the site: {rest:.0f} MB at rest, {after:.0f} MB after {TIPS} tips")
+
+
+if __name__ == "__main__":
+    main()
