@@ -1,0 +1,328 @@
+"""What has come in, where each tip stands, and who works on it: in memory while the desk is open, sealed on the disk.
+
+Each change is journaled first, then kept, then seen. A tip that somebody holds is changed by nobody else. An
+envelope leaves the inbox only when its record is durable; decoys vanish, twins by id are one, and what does not
+open is set aside with its reason.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+from app.desk import opening, records, repeats
+from app.desk.journal import Entry, Journal
+from app.desk.records import Case, Message, Note, Outcome, State
+from app.desk.refusals import RefusedError
+from app.desk.store import Store, faults
+from app.desk.work import Work
+from app.errors import HaumaruError
+from app.post.days import day
+from app.vault import tip as tips
+from app.vault.keys import Identity
+from app.vault.tip import Tip, TipId
+
+DESK = "desk"
+_TEXTS = ("what", "where", "when", "people", "victims", "how-known")
+
+Change = Callable[[Case], Case]
+
+
+class Cases:
+    """Every tip of one store; hold the store's lock."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        identities: Sequence[Identity],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store, self.journal, self._clock = store, journal, clock
+        self._identities = tuple(identities)
+        self._cases: dict[str, Case] = {}
+        self._seen = {entry.tip for entry in journal.entries if entry.did == "received"}
+        self._lock = threading.RLock()
+        self.changes = 0  # counts up, so that what is made from all tips knows when it is stale
+
+    def today(self) -> date:
+        """The day in New Zealand."""
+        return day(self._clock())
+
+    def load(self, work: Work) -> None:
+        """Open every record; raises RefusedError where one does not open."""
+        names = self.store.names("tips")
+        work.total += len(names)
+        missed = []
+        for name in names:
+            if work.stopped:
+                return
+            try:
+                case = records.from_bytes(self.store.read(f"tips/{name}"))
+            except (ValueError, KeyError, TypeError):
+                raise RefusedError("store-damaged") from None
+            self._cases[case.id] = case
+            if case.id not in self._seen:
+                missed.append(case.id)
+            work.step()
+        self.journal.write(*(Entry(DESK, "received", tip) for tip in missed))
+        self._seen.update(missed)
+        self.changes += 1
+
+    def all(self) -> tuple[Case, ...]:
+        """Every tip, in no order."""
+        return tuple(self._cases.values())
+
+    def get(self, untrusted_id: str) -> Case:
+        """One tip; raises RefusedError `gone`."""
+        case = self._cases.get(untrusted_id)
+        if case is None:
+            raise RefusedError("gone")
+        return case
+
+    # What comes in.
+
+    def receive(self, inbox: Path, work: Work) -> None:
+        """Take in every envelope that lies in a folder, until done or stopped; raises RefusedError."""
+        with faults():
+            paths = sorted(path for path in inbox.iterdir() if path.suffix == ".age" and not path.name.startswith("."))
+        work.total += len(paths)
+        for path in paths:
+            if work.stopped:
+                return
+            self._receive_one(path)
+            work.step()
+
+    def _receive_one(self, path: Path) -> None:
+        try:
+            if path.is_symlink() or not path.is_file():
+                raise RefusedError("file")
+            opened = opening.open_envelope(path, self._identities)
+        except FileNotFoundError:
+            return
+        except HaumaruError as error:
+            self._set_aside(path, error.code)
+            return
+        if opened.decoy:
+            with faults():
+                path.unlink(missing_ok=True)
+            return
+        with self._lock:
+            if opened.id in self._seen:
+                self._twin(path, opened.id)
+            else:
+                self._keep(path, opened)
+
+    def _keep(self, path: Path, tip: Tip) -> None:
+        text = "\n".join(str(tip.answers.get(name, "")) for name in _TEXTS)
+        case = records.from_tip(tip, repeats.sketch(text))
+        parent = self._parent_of(case)
+        self._write(case)
+        self.store.take_in(path, f"envelopes/{tip.id}.age")
+        self.journal.write(Entry(DESK, "received", tip.id, f"answers {parent.id}" if parent else ""))
+        self._seen.add(tip.id)
+        self._see(case)
+        if parent is not None:
+            message = Message(tip.received, "", case.text("what"), id=tip.id)
+            self._put(replace(parent, thread=(*parent.thread, message), unread=True))
+
+    def _parent_of(self, case: Case) -> Case | None:
+        """The tip whose sender answers here: only who has the receipt code can name its locator."""
+        if case.answers_to is None:
+            return None
+        threads = (one for one in self._cases.values() if one.reply and one.answers_to is None)
+        return next((one for one in threads if one.reply and one.reply.locator == case.answers_to), None)
+
+    def parent(self, case: Case) -> Case | None:
+        """The tip to whose thread this one belongs, if it is still here."""
+        return self._parent_of(case)
+
+    def _twin(self, path: Path, tip: TipId) -> None:
+        # A start that was cut short after the record: the envelope is still to be taken in.
+        if tip in self._cases and not (self.store.folder / "envelopes" / f"{tip}.age").exists():
+            self.store.take_in(path, f"envelopes/{tip}.age")
+            return
+        with faults():
+            path.unlink(missing_ok=True)
+
+    def _set_aside(self, path: Path, code: str) -> None:
+        tip = opening.id_in(path.name) or tips.new_id()
+        self.journal.write(Entry(DESK, "set-aside", tip, code))
+        self.store.take_in(path, f"aside/{tip}.{code}")
+
+    def aside(self) -> list[tuple[str, str]]:
+        """What was set aside: its name's id, or a made-up one, and the reason's code."""
+        pairs = [name.split(".", 1) for name in self.store.names("aside")]
+        return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]  # noqa: PLR2004
+
+    def retry_aside(self, who: str, untrusted_name: str, inbox: Path) -> None:
+        """Put something set aside back into the inbox."""
+        name = self._aside_name(untrusted_name)
+        self.journal.write(Entry(who, "tried-again", name.split(".")[0]))
+        with faults():
+            (self.store.folder / "aside" / name).rename(inbox / f"{name.split('.')[0]}.age")
+
+    def destroy_aside(self, who: str, untrusted_name: str) -> None:
+        """Destroy something set aside."""
+        name = self._aside_name(untrusted_name)
+        self.journal.write(Entry(who, "destroyed-aside", name.split(".")[0]))
+        self.store.delete([f"aside/{name}"])
+
+    def _aside_name(self, untrusted_name: str) -> str:
+        if untrusted_name not in self.store.names("aside"):
+            raise RefusedError("gone")
+        return untrusted_name
+
+    # What changes.
+
+    def change(self, tip: str, who: str, did: str, change: Change, *, what: str = "", free: bool = False) -> Case:
+        """Journal, keep, see one change by `who`, who must hold the tip unless it is `free`; raises RefusedError."""
+        with self._lock:
+            case = self.get(tip)
+            if case.state is State.OBJECTIONABLE:
+                raise RefusedError("objectionable")
+            if not free:
+                _check_holder(case, who)
+            changed = replace(change(case), version=case.version + 1)
+            self.journal.write(Entry(who, did, case.id, what))
+            return self._put(changed)
+
+    def claim(self, tip: str, who: str) -> Case:
+        """Take a tip to work on; one's own is no error."""
+        case = self.get(tip)
+        if case.holder == who:
+            return case
+
+        def taken(case: Case) -> Case:
+            if case.holder:
+                raise RefusedError("claimed")
+            if not case.open:
+                raise RefusedError("not-open")
+            return replace(case, holder=who, state=State.WORK if case.state is State.NEW else case.state)
+
+        return self.change(tip, who, "claimed", taken, free=True)
+
+    def release(self, tip: str, who: str, *, force: bool = False) -> Case:
+        """Give a tip back, one's own or, with `force` and so journaled, somebody else's."""
+
+        def given(case: Case) -> Case:
+            state = State.NEW if case.state is State.WORK and not case.draft.by else case.state
+            return replace(case, holder="", state=state)
+
+        return self.change(tip, who, "took-away" if force else "gave-back", given, free=force)
+
+    def note(self, tip: str, who: str, text: str) -> Case:
+        """Add words that never leave the desk."""
+        if not text:
+            raise RefusedError("no-words")
+        note = Note(self.today(), who, text)
+        return self.change(tip, who, "noted", lambda case: replace(case, notes=(*case.notes, note)), free=True)
+
+    def close(self, tip: str, who: str, reason: str, outcome: Outcome = Outcome.UNKNOWN) -> Case:
+        """End the work on a tip, one's own or nobody's."""
+
+        def closed(case: Case) -> Case:
+            if case.holder not in ("", who):
+                raise RefusedError("claimed")
+            if not case.open:
+                raise RefusedError("not-open")
+            return replace(
+                case, state=State.CLOSED, reason=reason, outcome=outcome or case.outcome, closed=self.today(), holder=""
+            )
+
+        if reason not in records.REASONS:
+            raise RefusedError("state")
+        return self.change(tip, who, "closed", closed, what=reason, free=True)
+
+    def reopen(self, tip: str, who: str) -> Case:
+        """Work on a closed tip again."""
+
+        def opened(case: Case) -> Case:
+            if case.state is not State.CLOSED:
+                raise RefusedError("state")
+            state = State.REFERRED if case.referrals else State.WORK
+            return replace(case, state=state, holder=who, reason="", closed=None)
+
+        return self.change(tip, who, "reopened", opened, free=True)
+
+    def settle(self, tip: str, who: str, outcome: Outcome) -> Case:
+        """Note what came of a tip."""
+        return self.change(tip, who, "outcome", lambda case: replace(case, outcome=outcome), what=outcome, free=True)
+
+    def lock_away(self, tip: str, who: str) -> Case:
+        """Mark a tip as objectionable, for good: its text and notes are wiped from the record, the envelope stays."""
+
+        def locked(case: Case) -> Case:
+            return Case(
+                id=case.id, received=case.received, answers={}, state=State.OBJECTIONABLE, referrals=case.referrals
+            )
+
+        return self.change(tip, who, "objectionable", locked, free=True)
+
+    def looked(self, tip: str, who: str) -> Case:
+        """Journal that somebody opened a tip; what is objectionable, too."""
+        case = self.get(tip)
+        self.journal.write(Entry(who, "opened", case.id, case.state))
+        if case.unread:
+            return self.change(tip, who, "read-answer", lambda one: replace(one, unread=False), free=True)
+        return case
+
+    def envelope(self, case: Case) -> Tip:
+        """The tip as it came, opened anew; raises RefusedError."""
+        if case.state is State.OBJECTIONABLE:
+            raise RefusedError("objectionable")
+        try:
+            return opening.open_envelope(self.store.folder / "envelopes" / f"{case.id}.age", self._identities)
+        except (OSError, HaumaruError):
+            raise RefusedError("store-damaged") from None
+
+    def destroy(self, tips: Iterable[Case], did: str = "destroyed") -> None:
+        """Destroy tips for good: record, envelope, and the answers in their threads; journaled."""
+        for case in tips:
+            with self._lock:
+                self.journal.write(Entry(DESK, did, case.id))
+                self.store.delete([f"envelopes/{case.id}.age", f"tips/{case.id}.age"])
+                self._cases.pop(case.id, None)
+                self.changes += 1
+
+    def overdue(self, retain_days: int) -> list[Case]:
+        """Closed tips whose time is over, and the answers that belong to them; an objectionable one never is."""
+        limit = self.today() - timedelta(days=retain_days)
+        over = [case for case in self.all() if case.state is State.CLOSED and case.closed and case.closed <= limit]
+        threads = {message.id for case in over for message in case.thread if not message.who}
+        return [*over, *(case for case in self.all() if case.id in threads and case not in over)]
+
+    def reseal(self, work: Work) -> None:
+        """Seal everything anew to the store's first identity; raises RefusedError. Nothing is lost if it is stopped."""
+        names = [f"{folder}/{name}" for folder in ("tips", "envelopes") for name in self.store.names(folder)]
+        names += [name for name in self.store.names(".") if name.endswith(".age") and not name.startswith(".")]
+        work.total = len(names)
+        for name in names:
+            if work.stopped:
+                return
+            self.store.write(name, self.store.read(name))
+            work.step()
+        self.journal.write(Entry(DESK, "rekeyed", "", str(len(names))))
+
+    def _put(self, case: Case) -> Case:
+        with self._lock:
+            self._write(case)
+            self._see(case)
+            return case
+
+    def _see(self, case: Case) -> None:
+        self._cases[case.id] = case
+        self.changes += 1
+
+    def _write(self, case: Case) -> None:
+        self.store.write(f"tips/{case.id}.age", records.to_bytes(case))
+
+
+def _check_holder(case: Case, who: str) -> None:
+    if not case.open:
+        raise RefusedError("not-open")
+    if case.holder != who:
+        raise RefusedError("claimed" if case.holder else "not-claimed")

@@ -1,0 +1,186 @@
+"""A referral as bytes: `referral.json` with a detached Ed25519 signature, in the same padded bundle as a tip.
+
+A recipient is public, so anybody could seal something that looks like a referral: only the signature says that a
+desk made it. It covers `referral.json`, which names the SHA-256 of every file and whom the referral is for, so that
+none can be changed, added, or passed on as if it were meant for somebody else. There is no internal id
+and no time but a day.
+"""
+
+import json
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from app.desk.refusals import RefusedError
+from app.errors import BundleError
+from app.vault.bundle import pack, unpack
+from app.vault.tip import LABELS, TipFile, TipId, parse_id
+
+FORMAT = "haumaru-referral/1"
+CONTEXT = b"haumaru/referral/1"
+NOTICE = (
+    "The sender is anonymous and nothing in here has been verified. Files are cleaned copies. Those who are named may "
+    "themselves be victims. Do not act in a way that lets anyone infer who told. Do not try to find out who sent it."
+)
+
+_NAMES = re.compile(r"referral\.json|referral\.sig|referral\.txt|files/[1-9][0-9]?\.[a-z0-9]{1,8}")
+
+
+@dataclass(frozen=True)
+class Referral:
+    """What one authority gets; `purpose` is `referral` or `translation`."""
+
+    id: TipId
+    to: str
+    day: date
+    summary: str
+    danger: str
+    children: str
+    kinds: tuple[str, ...]
+    fields: Mapping[str, str]
+    files: tuple[TipFile, ...]
+    removed: tuple[str, ...]
+    contact: str
+    key: str  # the desk's public key, base64
+    purpose: str = "referral"
+
+    @property
+    def reference(self) -> str:
+        """A short name to say on the telephone."""
+        return f"{self.id[:4]}-{self.id[4:8]}".upper()
+
+
+def to_json(referral: Referral) -> bytes:
+    """`referral.json`: one line of UTF-8, in one form only."""
+    fields: dict[str, Any] = {
+        "format": FORMAT,
+        "id": referral.id,
+        "reference": referral.reference,
+        "purpose": referral.purpose,
+        "to": referral.to,
+        "received": referral.day.isoformat(),
+        "summary": referral.summary,
+        "danger": referral.danger,
+        "children": referral.children,
+        "kinds": list(referral.kinds),
+        "fields": dict(referral.fields),
+        "files": [
+            {
+                "path": file.path,
+                "type": file.type,
+                "removed": list(file.removed),
+                "sha256": sha256(file.data).hexdigest(),
+            }
+            for file in referral.files
+        ],
+        "removed": list(referral.removed),
+        "notice": NOTICE,
+        "contact": referral.contact,
+        "key": referral.key,
+    }
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def to_text(referral: Referral) -> str:
+    """`referral.txt`: the same for a person with any unzip program."""
+    title = "For translation" if referral.purpose == "translation" else "Referral"
+    lines = [
+        f"{title} {referral.reference}, for {referral.to}",
+        "",
+        NOTICE,
+        "",
+        f"Is someone in danger now: {referral.danger or 'not said'}",
+        f"Are children involved: {referral.children or 'not said'}",
+        f"Summary: {_indented(referral.summary)}",
+        f"Received: {referral.day.isoformat()}",
+        f"What it is about: {', '.join(referral.kinds) or 'not said'}",
+    ]
+    for name, text in referral.fields.items():
+        lines += ["", f"{LABELS.get(name, name)}:", f"  {_indented(text)}"]
+    lines += ["", *(f"File: {file.path} ({file.type})" for file in referral.files)]
+    lines += [f"Kinds of things taken out before sending: {', '.join(referral.removed) or 'none'}"]
+    lines += ["", f"Who sent this on: {referral.contact}", f"Signed with the Ed25519 key {referral.key}"]
+    return "\n".join(lines) + "\n"
+
+
+def sign(text: bytes, key: Ed25519PrivateKey) -> bytes:
+    """The detached signature of a `referral.json` (RFC 8032)."""
+    return key.sign(CONTEXT + text)
+
+
+def to_bytes(referral: Referral, key: Ed25519PrivateKey) -> bytes:
+    """The bundle of a referral, signed; raises BundleError `too-large`."""
+    text = to_json(referral)
+    members = {
+        "referral.json": text,
+        "referral.sig": b64encode(sign(text, key)),
+        "referral.txt": to_text(referral).encode(),
+    }
+    return pack(members | {file.path: file.data for file in referral.files})
+
+
+def is_referral(bundle: bytes) -> bool:
+    """Whether a bundle begins as ours do, with `referral.json`."""
+    return bundle[30:43] == b"referral.json"
+
+
+def from_bytes(bundle: bytes) -> Referral:
+    """The referral in a bundle, its signature checked by the key that it names itself.
+
+    Whose key that is, only `signed_by` can tell. Raises BundleError for anything that `to_bytes` would not have
+    made, and RefusedError `signature`.
+    """
+    members = unpack(bundle, _NAMES)
+    try:
+        referral = _from_json(members)
+        signature = b64decode(members["referral.sig"], validate=True)
+        public = Ed25519PublicKey.from_public_bytes(b64decode(referral.key, validate=True))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise BundleError("referral") from None
+    same = to_json(referral) == members["referral.json"] and to_text(referral).encode() == members["referral.txt"]
+    order = ["referral.json", "referral.sig", "referral.txt", *(file.path for file in referral.files)]
+    if not same or list(members) != order:
+        raise BundleError("referral")
+    try:
+        public.verify(signature, CONTEXT + members["referral.json"])
+    except InvalidSignature:
+        raise RefusedError("signature") from None
+    return referral
+
+
+def signed_by(referral: Referral, key: bytes) -> Referral:
+    """The same referral, if the desk whose 32-byte public key this is signed it; raises RefusedError `signature`."""
+    if b64decode(referral.key) != key:
+        raise RefusedError("signature")
+    return referral
+
+
+def _from_json(members: Mapping[str, bytes]) -> Referral:
+    fields = json.loads(members["referral.json"])
+    texts = {name: fields[name] for name in ("to", "summary", "danger", "children", "contact", "key", "purpose")}
+    every = (*texts.values(), *fields["kinds"], *fields["removed"], *fields["fields"].values())
+    if not all(isinstance(text, str) for text in every):
+        raise TypeError
+    return Referral(
+        id=parse_id(fields["id"]),
+        day=date.fromisoformat(fields["received"]),
+        kinds=tuple(fields["kinds"]),
+        fields=fields["fields"],
+        files=tuple(
+            TipFile(file["path"], file["type"], tuple(file["removed"]), members[file["path"]])
+            for file in fields["files"]
+        ),
+        removed=tuple(fields["removed"]),
+        **texts,
+    )
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n  ")

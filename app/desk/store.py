@@ -1,0 +1,132 @@
+"""The desk's folder: everything in it is sealed to the desk's own key, and a write that returns is on the disk.
+
+The desk's own key is its first identity; the others still open what is older. A file is replaced whole or not at
+all. One desk at a time: a second is refused. Nothing decrypted is ever written, not even for a moment.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.desk.refusals import RefusedError
+from app.errors import EnvelopeError
+from app.vault.keys import Identity, recipient_of
+from app.vault.seal import seal
+from app.vault.unseal import unseal
+
+_PROBE = "desk.age"
+_PROBE_WORDS = b"haumaru-desk/1"
+
+
+class Store:
+    """A folder and the identities that open what lies in it; hold its `lock` while you write."""
+
+    def __init__(self, folder: Path, identities: Sequence[Identity]) -> None:
+        self.folder = folder
+        self._identities = tuple(identities)
+        self._own = (recipient_of(identities[0]),)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other desk out; raises RefusedError `store-in-use` or `store-key`."""
+        with faults():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RefusedError("store-in-use") from None
+            self._check_key()
+            yield
+        finally:
+            os.close(descriptor)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Seal and keep under a name such as `tips/<id>.age`; raises RefusedError `disk-full` or `disk`."""
+        replace(self.folder / name, seal(data, self._own))
+
+    def read(self, name: str) -> bytes:
+        """What was kept; raises FileNotFoundError, and RefusedError `store-key` or `store-damaged`."""
+        return self.unseal((self.folder / name).read_bytes())
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """Open with any of the identities; raises RefusedError `store-key` or `store-damaged`."""
+        try:
+            return unseal(sealed, self._identities)
+        except EnvelopeError as error:
+            raise RefusedError("store-key" if error.code == "no-match" else "store-damaged") from None
+
+    def take_in(self, path: Path, name: str) -> None:
+        """Move a file from elsewhere, perhaps from another disk, into the store, durably and as it is."""
+        target = self.folder / name
+        with faults():
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                path.rename(target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                replace(target, path.read_bytes())
+                path.unlink()
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove files for good; those already gone are no error."""
+        with faults():
+            folders = set()
+            for name in names:
+                (self.folder / name).unlink(missing_ok=True)
+                folders.add((self.folder / name).parent)
+            for folder in folders:
+                if folder.exists():
+                    fsync(folder)
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the finished files below a folder of the store."""
+        path = self.folder / folder
+        return sorted(entry.name for entry in path.iterdir() if entry.suffix != ".part") if path.exists() else []
+
+    def _check_key(self) -> None:
+        try:
+            self.read(_PROBE)
+        except FileNotFoundError:
+            self.write(_PROBE, _PROBE_WORDS)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Put a whole file in place, or leave what was there; raises RefusedError `disk-full` or `disk`."""
+    with faults():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            with open(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600), "wb") as file:  # noqa: PTH123  # a descriptor
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+        fsync(path.parent)
+
+
+def fsync(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """Turn what the disk says into a RefusedError."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        raise RefusedError("disk-full" if full else "disk") from None

@@ -1,0 +1,126 @@
+"use strict";
+(() => {
+  const all = (query, from = document) => [...from.querySelectorAll(query)];
+  const typing = (target) => target.closest("input:not([type=checkbox],[type=radio]), textarea, select");
+
+  // One-letter keys, named on the buttons that they press.
+  if (document.body.dataset.keys === "on") {
+    document.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.altKey || event.metaKey || typing(event.target)) return;
+      const rows = all("[data-row]");
+      const here = rows.findIndex((row) => row.contains(document.activeElement));
+      if (event.key === "j" || event.key === "k") {
+        const next = rows[Math.max(0, Math.min(rows.length - 1, here + (event.key === "j" ? 1 : -1)))];
+        if (next) { next.querySelector("a").focus(); event.preventDefault(); }
+        return;
+      }
+      if (event.key === "x" && here >= 0) {
+        const box = rows[here].querySelector("input[type=checkbox]");
+        box.checked = !box.checked;
+        return;
+      }
+      const within = here >= 0 ? all(`[data-key="${CSS.escape(event.key)}"]`, rows[here]) : [];
+      const target = within[0] || document.querySelector(`[data-key="${CSS.escape(event.key)}"]:not([data-row] *)`)
+        || document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+      if (!target) return;
+      event.preventDefault();
+      if (target.matches("input:not([type=checkbox]), textarea, select")) target.focus(); else target.click();
+    });
+  }
+
+  // Long work: look again every second until it has ended.
+  if (document.querySelector("[data-reload]")) setTimeout(() => location.reload(), 1000);
+
+  // Words: one stop for Tab in each answer, arrows within, Shift marks on the way, dragging marks what it passes.
+  let dragging = null;
+  for (const words of all(".words")) {
+    const boxes = all("input", words);
+    boxes.forEach((box, place) => { box.tabIndex = place ? -1 : 0; });
+    words.addEventListener("keydown", (event) => {
+      const place = boxes.indexOf(event.target);
+      const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10, Home: -1e9, End: 1e9 }[event.key];
+      if (place < 0 || !step) return;
+      const next = boxes[Math.max(0, Math.min(boxes.length - 1, place + step))];
+      if (event.shiftKey) { event.target.checked = true; next.checked = true; }
+      event.target.tabIndex = -1;
+      next.tabIndex = 0;
+      next.focus();
+      event.preventDefault();
+    });
+    words.addEventListener("pointerdown", (event) => {
+      const label = event.target.closest("label");
+      if (!label || event.button) return;
+      dragging = !label.control.checked;
+      label.control.checked = dragging;
+      event.preventDefault();
+    });
+    words.addEventListener("pointerover", (event) => {
+      const label = event.target.closest("label");
+      if (dragging !== null && label && event.buttons) label.control.checked = dragging;
+    });
+    words.addEventListener("click", (event) => { if (event.detail && event.target.closest("label")) event.preventDefault(); });
+  }
+  document.addEventListener("pointerup", () => { dragging = null; });
+
+  // Boxes on a picture: the lines in the text field are what counts, and are shown over the picture.
+  const lines = document.querySelector("#boxes");
+  if (lines) {
+    const stages = all(".stage");
+    const clip = (value) => Math.max(0, Math.min(100, value));
+    const read = () => lines.value.split("\n").filter((line) => line.trim()).map((line) => line.trim().split(/\s+/).map(Number));
+    const write = (boxes) => { lines.value = boxes.map((box) => [box[0], ...box.slice(1).map((n) => n.toFixed(2))].join(" ")).join("\n"); draw(); };
+    const draw = (focus = -1) => {
+      all(".box").forEach((box) => box.remove());
+      read().forEach((box, place) => {
+        const stage = stages[box[0] - 1];
+        if (!stage || box.length !== 5 || box.some(Number.isNaN)) return;
+        const shown = document.createElement("button");
+        shown.type = "button";
+        shown.className = "box";
+        shown.setAttribute("aria-label", `Black box ${place + 1}: arrows move it, Shift and arrows change its size, Delete removes it`);
+        Object.assign(shown.style, { left: `${box[1]}%`, top: `${box[2]}%`, width: `${box[3] - box[1]}%`, height: `${box[4] - box[2]}%`, padding: 0, border: 0, minHeight: 0 });
+        shown.addEventListener("keydown", (event) => move(event, place));
+        stage.append(shown);
+        if (focus === place) shown.focus();
+      });
+    };
+    const move = (event, place) => {
+      const boxes = read();
+      const box = boxes[place];
+      const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] || [0, 0];
+      if (event.key === "Delete" || event.key === "Backspace") { boxes.splice(place, 1); write(boxes); stages[0].focus(); event.preventDefault(); return; }
+      if (!x && !y) return;
+      event.preventDefault();
+      const moved = event.shiftKey ? [box[1], box[2], clip(box[3] + x), clip(box[4] + y)] : [clip(box[1] + x), clip(box[2] + y), clip(box[3] + x), clip(box[4] + y)];
+      if (moved[2] - moved[0] < 1 || moved[3] - moved[1] < 1) return;
+      boxes[place] = [box[0], ...moved];
+      write(boxes);
+      draw(place);
+    };
+    stages.forEach((stage, page) => {
+      let start = null;
+      const at = (event) => {
+        const frame = stage.getBoundingClientRect();
+        return [clip(((event.clientX - frame.left) / frame.width) * 100), clip(((event.clientY - frame.top) / frame.height) * 100)];
+      };
+      stage.addEventListener("pointerdown", (event) => {
+        if (event.target.closest(".box") || event.button) return;
+        start = at(event);
+        stage.setPointerCapture(event.pointerId);
+        event.preventDefault();
+      });
+      stage.addEventListener("pointerup", (event) => {
+        if (!start) return;
+        const end = at(event);
+        const box = [Math.min(start[0], end[0]), Math.min(start[1], end[1]), Math.max(start[0], end[0]), Math.max(start[1], end[1])];
+        start = null;
+        if (box[2] - box[0] > 0.5 && box[3] - box[1] > 0.5) write([...read(), [page + 1, ...box]]);
+      });
+      const add = document.querySelector(`[data-add="${page + 1}"]`);
+      add.hidden = false;
+      add.addEventListener("click", () => { write([...read(), [page + 1, 40, 40, 60, 60]]); draw(read().length - 1); });
+    });
+    lines.addEventListener("input", () => draw());
+    draw();
+  }
+})();
