@@ -1,0 +1,380 @@
+"""Receipt codes and replies: what is derived, who may post, what is kept, and for how long."""
+
+import base64
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.errors import BusyError, ReplyError, ReplyKnownError
+from app.post.codes import ReceiptCode, new_code, numbers, parse_code
+from app.post.outbox import Outbox
+from app.post.replybox import Gate, ReplyBox, ReplyPost, derive, read_post
+from app.post.tables import blobs, posted, replies
+from app.post.turns import Turns
+from app.vault.reply import SEALED_BYTES, open_reply, seal_reply
+from tests.support import servers
+
+NOW = datetime(2026, 11, 22, 5, 43, 21, tzinfo=UTC).timestamp()
+TODAY = date(2026, 11, 22)
+DAY = 86_400
+BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))]
+
+# The code, and what Node's argon2Sync and hkdfSync derive from it.
+CODE = ReceiptCode("abandon ability able about above absent absorb abstract")
+LOCATOR = "3c3845ce2d191472f292cbf1e128ea01"
+REPLY_KEY = "a0d886325ba99051ab5419f24e85fbda8ca7452bcf3e643fea2e825e75a75720"
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[servers.Postgres]:
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=BACKENDS)
+def outbox(request, tmp_path) -> Iterator[Outbox]:
+    sqlite = request.param == "sqlite"
+    box = Outbox(f"sqlite:///{tmp_path}/o.db" if sqlite else request.getfixturevalue("postgres").database())
+    box.prepare()
+    yield box
+    box.store.close()
+
+
+@pytest.fixture
+def box(outbox) -> ReplyBox:
+    return ReplyBox(outbox.store)
+
+
+def words() -> list[str]:
+    return files("app.post").joinpath("bip39-english.txt").read_text("ascii").split()
+
+
+def make(reply_id: str = "r1", *, days: int = 90, locator: str = LOCATOR, message: bytes = b"") -> ReplyPost:
+    return ReplyPost("intake", reply_id, locator, TODAY + timedelta(days=days), message.ljust(SEALED_BYTES, b"."))
+
+
+# Codes
+
+
+def test_the_list_is_bip_39s():
+    """The words are the English list of BIP-39, byte for byte."""
+    raw = files("app.post").joinpath("bip39-english.txt").read_bytes()
+    assert hashlib.sha256(raw).hexdigest() == "2f5eed53a4727b4bf8880d8f3f199efc90e58503646d9ff8eff3a2ed3b24dbda"
+    assert len(set(words())) == 2048
+
+
+def test_new_codes():
+    """A new code is eight words of the list, another each time, and all words come up."""
+    codes = [new_code() for _ in range(4000)]
+    assert {len(code.split(" ")) for code in codes} == {8}
+    assert len(set(codes)) == 4000
+    assert {word for code in codes for word in code.split()} == set(words())
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 2047), min_size=8, max_size=8))
+def test_both_forms_are_read_back(places):
+    """Any code is read back from its words and from its numbers, spaced or not."""
+    code = ReceiptCode(" ".join(words()[place] for place in places))
+    assert parse_code(code) == code
+    assert numbers(code) == " ".join(f"{place + 1:04}" for place in places)
+    assert parse_code(numbers(code)) == code
+    assert parse_code(numbers(code).replace(" ", "")) == code
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "ABANDON Ability able ABOUT above absent absorb abstract",
+        "  abandon\tability\nable  about — above, absent; absorb.abstract \r\n",
+        "abandon-ability-able-about-above-absent-absorb-abstract",
+        "abandonabilityableaboutaboveabsentabsorbabstract",
+        "aban-don ability able about above absent absorb abs\ntract",
+        "ＡＢＡＮＤＯＮ ａｂｉｌｉｔｙ able about above absent absorb abstract",
+        "abandon\u00a0ability\u2003able\u200babout\u00adabove_absent/absorb|abstract",
+        "0001 0002 0003 0004 0005 0006 0007 0008",
+        "0001-0002-0003-0004-0005-0006-0007-0008",
+        "00010002000300040005000600070008",
+        "0001000200030004 0005000600070008",
+        "1 2 3 4 5 6 7 8",
+        "００01 0002 ０００３ 0004 0005 0006 0007 0008",
+        "०००१ ०००२ ०००३ ०००४ ०००५ ०००६ ०००७ ०००८",
+        "٠٠٠١ ٠٠٠٢ ٠٠٠٣ ٠٠٠٤ ٠٠٠٥ ٠٠٠٦ ٠٠٠٧ ٠٠٠٨",
+    ],
+)
+def test_codes_are_read_whatever_the_spacing(typed):
+    """Case, spacing, hyphens, line breaks, full-width letters and other scripts' digits do not matter."""
+    assert parse_code(typed) == CODE
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        " ",
+        "abandon",
+        "abandon " * 7,
+        "abandon " * 9,
+        "abandon " * 7 + "xyzzy",
+        "abandon " * 7 + "0001",
+        "0000 0001 0001 0001 0001 0001 0001 0001",
+        "2049 0001 0001 0001 0001 0001 0001 0001",
+        "0001 " * 7,
+        "00001 0001 0001 0001 0001 0001 0001 001",
+        "9" * 32,
+        "a" * 10_000_000,
+        "abandon\0" * 7,
+        "\ud800" * 8,
+        "leg" * 100,
+    ],
+)
+def test_what_is_no_code(typed):
+    """Anything else is refused in the words for a code without a reply, and quickly."""
+    with pytest.raises(ReplyError) as caught:
+        parse_code(typed)
+    assert caught.value.message == ReplyError.message
+
+
+def test_words_that_fall_apart_in_two_ways():
+    """Letters without spaces that could be two codes are refused; with their spaces both are read."""
+    rest = " zoo" * 6
+    for pair in ("can alarm", "canal arm"):
+        assert parse_code(pair + rest) == pair + rest
+    with pytest.raises(ReplyError):
+        parse_code("canalarm" + rest)
+
+
+# Derivation
+
+
+def test_derivation_vector():
+    """Locator and reply key are what another implementation of Argon2id and HKDF derives."""
+    locator, key = derive(CODE)
+    assert (locator, key.hex()) == (LOCATOR, REPLY_KEY)
+
+
+def test_many_derivations_at_once():
+    """Many at once, some to read and some to send, all return, and with the same result."""
+    reading, sending = Gate(waiting=100), Gate(waiting=100)
+    with ThreadPoolExecutor(12) as pool:
+        found = [pool.submit((reading if number % 2 else sending).derive, CODE) for number in range(12)]
+        assert {each.result()[0] for each in found} == {LOCATOR}
+
+
+def test_at_most_eight_wait():
+    """While one derives, eight wait and the tenth is told at once to come back; afterwards there is room again."""
+    gate = Gate(waiting=8)
+    with ThreadPoolExecutor(9) as pool:
+        with gate._turn:
+            waiting = [pool.submit(gate.derive, CODE) for _ in range(9)]
+            arrived = threading.Event()
+            while gate._places._value:
+                arrived.wait(0.01)
+            for _ in range(3):
+                with pytest.raises(BusyError):
+                    gate.derive(CODE)
+        assert {each.result()[0] for each in waiting} == {LOCATOR}
+    assert gate.derive(CODE)[0] == LOCATOR
+
+
+def test_one_at_a_time():
+    """A gate lets one derivation through at a time."""
+    gate = Gate(waiting=8)
+    with gate._turn, ThreadPoolExecutor(1) as pool:
+        behind = pool.submit(gate.derive, CODE)
+        assert not behind.done()
+        gate._turn.release()
+        assert behind.result()[0] == LOCATOR
+        gate._turn.acquire()
+
+
+# Posts
+
+
+KEY, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+KEYS = {"intake": KEY.public_key().public_bytes_raw(), "other": OTHER.public_key().public_bytes_raw()}
+
+
+def body(**changes: object) -> bytes:
+    fields = {
+        "agency": "intake",
+        "reply_id": "r1",
+        "locator": LOCATOR,
+        "expires": "2026-12-24",
+        "message": base64.b64encode(bytes(SEALED_BYTES)).decode(),
+    }
+    return json.dumps(fields | changes).encode()
+
+
+def signed(raw: bytes, key: Ed25519PrivateKey = KEY, context: bytes = b"haumaru/reply-post/1") -> str:
+    return base64.b64encode(key.sign(context + raw)).decode()
+
+
+def test_a_signed_post_is_read():
+    """A post that the agency's desk signed is read as what it says."""
+    raw = body()
+    assert len(raw) < 64 * 1024
+    post = read_post(raw, signed(raw), KEYS)
+    assert post == ReplyPost("intake", "r1", LOCATOR, date(2026, 12, 24), bytes(SEALED_BYTES))
+
+
+@pytest.mark.parametrize(
+    ("raw", "signature"),
+    [
+        (body(), ""),
+        (body(), "not base64!"),
+        (body(), "\ud800"),
+        (body(), base64.b64encode(bytes(64)).decode()),
+        (body(), signed(body() + b" ")),
+        (body() + b" ", signed(body())),
+        (body(), signed(body(), context=b"")),
+        (body(), signed(body(), Ed25519PrivateKey.generate())),
+        (body(), signed(body(), OTHER)),
+        (b"x" * 65_537, signed(b"x" * 65_537)),
+        *(
+            (raw, signed(raw))
+            for raw in (
+                b"",
+                b"\xff",
+                b"[]",
+                b"null",
+                b"{}",
+                b"[" * 60_000,
+                body(agency="other"),
+                body(agency=["intake"]),
+                body(reply_id=""),
+                body(reply_id=7),
+                body(reply_id="\ud800"),
+                body(locator="x"),
+                body(locator=LOCATOR.upper()),
+                body(locator=LOCATOR + "\n"),
+                body(locator=None),
+                body(expires="soon"),
+                body(expires=20261224),
+                body(message="*"),
+                body(message=base64.b64encode(bytes(SEALED_BYTES - 1)).decode()),
+                body(message=None),
+            )
+        ),
+    ],
+    ids=len,
+)
+def test_posts_refused(raw, signature):
+    """Without a good signature, by this agency, over this very body, or with a fault in it, it is a 403."""
+    with pytest.raises(ReplyError) as caught:
+        read_post(raw, signature, KEYS)
+    assert caught.value.status == 403
+    assert caught.value.__cause__ is None
+
+
+# The box
+
+
+def test_a_reply_is_fetched_by_its_code(box):
+    """A reply that a desk sealed is found under the code's locator and opens with its key, and only so."""
+    locator, key = derive(CODE)
+    sealed = seal_reply({"text": "Kia ora"}, key, locator)
+    box.store(make(message=sealed), now=NOW)
+    (found,) = box.fetch(locator, now=NOW)
+    assert open_reply(found, key, locator) == {"text": "Kia ora"}
+    assert box.fetch(derive(new_code())[0], now=NOW) == ()
+
+
+def test_several_replies_under_one_locator(box):
+    """Replies under one locator come with the one that ends first first, and go together; others stay."""
+    box.store(make("late", days=9, message=b"late"), now=NOW)
+    box.store(make("soon", days=3, message=b"soon"), now=NOW)
+    box.store(make("other", locator="0" * 32, message=b"other"), now=NOW)
+    assert [found[:4] for found in box.fetch(LOCATOR, now=NOW)] == [b"soon", b"late"]
+    box.delete(LOCATOR)
+    box.delete(LOCATOR)
+    assert box.fetch(LOCATOR, now=NOW) == ()
+    assert len(box.fetch("0" * 32, now=NOW)) == 1
+
+
+def test_a_reply_id_is_known_until_its_day(box):
+    """The same post again is a 409, though the reply was deleted; after its day it is refused as past."""
+    box.store(make(days=5), now=NOW)
+    for deleted in (False, True):
+        with pytest.raises(ReplyKnownError) as caught:
+            box.store(make(days=5), now=NOW + 5 * DAY)
+        assert caught.value.status == 409
+        if not deleted:
+            box.delete(LOCATOR)
+    assert box.fetch(LOCATOR, now=NOW) == ()
+    with pytest.raises(ReplyError, match="expires"):
+        box.store(make(days=5), now=NOW + 6 * DAY)
+
+
+@pytest.mark.parametrize(("days", "good"), [(-1, False), (0, True), (90, True), (91, False), (4000, False)])
+def test_days_that_are_taken(box, days, good):
+    """A reply may end today or up to 90 days from now."""
+    if good:
+        box.store(make(days=days), now=NOW)
+        assert len(box.fetch(LOCATOR, now=NOW)) == 1
+    else:
+        with pytest.raises(ReplyError, match="expires"):
+            box.store(make(days=days), now=NOW)
+
+
+def count(outbox: Outbox) -> list[int]:
+    with outbox.store.read() as connection:
+        return [len(connection.execute(table.select()).all()) for table in (replies, blobs, posted)]
+
+
+def test_replies_end(outbox, box):
+    """Past its day a reply is not found, and the next window, or the next post, destroys all of it."""
+    box.store(make("one", days=2), now=NOW)
+    box.store(make("two", days=4), now=NOW)
+    assert len(box.fetch(LOCATOR, now=NOW + 2 * DAY)) == 2
+    assert len(box.fetch(LOCATOR, now=NOW + 3 * DAY)) == 1
+    assert count(outbox) == [2, 2, 2]
+    Turns(outbox.store).end(NOW + 3 * DAY)
+    assert count(outbox) == [1, 1, 1]
+    box.store(make("three", days=50), now=NOW + 5 * DAY)
+    assert count(outbox) == [1, 1, 1]
+
+
+def test_a_deleted_reply_is_gone_from_the_files(tmp_path):
+    """After a window's end no byte of a deleted reply is in the files; the code and its key never were."""
+    outbox = Outbox(f"sqlite:///{tmp_path}/o.db")
+    outbox.prepare()
+    box = ReplyBox(outbox.store)
+    locator, key = derive(CODE)
+    sealed = seal_reply({"text": "Kia ora"}, key, locator)
+    box.store(make("a-reply-id", message=sealed), now=NOW)
+    before = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    box.delete(locator)
+    Turns(outbox.store).end(NOW)
+    after = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    outbox.store.close()
+    assert sealed[:64] in before
+    assert locator.encode() in before
+    assert sealed[:64] not in after
+    assert locator.encode() not in after
+    for never in (CODE.encode(), key, key.hex().encode(), b"a-reply-id"):
+        assert never not in before
+
+
+def test_many_posts_of_one_reply(box):
+    """Of many posts of one reply at once, one is stored."""
+
+    def post(_: int) -> str:
+        try:
+            box.store(make(), now=NOW)
+        except ReplyKnownError:
+            return "known"
+        return "stored"
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(post, range(8))) == ["known"] * 7 + ["stored"]
+    assert len(box.fetch(LOCATOR, now=NOW)) == 1
