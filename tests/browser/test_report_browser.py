@@ -1,0 +1,187 @@
+"""The report form in a real Chromium: accessible at every step, by keyboard alone, and nothing left behind."""
+
+import http.server
+import sqlite3
+import threading
+
+import pytest
+
+from tests.support.browser import DESK, PHONE, chromium, violations, with_memory
+from tests.support.site import demonstration
+
+pytestmark = [pytest.mark.needs("browser"), pytest.mark.slow]
+
+STORY = "My name is Rangi Sample. Call 021 555 0199, they lock the door at 9.45pm."
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with demonstration(tmp_path_factory.mktemp("site"), HAUMARU_LIMITS_PER_ADDRESS="1000/hour") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(site):
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(params=[(PHONE, "light"), (PHONE, "dark"), (DESK, "light"), (DESK, "dark")], ids=str)
+def page(browser, request):
+    size, scheme = request.param
+    context = browser.new_context(viewport=size, color_scheme=scheme)
+    yield context.new_page()
+    context.close()
+
+
+def no_sideways_scrolling(page):
+    return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_every_step_passes_axe(site, page):
+    """The form, its errors, the look before sending, the sent page, the code and the reply page: no violation."""
+    steps = {}
+
+    def look(name):
+        steps[name] = (violations(page), no_sideways_scrolling(page))
+
+    page.goto(f"{site.base_url}/en/report")
+    look("form")
+    page.click("button[value=check]")
+    look("errors")
+    page.fill("#what", STORY)
+    page.check("input[name=danger][value=yes]")
+    page.check("input[name=reply]")
+    page.click("button[value=check]")
+    look("check")
+    page.click("button[value=send]")
+    look("sent")
+    page.fill("#typed", "not the code")
+    page.click("button[value=kept]")
+    look("kept")
+    page.goto(f"{site.base_url}/en/reply")
+    look("reply")
+    page.fill("#code", "zoo " * 7 + "abandon")
+    page.click("button[value=read]")
+    look("no reply")
+    page.goto(f"{site.base_url}/en/nothing")
+    look("error")
+    assert len(steps) == 8
+    assert steps == dict.fromkeys(steps, ([], True))
+
+
+def test_a_report_can_be_written_by_keyboard_alone(site, browser):
+    """From the way out by Tab through every field to the button, and the hidden box is never reached."""
+    page = browser.new_page(viewport=DESK)
+    page.goto(f"{site.base_url}/en/report")
+    reached = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        name = page.evaluate("document.activeElement.name || document.activeElement.textContent.trim()")
+        if name == "what" and "what" not in reached:
+            page.keyboard.type("Written without a mouse")
+        reached.append(name)
+        if page.evaluate("document.activeElement.value") == "check":
+            break
+    assert reached[0] == "Leave this site now"
+    assert {"danger", "children", "what", "kinds", "where", "when", "people", "victims", "how-known", "reply"} <= set(
+        reached
+    )
+    assert "website" not in reached
+    page.keyboard.press("Enter")
+    page.wait_for_selector("button[value=send]")
+    assert page.input_value("input[name=what]") == "Written without a mouse"
+    page.close()
+
+
+def test_the_hidden_box_is_out_of_sight_and_of_the_accessibility_tree(site, browser):
+    """Nobody sees the honeypot, and no screen reader says it."""
+    page = browser.new_page(viewport=DESK)
+    page.goto(f"{site.base_url}/en/report")
+    box = page.locator(".trap").bounding_box()
+    hidden = page.evaluate("getComputedStyle(document.querySelector('.trap')).clipPath")
+    assert (box["width"] <= 1, hidden) == (True, "inset(50%)")
+    assert "Leave this empty" not in page.locator("main").aria_snapshot()
+    page.close()
+
+
+def test_an_error_takes_the_reader_to_its_field(site, browser):
+    """The summary's link puts the focus on the field that it names."""
+    page = browser.new_page(viewport=PHONE)
+    page.goto(f"{site.base_url}/en/report")
+    page.click("button[value=check]")
+    page.click(".error-summary a")
+    assert page.evaluate("document.activeElement.id") == "what"
+    page.close()
+
+
+def test_changing_the_language_keeps_the_words(site, browser):
+    """In a browser too, the language button carries everything along."""
+    page = browser.new_page(viewport=DESK)
+    page.goto(f"{site.base_url}/en/report")
+    page.fill("#what", "Kept over languages")
+    page.check("input[name=kinds][value=debt]")
+    page.click(".langs summary")
+    page.click("button[formaction='/to/report']")
+    assert page.evaluate("document.documentElement.lang") == "to"
+    assert page.input_value("#what") == "Kept over languages"
+    assert page.is_checked("input[name=kinds][value=debt]")
+    page.close()
+
+
+class _Control(http.server.BaseHTTPRequestHandler):
+    """A form that does not ask the browser to forget."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><form method=post><input name=code id=code><button>go</button></form>")
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def control():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Control)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_browser_remembers_no_field(site, browser, control, tmp_path):
+    """Chromium keeps what is typed into an ordinary form, and nothing of what is typed into ours."""
+    with with_memory(browser, tmp_path / "profile") as context:
+        page = context.new_page()
+        page.goto(control)
+        page.click("#code")
+        page.keyboard.type("control entry")
+        page.click("button")
+        page.wait_for_timeout(1000)
+        page.goto(f"{site.base_url}/en/report")
+        page.click("#what")
+        page.keyboard.type("remember nothing")
+        page.click("#where")
+        page.keyboard.type("remember nothing")
+        page.check("input[name=reply]")
+        page.click("button[value=check]")
+        page.click("button[value=send]")
+        page.click("#typed")
+        page.keyboard.type("remember nothing")
+        page.click("button[value=kept]")
+        page.goto(f"{site.base_url}/en/reply")
+        page.click("#code")
+        page.keyboard.type("remember nothing")
+        page.click("button[value=read]")
+        page.wait_for_timeout(2000)
+    remembered = sqlite3.connect(tmp_path / "profile" / "Default" / "Web Data")
+    assert remembered.execute("select name, value from autofill").fetchall() == [("code", "control entry")]
+    remembered.close()
