@@ -9,10 +9,12 @@ _FILE = Path(__file__).parent.parent / "templates" / "style.css"
 
 
 def read() -> str:
-    """The stylesheet without comments and needless spaces."""
+    """The stylesheet without comments and needless spaces, its tokens' names one letter long."""
     text = re.sub(r"/\*.*?\*/", "", _FILE.read_text(encoding="utf-8"), flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
-    return re.sub(r" ?([{};,]) ?|(?<=:) ", r"\1", text).replace(";}", "}").strip()
+    text = re.sub(r" ?([{};,]) ?|(?<=:) ", r"\1", text).replace(";}", "}").strip()
+    names = sorted(set(re.findall(r"--[a-z-]+", text)))
+    return re.sub(r"--[a-z-]+", lambda match: f"--{chr(ord('a') + names.index(match[0]))}", text)
 
 
 def digest(style: str) -> str:
