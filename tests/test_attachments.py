@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pikepdf
@@ -204,17 +205,13 @@ def test_an_answer_is_read_back():
 
 @given(st.data())
 def test_no_answer_can_hurt(data):
-    """Whatever a captured child writes is an answer in every number, or refused as damaged."""
+    """Whatever a captured child writes is an answer right in every number, or refused."""
     raw = b"".join(pack(Answer((Made(Form.PNG, b"\x89PNG\r\n\x1a\nx"),), frozenset({Kind.GPS}))))
     place = data.draw(st.integers(0, len(raw)))
     wrong = raw[:place] + data.draw(st.binary(max_size=12)) + raw[data.draw(st.integers(place, len(raw))) :]
-    try:
-        answer = unpack(wrong)
-    except FileRefusedError as refused:
-        assert refused.code == "damaged"
-    else:
-        assert len(answer.files) == 1
-        assert answer.files[0].form.fits(answer.files[0].data)
+    with suppress(FileRefusedError):
+        (made,) = unpack(wrong).files
+        assert made.form.fits(made.data)
 
 
 def test_a_child_that_answers_in_another_form_is_not_believed():

@@ -167,3 +167,32 @@ def test_a_document_is_only_text_afterwards(cleaned):
     result = cleaned["letter.docx"]
     assert result.type == "text/plain"
     assert not zipfile.is_zipfile(io.BytesIO(result.data))
+
+
+def test_a_recording_cut_short_is_refused(specimens):
+    """Half a film is not passed on as a whole one, wherever its index stands."""
+    index_first = io.BytesIO()
+    with (
+        av.open(io.BytesIO(specimens["film.mp4"].data)) as source,
+        av.open(index_first, "w", format="mp4", container_options={"movflags": "frag_keyframe+empty_moov"}) as sink,
+    ):
+        stream = sink.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                sink.mux(packet)
+    for data in (specimens["film.mp4"].data, index_first.getvalue(), specimens["voice.m4a"].data):
+        (result,) = clean_all([data[: len(data) // 2]])
+        assert getattr(result, "code", "taken") == "damaged"
+
+
+@pytest.mark.parametrize("encoded_again", [False, True])
+def test_a_film_held_upright_stays_upright(encoded_again):
+    """The turn that a telephone notes is kept, for copied pictures and for those encoded again."""
+    original = recordings.turned("mjpeg" if encoded_again else "libx264")
+    (result,) = clean_all([original])
+    turns = []
+    for data in (original, result.data):
+        with av.open(io.BytesIO(data)) as source:
+            turns.append(next(source.decode(video=0)).rotation)
+    assert turns[0] == turns[1] != 0

@@ -64,14 +64,16 @@ def test_a_drawing_comes_back_as_png_unchanged():
     assert made.convert("RGB").tobytes() == image.tobytes()
 
 
-def test_what_is_transparent_stays_so():
-    """A picture with holes keeps them."""
-    image = Image.new("RGBA", (60, 60), (255, 0, 0, 0))
-    ImageDraw.Draw(image).ellipse((10, 10, 50, 50), fill=(0, 0, 255, 128))
-    result, made = cleaned(image, "PNG")
-    assert result.type == "image/png"
-    assert made.getpixel((30, 30)) == (0, 0, 255, 128)
-    assert made.getpixel((0, 0))[3] == 0
+def test_what_hid_under_the_transparent_is_gone():
+    """What cannot be seen is laid on paper: white, or black under something light; the rest shows as before."""
+    for seen, paper in (("navy", (255, 255, 255)), ("white", (0, 0, 0))):
+        image = Image.new("RGBA", (60, 60), seen)
+        image.putalpha(255)
+        ImageDraw.Draw(image).rectangle((0, 0, 30, 60), fill=(255, 0, 0, 0))
+        _, made = cleaned(image, "PNG")
+        assert made.mode == "RGB"
+        assert made.getpixel((5, 5)) == paper
+        assert made.getpixel((50, 50)) == image.convert("RGB").getpixel((50, 50))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "I;16", "CMYK", "F"])

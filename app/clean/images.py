@@ -1,16 +1,18 @@
 """A picture built anew from its pixels; nothing of the old file but what can be seen survives.
 
-Turned the right way up first, colours brought to sRGB by the embedded profile, which is then dropped. Photographs
-come back as JPEG, drawings and whatever is transparent as PNG, a TIFF of several pages as a PDF of all of them. Of
-an animation the first picture is kept, and the answer says so. Refuses more than 25 megapixels a picture.
+Turned the right way up first, colours brought to sRGB by the embedded profile, which is then dropped; what is
+transparent is laid on paper. Photographs come back as JPEG, drawings as PNG, a TIFF of several pages as a PDF of all
+of them. Of an animation the first picture is kept, and the answer says so. Refuses more than 25 megapixels a picture.
 """
 
 import io
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pi_heif
-from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageOps, ImageSequence, MpoImagePlugin
+from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageOps, ImageSequence, ImageStat, MpoImagePlugin
 
 from app.clean.kinds import MOST_PAGES, MOST_PIXELS, Answer, Form, one
 from app.clean.sheaf import bind
@@ -28,8 +30,9 @@ _SRGB = ImageCms.createProfile("sRGB")
 # A picture with more colours than this is a photograph: as PNG it would grow fourfold.
 _MANY_COLOURS = 4096
 _QUALITY = 88
-# PNG keeps every pixel, and may be so many times larger for that.
+# PNG keeps every pixel, and may be so many times larger than JPEG for that.
 _WORTH_IT = 1.5
+_LIGHT = 200
 _SMALLER_COPY = 1  # bit of TIFF's NewSubfileType: this page is a thumbnail of another
 _TIFF_SUBFILE = 254
 
@@ -64,37 +67,56 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The pixels as they are meant to be seen: turned, in sRGB, as RGB or (where anything shows through) RGBA."""
+    """The pixels as they are seen: turned, in sRGB, and opaque, for under what is transparent anything may hide."""
     image.load()
     try:
         turned = ImageOps.exif_transpose(image)
     except Exception:  # noqa: BLE001 - broken metadata must not cost the picture
         turned = image.copy()
     seen = _to_srgb(turned)
-    if seen.mode == "RGBA" and not any(seen.getchannel("A").histogram()[:255]):
-        seen = seen.convert("RGB")
+    if seen.mode == "RGBA":
+        seen = _on_paper(seen)
     seen.info = {}
     return seen
 
 
 def encode(image: Image.Image, *, photograph: bool) -> tuple[Form, bytes]:
-    """Pixels to a file that holds nothing else: JPEG where there are many colours and none is transparent."""
-    if image.mode == "RGB" and (photograph or image.getcolors(_MANY_COLOURS) is None):
-        return Form.JPEG, _as_jpeg(image, photograph=photograph)
-    png = io.BytesIO()
-    image.save(png, "PNG")
-    if image.mode == "RGB":
-        jpeg = _as_jpeg(image, photograph=False)
-        if len(png.getbuffer()) > _WORTH_IT * len(jpeg):
-            return Form.JPEG, jpeg
-    return Form.PNG, png.getvalue()
-
-
-def _as_jpeg(image: Image.Image, *, photograph: bool) -> bytes:
+    """RGB pixels to a file that holds nothing else: JPEG, or PNG for a drawing that is not much larger so."""
     target = io.BytesIO()
     # Drawings and screenshots keep their colours at full resolution, for thin coloured letters.
     image.save(target, "JPEG", quality=_QUALITY, optimize=True, subsampling="4:2:0" if photograph else "4:4:4")
-    return target.getvalue()
+    if not photograph and image.getcolors(_MANY_COLOURS) is not None:
+        drawing = _Bounded(int(_WORTH_IT * target.tell()))
+        with suppress(_TooLongError):
+            image.save(drawing, "PNG")
+            return Form.PNG, drawing.getvalue()
+    return Form.JPEG, target.getvalue()
+
+
+class _TooLongError(Exception):
+    """Writing on would be of no use."""
+
+
+class _Bounded(io.BytesIO):
+    """A file that ends the writing as soon as it is longer than it is worth."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def write(self, data: Any, /) -> int:
+        if self.tell() > self._most:
+            raise _TooLongError
+        return super().write(data)
+
+
+def _on_paper(image: Image.Image) -> Image.Image:
+    """Laid on white, or on black where what can be seen is itself almost white."""
+    alpha = image.getchannel("A")
+    light = ImageStat.Stat(image.convert("L"), mask=alpha.point([0, *[255] * 255])).mean if alpha.getbbox() else [0]
+    paper = Image.new("RGB", image.size, "black" if light[0] > _LIGHT else "white")
+    paper.paste(image, mask=alpha)
+    return paper
 
 
 def _measure(image: Image.Image) -> None:

@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 
 from app.clean.kinds import Answer, Form, Kind, one
 from app.clean.recordings import in_recording
+from app.clean.segments import is_cut_off
 from app.clean.streams import UNITS_KEPT, aac_config, aac_packet, opus_config, opus_packet, units_head
 from app.errors import FileRefusedError
 
@@ -44,7 +45,7 @@ _RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _OPUS_RATE = 48_000
 _CHANNEL_BITS = 64_000
 # One thread: the other cores belong to the other children.
-_X264 = {"preset": "ultrafast", "crf": "23", "flags": "+bitexact", "x264-params": "threads=1:sync-lookahead=0"}
+_X264 = {"preset": "ultrafast", "crf": "26", "flags": "+bitexact", "x264-params": "threads=1:sync-lookahead=0"}
 
 if TYPE_CHECKING:
     _Packet = Packet[Stream]
@@ -65,6 +66,8 @@ class _Track:
 def rebuild(data: bytes) -> Answer:
     """The recording as MP4, M4A or (Opus sound) Ogg; FileRefusedError("damaged") or whatever FFmpeg raises."""
     av.logging.set_level(None)
+    if data[:4] not in _DEMUXERS and is_cut_off(data):
+        raise FileRefusedError("damaged")
     target = io.BytesIO()
     with _open(data) as source:
         kinds = in_recording(data, source)

@@ -127,6 +127,21 @@ def _colour_table(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
+def is_cut_off(data: bytes) -> bool:
+    """Whether an ISO file ends before its pictures and sound, or their index, do."""
+    at = 0
+    while at + 16 <= len(data):
+        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if name in {b"mdat", b"moov"} and at + size > len(data):
+            return True
+        if size < 8:
+            return False
+        at += size
+    return False
+
+
 def _boxes(data: bytes) -> Iterator[Kind | None]:
     at = 0
     while at + 8 <= len(data):

@@ -21,7 +21,7 @@ _MOST_POINTS = 14_400  # ISO 32000-1, annex C.2: the largest page side
 
 
 def bind(pages: Iterable[Image.Image]) -> bytes:
-    """A PDF whose pages are these RGB or RGBA pictures at 150 dots per inch."""
+    """A PDF whose pages are these RGB pictures at 150 dots per inch."""
     document = pikepdf.new()
     for image in pages:
         width, height = (min(side * _POINTS / DPI, _MOST_POINTS) for side in image.size)
@@ -34,7 +34,6 @@ def bind(pages: Iterable[Image.Image]) -> bytes:
 
 
 def _picture(document: pikepdf.Pdf, image: Image.Image) -> pikepdf.Stream:
-    image = _opaque(image)
     grey = _is_grey(image)
     if grey:
         image = image.convert("L")
@@ -51,14 +50,6 @@ def _picture(document: pikepdf.Pdf, image: Image.Image) -> pikepdf.Stream:
     stream.Width, stream.Height = image.size
     stream.BitsPerComponent, stream.ColorSpace = bits, space
     return stream
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    if image.mode != "RGBA":
-        return image
-    paper = Image.new("RGB", image.size, "white")
-    paper.paste(image, mask=image.getchannel("A"))
-    return paper
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -62,7 +62,9 @@ def _box_end(data: bytes) -> int:
 
 
 def _is_media(data: bytes) -> bool:
-    return data[4:8] == b"ftyp" or data[4:8] in _MOV_BOXES or data[:4] == b"OggS"
+    # A word of a text may stand where a box has its name; no text can say a length that fits.
+    is_old_mov = data[4:8] in _MOV_BOXES and _box_end(data) <= len(data)
+    return data[4:8] == b"ftyp" or is_old_mov or data[:4] == b"OggS"
 
 
 def _is_mp3(data: bytes) -> bool:

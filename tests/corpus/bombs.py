@@ -178,13 +178,13 @@ def _flate_bomb() -> bytes:
         b"/SMask 6 0 R /Filter /FlateDecode /Length %d >>\nstream\n%s\nendstream" % (len(pixels), pixels)
     )
     mask = picture.replace(b"/DeviceRGB /SMask 6 0 R", b"/DeviceGray")
+    resources = b"<< /XObject << /P 5 0 R >> >>"
     content = b"500 0 0 500 0 0 cm /P Do"
     return _pdf(
         [
             b"<< /Type /Catalog /Pages 2 0 R >>",
             b"<< /Type /Pages /Count 1 /Kids [3 0 R] >>",
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 500 500] /Contents 4 0 R "
-            b"/Resources << /XObject << /P 5 0 R >> >> >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 500 500] /Contents 4 0 R /Resources %s >>" % resources,
             b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
             picture,
             mask,
@@ -199,11 +199,13 @@ def _tiff_pages(count: int) -> bytes:
 
 def _zip_bomb() -> bytes:
     target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("word/document.xml", "w") as part:
-            part.write(b"<document><body><p><t>")
-            for _ in range(1000):
-                part.write(b"a" * 1_000_000)
+    with (
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("word/document.xml", "w") as part,
+    ):
+        part.write(b"<document><body><p><t>")
+        for _ in range(1000):
+            part.write(b"a" * 1_000_000)
     return target.getvalue()
 
 
@@ -231,7 +233,7 @@ def _wide_rows() -> bytes:
 
 def slow_text() -> bytes:
     """Half a million accents on one letter, in the order that takes longest to sort."""
-    return "a".encode() + ("\u0301\u0316" * 250_000).encode()
+    return b"a" + ("\u0301\u0316" * 250_000).encode()
 
 
 def _entities() -> bytes:

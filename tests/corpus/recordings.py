@@ -32,6 +32,13 @@ def still(codec: str = "libx265") -> bytes:
     return _recorded("mp4", [_video(codec, [scene()])])
 
 
+def turned(codec: str) -> bytes:
+    """A recording of a telephone held upright: a quarter turn is noted beside the pictures."""
+    source = _video(codec, [scene()] * 5)
+    source.turn = 90
+    return _recorded("mov", [source])
+
+
 def cut_by_edit_list(hidden: int = 5, shown: int = 10) -> bytes:
     """An MP4 whose first pictures, all red, are in the file but skipped by its edit list; the rest are blue."""
     pictures = [Image.new("RGB", (64, 64), "red")] * hidden + [Image.new("RGB", (64, 64), "blue")] * shown
@@ -61,6 +68,7 @@ class _Source:
     def __init__(self, codec: str, frames: Sequence[object], rate: int | Fraction, options: dict, **kwargs: object):
         self.codec, self.frames, self.rate, self.options, self.kwargs = codec, frames, rate, options, kwargs
         self.change = lambda _, data: data
+        self.turn = 0
 
 
 def _video(codec: str, pictures: list[Image.Image], bframes: int = 0) -> _Source:
@@ -74,7 +82,9 @@ def _video(codec: str, pictures: list[Image.Image], bframes: int = 0) -> _Source
         frame = av.VideoFrame.from_image(picture).reformat(format="yuv420p")
         frame.pts, frame.time_base = number, Fraction(1, 25)
         frames.append(frame)
-    return _Source(codec, frames, 25, options, width=width, height=height, pix_fmt="yuv420p")
+    return _Source(
+        codec, frames, 25, options, width=width, height=height, pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p"
+    )
 
 
 def _sound(codec: str, seconds: float = 1.0, rate: int = _RATE) -> _Source:
@@ -92,6 +102,8 @@ def _recorded(
         streams = [sink.add_stream(s.codec, s.rate, dict(s.options), **s.kwargs) for s in sources]
         words = sink.add_mux_stream("mov_text") if subtitle else None
         for stream, source in zip(streams, sources, strict=True):
+            if source.turn:
+                stream.set_display_rotation(source.turn)
             if source.codec == "libx265":
                 stream.codec_context.codec_tag = "hvc1"
             number = 0
