@@ -36,7 +36,7 @@ _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 
 def texts(case: Case) -> dict[str, str]:
     """A tip's free text by field, in the order of reading; a translation stands among them."""
-    answers = {name: case.text(name) for name in case.answers if name not in FIXED}
+    answers = {name: words.clean(case.text(name)) for name in case.answers if name not in FIXED}
     if case.translation:
         answers[TRANSLATION] = case.translation
     known = [name for name in ORDER if answers.get(name)]
@@ -51,7 +51,10 @@ def suggestions(fields: Mapping[str, str], phrases: Phrases) -> dict[str, tuple[
 def marked(fields: Mapping[str, str], draft: Draft) -> tuple[str, ...]:
     """Every piece of text that was taken out, each once, without the blanks and stops around it."""
     pieces = [
-        fields[name][start:end] for name, spans in draft.marks.items() if name in fields for start, end in merged(spans)
+        fields[name][start:end]
+        for name, spans in draft.marks.items()
+        if name in fields
+        for start, end in _whole_words(fields[name], spans)
     ]
     whole = [piece for piece in map(_bare, (*pieces, *draft.terms)) if piece]
     small = {word for text in fields.values() for word in _WORD.findall(text) if word[0].islower()}
@@ -59,30 +62,29 @@ def marked(fields: Mapping[str, str], draft: Draft) -> tuple[str, ...]:
 
 
 def _names_in(piece: str, small: set[str]) -> list[str]:
-    """The words of a piece that are names or numbers: capitals that stand nowhere in small letters, and long numbers.
+    """The words of a piece that are names or numbers: two capitals, one that stands nowhere in small letters, digits.
 
-    "Mele Fifita" takes out "Mele" elsewhere too, while "My sister" does not take out every "my".
+    "Mele Fifita" takes out "mele" elsewhere too, while "My sister" does not take out every "my".
     """
-    words = _WORD.findall(piece) if " " in piece or "\n" in piece else []
-    return [
-        word
-        for word in words
-        if len(word) > 1
-        and ((word[0].isupper() and word.lower() not in small) or sum(map(str.isdigit, word)) > _FEW_DIGITS)
-    ]
+    words = [word for word in _WORD.findall(piece) if len(word) > 1] if len(piece.split()) > 1 else []
+    capitals = [word for word in words if word[0].isupper()]
+    names = [word for word in capitals if len(capitals) > 1 or word.lower() not in small]
+    return [*names, *(word for word in words if sum(map(str.isdigit, word)) > _FEW_DIGITS)]
 
 
 def redacted(fields: Mapping[str, str], draft: Draft) -> dict[str, str]:
     """What is left: the fields that are kept, each with what was marked taken out, wherever it stands."""
-    everywhere = [pattern(piece) for piece in marked(fields, draft)]
-    kept = {}
-    for name, text in fields.items():
-        if name in draft.left_out:
-            continue
-        spans = [*draft.marks.get(name, ())]
-        spans += [match.span() for one in everywhere for match in one.finditer(text)]
-        kept[name] = words.remove(text, spans)
-    return kept
+    out = taken_out(fields, draft)
+    return {name: words.remove(text, out[name]) for name, text in fields.items() if name not in draft.left_out}
+
+
+def taken_out(fields: Mapping[str, str], draft: Draft) -> dict[str, list[Span]]:
+    """What goes, by field: the marks, grown to whole words, and wherever else the same stands."""
+    elsewhere = also(fields, draft)
+    return {
+        name: merged([*_whole_words(text, draft.marks.get(name, ())), *elsewhere[name]])
+        for name, text in fields.items()
+    }
 
 
 def also(fields: Mapping[str, str], draft: Draft) -> dict[str, tuple[Span, ...]]:
@@ -95,7 +97,7 @@ def also(fields: Mapping[str, str], draft: Draft) -> dict[str, tuple[Span, ...]]
 
 def left_in(sent: Iterable[str], pieces: Sequence[str]) -> tuple[str, ...]:
     """Which of the removed pieces still stand in some text that is about to be sent; it must be none."""
-    plain = [unicodedata.normalize("NFC", text.replace(REMOVED, "\n")) for text in sent]
+    plain = [unicodedata.normalize("NFC", text.replace(REMOVED, "\0")) for text in sent]
     return tuple(piece for piece in pieces if any(pattern(piece).search(text) for text in plain))
 
 
@@ -108,6 +110,18 @@ def merged(spans: Iterable[Span]) -> list[Span]:
         elif start < end:
             out.append((start, end))
     return out
+
+
+def _whole_words(text: str, spans: Iterable[Span]) -> list[Span]:
+    """Spans grown to whole words: half a word that is left tells the other half."""
+    grown = []
+    for start, end in spans:
+        while 0 < start < len(text) and _joins(text[start]) and _joins(text[start - 1]):
+            start -= 1  # noqa: PLW2901
+        while 0 < end < len(text) and _joins(text[end - 1]) and _joins(text[end]):
+            end += 1  # noqa: PLW2901
+        grown.append((max(0, start), min(end, len(text))))
+    return merged(grown)
 
 
 def pattern(piece: str) -> re.Pattern[str]:

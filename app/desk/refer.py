@@ -12,7 +12,7 @@ from hashlib import sha256
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.clean.attachments import Cleaned
-from app.clean.text import Finding, Phrases
+from app.clean.text import Finding, Phrases, clean
 from app.desk import files as seen_files
 from app.desk import redact, referral
 from app.desk.cases import Cases
@@ -208,7 +208,7 @@ def with_texts(case: Case, seen: Sequence[Seen]) -> dict[str, str]:
     fields = redact.texts(case)
     for file in seen:
         if file.kind == "text" and isinstance(file.result, Cleaned):
-            fields[file.path] = file.result.data.decode("utf-8", "replace")
+            fields[file.path] = clean(file.result.data.decode("utf-8", "replace"))
     return fields
 
 

@@ -1,6 +1,6 @@
 """From a tip to a referral: mark what must not go on, draw boxes, look at what they will see, send or hand on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from flask import request
@@ -111,13 +111,15 @@ class ReferringPages:
         names = _parties(self._desk, case.draft.authorities)
         made = refer.build(case, case.draft, " and ".join(one.name for one in names), self._desk.sending)
         sealed = seal(referral.to_bytes(made, self._desk.key), names[0].recipients) if names else b""
-        also = redact.also(fields, case.draft)
+        out = redact.taken_out(fields, case.draft)
         return page(
             "refer.html",
             case=case,
             made=made,
             notice_text=referral.NOTICE,
-            before={name: _before(text, case.draft, name, also) for name, text in fields.items()},
+            before={
+                name: _before(text, out[name], left_out=name in case.draft.left_out) for name, text in fields.items()
+            },
             files=[(place, one) for place, one in enumerate(seen, 1) if one.path in case.draft.files],
             size=size_class(len(sealed)) if sealed else "",
             parties=[(one, refer.fingerprint(one), refer.confirmed(self._desk.cases, one)) for one in names],
@@ -213,13 +215,11 @@ def _read_draft(case: Case, fields: Mapping[str, str], desk: Desk) -> Draft:
     )
 
 
-def _before(text: str, draft: Draft, name: str, also: Mapping[str, tuple[Span, ...]]) -> list[tuple[str, bool]]:
+def _before(text: str, out: Sequence[Span], *, left_out: bool) -> list[tuple[str, bool]]:
     """A text as it came, in runs: each with whether it is taken out."""
-    if name in draft.left_out:
-        return [(text, True)]
     runs: list[tuple[str, bool]] = []
     at = 0
-    for start, end in redact.merged([*draft.marks.get(name, ()), *also[name]]):
+    for start, end in [(0, len(text))] if left_out else out:
         runs += [(text[at:start], False), (text[start:end], True)]
         at = end
     return [run for run in [*runs, (text[at:], False)] if run[0]]

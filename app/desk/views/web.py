@@ -223,7 +223,7 @@ def _headers(style: str, script: str) -> dict[str, str]:
     hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)]
     return {
         "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src 'self'; "
+            f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src 'self' data:; "
             "media-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
         ),
         "Referrer-Policy": "same-origin",
@@ -235,5 +235,4 @@ def _headers(style: str, script: str) -> dict[str, str]:
         "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
         "X-DNS-Prefetch-Control": "off",
         "Cache-Control": "no-store",
-        "Server": "desk",
     }

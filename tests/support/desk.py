@@ -1,0 +1,287 @@
+"""Desks for tests: a configuration with keys of its own, sealed tips, a desk in this process, and one as a program."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from functools import cache
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlencode
+
+from PIL import Image
+
+from app.clean.text import Phrases, load_phrases
+from app.desk import settings
+from app.desk.desk import Desk, opened
+from app.desk.signing import new_signing_key, read_signing_key
+from app.desk.site import application
+from app.desk.views.web import Sessions
+from app.desk.work import Work
+from app.vault import tip as tips
+from app.vault.keys import new_identity, recipient_of
+from app.vault.seal import seal
+from app.vault.tip import ReplyTo, Tip, TipFile, TipId
+from app.vault.unseal import write_identity_file
+
+ROOT = Path(__file__).parent.parent.parent
+DAY = date(2026, 11, 22)
+NOON = 1795302000.0  # 2026-11-22, noon in New Zealand
+ORIGIN = "http://127.0.0.1:8701"
+ANSWERS = {
+    "what": "Seven men live behind the packhouse. My sister works there. Call me on 021 555 0199.",
+    "kinds": ("work", "documents"),
+    "where": "Katikati",
+    "people": "Ray, phone 027 555 0111",
+    "danger": "no",
+    "children": "no",
+}
+
+_TOML = """
+[desk]
+identities = ["identity.txt"]
+signing_key = "signing.pem"
+inbox = "inbox"
+store = "store"
+bind = "127.0.0.1:8701"
+release = {release}
+retain_days = 30
+contact = "Example desk, 04 555 0100"
+
+[[handler]]
+name = "Ana"
+
+[[handler]]
+name = "Ben"
+
+[[authority]]
+id = "police"
+name = "Example Police"
+takes = ["danger", "children", "trafficking"]
+recipients = ["{police}"]
+deliver = "drop:referred/police"
+
+[[authority]]
+id = "mbie"
+name = "Example MBIE"
+takes = ["work"]
+recipients = ["{police}"]
+deliver = "drop:referred/mbie"
+
+[[translator]]
+id = "translator"
+name = "Example translator"
+recipients = ["{police}"]
+deliver = "drop:referred/translator"
+
+[site]
+agency = "intake"
+replies = "{replies}"
+"""
+
+
+@cache
+def phrases() -> Phrases:
+    """The finder's words, read once."""
+    return load_phrases(ROOT / "content")
+
+
+class Office:
+    """A folder with everything that a desk needs, and the authority's identity beside it."""
+
+    def __init__(
+        self, folder: Path, *, release: int = 1, replies: str = "http://127.0.0.1:1/agency/replies", more: str = ""
+    ) -> None:
+        self.folder = folder
+        self.identity, self.police = new_identity(), new_identity()
+        pem, self.public = new_signing_key(None)
+        (folder / "identity.txt").write_bytes(write_identity_file(self.identity, None))
+        (folder / "police.txt").write_bytes(write_identity_file(self.police, None))
+        (folder / "signing.pem").write_bytes(pem)
+        self.key = read_signing_key(pem, None)
+        self.config = folder / "desk.toml"
+        text = _TOML.format(release=release, police=recipient_of(self.police), replies=replies)
+        self.config.write_text(text + more, encoding="utf-8")
+        self.inbox.mkdir()
+
+    @property
+    def inbox(self) -> Path:
+        """Where envelopes come in."""
+        return self.folder / "inbox"
+
+    @property
+    def store(self) -> Path:
+        """Where the desk keeps its things."""
+        return self.folder / "store"
+
+    @property
+    def signer(self) -> str:
+        """The desk's public key as it is told by voice."""
+        return b64encode(self.public).decode()
+
+    def drop(self, tip: Tip, *, name: str = "", recipients: tuple[str, ...] = ()) -> TipId:
+        """Seal a tip into the inbox."""
+        data = seal(tips.to_bytes(tip), recipients or [recipient_of(self.identity)])
+        (self.inbox / (name or f"{tip.id}.age")).write_bytes(data)
+        return tip.id
+
+    @contextmanager
+    def desk(self, *, clock=lambda: NOON) -> Iterator[Desk]:
+        """The open desk, its records loaded, nothing going on in its background."""
+        made = Desk(settings.load(self.config, {}), (self.identity,), self.key, phrases(), clock=clock)
+        with opened(made):
+            made.cases.load(made.loading)
+            made.loading.ended = True
+            yield made
+
+    def referred(self, authority: str) -> list[Path]:
+        """The envelopes that an authority got."""
+        return sorted((self.folder / "referred" / authority).glob("*.age"))
+
+
+def tip(answers: Mapping[str, str | tuple[str, ...]] | None = None, **more: object) -> Tip:
+    """A tip of that day."""
+    values: dict[str, object] = {"id": tips.new_id(), "received": DAY, "answers": answers or ANSWERS} | more
+    return Tip(**values)
+
+
+def picture(width: int = 320, height: int = 240, colour: str = "#3366aa") -> bytes:
+    """A JPEG."""
+    target = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(target, "JPEG")
+    return target.getvalue()
+
+
+def jpeg(number: int = 1, data: bytes = b"") -> TipFile:
+    """A picture as a tip's file."""
+    return TipFile(f"files/{number}.jpg", "image/jpeg", (), data or picture())
+
+
+def reply_to() -> ReplyTo:
+    """Where a reply goes."""
+    return ReplyTo(key=bytes(range(32)), locator="0123456789abcdef" * 2)
+
+
+def receive(desk: Desk, office: Office) -> Work:
+    """Take in what lies in the inbox."""
+    work = Work("test")
+    desk.cases.receive(office.inbox, work)
+    return work
+
+
+class Browser:
+    """A handler's browser, without a network: a client of the desk's application."""
+
+    def __init__(self, desk: Desk, who: str = "Ana") -> None:
+        self.links: list[str] = []
+        self.sessions = Sessions(ORIGIN, say=self.links.append)
+        self.app = application(desk, self.sessions, demo=False)
+        self.client = self.app.test_client()
+        self.sessions.show_link()
+        self.enter(self.links[-1])
+        if who:
+            self.post("/who", who=who)
+
+    def enter(self, link: str):
+        """Use a one-time link."""
+        return self.client.get(link.removeprefix(ORIGIN), base_url=ORIGIN)
+
+    @property
+    def token(self) -> str:
+        """The form token of this session."""
+        cookie = self.client.get_cookie(self.sessions.cookie, domain="127.0.0.1")
+        session = self.sessions.of(cookie.value if cookie else "")
+        return session.token if session else ""
+
+    def get(self, path: str, **headers: str):
+        """Ask for a page."""
+        return self.client.get(path, base_url=ORIGIN, headers=_headers(headers))
+
+    def post(self, path: str, origin: str = ORIGIN, token: str | None = None, **fields: object):
+        """Send a form, as a page of this desk would."""
+        data = {"token": self.token if token is None else token, **fields}
+        return self.client.post(path, base_url=ORIGIN, data=data, headers={"Origin": origin} if origin else {})
+
+
+def _headers(named: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in named.items()}
+
+
+class Program:
+    """`haumaru-desk serve` as a program, and a browser of a kind to speak to it."""
+
+    def __init__(self, office_config: Path, *, env: Mapping[str, str] | None = None) -> None:
+        command = [sys.executable, "-m", "app.desk.door", "serve", "--config", str(office_config)]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        match = re.search(r"(http://127\.0\.0\.1:(\d+))(/enter/\S+)", line)
+        assert match, (line, self.process.stderr.read() if self.process.stderr else "")
+        self.origin, self.port, self.link = match[1], int(match[2]), match[0]
+        self._cookie = ""
+        self._path = match[3]
+
+    def enter(self, who: str) -> None:
+        """Use the link, wait until the store is open, and say who is working."""
+        _, headers, _ = self.request("GET", self._path)
+        self._cookie = headers["Set-Cookie"].partition(";")[0]
+        wait_for(lambda: b"Who is working" in self.request("GET", "/who")[2])
+        self.token = re.search(rb'name="token" value="([^"]+)"', self.request("GET", "/who")[2])[1].decode()
+        self.post("/who", who=who)
+
+    def get(self, path: str) -> str:
+        """The page at a path."""
+        return self.request("GET", path)[2].decode()
+
+    def post(self, path: str, **fields: object) -> tuple[int, str]:
+        """Send a form; the status, and where it leads."""
+        body = urlencode({"token": self.token, **fields}, doseq=True)
+        status, headers, _ = self.request("POST", path, body)
+        return status, headers.get("Location", "")
+
+    def request(self, method: str, path: str, body: str = "") -> tuple[int, Mapping[str, str], bytes]:
+        """One request."""
+        client = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers = {"Cookie": self._cookie, "Origin": self.origin, "Content-Type": "application/x-www-form-urlencoded"}
+        client.request(method, path, body=body, headers=headers)
+        answer = client.getresponse()
+        data = answer.read()
+        client.close()
+        return answer.status, answer.headers, data
+
+    def stop(self) -> tuple[str, str]:
+        """End it as an operator would; what it said."""
+        self.process.terminate()
+        return self.process.communicate(timeout=60)
+
+
+@contextmanager
+def program(config: Path, **more) -> Iterator[Program]:
+    """Run `haumaru-desk serve` until the block ends."""
+    running = Program(config, **more)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.stop()
+
+
+def wait_for(holds, seconds: float = 60.0) -> None:
+    """Wait until something holds; fail if it never does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never came to hold"
+        time.sleep(0.05)

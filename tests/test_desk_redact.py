@@ -1,0 +1,190 @@
+"""What is taken out is nowhere in what goes on."""
+
+import io
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from app.clean.text import REMOVED
+from app.desk import marking, redact, refer, referral
+from app.desk.records import Draft, from_tip
+from app.desk.refusals import RefusedError
+from app.vault.bundle import SIZE_CLASSES
+from tests.support.desk import Office, jpeg, phrases, picture, receive, tip
+
+WORDS = st.text("abcdeéĀēA B漢字Zz09 .-'\n", min_size=1, max_size=60)
+
+
+def _fields(**texts):
+    return redact.texts(from_tip(tip(texts), ()))
+
+
+@given(st.dictionaries(st.sampled_from(("what", "where", "when", "people")), WORDS, min_size=1), st.data())
+def test_nothing_marked_is_left_in_any_field(fields, data):
+    """Whatever is marked in one answer stands in none, whatever its case, as a whole word."""
+    name = data.draw(st.sampled_from(sorted(fields)))
+    start = data.draw(st.integers(0, len(fields[name]) - 1))
+    end = data.draw(st.integers(start + 1, len(fields[name])))
+    draft = Draft(marks={name: ((start, end),)})
+    left = redact.redacted(fields, draft)
+    assert not redact.left_in(left.values(), redact.marked(fields, draft))
+    pieces = redact.marked(fields, draft)
+    assert pieces or not re.search(r"\w", fields[name][start:end])
+    for piece in pieces:
+        whole = re.compile(rf"(?<!\w){re.escape(piece)}(?!\w)", re.IGNORECASE)
+        assert not any(whole.search(text.replace(REMOVED, "\0")) for text in left.values())
+
+
+@given(WORDS.filter(str.strip), st.integers(1, 30))
+def test_the_length_of_what_was_taken_out_is_not_told(text, times):
+    """A short and a long secret leave the same referral text."""
+    short, long = f"before {text.strip()} after", f"before {'x' * times} after"
+    one = redact.redacted({"what": short}, Draft(marks={"what": ((7, len(short) - 6),)}))
+    other = redact.redacted({"what": long}, Draft(marks={"what": ((7, len(long) - 6),)}))
+    assert one["what"] == other["what"] == f"before {REMOVED} after"
+
+
+@given(WORDS)
+def test_pieces_joined_are_the_text(text):
+    """Cutting a text into what can be marked loses nothing, and every piece's span is where it stands."""
+    found = redact.suggestions({"what": text}, phrases())["what"]
+    cut = marking.pieces(text, found, ())
+    assert "".join(piece.text for piece in cut) == text
+    assert all(text[piece.span[0] : piece.span[1]] == piece.text for piece in cut if piece.span)
+
+
+@pytest.mark.parametrize(
+    ("marked", "elsewhere"),
+    [
+        ("Mele Fifita", "Then MELE said so"),
+        ("Mele Fifita", "ask fifita"),
+        ("021 555 0199", "or 021-5550199"),
+        ("+64 21 555 0199", "at +64215550199"),
+        ("ABC123", "plate abc123"),
+        ("梅丽", "我和梅丽一起"),
+        ("Beach  Road", "on beach\nroad"),
+    ],
+)
+def test_what_is_marked_is_taken_out_wherever_it_stands(marked, elsewhere):
+    """A name goes with each of its parts, a number however it is grouped, Chinese without blanks around it."""
+    fields = _fields(what=f"I saw {marked} there", where=elsewhere)
+    draft = Draft(marks={"what": ((6, 6 + len(marked)),)})
+    left = redact.redacted(fields, draft)
+    assert REMOVED in left["where"]
+    assert not redact.left_in(left.values(), redact.marked(fields, draft))
+
+
+def test_common_words_of_a_mark_stay_elsewhere():
+    """The mark "My sister" takes out every "my sister", not every "my"."""
+    fields = _fields(what="My sister works there. It is my house.")
+    assert (
+        redact.redacted(fields, Draft(marks={"what": ((0, 9),)}))["what"] == f"{REMOVED} works there. It is my house."
+    )
+
+
+def test_neighbouring_marks_are_one():
+    """Two marked words with a blank between them leave one [removed], which does not tell that there were two."""
+    marks = marking.read_marks(
+        ["what:0-4", "what:5-11", "what:99-120", "nothing:0-3", "what:x-y"], {"what": "Mele Fifita ran"}
+    )
+    assert marks == {"what": ((0, 11),)}
+
+
+def test_boxes_that_are_no_boxes_are_refused():
+    """Pages that are not there, sides out of order, words and floods are refused; what is read is written alike."""
+    assert marking.read_boxes(marking.write_boxes({0: ((0.1, 0.2, 0.3, 0.4),)}), 1) == {0: ((0.1, 0.2, 0.3, 0.4),)}
+    for bad in (
+        "2 1 1 2 2",
+        "0 1 1 2 2",
+        "1 5 5 4 9",
+        "1 a b c d",
+        "1 1 1 2",
+        "1 nan 1 2 3",
+        "1 1 1 101 9",
+        "1 1 1 2 2\n" * 300,
+    ):
+        with pytest.raises(RefusedError):
+            marking.read_boxes(bad, 1)
+
+
+SECRETS = ("Mele Fifita", "021 555 0199", "Tuesday night shift")
+TEXT = f"{SECRETS[0]} called from {SECRETS[1]} on the {SECRETS[2]}. The gate is locked."
+
+
+def _marked_draft(text, **more):
+    spans = tuple((text.index(one), text.index(one) + len(one)) for one in SECRETS)
+    return Draft(marks={"what": spans}, summary="A gate is locked.", authorities=("police",), looked=True, **more)
+
+
+def test_a_whole_referral_holds_nothing_redacted(tmp_path):
+    """Text, JSON, file names, metadata and every other byte of the opened bundle are free of what was taken out."""
+    office = Office(tmp_path)
+    first = tip(
+        {"what": TEXT, "where": "Where mele Fifita lives", "victims": "0215550199 knows", "danger": "yes"},
+        files=(jpeg(1), jpeg(2, picture(640, 480, "#ffffff"))),
+    )
+    office.drop(first)
+    with office.desk() as desk:
+        receive(desk, office)
+        desk.cases.claim(first.id, "Ana")
+        case = desk.cases.get(first.id)
+        draft = _marked_draft(TEXT, files=("files/2.jpg",), boxes={"files/2.jpg": {0: ((0.0, 0.0, 1.0, 1.0),)}})
+        desk.cases.change(case.id, "Ana", "redacted", lambda now: replace(now, draft=draft))
+        refer.confirm(desk.cases, desk.settings.authorities["police"], "Ana")
+        case = refer.send(desk.cases.get(case.id), [desk.settings.authorities["police"]], desk.sending, "Ana")
+        made = referral.from_bytes(
+            referral.to_bytes(refer.build(case, draft, "Example Police", desk.sending), desk.key)
+        )
+    bundle = referral.to_bytes(made, office.key)
+    assert len(bundle) in SIZE_CLASSES.values()
+    for secret in (*SECRETS, "Mele", "Fifita", "0215550199", case.id, first.id):
+        assert secret.encode().lower() not in bundle.lower()
+    assert [file.path for file in made.files] == ["files/1.jpg"]
+    brightest = Image.open(io.BytesIO(made.files[0].data)).convert("L").getextrema()[1]
+    assert brightest < 8, "the box covers everything, so everything is black"
+
+
+def test_a_secret_in_the_summary_stops_the_referral(tmp_path):
+    """What was taken out of the text cannot come back in by the summary, however it is written."""
+    office = Office(tmp_path)
+    first = tip({"what": TEXT})
+    office.drop(first)
+    with office.desk() as desk:
+        receive(desk, office)
+        case = desk.cases.get(first.id)
+        for summary in ("FIFITA was there", "call 0215550199", "tuesday  night shift"):
+            with pytest.raises(RefusedError, match="still-there"):
+                refer.build(case, replace(_marked_draft(TEXT), summary=summary), "x", desk.sending)
+
+
+@given(st.text(max_size=200), st.lists(st.integers(0, 200), min_size=2, max_size=8))
+def test_any_text_and_marks_make_a_referral_without_them(text, places):
+    """For any Unicode text and any marks, the referral's JSON holds none of the pieces that were taken out."""
+    spans = tuple((min(pair), max(pair)) for pair in zip(places[::2], places[1::2], strict=False))
+    fields = {"what": text} if text else {}
+    draft = Draft(marks={"what": tuple((a, b) for a, b in spans if b <= len(text))})
+    left = redact.redacted(fields, draft)
+    assert not redact.left_in(left.values(), redact.marked(fields, draft))
+    assert json.dumps(left)
+
+
+def test_the_sealed_size_depends_on_what_is_left_alone(tmp_path):
+    """A referral whose files were left out is as small as one that never had any."""
+    office = Office(tmp_path)
+    big, small = tip({"what": TEXT}, files=(jpeg(1, picture(2000, 2000)),)), tip({"what": TEXT})
+    office.drop(big)
+    office.drop(small)
+    with office.desk() as desk:
+        receive(desk, office)
+        sizes = {
+            len(
+                referral.to_bytes(refer.build(desk.cases.get(one.id), _marked_draft(TEXT), "x", desk.sending), desk.key)
+            )
+            for one in (big, small)
+        }
+    assert sizes == {128 * 1024}
