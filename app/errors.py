@@ -97,7 +97,10 @@ class HeldGoneError(OutboxError):
 
     code = "held-gone"
     status = 410
-    message = N_("Your report waited too long and was destroyed. It was not sent.")
+    message = N_(
+        "Nothing was sent just now. Your report no longer waits here: "
+        "it was sent before, or its time was over and it was destroyed."
+    )
 
 
 class HeldFullError(OutboxError):

@@ -17,10 +17,13 @@ import time
 import zlib
 from email import policy
 from email.parser import BytesParser
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tests.support.servers import Certificates, smtp
 from tests.support.site import Visitor, demonstration, open_all
@@ -129,6 +132,33 @@ def drive(marked: Marked, visitor: Visitor) -> None:
     assert statuses == [200, 409, 400, 400, 400, 410, 404, 422, 403, 303], statuses
 
 
+def drive_files(marked: Marked, visitor: Visitor) -> None:
+    """Tips with files: one sent, one left waiting, one destroyed; names, words and metadata all marked."""
+    marked.markers |= {name: new_marker(name) for name in ("filename", "filetext", "comment", "badfile")}
+    picture = BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(picture, "PNG", pnginfo=commented(marked.markers["comment"]))
+    files = [
+        (f"{marked.markers['filename']}.png", picture.getvalue()),
+        (f"{marked.markers['filename']}.txt", f"It says {marked.markers['filetext']}.".encode()),
+        (f"{marked.markers['filename']}.jpg", b"\xff\xd8\xff\xe0" + marked.markers["badfile"].encode()),
+    ]
+    for step in ("confirm", "extend", "discard"):
+        checked = visitor.check({"what": f"{marked.markers['what']} with files, {step}"})
+        fields = [*checked.form("/report").fields, ("step", "send")]
+        held = visitor.post_files("/en/report", fields, files)
+        assert held.heading == "Not sent yet"
+        assert marked.markers["filename"] in held.text
+        done = visitor.post("/en/report", [*held.form("/report").fields, ("step", step)])
+        assert done.status == 200
+
+
+def commented(words: str) -> PngInfo:
+    """PNG text chunks that say these words."""
+    info = PngInfo()
+    info.add_text("Comment", words)
+    return info
+
+
 @pytest.fixture
 def kept(tmp_path):
     """A machine's folders, empty: where it is run, its temporary folder, its home."""
@@ -144,6 +174,9 @@ def test_nothing_of_a_visitor_is_kept(kept):
     with demonstration(kept["run"], **places) as site:
         marked, visitor = Marked(site.base_url), Visitor(site.base_url)
         drive(marked, visitor)
+        drive_files(marked, visitor)
+        with_files = site.tip(f"{marked.markers['what']} with files, confirm")
+        assert [file["path"] for file in with_files["files"]] == ["files/1.png", "files/2.txt"]
         tip = site.tip(marked.answers()["what"])
         assert tip["answers"] == marked.answers()
         everything = {

@@ -5,6 +5,7 @@ The rows travel signed, so that a later step shows what really happened and noth
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -53,4 +54,4 @@ def read_rows(untrusted_text: str, secret: bytes) -> tuple[FileRow, ...]:
 
 
 def _serializer(secret: bytes) -> URLSafeSerializer:
-    return URLSafeSerializer(secret, salt="haumaru/files/1", signer_kwargs={"digest_method": "sha256"})
+    return URLSafeSerializer(secret, salt="haumaru/files/1", signer_kwargs={"digest_method": sha256})

@@ -6,6 +6,7 @@ whether it is the first page. Nobody can make one; one used twice sends once; it
 
 import secrets
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -100,7 +101,7 @@ def read_token(untrusted_text: str, *, secret: bytes, now: float, min_fill: int)
 
 
 def _signer(secret: bytes) -> Signer:
-    return Signer(secret, salt="haumaru/form/1", key_derivation="hmac", digest_method="sha256")
+    return Signer(secret, salt="haumaru/form/1", key_derivation="hmac", digest_method=sha256)
 
 
 @dataclass(frozen=True)

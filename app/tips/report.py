@@ -11,9 +11,19 @@ from http import HTTPStatus
 from flask import Flask, Response, request
 from flask_babel import gettext as _
 
+from app.clean.kinds import REFUSALS
 from app.clean.text import Phrases
 from app.config import Settings
-from app.errors import N_, AlreadySentError, BundleError, BusyError, HaumaruError, OutboxError, RateError
+from app.errors import (
+    N_,
+    AlreadySentError,
+    BundleError,
+    BusyError,
+    FileRefusedError,
+    HaumaruError,
+    OutboxError,
+    RateError,
+)
 from app.guard import record, same_origin
 from app.post.codes import ReceiptCode, parse_code
 from app.post.days import day
@@ -99,7 +109,7 @@ class ReportPages:
             return self._screens.check(form, Problem(413, self._too_big([len(file) for file in untrusted_files])))
         try:
             taken = self._take(form, untrusted_files)
-        except (OutboxError, BusyError, BundleError) as error:
+        except (OutboxError, BusyError, BundleError, FileRefusedError) as error:
             return self._not_sent(form, error)
         if taken.held:
             rows = rows_of(taken.files, [file.filename or "" for file in files])
@@ -202,7 +212,9 @@ class ReportPages:
         if isinstance(error, AlreadySentError):
             return self._screens.plain("report/already.html", Problem(error.status, ""))
         seconds = _RETRY_SECONDS if error.status == HTTPStatus.SERVICE_UNAVAILABLE else 0
-        sentence = _TOO_MUCH if error.code == "too-large" else error.message
+        sentence = REFUSALS.get(error.code, error.message) if isinstance(error, FileRefusedError) else error.message
+        if isinstance(error, BundleError):
+            sentence = _TOO_MUCH
         return self._screens.check(form, Problem(error.status, _(sentence), seconds))
 
     def _held_tip(self) -> HeldTip:
