@@ -104,6 +104,7 @@ recipients = ["{recipient}"]
 deliver = "drop:referred/oranga-tamariki"
 
 [site]
+agency = "example"
 replies = "http://127.0.0.1:8000/agency/replies"
 """
 
