@@ -120,14 +120,17 @@ class Cases:
         text = "\n".join(str(tip.answers.get(name, "")) for name in _TEXTS)
         case = records.from_tip(tip, repeats.sketch(text))
         parent = self._parent_of(case)
+        early = [one for one in self._cases.values() if case.reply and one.answers_to == case.reply.locator]
+        if early and case.answers_to is None:
+            # Envelopes of one window arrive in any order: an answer may have come before what it answers.
+            case = replace(case, thread=tuple(map(_answer, early)), unread=True)
         self._write(case)
         self.store.take_in(path, f"envelopes/{tip.id}.age")
         self.journal.write(Entry(DESK, "received", tip.id, f"answers {parent.id}" if parent else ""))
         self._seen.add(tip.id)
         self._see(case)
         if parent is not None:
-            message = Message(tip.received, "", case.text("what"), id=tip.id)
-            self._put(replace(parent, thread=(*parent.thread, message), unread=True))
+            self._put(replace(parent, thread=(*parent.thread, _answer(case)), unread=True))
 
     def _parent_of(self, case: Case) -> Case | None:
         """The tip whose sender answers here: only who has the receipt code can name its locator."""
@@ -319,6 +322,10 @@ class Cases:
 
     def _write(self, case: Case) -> None:
         self.store.write(f"tips/{case.id}.age", records.to_bytes(case))
+
+
+def _answer(case: Case) -> Message:
+    return Message(case.received, "", case.text("what"), id=case.id)
 
 
 def _check_holder(case: Case, who: str) -> None:

@@ -5,6 +5,7 @@ not shown. A PDF is shown as pictures of its pages.
 """
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from app.clean.attachments import Cleaned, Limits, Refused
 from app.desk.cases import Cases
 from app.desk.records import Box, Case
 from app.desk.refusals import RefusedError
-from app.errors import FileRefusedError
+from app.errors import BusyError, FileRefusedError
 
 _LIMITS = Limits(files=10, bytes_in=34_000_000, seconds=120.0)
+_PATIENCE, _PAUSE = 20.0, 0.1  # seconds
 _KEPT = 4  # tips whose files stay in memory
 
 
@@ -74,8 +76,20 @@ class Files:
 
 def _look(cases: Cases, case: Case) -> tuple[Seen, ...]:
     tip = cases.envelope(case)
-    results = attachments.clean_all([file.data for file in tip.files], limits=_LIMITS)
+    results = _clean([file.data for file in tip.files])
     return tuple(_seen(file.path, result) for file, result in zip(tip.files, results, strict=True))
+
+
+def _clean(untrusted_files: Sequence[bytes]) -> tuple[Cleaned | Refused, ...]:
+    """Clean them when the machine's other work leaves room; raises BusyError when it does not for a while."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return attachments.clean_all(untrusted_files, limits=_LIMITS)
+        except BusyError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE)
 
 
 def _seen(path: str, result: Cleaned | Refused) -> Seen:

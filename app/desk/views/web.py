@@ -223,8 +223,8 @@ def _headers(style: str, script: str) -> dict[str, str]:
     hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)]
     return {
         "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src 'self' data:; "
-            "media-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+            f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
+            "img-src 'self' data:; media-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
         ),
         "Referrer-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",

@@ -1,0 +1,204 @@
+"""The desk's whole days, through the running programs: a tip comes in, is redacted, referred, verified, answered."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from app.desk import referral
+from app.vault.unseal import unseal
+from tests.support.desk import ROOT, Office, jpeg, program, tip, wait_for
+from tests.support.site import BIN, Visitor, demonstration
+
+
+def run(*arguments, **more):
+    """One command of the agency's, as a person would run it."""
+    command = [BIN / "haumaru-desk", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **more)
+
+
+def _first_tip(desk):
+    wait_for(lambda: re.search(r'href="/tips/([0-9a-z]{26})"', desk.get("/")))
+    return re.search(r'href="/tips/([0-9a-z]{26})"', desk.get("/"))[1]
+
+
+def _refer(desk, one, authority="police", **more):
+    desk.post(f"/tips/{one}/claim")
+    marks = re.findall(r'name="m" value="([^"]+)" checked', desk.get(f"/tips/{one}/redact"))
+    fields = {"keep": ["what", "where", "people"], "summary": "Men are held.", "authority": [authority], "go": "look"}
+    desk.post(f"/tips/{one}/redact", m=marks, **fields, **more)
+    version = re.search(r'name="version" value="(\d+)"', desk.get(f"/tips/{one}/refer"))[1]
+    return desk.post(f"/tips/{one}/refer", version=version, confirmed=[authority])
+
+
+def test_a_tip_becomes_a_referral_that_verifies(tmp_path):
+    """Given a sealed tip, when it is referred, then the authority opens and verifies it with the desk's key alone."""
+    office = Office(tmp_path)
+    sent = tip(files=(jpeg(),))
+    office.drop(sent)
+    with program(office.config, env={"DESK_PORT": "0"}) as desk:
+        desk.enter("Ana")
+        one = _first_tip(desk)
+        assert one == sent.id
+        assert _refer(desk, one) == (303, f"/tips/{one}")
+        wait_for(lambda: office.referred("police"))
+        said, faults = desk.stop()
+    assert faults == ""
+    assert said == "The desk is closed.\n"
+    (envelope,) = office.referred("police")
+    arguments = [envelope, "-i", tmp_path / "police.txt"]
+    verified = run("verify", *arguments, "--signer", office.signer)
+    assert verified.returncode == 0, verified.stderr
+    assert "is signed by that desk, for Example Police" in verified.stdout
+    opened = run("open", *arguments, "--signer", office.signer)
+    fields = json.loads(opened.stdout)
+    assert fields["format"] == "haumaru-referral/1"
+    assert fields["fields"]["what"].count("[removed]") == 2
+    assert "telephone number" in fields["removed"]
+    assert sent.id not in opened.stdout
+    unsure = run("open", *arguments)
+    assert "anyone can sign" in unsure.stderr
+    (tmp_path / "other").mkdir()
+    stranger = Office(tmp_path / "other")
+    forged = run("verify", *arguments, "--signer", stranger.signer)
+    assert (forged.returncode, forged.stdout) == (1, "")
+    assert "signature" in forged.stderr
+
+
+def test_a_forged_referral_is_found(tmp_path):
+    """Given a recipient, which is public, when anyone seals a referral to it, then only the desk's own key verifies."""
+    office = Office(tmp_path)
+    office.drop(tip())
+    with program(office.config, env={"DESK_PORT": "0"}) as desk:
+        desk.enter("Ana")
+        _refer(desk, _first_tip(desk))
+        wait_for(lambda: office.referred("police"))
+    bundle = unseal(office.referred("police")[0].read_bytes(), [office.police])
+    made = referral.from_bytes(bundle)
+    changed = bundle.replace(b"Men are held.", b"Men are free.")
+    with pytest.raises(Exception, match=r"referral|zip"):
+        referral.from_bytes(changed)
+    assert referral.signed_by(made, office.public) is made
+
+
+@pytest.mark.slow
+def test_a_reply_goes_round(tmp_path):
+    """Given a sender who keeps the code, when the desk replies, they read it and answer, and the desk reads that."""
+    with demonstration(tmp_path) as site:
+        visitor = Visitor(site.base_url)
+        sent = visitor.send({"what": "They lock the door of the flat at night.", "reply": "yes"})
+        code = re.search(r'id="receipt-code"[^>]*>([^<]+)<', sent.text)[1].strip()
+        env = {
+            "DESK_PORT": "0",
+            "HAUMARU_SITE_REPLIES": f"{site.base_url}/agency/replies",
+            "HAUMARU_SITE_AGENCY": "example",
+        }
+        with program(tmp_path / "instance/demo/desk.toml", env=env) as desk:
+            desk.enter("Example handler")
+            one = _first_tip(desk)
+            desk.post(f"/tips/{one}/claim")
+            warned = desk.request("POST", f"/tips/{one}/reply", f"token={desk.token}&text=What+is+your+name%3F")
+            assert warned[0] == 422
+            assert desk.post(f"/tips/{one}/reply", text="Thank you. Is anyone hurt?")[0] == 303
+            wait_for(lambda: "at the site" in desk.get(f"/tips/{one}/reply"))
+
+            asked = visitor.get("/en/reply").form("/reply")
+            fields = [(name, value) for name, value in asked.fields if name != "code"]
+            read = visitor.post("/en/reply", [*fields, ("code", code), ("step", "read")])
+            assert "Thank you. Is anyone hurt?" in read.words
+            form = read.form("/reply")
+            fields = [(name, value) for name, value in form.fields if name != "what"]
+            answered = visitor.post("/en/reply", [*fields, ("what", "Nobody is hurt."), ("step", "answer")])
+            assert answered.status == 200, answered.words
+
+            wait_for(lambda: "Nobody is hurt." in desk.get(f"/tips/{one}/reply"))
+            assert "The sender answered" in desk.get("/?view=answered")
+            gone = visitor.post("/en/reply", [*[(n, v) for n, v in form.fields if n != "what"], ("step", "done")])
+            assert gone.status == 200
+            again = visitor.get("/en/reply").form("/reply")
+            fields = [(name, value) for name, value in again.fields if name != "code"]
+            empty = visitor.post("/en/reply", [*fields, ("code", code), ("step", "read")])
+            assert "Is anyone hurt?" not in empty.words
+            _, faults = desk.stop()
+            assert faults == ""
+
+
+def test_the_commands_verify_the_journal_and_tell_the_status(tmp_path):
+    """Given a day's work, the journal is whole; changed by one word it is not, and no desk opens on it."""
+    office = Office(tmp_path)
+    office.drop(tip())
+    with program(office.config, env={"DESK_PORT": "0"}) as desk:
+        desk.enter("Ana")
+        desk.post(f"/tips/{_first_tip(desk)}/claim")
+    whole = run("journal", "verify", "--config", office.config)
+    assert re.fullmatch(r"\d+ lines, unchanged; the last is [0-9a-f]{64}\n", whole.stdout), whole.stderr
+    status = run("status", "--config", office.config)
+    assert "0 envelopes wait in the inbox" in status.stdout
+    assert status.returncode == 0
+    path = office.store / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"Ana"', b'"Ben"', 1))
+    broken = run("journal", "verify", "--config", office.config)
+    assert broken.returncode == 1
+    assert "was changed" in broken.stderr
+    refused = run("serve", "--config", office.config)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+
+
+def test_wrong_keys_end_with_one_clear_line(tmp_path):
+    """Given a wrong passphrase, another identity, a second desk or a faulty file, each ends with one clear line."""
+    office = Office(tmp_path)
+    command = [BIN / "haumaru-desk", "serve", "--config", office.config]
+    env = {"HAUMARU_PASSPHRASE": "a wrong passphrase", "PATH": "/usr/bin", "DESK_PORT": "0"}
+
+    def fails(words):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=ROOT, timeout=60)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+
+    with program(office.config, env={"DESK_PORT": "0"}):
+        fails("Another desk is working on this store")
+    plain = (tmp_path / "identity.txt").read_bytes()
+    subprocess.run(
+        [BIN / "haumaru-desk", "keygen", "-o", tmp_path / "locked.txt"],
+        env={"HAUMARU_PASSPHRASE": "the right passphrase"},
+        check=True,
+        capture_output=True,
+    )
+    (tmp_path / "identity.txt").write_bytes((tmp_path / "locked.txt").read_bytes())
+    fails("the passphrase is wrong")
+    env["HAUMARU_PASSPHRASE"] = "the right passphrase"
+    fails("sealed to another identity")
+    (tmp_path / "identity.txt").write_bytes(plain + b"x")
+    fails("not an identity file")
+    assert ROOT
+
+
+def test_every_fault_of_the_configuration_is_told_at_once(tmp_path):
+    """Given a desk.toml with many faults, all are told in one run, each with its mend, and no secret is repeated."""
+    office = Office(tmp_path)
+    text = office.config.read_text()
+    text = text.replace('bind = "127.0.0.1:8701"', 'bind = "0.0.0.0:8701"').replace(
+        "retain_days = 30", "retain_days = 0"
+    )
+    text = text.replace("release = 1", "release = 3").replace('contact = "Example desk, 04 555 0100"', "colour = 1")
+    text = text.replace('deliver = "drop:referred/mbie"', 'deliver = "ftp://secret-password@x"').replace(
+        "[[handler]]\nname", "[[handler]]\nnme"
+    )
+    office.config.write_text(text + '\n[receive]\nbind = "127.0.0.1:8702"\n')
+    done = run("status", "--config", office.config)
+    assert done.returncode == 1
+    for fault in (
+        "[desk] bind",
+        "retain_days",
+        "release",
+        "contact",
+        "colour",
+        "[[authority]] mbie: deliver",
+        "[[handler]]",
+        "[receive] token",
+    ):
+        assert fault in done.stderr, fault
+    assert "secret-password" not in done.stderr
