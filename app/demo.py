@@ -136,7 +136,8 @@ def build(folder: Path) -> Iterator[str]:
     pages = {path: len(page.br) for path, page in parts.pages.items() if page.br}
     largest = max(pages, key=lambda path: pages[path])
     yield f"{len(pages)} pages; the largest, {largest}, takes {pages[largest]} bytes compressed"
-    for name in parts.library.stale:
+    stale = [f"translations/{code}" for code, one in parts.catalogues.items() if one.stale]
+    for name in (*parts.library.stale, *stale):
         yield f"{name}: was made from other English than today's"
 
 

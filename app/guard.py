@@ -86,8 +86,11 @@ def same_origin(origins: Sequence[str]) -> bool:
 class Guard:
     """Set over an app, it sees every request first and every answer last."""
 
-    def __init__(self, every: dict[str, str], *, exit_url: str, onion: str, show_error: ShowError) -> None:
-        self._every, self._exit_url, self._onion, self._show_error = every, exit_url, onion, show_error
+    def __init__(
+        self, every: dict[str, str], codes: Sequence[str], *, exit_url: str, onion: str, show_error: ShowError
+    ) -> None:
+        self._every, self._codes, self._show_error = every, codes, show_error
+        self._exit_url, self._onion = exit_url, onion
 
     def protect(self, app: Flask) -> None:
         """Set it over an app."""
@@ -97,7 +100,7 @@ class Guard:
         app.register_error_handler(Exception, self._fail)
 
     def _stop(self) -> AnyResponse | None:
-        g.lang = language_of(request.path)
+        g.lang = language_of(request.path, self._codes)
         if request.cookies.get(LATCH) and request.path not in _LATCH_FREE:
             return redirect(self._exit_url, 303)
         refused = request.environ.get(REFUSED)
@@ -127,12 +130,10 @@ class Guard:
         return answer
 
 
-def language_of(untrusted_path: str) -> str:
-    """The language whose pages a path lies among, else the one the browser prefers."""
+def language_of(untrusted_path: str, codes: Sequence[str]) -> str:
+    """The language whose pages a path lies among, else the one of `codes` that the browser prefers."""
     code = untrusted_path.split("/", 2)[1] if untrusted_path.startswith("/") else ""
-    if code in languages.LANGUAGES:
-        return code
-    return languages.best(request.headers.get("Accept-Language", ""))
+    return code if code in codes else languages.best(request.headers.get("Accept-Language", ""), codes)
 
 
 def leave(origins: Sequence[str], *, exit_url: str, secure: bool) -> AnyResponse:

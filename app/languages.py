@@ -1,21 +1,25 @@
-"""The ten languages: their codes, their own names, their direction, and which one a browser asks for.
+"""The languages: their codes, their own names, their direction, and which one a browser asks for.
 
 A code is the one in an address (`zh-Hans`), which is also a BCP 47 tag. Babel knows neither Samoan nor
 Fijian and reads `tl` as `fil`; for those a near relative lends its rules under the right code, so that a
-date or a plural is never an error page. Refuses to guess beyond the list: what is unknown is English.
+date or a plural is never an error page. A further language is a folder of `content/` with a `language.toml`.
 """
 
+import tomllib
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
+
+from app.errors import ConfigError
 
 DEFAULT = "en"
 
@@ -52,39 +56,50 @@ LANGUAGES: dict[str, Language] = {
 }
 
 # What browsers send beside our own codes.
-_ALIASES = {"fil": "tl", "zh": "zh-Hans"}
+_ALIASES = {"fil": "tl", "zh": "zh-hans"}
+
+
+def known(content: Path) -> dict[str, Language]:
+    """The ten, and every further language whose folder below `content` has a `language.toml`.
+
+    `ConfigError` where such a file lacks `own_name` or `rules_of`, the language whose dates and plurals Babel lends it.
+    """
+    further = (path for path in sorted(content.glob("*/language.toml")) if path.parent.name not in LANGUAGES)
+    return LANGUAGES | {path.parent.name: _read(path) for path in further}
+
+
+def _read(path: Path) -> Language:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        language = Language(path.parent.name, table["own_name"], table["rules_of"], table.get("direction", "ltr"))
+        locale(language)
+    except (OSError, ValueError, KeyError, TypeError, UnknownLocaleError):
+        mend = 'write own_name = "…" and rules_of = "en_NZ" or a nearer relative that Babel knows'
+        raise ConfigError((f"content/{path.parent.name}/language.toml: is not right; {mend}",)) from None
+    return language
 
 
 @cache
-def locale(code: str) -> Locale:
-    """Babel's locale for one of our codes, lent where Babel has none of its own."""
-    language = LANGUAGES[code]
+def locale(language: Language) -> Locale:
+    """Babel's locale for a language, lent where Babel has none of its own."""
     lent = Locale.parse(language.lender)
     if language.lender.partition("_")[0] == language.folder.partition("_")[0]:
         return lent
     lent._data  # noqa: B018, SLF001  # loaded now, under the lender's name, which is then changed
-    lent.language, lent.territory, lent.script = code, None, None
+    lent.language, lent.territory, lent.script = language.code, None, None
     return lent
 
 
-def best(accept_language: str, among: tuple[str, ...] = tuple(LANGUAGES)) -> str:
-    """The code among ours that an `Accept-Language` value prefers, English where it names none (RFC 9110, 12.5.4)."""
-    offered = parse_accept_header(accept_language[:1000], LanguageAccept)
-    for tag, quality in offered:
-        code = _known(tag)
-        if quality > 0 and code in among:
+def best(accept_language: str, among: Iterable[str]) -> str:
+    """The code of these that an `Accept-Language` value prefers, English where it names none (RFC 9110, 12.5.4)."""
+    by_tag = {code.lower(): code for code in among}
+    for tag, quality in parse_accept_header(accept_language[:1000], LanguageAccept):
+        wanted = tag.replace("_", "-").lower()
+        primary = wanted.partition("-")[0]
+        code = by_tag.get(wanted) or by_tag.get(_ALIASES.get(primary, primary))
+        if code and quality > 0:
             return code
     return DEFAULT
-
-
-def _known(untrusted_tag: str) -> str:
-    tag = untrusted_tag.replace("_", "-").lower()
-    for code in LANGUAGES:
-        if tag == code.lower():
-            return code
-    primary = tag.partition("-")[0]
-    primary = _ALIASES.get(primary, primary)
-    return primary if primary in LANGUAGES else ""
 
 
 def compile_catalogues(root: Path) -> list[Path]:

@@ -7,9 +7,10 @@ or a variable, nothing is kept at module level; two sites may be built in one pr
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g
@@ -26,9 +27,10 @@ from app.config import Settings
 from app.errors import ConfigError
 from app.gate import Gate
 from app.guard import Guard
-from app.guide import content, ready, style
+from app.guide import catalogues, content, ready, style
 from app.guide.content import Library
 from app.guide.pages import Guide
+from app.guide.review import Review
 from app.guide.sheets import SheetFile
 from app.guide.sheets import make as make_sheets
 from app.post.destinations import open_transport
@@ -52,6 +54,7 @@ class Parts:
     settings: Settings
     secret: bytes
     library: Library
+    catalogues: Mapping[str, Review]
     sheets: Mapping[str, SheetFile]
     pages: Mapping[str, ready.Rendered]
 
@@ -75,24 +78,24 @@ def form_secret(path: Path) -> bytes:
 
 def served_languages(root: Path) -> tuple[str, ...]:
     """The languages that have content below `root`, in their order."""
-    return tuple(code for code in languages.LANGUAGES if (root / code / "home.md").exists())
+    return tuple(code for code in languages.known(root) if (root / code / "home.md").exists())
 
 
 def prepare(settings: Settings, *, root: Path = ROOT) -> Parts:
     """Check and render everything that does not change; `ConfigError` tells what is faulty."""
     languages.compile_catalogues(root / "translations")
-    library = _library(settings, root)
+    library, spoken = _library(settings, root)
     sheets = make_sheets(library)
-    app, guide = _frame(settings, library, sheets, root)
+    app, guide = _frame(settings, library, spoken, sheets, root)
     pages = ready.render_all(app, guide.paths, settings.site.base_url)
     secret = form_secret(settings.server.secret_file)
-    return Parts(settings, secret, library, sheets, pages)
+    return Parts(settings, secret, library, spoken, sheets, pages)
 
 
 def build(parts: Parts, *, root: Path = ROOT, clock: Callable[[], float] = time) -> Gate:
     """The whole site as one WSGI callable, for one process; make it after forking."""
     settings = parts.settings
-    app, guide = _frame(settings, parts.library, parts.sheets, root)
+    app, guide = _frame(settings, parts.library, parts.catalogues, parts.sheets, root)
     _add_report(app, guide, parts, root, clock)
     if settings.server.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.server.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
@@ -107,7 +110,7 @@ def build(parts: Parts, *, root: Path = ROOT, clock: Callable[[], float] = time)
 
 def routes(parts: Parts, *, root: Path = ROOT) -> frozenset[str]:
     """Every method and address that the site answers, as the contract writes them."""
-    app, guide = _frame(parts.settings, parts.library, parts.sheets, root)
+    app, guide = _frame(parts.settings, parts.library, parts.catalogues, parts.sheets, root)
     _add_report(app, guide, parts, root, time)
     return frozenset(
         f"{method} {rule.rule.replace('<lang:lang>', '<lang>')}"
@@ -142,23 +145,39 @@ def origins(settings: Settings) -> tuple[str, ...]:
     return site.origins
 
 
-def _library(settings: Settings, root: Path) -> Library:
-    library = content.load(root / "content", served_languages(root / "content"))
-    return library.only_reviewed() if settings.site.reviewed_only else library
+def _library(settings: Settings, root: Path) -> tuple[Library, Mapping[str, Review]]:
+    """What is served, and the review of each language's catalogue; `reviewed_only` leaves out what nobody signed."""
+    codes = served_languages(root / "content")
+    library, spoken = content.load(root / "content", codes), catalogues.reviews(root / "translations", codes)
+    if not settings.site.reviewed_only:
+        return library, spoken
+    signed = library.only_reviewed()
+    kept = {code: edition for code, edition in signed.editions.items() if spoken[code].reviewed}
+    return replace(signed, editions=MappingProxyType(kept)), spoken
 
 
-def _frame(settings: Settings, library: Library, sheets: Mapping[str, SheetFile], root: Path) -> tuple[Flask, Guide]:
+def _frame(
+    settings: Settings,
+    library: Library,
+    spoken: Mapping[str, Review],
+    sheets: Mapping[str, SheetFile],
+    root: Path,
+) -> tuple[Flask, Guide]:
     """The app with its guard and its guidance pages."""
     site = settings.site
     app = Flask("app", static_folder=None, template_folder=str(Path(__file__).parent / "templates"))
     app.config.update(WTF_I18N_ENABLED=False, BABEL_TRANSLATION_DIRECTORIES=str(root / "translations"))
     app.jinja_env.undefined = StrictUndefined
     app.url_map.converters["lang"] = _language_converter(tuple(library.editions))
-    Babel(app, locale_selector=lambda: languages.locale(g.get("lang", languages.DEFAULT)))
+    known = languages.known(root / "content")
+    Babel(app, locale_selector=lambda: languages.locale(known[g.get("lang", languages.DEFAULT)]))
     css = style.read()
-    guide = Guide(library, site, style=css, sheets=sheets, catalogues={})
+    reviewed = {code: one.reviewed for code, one in spoken.items()}
+    guide = Guide(library, site, known, style=css, sheets=sheets, catalogues=reviewed)
     every = guard.headers(exit_url=site.exit_url, style_hashes=(style.digest(css),), secure=site.secure, demo=site.demo)
-    Guard(every, exit_url=site.exit_url, onion=site.onion, show_error=guide.show_error).protect(app)
+    Guard(
+        every, tuple(library.editions), exit_url=site.exit_url, onion=site.onion, show_error=guide.show_error
+    ).protect(app)
     guide.register(app)
     _add_small(app, settings)
     return app, guide

@@ -7,6 +7,7 @@ import pytest
 from babel.dates import format_date
 
 from app import languages
+from app.errors import ConfigError
 
 CODES = ["en", "mi", "zh-Hans", "ms", "vi", "sm", "to", "fj", "hi", "tl"]
 
@@ -38,7 +39,7 @@ def test_there_are_ten_in_the_contract_s_order():
 )
 def test_the_browser_s_wish_is_met_where_it_can_be(accept, code):
     """The most wished-for of ours, `fil` as `tl` and every `zh` as `zh-Hans`, else English (RFC 9110, 12.5.4)."""
-    assert languages.best(accept) == code
+    assert languages.best(accept, CODES) == code
 
 
 def test_only_what_is_served_is_offered():
@@ -49,7 +50,7 @@ def test_only_what_is_served_is_offered():
 @pytest.mark.parametrize("code", CODES)
 def test_every_language_has_rules_for_dates_and_plurals(code):
     """No language is an error page for want of a locale, and each answers to its own code."""
-    locale = languages.locale(code)
+    locale = languages.locale(languages.LANGUAGES[code])
     assert str(locale).split("_")[0] == ("en" if code == "en" else code.split("-")[0])
     assert locale.plural_form(2)
     assert format_date(date(2026, 11, 22), locale=locale)
@@ -66,3 +67,16 @@ def test_catalogues_are_compiled_when_they_are_newer(tmp_path):
     later = (folder / "messages.mo").stat().st_mtime + 5
     os.utime(source, (later, later))
     assert len(languages.compile_catalogues(tmp_path)) == 1
+
+
+def test_an_eleventh_language_is_a_folder(tmp_path):
+    """A folder with a `language.toml` is a language, without a line of code; a faulty one is told."""
+    assert list(languages.known(tmp_path)) == CODES
+    (tmp_path / "nso").mkdir()
+    path = tmp_path / "nso" / "language.toml"
+    path.write_text('own_name = "Sesotho sa Leboa"\nrules_of = "en_ZA"\n')
+    assert languages.known(tmp_path)["nso"].own_name == "Sesotho sa Leboa"
+    assert str(languages.locale(languages.known(tmp_path)["nso"])) == "nso"
+    path.write_text('own_name = "?"\nrules_of = "qqq"\n')
+    with pytest.raises(ConfigError):
+        languages.known(tmp_path)

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from app import languages
 from app.errors import ConfigError
-from app.languages import LANGUAGES
 
 LONGEST = 12
 """Words in the longest phrase that a file may hold."""
@@ -147,14 +147,14 @@ def words_of(text: str) -> tuple[Word, ...]:
 
 
 def load_phrases(root: Path) -> Phrases:
-    """Read `<root>/<lang>/identity.toml` of all ten languages; ConfigError tells every fault of every file.
+    """Read `<root>/<lang>/identity.toml` of every language; ConfigError tells every fault of every file.
 
     `root` is the folder `content`.
     """
     faults: list[str] = []
     entries: list[Entry] = []
     stops: set[str] = set()
-    for code in LANGUAGES:
+    for code in languages.known(root):
         file = _File(f"{code}/identity.toml", faults)
         table = file.read(root / code / "identity.toml")
         stops.update(fold(word) for word in file.strings(table, "stops"))

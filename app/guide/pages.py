@@ -19,6 +19,7 @@ from app.errors import N_
 from app.guide import files, plan, selfcheck
 from app.guide.content import ENGLISH, Library, Page
 from app.guide.sheets import ZIP, SheetFile
+from app.languages import Language
 
 # A page's own address, where it is not its name in `content/`.
 ADDRESSES = {"home": "", "sheet": "sheets"}
@@ -73,11 +74,13 @@ class Guide:
         self,
         library: Library,
         site: Site,
+        known: Mapping[str, Language],
         *,
         style: str,
         sheets: Mapping[str, SheetFile],
         catalogues: Mapping[str, bool],
     ) -> None:
+        self._known = known
         self._library, self._site, self._style = library, site, Markup(style)  # noqa: S704  # our own file
         self._sheets, self._catalogues = sheets, catalogues
 
@@ -99,7 +102,7 @@ class Guide:
         slug = values.pop("slug", None) or self._slug(code)
         frame = {
             "lang": code,
-            "dir": languages.LANGUAGES[code].direction,
+            "dir": self._known[code].direction,
             "site": self._site,
             "style": self._style,
             "path": slug,
@@ -218,7 +221,7 @@ class Guide:
 
     def _elsewhere(self, slug: str) -> tuple[Elsewhere, ...]:
         slug = "home" if slug == "error" else slug
-        known = (languages.LANGUAGES[code] for code in self._library.editions)
+        known = (self._known[code] for code in self._library.editions)
         return tuple(Elsewhere(k.code, k.own_name, k.direction, self._href(k.code, slug)) for k in known)
 
     def _menu(self, lang: str) -> tuple[Entry, ...]:
