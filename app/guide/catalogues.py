@@ -4,17 +4,18 @@ The record stands in the header of each `messages.po`: `X-Source-Digest` (of `me
 `X-Reviewed-By`, `X-Reviewed-On`. A language without a catalogue is neither current nor reviewed.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from babel.messages.pofile import read_po
-
 from app.errors import ConfigError
 from app.guide import review
 from app.guide.content import ENGLISH
 from app.guide.review import Review
+
+_HEADER = re.compile(r'^"(X-[A-Za-z-]+): (.*?)\\n"$', re.MULTILINE)
 
 
 def reviews(root: Path, codes: Iterable[str]) -> dict[str, Review]:
@@ -34,8 +35,8 @@ def _review(folder: Path, template: bytes, faults: list[str]) -> Review:
     path = folder / "LC_MESSAGES" / "messages.po"
     if not path.exists():
         return Review(stale=True, reviewed=False)
-    with path.open("rb") as file:
-        headers = dict(read_po(file).mime_headers)
+    head = path.read_text(encoding="utf-8").partition("\n\n")[0]
+    headers = dict(_HEADER.findall(head))
     keys = {"X-Source-Digest": "source_digest", "X-Status": "status", "X-Reviewed-By": "reviewed_by"}
     record: dict[str, Any] = {key: headers[header] for header, key in keys.items() if header in headers}
     record["reviewed_on"] = _day(headers.get("X-Reviewed-On", ""))
