@@ -1,0 +1,82 @@
+"""The program's own words: collected, translated whole, with the same placeholders, numbers and links."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import polib
+import pytest
+
+from app import languages
+from app.errors import ConfigError
+from app.guide import catalogues, review
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = ROOT / "translations" / "messages.pot"
+FOLDERS = [language.folder for code, language in languages.LANGUAGES.items() if code != "en"]
+HELD = re.compile(r"%\([a-z]+\)[sd]|\b\d[\d ]*\b")
+
+
+@pytest.mark.needs("gettext")
+def test_the_template_holds_the_words_of_today(tmp_path):
+    """Collecting the words anew changes nothing: no sentence was added without `make sheets`."""
+    before = TEMPLATE.read_text(encoding="utf-8")
+    copy = tmp_path / "copy"
+    subprocess.run(["git", "clone", "-q", ROOT, copy], check=True)
+    for folder in ("app", "translations"):
+        subprocess.run(["cp", "-r", ROOT / folder, copy], check=True)
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    subprocess.run([copy / "translations" / "extract.sh", "--only-template"], check=True)
+    assert (copy / "translations" / "messages.pot").read_text(encoding="utf-8") == before
+
+
+def test_there_is_a_catalogue_for_every_language_but_english():
+    """Nine catalogues, and nothing else."""
+    found = {path.parent.parent.name for path in ROOT.glob("translations/*/LC_MESSAGES/messages.po")}
+    assert found == set(FOLDERS)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_catalogue_is_whole(folder):
+    """Every message of the template is translated, none is a guess, none is left over."""
+    catalogue = polib.pofile(str(ROOT / "translations" / folder / "LC_MESSAGES" / "messages.po"))
+    template = polib.pofile(str(TEMPLATE))
+    assert {entry.msgid for entry in catalogue} == {entry.msgid for entry in template}
+    assert [entry.msgid for entry in catalogue if not entry.translated() or entry.fuzzy] == []
+    assert len(catalogue) > 250
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_placeholders_and_numbers_are_those_of_the_english(folder):
+    """What the program fills in, and every number, stands in the translation as in the English."""
+    catalogue = polib.pofile(str(ROOT / "translations" / folder / "LC_MESSAGES" / "messages.po"))
+    odd = [
+        entry.msgid
+        for entry in catalogue
+        if sorted(HELD.findall(entry.msgid)) != sorted(HELD.findall(entry.msgstr)) or "<" in entry.msgstr
+    ]
+    assert odd == []
+
+
+def test_a_catalogue_says_what_it_was_made_from():
+    """Each records the template of today, and that no speaker has signed it yet, or who did."""
+    found = catalogues.reviews(ROOT / "translations", languages.LANGUAGES)
+    assert [code for code, one in found.items() if one.stale] == []
+    assert found["en"] == review.SOURCE
+
+
+def test_a_signed_catalogue_is_void_once_the_english_changes(tmp_path):
+    """A signature holds for the words that were signed, and no longer."""
+    (tmp_path / "messages.pot").write_text("one")
+    folder = tmp_path / "sm" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    head = 'msgid ""\nmsgstr ""\n"X-Source-Digest: {}\\n"\n"X-Status: reviewed\\n"\n{}\n\nmsgid "Yes"\nmsgstr "Ioe"\n'
+    signed = '"X-Reviewed-By: A. Speaker\\n"\n"X-Reviewed-On: 2026-11-22\\n"'
+    (folder / "messages.po").write_text(head.format(review.digest(b"one"), signed))
+    assert catalogues.reviews(tmp_path, ["sm"])["sm"].reviewed
+    (tmp_path / "messages.pot").write_text("two")
+    assert catalogues.reviews(tmp_path, ["sm"])["sm"] == review.Review(stale=True, reviewed=False)
+    (folder / "messages.po").write_text(head.format(review.digest(b"two"), ""))
+    with pytest.raises(ConfigError):
+        catalogues.reviews(tmp_path, ["sm"])
+    assert not catalogues.reviews(tmp_path, ["to"])["to"].reviewed
