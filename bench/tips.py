@@ -5,19 +5,18 @@ is set to 0s and the limits are raised by variables, since four senders stand fo
 the server's processes at rest and afterwards.
 """
 
+import http.client
 import os
+import re
 import statistics
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-
-import re
-import http.client
-from urllib.parse import urlencode, urlsplit
 
 from tests.support.site import Running, demonstration
 from tests.test_leaks import children

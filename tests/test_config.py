@@ -148,7 +148,8 @@ batch = -1
         "[outbox] url", "[limits] url", "per_address", "window", "batch", "[[agency]] 1 name", "[[agency]] 1 id", "operator",
     ):  # fmt: skip
         assert sum(name in fault for fault in faults) >= 1, f"{name} is not among {faults}"
-    assert all(re.search(r".+; .+|must begin with .+|names no host", fault) for fault in faults), faults
+    said = r".+; .+|must begin with .+|names no host"
+    assert all(re.search(said, fault) for fault in faults), faults
     assert not any("nonsense" in fault or "c2hvcnQ" in fault for fault in faults), "a value may be a secret"
 
 
