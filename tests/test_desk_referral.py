@@ -1,0 +1,146 @@
+"""Referrals: what an authority gets, that only the desk could have made it, and to whom it goes."""
+
+from base64 import b64encode
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.desk import refer, referral
+from app.desk.records import Case, Draft
+from app.desk.refusals import RefusedError
+from app.desk.signing import new_signing_key, read_signing_key
+from app.errors import HaumaruError
+from app.vault.tip import TipFile, new_id
+from tests.support.desk import Browser, Office, receive, tip
+
+PEM, PUBLIC = new_signing_key(None)
+KEY = read_signing_key(PEM, None)
+
+
+def made(**more):
+    """A referral signed with the key above."""
+    values = {
+        "id": new_id(),
+        "to": "Example Police",
+        "day": date(2026, 11, 22),
+        "summary": "Men are held.",
+        "danger": "yes",
+        "children": "no",
+        "kinds": ("work",),
+        "fields": {"what": "A [removed] works there.", "where": "Katikati"},
+        "files": (TipFile("files/1.txt", "text/plain", (), b"a file"),),
+        "removed": ("name",),
+        "contact": "Example desk",
+        "key": b64encode(PUBLIC).decode(),
+    }
+    return referral.Referral(**values | more)
+
+
+BUNDLE = referral.to_bytes(made(), KEY)
+
+
+def test_a_referral_is_read_as_it_was_made():
+    """JSON, text, signature and files come back the same; danger and children stand before the fields."""
+    one = made()
+    assert referral.from_bytes(referral.to_bytes(one, KEY)) == one
+    text = referral.to_text(one)
+    assert text.index("danger") < text.index("children") < text.index("What is happening")
+    assert "anonymous" in text
+    assert "may themselves be victims" in text
+    assert "Example desk" in text
+
+
+@given(st.integers(0, len(BUNDLE.rstrip(b"\0")) - 1), st.integers(1, 255))
+def test_any_changed_byte_is_found(place, by):
+    """No byte of a signed referral can be changed without one of our errors."""
+    changed = bytearray(BUNDLE)
+    changed[place] ^= by
+    with pytest.raises(HaumaruError):
+        referral.from_bytes(bytes(changed))
+
+
+def test_another_signer_is_told_apart():
+    """A referral that is whole but signed by somebody else is refused for this desk's key."""
+    other_pem, other = new_signing_key(None)
+    assert referral.signed_by(referral.from_bytes(BUNDLE), PUBLIC)
+    with pytest.raises(RefusedError, match="signature"):
+        referral.signed_by(referral.from_bytes(BUNDLE), other)
+    forged = referral.to_bytes(made(), read_signing_key(other_pem, None))
+    with pytest.raises(RefusedError, match="signature"):
+        referral.from_bytes(forged)
+
+
+def test_it_is_for_one_authority_alone(tmp_path):
+    """Each authority gets a referral of its own, under a new id, that names it: none can be passed on as another's."""
+    office = Office(tmp_path)
+    one = office.drop(tip())
+    with office.desk() as desk:
+        receive(desk, office)
+        desk.cases.claim(one, "Ana")
+        draft = Draft(summary="Men are held.", authorities=("police", "mbie"), looked=True)
+        desk.cases.change(one, "Ana", "redacted", lambda case: replace(case, draft=draft))
+        parties = list(desk.settings.authorities.values())
+        for party in parties:
+            refer.confirm(desk.cases, party, "Ana")
+        case = refer.send(desk.cases.get(one), parties, desk.sending, "Ana")
+        ids = {referred.id for referred in case.referrals}
+        assert len(ids) == 2
+        assert one not in ids
+        assert {referral.from_bytes(referral.to_bytes(made(), KEY)).to} == {"Example Police"}
+        assert ['"to":"Example Police"' in case.referrals[0].text, '"to":"Example MBIE"' in case.referrals[1].text] == [
+            True,
+            True,
+        ]
+        assert one not in case.referrals[0].text
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({"danger": "yes"}, ("police",)),
+        ({"kinds": ("work",)}, ("police", "mbie")),
+        ({"kinds": ("debt",)}, ("police", "mbie")),
+        ({"what": "x"}, ("police",)),
+    ],
+)
+def test_authorities_are_suggested_by_the_answers(tmp_path, answers, expected):
+    """Police take everything about trafficking; what is about work goes to the labour inspectorate as well."""
+    office = Office(tmp_path)
+    with office.desk() as desk:
+        case = Case(id=new_id(), received=date(2026, 11, 22), answers=answers)
+        assert refer.suggested(case, desk.settings.authorities) == expected
+
+
+def test_an_expired_key_is_not_sealed_to(tmp_path):
+    """Past its day an authority's key is refused, weeks before it the queue says so."""
+    office = Office(tmp_path)
+    text = office.config.read_text().replace('takes = ["work"]', 'takes = ["work"]\nexpires = "2026-11-21"')
+    text = text.replace("retain_days = 30", 'retain_days = 30\nexpires = "2026-12-20"')
+    office.config.write_text(text)
+    one = office.drop(tip())
+    with office.desk() as desk:
+        receive(desk, office)
+        browser = Browser(desk)
+        page = browser.get("/").text
+        assert "expired 1 days ago" in page
+        assert "expires in 28 days" in page
+        browser.post(f"/tips/{one}/claim")
+        browser.post(f"/tips/{one}/redact", keep=["what"], summary="x", authority=["mbie"])
+        version = desk.cases.get(one).version
+        refused = browser.post(f"/tips/{one}/refer", version=version, confirmed=["mbie"])
+        assert "has expired" in refused.text
+        assert desk.waiting_posts() == {}
+
+
+def test_a_key_that_changed_must_be_confirmed_again(tmp_path):
+    """The voice's word is for one key: another key of the same authority asks for it anew."""
+    office = Office(tmp_path)
+    with office.desk() as desk:
+        police = desk.settings.authorities["police"]
+        assert not refer.confirmed(desk.cases, police)
+        refer.confirm(desk.cases, police, "Ana")
+        assert refer.confirmed(desk.cases, police)
+        assert not refer.confirmed(desk.cases, replace(police, recipients=(*police.recipients, "age1pq1x")))
