@@ -1,8 +1,9 @@
 """The first thing a request meets: a plain WSGI function in front of Flask.
 
-A known page goes out from memory as ready bytes. Everything else goes on to Flask, but a body only after it
-has been read whole into memory: never to disk, never longer than the limit, never more than a few at once, so
-that slow senders cannot take every thread. What is refused is left unread, and Flask answers it with a page.
+A known page goes out from memory as ready bytes, unless the cookie of the way out may be there. Everything
+else goes on to Flask, but a body only after it has been read whole into memory: never to disk, never longer than
+the limit, never more than a few at once, so that slow senders cannot take every thread. What is refused is left
+unread, and Flask answers it with a page.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -58,7 +59,7 @@ class Gate:
             page = self._ready.get(environ["PATH_INFO"])
             if (
                 page is not None
-                and "HTTP_COOKIE" not in environ
+                and "x=" not in environ.get("HTTP_COOKIE", "")
                 and not environ["QUERY_STRING"]
                 and environ.get("HTTP_HOST") in self._hosts
             ):

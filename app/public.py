@@ -108,6 +108,7 @@ def _serve(settings: config.Settings) -> None:
     for warning in checkup.machine(settings):
         guard.log.warning("%s", warning)
     server = settings.server
+    guard.log.info("serving on %s:%s", server.host, server.port)
     Granian(
         "haumaru",
         address=server.host,

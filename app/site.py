@@ -13,7 +13,7 @@ from time import time
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from flask_babel import Babel
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -225,7 +225,9 @@ def _add_small(app: Flask, settings: Settings) -> None:
     site = settings.site
 
     def go() -> AnyResponse:
-        return guard.leave(origins(settings), exit_url=site.exit_url, secure=site.secure)
+        # An onion service is reached without TLS, where a Secure cookie may not be kept.
+        secure = site.secure and not request.host.endswith(".onion")
+        return guard.leave(origins(settings), exit_url=site.exit_url, secure=secure)
 
     def healthz() -> Response:
         return Response("ok\n", mimetype="text/plain")

@@ -145,7 +145,8 @@ batch = -1
     for name in (
         "colour", "base_url", "contact_email", "exit_url", "onion", "demo", "nmae", "bind", "workers", "bodies",
         "[report] agency", "max_upload", "number 1", "number 2", "expires", "reply_key", "deliver", "max_class",
-        "[outbox] url", "[limits] url", "per_address", "window", "batch", "[[agency]] 1 name", "[[agency]] 1 id", "operator",
+            "[outbox] url", "[limits] url", "per_address", "window", "batch", "[[agency]] 1 name", "[[agency]] 1 id",
+            "operator",
     ):  # fmt: skip
         assert sum(name in fault for fault in faults) >= 1, f"{name} is not among {faults}"
     said = r".+; .+|must begin with .+|names no host"

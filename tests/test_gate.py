@@ -54,9 +54,11 @@ def test_head_has_the_headers_and_no_body():
     assert (status, headers["Content-Length"], body) == (200, "5", b"")
 
 
-def test_a_cookie_a_query_or_another_host_goes_to_the_app():
+def test_the_latch_a_query_or_another_host_goes_to_the_app():
     """The way out's latch, and whatever is not exactly a ready page, is the app's to answer."""
     assert ask(gate(), HTTP_COOKIE="x=1")[0] == 299
+    assert ask(gate(), HTTP_COOKIE="a=b; x=1")[0] == 299
+    assert ask(gate(), HTTP_COOKIE="a=b")[0] == 200
     assert ask(gate(), QUERY_STRING="a=b")[0] == 299
     assert ask(gate(), HTTP_HOST="elsewhere")[0] == 400
     assert ask(gate(), path="/healthz", HTTP_HOST="elsewhere")[0] == 299
