@@ -16,14 +16,13 @@ from flask import Flask, Request, Response, g, redirect, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from app import languages
+from app import languages, lengths
 from app.errors import HaumaruError
 from app.gate import REFUSED
 
 LATCH = "x"
 _LATCH_SECONDS = 120
 _LATCH_FREE = ("/healthz", "/agency/replies")
-_PADDING = 64 * 1024
 # What an HTTP error may say beside its page.
 _KEPT_HEADERS = ("Allow", "Location", "Retry-After")
 
@@ -110,8 +109,8 @@ class Guard:
         response.headers.update(self._every)
         if self._onion and not request.host.endswith(".onion"):
             response.headers["Onion-Location"] = self._onion + request.path
-        if request.method == "POST" and response.mimetype == "text/html" and not response.location:
-            response.set_data(pad(response.get_data()))
+        if response.mimetype == "text/html" and not response.location:
+            _fill(response)
         return response
 
     def _fail(self, error: Exception) -> AnyResponse:
@@ -144,9 +143,19 @@ def leave(origins: Sequence[str], *, exit_url: str, secure: bool) -> AnyResponse
     return answer
 
 
-def pad(page: bytes) -> bytes:
-    """A page filled with spaces to a multiple of 64 KiB, so that its length tells little of what is in it."""
-    return page + b" " * (-len(page) % _PADDING)
+def _fill(response: Response) -> None:
+    """Fill a page, so that its length tells little of what is in it; an answer to a POST is never compressed."""
+    coding = ""
+    if request.method != "POST":
+        coding = lengths.choose(request.headers.get("Accept-Encoding", ""))
+        response.headers["Vary"] = "Accept-Encoding"
+    if coding:
+        response.headers["Content-Encoding"] = coding
+    # As many digits as the length itself has.
+    response.headers["Content-Length"] = "00000"
+    head = lengths.head(response.status, response.headers)
+    best = request.environ.get(lengths.BEST, False)
+    response.set_data(lengths.fill(response.get_data(), coding, head=head, best=best))
 
 
 def record(error: BaseException) -> None:
