@@ -13,7 +13,7 @@ import brotli
 # Bytes of a whole answer, each below the ten segments that a server sends unasked (RFC 6928); plain pages are as
 # long as answers to a POST. Gzip is what browsers take over plain http, an onion service's too.
 CLASSES = {"br": 12_000, "gzip": 14_000, "": 64 * 1024}
-# Under this key a request asks for the best compression, whatever time it takes.
+# Under this key a request asks for a page to be made to fit, whatever time it takes.
 BEST = "haumaru.best"
 # What the server in front of the app adds to every answer.
 _DATE = len("date: Sun, 22 Nov 2026 00:00:00 GMT\r\n")
@@ -30,11 +30,17 @@ def head(status: str, headers: Iterable[tuple[str, str]]) -> int:
 
 
 def fill(page: bytes, coding: str, *, head: int, best: bool = False) -> bytes:
-    """A page in a coding, filled so that with `head` bytes of headers it is its class long, or a multiple of that."""
+    """A page in a coding, filled so that with `head` bytes of headers it is its class long, or a multiple of that.
+
+    `best` takes thirty times as long where a page would not fit otherwise.
+    """
     size = CLASSES[coding]
     if not coding:
         return page + b" " * (-len(page) % size)
-    small = (_brotli if coding == "br" else _gzip)(page, best=best)
+    shrink = _brotli if coding == "br" else _gzip
+    small = shrink(page, best=False)
+    if best and head + len(small) > size:
+        small = shrink(page, best=True)
     gap = -(head + len(small)) % size
     if coding == "br":
         # Each of these bytes is a block of metadata without any (RFC 7932, 9.2); the last byte ends the stream.
