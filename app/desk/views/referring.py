@@ -195,7 +195,7 @@ def _first_draft(case: Case, found: Mapping[str, tuple[Finding, ...]], desk: Des
     marks = {name: tuple((one.start, one.end) for one in of_field) for name, of_field in found.items() if of_field}
     unknown = tuple(name for name in found if name not in redact.ORDER and not name.startswith("files/"))
     chosen = refer.suggested(case, desk.settings.authorities)
-    return Draft(marks=marks, left_out=unknown, authorities=chosen)
+    return replace(case.draft, marks=marks, left_out=unknown, authorities=chosen)
 
 
 def _read_draft(case: Case, fields: Mapping[str, str], desk: Desk) -> Draft:

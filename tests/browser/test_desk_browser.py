@@ -1,0 +1,253 @@
+"""The desk in a real Chromium: every screen accessible and valid, a referral by keyboard, no script but ours."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from tests.support.browser import ROOT, chromium, violations
+from tests.support.desk import Office, jpeg, picture, program, reply_to, tip, wait_for
+
+pytestmark = [pytest.mark.needs("browser"), pytest.mark.slow]
+
+VNU = ROOT / "tests/tools/node_modules/vnu-jar/build/dist/vnu.jar"
+SIZES = [
+    ({"width": 320, "height": 640}, "light"),
+    ({"width": 1280, "height": 800}, "light"),
+    ({"width": 1280, "height": 800}, "dark"),
+]
+EVIL = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\"> and some more words here"
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("desk")
+    office = Office(folder, release=2)
+    office.drop(tip(files=(jpeg(1, picture(640, 480)),), reply=reply_to()))
+    office.drop(tip({"what": EVIL, "danger": "yes", "children": "yes", "where": EVIL}))
+    office.drop(tip({"what": "A locked one"}))
+    for _ in range(2):
+        office.drop(
+            tip({"what": "Workers sleep in containers behind the vineyard and are paid six dollars an hour in cash"})
+        )
+    (office.inbox / f"{'0' * 26}.age").write_bytes(b"not an envelope")
+    return office
+
+
+@pytest.fixture(scope="module")
+def desk(office):
+    with program(office.config, env={"DESK_PORT": "0"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def context(desk):
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        page = context.new_page()
+        page.goto(desk.link)
+        page.wait_for_selector("button[name=who]")
+        page.click("button[value=Ana]")
+        wait_for(lambda: page.goto(desk.origin + "/") and page.locator("[data-row]").count() == 5)
+        page.close()
+        yield context
+
+
+@pytest.fixture
+def page(context):
+    page = context.new_page()
+    yield page
+    page.close()
+
+
+def _tip(page, desk, words):
+    page.goto(f"{desk.origin}/?view=new")
+    return page.get_by_role("link", name=re.compile(words)).first.get_attribute("href")
+
+
+def test_a_referral_by_keyboard_alone(desk, context, page):
+    """From the queue to a prepared referral without a mouse: keys move, claim, mark words, summarise, look and send."""
+    page.goto(f"{desk.origin}/?words=packhouse")
+    page.keyboard.press("j")
+    page.keyboard.press("c")
+    page.wait_for_url("**/tips/*")
+    where = page.url
+    page.keyboard.press("r")
+    page.wait_for_url("**/redact")
+    words = page.locator(".words").first
+    first = words.locator("input").first
+    assert not first.is_checked()
+    first.focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+ArrowRight")
+    assert words.locator("input").nth(1).is_checked()
+    assert words.locator("input[tabindex='0']").count() == 1, "Tab stops once in each answer"
+    page.keyboard.press("s")
+    page.keyboard.type("Men are held at a packhouse.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("l")
+    page.wait_for_url("**/refer")
+    after = page.locator("[aria-labelledby=after]").inner_text()
+    assert "Seven men" not in after
+    assert "My sister" not in after
+    assert after.count("[removed]") >= 3
+    for box in page.locator("input[name=confirmed]").all():
+        box.focus()
+        page.keyboard.press("Space")
+    page.keyboard.press("s")
+    page.wait_for_url(where)
+    assert "Prepared" in page.locator("[role=status]").inner_text()
+
+
+def test_words_are_marked_with_the_mouse(desk, page):
+    """Dragging over words marks all that it passes; pressing one again keeps it."""
+    href = _tip(page, desk, "Workers sleep")
+    page.goto(desk.origin + href)
+    page.get_by_role("button", name="Claim it").click()
+    page.get_by_role("button", name="Give back").wait_for()
+    page.goto(desk.origin + href + "/redact")
+    labels = page.locator(".words").first.locator("label")
+    start, end = labels.nth(0).bounding_box(), labels.nth(3).bounding_box()
+    page.mouse.move(start["x"] + 3, start["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(end["x"] + 3, end["y"] + 5, steps=25)
+    page.mouse.up()
+    checked = [labels.nth(place).locator("input").is_checked() for place in range(5)]
+    assert checked == [True, True, True, True, False]
+    labels.nth(1).click()
+    assert not labels.nth(1).locator("input").is_checked()
+
+
+def test_boxes_are_drawn_with_mouse_and_keys(desk, context, page, office):
+    """A box drawn, one added and moved by keys, one removed: the lines say so, and saving burns them in."""
+    one = office.drop(tip({"what": "A picture with a face"}, files=(jpeg(1, picture(640, 480)),)))
+    wait_for(lambda: page.goto(f"{desk.origin}/?words=face") and page.locator("[data-row]").count())
+    page.keyboard.press("j")
+    page.keyboard.press("c")
+    page.wait_for_url("**/tips/*")
+    page.goto(f"{desk.origin}/tips/{one}/boxes/1")
+    page.wait_for_function("document.querySelector('.stage img').complete")
+    frame = page.locator(".stage").bounding_box()
+    page.mouse.move(frame["x"] + frame["width"] * 0.25, frame["y"] + frame["height"] * 0.25)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] * 0.5, frame["y"] + frame["height"] * 0.5, steps=5)
+    page.mouse.up()
+    page.get_by_role("button", name="Add a box").click()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    lines = page.input_value("#boxes").split("\n")
+    drawn = [float(side) for side in lines[0].split()[1:]]
+    assert all(abs(side - wanted) < 1 for side, wanted in zip(drawn, [25, 25, 50, 50], strict=True))
+    assert lines[1] == "1 41.00 40.00 61.00 61.00"
+    page.locator(".box").nth(0).focus()
+    page.keyboard.press("Delete")
+    assert page.input_value("#boxes") == lines[1]
+    page.get_by_role("button", name="Save the boxes").click()
+    page.wait_for_url("**/redact")
+    assert "Black boxes (1)" in page.content()
+
+
+def test_nothing_that_a_sender_wrote_is_run(desk, page):
+    """Script and handlers in a tip's text do not run on any screen, and no other address is asked for anything."""
+    asked, said = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    href = _tip(page, desk, "script")
+    for rest in ("", "/print", "/reply"):
+        page.goto(desk.origin + href + rest)
+        assert "run" not in page.title()
+    page.goto(desk.origin + href)
+    page.get_by_role("button", name="Claim it").click()
+    page.get_by_role("button", name="Give back").wait_for()
+    page.goto(desk.origin + href + "/redact")
+    page.fill("#summary", EVIL)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Look at what").click()
+    page.wait_for_url("**/refer")
+    assert "run" not in page.title()
+    assert [url for url in asked if not url.startswith((desk.origin, "data:"))] == []
+    assert said == []
+
+
+def _screens(page, desk, office):
+    """Every screen's address; one tip is locked on the way."""
+    held = next(row for row in re.findall(r"/tips/\w{26}", _html(page, f"{desk.origin}/?view=work")))
+    waiting = re.search(r"/tips/\w{26}", _html(page, f"{desk.origin}/?view=waiting"))[0]
+    locked = _tip(page, desk, "A locked one")
+    page.goto(desk.origin + locked)
+    page.locator("#objectionable summary").click()
+    page.check("input[name=sure]")
+    page.get_by_role("button", name="Lock it").click()
+    pictured = re.search(r"/tips/\w{26}", _html(page, f"{desk.origin}/?words=face&view=work"))[0]
+    fixed = ["/", "/?view=closed", "/aside", "/journal", "/figures", "/help", "/who", "/work/intake", "/nowhere"]
+    work = [f"{held}{rest}" for rest in ("", "/redact", "/refer", "/reply", "/print")]
+    return [
+        *fixed,
+        *work,
+        waiting,
+        f"{waiting}/refer",
+        f"{waiting}/reply",
+        locked,
+        f"{pictured}/boxes/1",
+        f"{pictured}/redact",
+    ]
+
+
+def _html(page, url):
+    page.goto(url)
+    return page.locator("main").inner_html()
+
+
+@pytest.mark.needs("java", "node")
+def test_every_screen_is_accessible_and_valid(desk, office, context, page, tmp_path):
+    """axe-core finds nothing (WCAG 2.2 AA, best practice) in three ways of looking, Nu nothing, nothing overflows."""
+    screens = _screens(page, desk, office)
+    assert len(screens) >= 18
+    found = []
+    for size, scheme in SIZES:
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=scheme)
+        for path in screens:
+            page.goto(desk.origin + path)
+            found += [f"{size['width']} {scheme} {path}: {one}" for one in violations(page)]
+            if page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1"):
+                found.append(f"{size['width']} {path}: wider than the screen")
+    assert found == []
+    for number, path in enumerate(screens):
+        source = page.request.get(desk.origin + path).text()
+        (tmp_path / f"{number:02}.html").write_text(source, encoding="utf-8")
+    command = ["java", "-jar", VNU, "--format", "json", "--exit-zero-always", *sorted(tmp_path.glob("*.html"))]
+    checked = subprocess.run(command, capture_output=True, text=True, check=True)
+    messages = [
+        f"{screens[int(one['url'].rsplit('/', 1)[1][:2])]}: {one['message']}"
+        for one in json.loads(checked.stderr or checked.stdout)["messages"]
+        if one["type"] == "error"
+    ]
+    assert messages == []
+
+
+def test_the_second_person_releases(desk, page, office):
+    """Another handler sees what waits, cannot be the first, releases it, and the authority gets it."""
+    page.goto(f"{desk.origin}/?view=waiting")
+    href = page.locator("[data-row] a").first.get_attribute("href")
+    page.goto(f"{desk.origin}{href}/refer")
+    assert "You prepared this" in page.content()
+    page.goto(f"{desk.origin}/who")
+    page.click("button[value=Ben]")
+    page.goto(f"{desk.origin}{href}/refer")
+    page.get_by_role("button", name="Release and send").click()
+    page.wait_for_url(f"**{href}")
+    wait_for(lambda: office.referred("police"))
+
+
+def test_the_shortcuts_can_be_turned_off(desk, page):
+    """With the one-letter keys off a letter does nothing (WCAG 2.1.4)."""
+    page.goto(f"{desk.origin}/help")
+    page.get_by_role("button", name="Turn them off").click()
+    page.keyboard.press("q")
+    assert page.url.endswith("/help")
+    page.get_by_role("button", name="Turn them on").click()
+    page.keyboard.press("q")
+    page.wait_for_url(f"{desk.origin}/")
