@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import time
+from contextlib import suppress
+from ipaddress import ip_address
 
 import pytest
 from flask import Flask
@@ -19,8 +21,8 @@ def rates(**changes):
     return app, Rates(app, **settings)
 
 
-def hits(app, one, address, purpose="send", times=1):
-    with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
+def hits(app, one, address, purpose="send", *, times=1, host="here"):
+    with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}, headers={"Host": host}):
         for _ in range(times):
             one.count(purpose)
 
@@ -55,6 +57,65 @@ def test_everybody_together_has_a_limit_too():
         hits(app, one, "192.0.2.99")
 
 
+def test_a_flood_from_many_leaves_room_for_those_who_have_sent_little():
+    """Beyond half of the total nobody sends more than twice, so that a flood from many must be from very many."""
+    app, one = rates(per_address="20/hour", total="200/hour")
+    sent = 0
+    for number in range(40):
+        for _ in range(20):
+            with suppress(RateError):
+                hits(app, one, f"192.0.2.{number}")
+                sent += 1
+    assert sent == 5 * 20 + 35 * 2
+    hits(app, one, "198.51.100.1", times=2)
+    with pytest.raises(RateError):
+        hits(app, one, "198.51.100.1")
+
+
+def test_the_onion_service_has_a_total_of_its_own():
+    """Over Tor all have one address: it counts for nobody by itself, and its flood leaves all others able to send."""
+    app, one = rates(total="50/hour")
+    hits(app, one, "127.0.0.1", times=50, host="x.onion")
+    with pytest.raises(RateError):
+        hits(app, one, "127.0.0.1", host="x.onion")
+    hits(app, one, "192.0.2.1")
+    hits(app, one, "127.0.0.1", "check", times=300, host="x.onion")
+    hits(app, one, "127.0.0.1", "reply", times=50, host="x.onion")
+    with pytest.raises(RateError):
+        hits(app, one, "127.0.0.1", "reply", host="x.onion")
+
+
+def test_a_flood_elsewhere_leaves_the_onion_service_able_to_send():
+    """The total that a flood of addresses uses up is not the onion's."""
+    app, one = rates(total="10/hour")
+    for number in range(10):
+        hits(app, one, f"192.0.2.{number}")
+    with pytest.raises(RateError):
+        hits(app, one, "192.0.2.99")
+    hits(app, one, "127.0.0.1", times=3, host="x.onion")
+
+
+def test_each_circuit_counts_by_itself_where_tor_tells_it():
+    """One circuit's flood does not stop another's; and it cannot be had by asking for the onion from elsewhere."""
+    app, one = rates()
+    hits(app, one, "fc00:dead:beef:4dad::1", times=2, host="x.onion")
+    with pytest.raises(RateError):
+        hits(app, one, "fc00:dead:beef:4dad::1", host="x.onion")
+    hits(app, one, "fc00:dead:beef:4dad::2", host="x.onion")
+    hits(app, one, "9.9.9.9", times=2, host="x.onion")
+    with pytest.raises(RateError):
+        hits(app, one, "9.9.9.9", host="x.onion")
+
+
+def test_an_ipv4_address_said_in_ipv6_is_itself():
+    """A socket that takes both kinds does not make one address of all."""
+    app, one = rates()
+    hits(app, one, "::ffff:198.51.100.1", times=2)
+    hits(app, one, "::ffff:198.51.100.2", times=2)
+    with pytest.raises(RateError):
+        hits(app, one, "198.51.100.1")
+
+
 def test_workers_share_what_memory_counts():
     """With two workers each takes half of the limit, for their memories know nothing of one another."""
     app, one = rates(per_address="4/hour", workers=2)
@@ -67,11 +128,12 @@ def test_the_key_turns_over_each_hour_and_addresses_are_not_stored():
     """What counts an address this hour says nothing of it in the next."""
     now = [7200.0]
     _app, one = rates(clock=lambda: now[0])
-    first = one._blind("192.0.2.1")
-    assert first == one._blind("192.0.2.1") != one._blind("192.0.2.2")
+    here, there = ip_address("192.0.2.1"), ip_address("192.0.2.2")
+    first = one._blind(here)
+    assert first == one._blind(here) != one._blind(there)
     assert "192" not in first
     now[0] += 3600
-    assert one._blind("192.0.2.1") != first
+    assert one._blind(here) != first
 
 
 @pytest.fixture
