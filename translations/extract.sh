@@ -7,7 +7,7 @@ bin=.venv/bin
 $bin/pybabel -q extract -F translations/babel.cfg -k N_ -k _l -k gettext --no-location --sort-output --no-wrap \
     --project=Haumaru --version=1 --copyright-holder=Haumaru -o translations/messages.pot .
 # The day it was made would make every run another file.
-sed -i '/^"POT-Creation-Date:/d; /^"PO-Revision-Date:/d; /^# FIRST AUTHOR/d; s/^# Copyright.*/# The words of the program. Licence: Apache-2.0./' translations/messages.pot
+sed -i '/^"POT-Creation-Date:/d; /^"PO-Revision-Date:/d; /^# FIRST AUTHOR/d; /^"Report-Msgid-Bugs-To:/d; /^"Last-Translator:/d; s/^# Copyright.*/# The words of the program. Licence: Apache-2.0./' translations/messages.pot
 [ "${1:-}" = --only-template ] && exit 0
 for catalogue in translations/*/LC_MESSAGES/messages.po; do
     [ -e "$catalogue" ] || continue
