@@ -14,7 +14,7 @@ from app.guide import catalogues, review
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "translations" / "messages.pot"
 FOLDERS = [language.folder for code, language in languages.LANGUAGES.items() if code != "en"]
-HELD = re.compile(r"%\([a-z]+\)[sd]|\b\d[\d ]*\b")
+HELD = re.compile(r"%\([a-z]+\)[sd]|\d+(?: \d+)*")
 
 
 @pytest.mark.needs("gettext")
