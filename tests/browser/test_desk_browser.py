@@ -116,7 +116,8 @@ def test_words_are_marked_with_the_mouse(desk, page):
     page.mouse.up()
     checked = [labels.nth(place).locator("input").is_checked() for place in range(5)]
     assert checked == [True, True, True, True, False]
-    labels.nth(1).click()
+    again = labels.nth(1).bounding_box()
+    page.mouse.click(again["x"] + again["width"] / 2, again["y"] + again["height"] / 2)
     assert not labels.nth(1).locator("input").is_checked()
 
 

@@ -1,0 +1,163 @@
+"""The desk under load: opening 1,000 tips, the store and the queue with 10,000; each beside what it is made of."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+from statistics import median
+
+from app.clean.text import load_phrases
+from app.desk import records, repeats, settings
+from app.desk.desk import Desk, opened
+from app.desk.records import from_tip
+from app.desk.signing import new_signing_key, read_signing_key
+from app.desk.site import application
+from app.desk.views.web import Sessions
+from app.desk.work import Work
+from app.vault import tip as tips
+from app.vault.keys import new_identity, recipient_of
+from app.vault.seal import seal
+from app.vault.tip import Tip
+from app.vault.unseal import unseal
+
+ORIGIN = "http://127.0.0.1:8701"
+TOML = """
+[desk]
+identities = ["identity.txt"]
+signing_key = "signing.pem"
+inbox = "inbox"
+store = "store"
+bind = "127.0.0.1:8701"
+contact = "bench"
+[[handler]]
+name = "Ana"
+[[authority]]
+id = "police"
+name = "Police"
+takes = ["trafficking"]
+recipients = ["{recipient}"]
+deliver = "drop:referred"
+"""
+WORDS = (
+    "the workers sleep in a container behind packhouse and boss keeps their passports they owe him money for flights "
+    "nobody may leave at night gate is locked van comes every morning they pick kiwifruit fourteen hours paid nothing "
+    "since march some are very young one was hurt no doctor came they are afraid of police told not to talk"
+).split()
+
+
+def milliseconds(work: Callable[[], object], times: int) -> list[float]:
+    """Return how long each of several runs took, sorted, after one that warms up."""
+    work()
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        taken.append((time.perf_counter() - start) * 1000)
+    return sorted(taken)
+
+
+def a_tip(random: Random) -> Tip:
+    """A tip of some 90 words that no other tip has in this order."""
+    words = " ".join(random.choice(WORDS) for _ in range(90))
+    answers = {"what": words, "kinds": ("work",), "where": random.choice(("Katikati", "Timaru", "Ōtara"))}
+    answers |= {"danger": random.choice(("yes", "no", "no", "no")), "children": random.choice(("yes", "no", "no"))}
+    return Tip(tips.new_id(), date(2026, 11, 22) - timedelta(days=random.randrange(90)), answers)
+
+
+def durable_rate(folder: Path, size: int) -> float:
+    """How many files of a size this disk makes durable in a second."""
+    data = os.urandom(size)
+
+    def write() -> None:
+        path = folder / "probe"
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        path.rename(folder / "probe2")
+
+    return 1000 / median(milliseconds(write, 100))
+
+
+def main() -> None:
+    random = Random(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        identity = new_identity()
+        recipient = recipient_of(identity)
+        pem, _ = new_signing_key(None)
+        (folder / "identity.txt").write_text(identity)
+        (folder / "signing.pem").write_bytes(pem)
+        (folder / "desk.toml").write_text(TOML.format(recipient=recipient))
+        (folder / "inbox").mkdir()
+        conf = settings.load(folder / "desk.toml", {})
+        phrases = load_phrases(Path(__file__).parent.parent / "content")
+        desk = Desk(conf, (identity,), read_signing_key(pem, None), phrases)
+        with opened(desk):
+            made = [a_tip(random) for _ in range(1000)]
+            envelopes = [seal(tips.to_bytes(one), [recipient]) for one in made]
+            for one, data in zip(made, envelopes, strict=True):
+                (conf.inbox / f"{one.id}.age").write_bytes(data)
+            start = time.perf_counter()
+            desk.cases.receive(conf.inbox, Work("bench"))
+            opening = time.perf_counter() - start
+            start = time.perf_counter()
+            for data in envelopes:
+                tips.from_bytes(unseal(data, [identity]))
+            bare = time.perf_counter() - start
+            print(f"opening 1,000 tips: {opening:.1f} s, each durable and journaled; unsealing alone: {bare:.2f} s")
+            print(f"  this disk makes {durable_rate(folder, 4000):.0f} files of 4 kB durable a second")
+
+            store = desk.store
+            for _ in range(9000):
+                case = from_tip(a_tip(random), ())
+                case = replace(case, sketch=repeats.sketch(case.text("what")))
+                (store.folder / f"tips/{case.id}.age").write_bytes(seal(records.to_bytes(case), [recipient]))
+            start = time.perf_counter()
+            desk.cases.load(desk.loading)
+            desk.loading.ended = True
+            print(f"opening the store with 10,000 tips: {time.perf_counter() - start:.1f} s")
+            pages(desk)
+
+
+def pages(desk: Desk) -> None:
+    """Time the queue's page from a loaded desk."""
+    links: list[str] = []
+    sessions = Sessions(ORIGIN, say=links.append)
+    client = application(desk, sessions, demo=False).test_client()
+    sessions.show_link()
+    client.get(links[0].removeprefix(ORIGIN), base_url=ORIGIN)
+    cookie = client.get_cookie(sessions.cookie, domain="127.0.0.1")
+    session = sessions.of(cookie.value if cookie else "")
+    assert session is not None
+    session.who = "Ana"
+
+    def ask(path: str) -> None:
+        answer = client.get(path, base_url=ORIGIN)
+        assert answer.status_code == 200
+
+    def changed() -> None:
+        desk.cases.changes += 1
+        ask("/")
+
+    help_page = median(milliseconds(lambda: ask("/help"), 50))
+    for what, work in (
+        ("the queue", lambda: ask("/")),
+        ("its last page", lambda: ask("/?page=200")),
+        ("a search of every word", lambda: ask("/?words=kiwifruit+young")),
+        ("filtered", lambda: ask("/?danger=1&children=1&place=timaru")),
+        ("after a change", changed),
+    ):
+        taken = milliseconds(work, 40)
+        print(
+            f"  {what:>22}: median {median(taken):6.1f} ms, slowest {taken[-1]:6.1f} ms, "
+            f"{median(taken) / help_page:5.1f}x a page without tips ({help_page:.1f} ms)"
+        )
+
+
+if __name__ == "__main__":
+    main()
