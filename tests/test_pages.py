@@ -121,11 +121,15 @@ def test_every_page_has_open_graph_text_and_no_picture(site, pages):
 
 
 def test_the_title_and_icon_are_neutral(site, pages):
-    """The icon is drawn in the page, and the site's name says nothing of what it is about."""
+    """The icon is drawn in the page, and no title names trafficking, in whatever language."""
+    named = {code: site.get(f"/{code}/what-is-trafficking").document.one("h1").text for code in site.languages}
     for path in pages:
         document = site.get(path).document
         assert document.one("link", rel="icon").attrs["href"].startswith("data:image/svg+xml,")
-        assert document.one("title").text.endswith("– Haumaru")
+        title = document.one("title").text
+        assert title == "Haumaru" or title.endswith(" – Haumaru")
+        assert "traffick" not in title.lower()
+        assert named[path.split("/")[1]] not in title
 
 
 def test_the_policy_admits_the_stylesheet_and_nothing_else(site):
