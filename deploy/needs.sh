@@ -13,6 +13,10 @@ java:java:default-jre-headless
 exiftool:exiftool:libimage-exiftool-perl
 poppler:pdftotext:poppler-utils
 nginx:nginx:nginx-light
+caddy:caddy:caddy
+tor:tor:tor
+systemd:systemd-analyze:systemd
+compose:docker-compose:docker-compose
 dovecot:dovecot:dovecot-imapd
 gettext:msgfmt:gettext
 unzip:unzip:unzip

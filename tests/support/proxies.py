@@ -1,0 +1,160 @@
+"""The proxies of deploy/ on loopback, from their own configuration with nothing changed but names, ports and places."""
+
+import http.client
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+
+from tests.support.site import Visitor, free_port
+
+ROOT = Path(__file__).parent.parent.parent
+NAME = "haumaru.test"
+
+
+@dataclass
+class Proxy:
+    """A proxy that runs: its TLS port, its onion port, where it may write, and all that it has said."""
+
+    port: int
+    onion_port: int
+    folder: Path
+    log: Path
+    ca: trustme.CA
+    process: subprocess.Popen
+
+    def context(self) -> ssl.SSLContext:
+        """What a browser does that trusts the proxy's authority and no other."""
+        context = ssl.create_default_context()
+        self.ca.configure_trust(context)
+        return context
+
+    def visitor(self, address: str = "127.0.0.1", **headers: str) -> Visitor:
+        """Somebody who comes over TLS from this address of loopback."""
+        visitor = Visitor(f"https://{NAME}", **headers)
+        context, port = self.context(), self.port
+
+        class Connection(http.client.HTTPSConnection):
+            def connect(self) -> None:
+                plain = socket.create_connection(("127.0.0.1", port), 120, (address, 0))
+                self.sock = context.wrap_socket(plain, server_hostname=NAME)
+
+        class Handler(urllib.request.HTTPSHandler):
+            def https_open(self, request):
+                return self.do_open(Connection, request)
+
+        visitor._opener = urllib.request.build_opener(Handler(context=context), _NoRedirect)
+        return visitor
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+
+def rewritten(path: Path, *changes: tuple[str, str]) -> str:
+    """A file of deploy/ with its names and places changed; each must be there, so that the test tests this file."""
+    text = path.read_text()
+    for old, new in changes:
+        assert old in text, f"{path.name} no longer says {old!r}"
+        text = text.replace(old, new)
+    return text
+
+
+@contextmanager
+def nginx(folder: Path, site_port: int, *more: tuple[str, str]) -> Iterator[Proxy]:
+    """Run nginx with deploy/nginx/nginx.conf; whatever it would write of a body or an answer fails."""
+    ca, ports = _certificate(folder), (free_port(), free_port(), free_port())
+    spool = [
+        f"{kind}_temp_path {folder}/spool-{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    ]
+    text = rewritten(
+        ROOT / "deploy" / "nginx" / "nginx.conf",
+        ("user www-data;", "daemon off;"),
+        ("worker_processes auto;", "worker_processes 2;"),
+        ("/run/nginx.pid", f"{folder}/nginx.pid"),
+        ("access_log off;", "access_log off;\n    " + "\n    ".join(spool)),
+        ("example.org", NAME),
+        ("/etc/ssl/haumaru", str(folder)),
+        ("127.0.0.1:8000", f"127.0.0.1:{site_port}"),
+        ("listen [::]:443 ssl http2 default_server;", ""),
+        ("listen [::]:443 ssl http2;", ""),
+        ("listen [::]:80 default_server;", ""),
+        ("listen [::]:80;", ""),
+        ("listen 443 ", f"listen 127.0.0.1:{ports[0]} "),
+        ("listen 80 ", f"listen 127.0.0.1:{ports[2]} "),
+        ("listen 80;", f"listen 127.0.0.1:{ports[2]};"),
+        ("listen 127.0.0.1:8081", f"listen 127.0.0.1:{ports[1]}"),
+        *more,
+    )
+    (folder / "nginx.conf").write_text(text)
+    command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    with _running(command, folder, ca, ports) as proxy:
+        for place in folder.glob("spool-*"):
+            shutil.rmtree(place)
+        yield proxy
+
+
+@contextmanager
+def caddy(folder: Path, site_port: int) -> Iterator[Proxy]:
+    """Run Caddy with deploy/caddy/Caddyfile, as Debian's version spells it."""
+    ca, ports = _certificate(folder), (free_port(), free_port(), free_port())
+    place = ROOT / "deploy" / "caddy"
+    shutil.copy(place / "body-2.6.caddy", folder / "body.caddy")
+    text = rewritten(
+        place / "Caddyfile",
+        ("admin off", f"admin off\n\thttp_port {ports[2]}\n\thttps_port {ports[0]}\n\tauto_https disable_redirects"),
+        ("example.org {", f"{NAME} {{"),
+        ("tls {", f"tls {folder}/fullchain.pem {folder}/privkey.pem {{"),
+        ("127.0.0.1:8000", f"127.0.0.1:{site_port}"),
+        ("http://:8081", f"http://:{ports[1]}"),
+    )
+    (folder / "Caddyfile").write_text(text)
+    command = ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+    with _running(command, folder, ca, ports) as proxy:
+        yield proxy
+
+
+def _certificate(folder: Path) -> trustme.CA:
+    ca = trustme.CA()
+    certificate = ca.issue_cert(NAME)
+    certificate.private_key_pem.write_to_path(folder / "privkey.pem")
+    chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+    (folder / "fullchain.pem").write_bytes(chain)
+    return ca
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, ca: trustme.CA, ports: tuple[int, int, int]) -> Iterator[Proxy]:
+    log = folder / "proxy.log"
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=env)
+    try:
+        for port in ports[:2]:
+            _wait_for(port, process, log)
+        yield Proxy(ports[0], ports[1], folder, log, ca, process)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_for(port: int, process: subprocess.Popen, log: Path) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 2).close()
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        else:
+            return
