@@ -1,0 +1,254 @@
+"""Every file of deploy/, checked by the tool that will read it, and the run-book's backup, tried."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app import config
+from tests.support.proxies import ROOT, rewritten
+from tests.support.site import BIN
+from tests.support.units import Unit
+from tests.test_journey_deployment import configuration
+
+DEPLOY = ROOT / "deploy"
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+# What `systemd-analyze security` may count at most, of 10; the site and the status, which reach nobody, 1.0.
+EXPOSURE = {"haumaru.service": 1.0, "haumaru-status.service": 1.0}
+PROXIES = ("caddy", "nginx", "tor@default")
+VARIABLES = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+def run(*command, **more) -> subprocess.CompletedProcess:
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, **more)
+
+
+@pytest.mark.needs("systemd")
+def test_units_are_read_without_complaint(tmp_path):
+    """Systemd understands every line of every unit, and each program that one starts is there."""
+    for path in (DEPLOY / "systemd").glob("*.[st]*"):
+        if path.suffix in (".service", ".timer"):
+            text = path.read_text().replace("/opt/haumaru/current/bin", str(BIN))
+            (tmp_path / path.name).write_text(text.replace("/opt/haumaru/alert.sh", str(DEPLOY / "systemd/alert.sh")))
+    units = [path for path in tmp_path.iterdir() if "@" not in path.name]
+    assert len(units) == 4
+    (tmp_path / "haumaru-alert@test.service").symlink_to(tmp_path / "haumaru-alert@.service")
+    done = run(
+        "systemd-analyze",
+        "verify",
+        "--man=no",
+        "--recursive-errors=no",
+        *units,
+        tmp_path / "haumaru-alert@test.service",
+        env={**VARIABLES, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.needs("systemd")
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_units_are_shut_in(path):
+    """`systemd-analyze security` counts as little exposure as the program's work allows."""
+    done = run("systemd-analyze", "security", "--no-pager", "--offline=true", path)
+    found = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found, done.stderr
+    assert float(found[1]) <= EXPOSURE.get(path.name, 1.2)
+    assert "ignoring" not in done.stderr
+
+
+@pytest.mark.needs("systemd", "nginx", "caddy", "tor")
+@pytest.mark.parametrize("name", PROXIES)
+def test_the_drop_in_shuts_in_what_debian_ships(name, tmp_path):
+    """With our drop-in, Debian's own units of the proxies and of Tor count below 3."""
+    shutil.copy(f"/lib/systemd/system/{name}.service", tmp_path)
+    (tmp_path / f"{name}.service.d").mkdir()
+    shutil.copy(DEPLOY / "systemd" / "proxy.conf", tmp_path / f"{name}.service.d" / "haumaru.conf")
+    done = run("systemd-analyze", "security", "--no-pager", "--offline=true", tmp_path / f"{name}.service",
+               env={**VARIABLES, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"})  # fmt: skip
+    found = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found, done.stderr
+    assert float(found[1]) < 3
+
+
+@pytest.mark.parametrize("path", [*UNITS, DEPLOY / "systemd" / "proxy.conf"], ids=lambda path: path.name)
+def test_no_unit_swaps_or_dumps(path):
+    """Nothing that memory held reaches a disk: no swap, no core, in any unit nor in the proxies' drop-in."""
+    unit = Unit(path)
+    assert (unit.one("MemorySwapMax"), unit.one("LimitCORE"), unit.one("UMask")) == ("0", "0", "0077")
+
+
+def test_no_unit_writes_a_journal_to_disk():
+    """What the units print goes to a log of its own, which is kept in memory and for a day."""
+    for path in UNITS:
+        assert Unit(path).one("LogNamespace") == "haumaru"
+    journal = Unit(DEPLOY / "systemd" / "journald@haumaru.conf")
+    assert (journal.one("Storage"), journal.one("MaxRetentionSec")) == ("volatile", "1day")
+
+
+@pytest.mark.needs("nginx")
+def test_nginx_reads_its_configuration(tmp_path):
+    """`nginx -t` finds no fault, with nothing changed but where certificate, pid and names lie."""
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x",
+        "-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem")  # fmt: skip
+    text = rewritten(DEPLOY / "nginx" / "nginx.conf", ("/etc/ssl/haumaru", str(tmp_path)), ("/run/", f"{tmp_path}/"))
+    (tmp_path / "nginx.conf").write_text(text)
+    done = run("nginx", "-e", "stderr", "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf")
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr
+
+
+@pytest.mark.needs("caddy")
+def test_caddy_reads_its_configuration(tmp_path):
+    """`caddy validate` finds no fault, and the file is formatted as `caddy fmt` would."""
+    for name, body in (("caddy", "body-2.6.caddy"), ("compose", "body-2.6.caddy")):
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(DEPLOY / name / "Caddyfile", folder)
+        shutil.copy(DEPLOY / "caddy" / body, folder / "body.caddy")
+        done = run("caddy", "validate", "--config", folder / "Caddyfile", "--adapter", "caddyfile",
+                   env={**os.environ, "HOME": str(tmp_path)})  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "Valid configuration" in done.stdout + done.stderr
+        assert run("caddy", "fmt", folder / "Caddyfile").stdout == (folder / "Caddyfile").read_text()
+
+
+@pytest.mark.needs("caddy")
+def test_caddy_logs_and_keeps_nothing_of_requests(tmp_path):
+    """As Caddy itself understands its file: no access log, no logger of requests, bodies held whole in memory."""
+    shutil.copy(DEPLOY / "caddy" / "Caddyfile", tmp_path)
+    shutil.copy(DEPLOY / "caddy" / "body-2.6.caddy", tmp_path / "body.caddy")
+    done = run("caddy", "adapt", "--config", tmp_path / "Caddyfile", "--adapter", "caddyfile")
+    assert done.returncode == 0, done.stderr
+    adapted = json.loads(done.stdout)
+    assert adapted["logging"]["logs"]["default"]["exclude"] == ["http", "admin"]
+    for server in adapted["apps"]["http"]["servers"].values():
+        assert "logs" not in server
+        assert server["read_timeout"] and server["read_header_timeout"]
+    assert done.stdout.count('"buffer_requests":true') == 2
+
+
+@pytest.mark.needs("tor")
+@pytest.mark.parametrize("name", ["tor", "compose"])
+def test_tor_reads_its_configuration(name, tmp_path):
+    """`tor --verify-config` finds no fault, the service's defences on, and no word of a visitor in a log."""
+    text = rewritten(DEPLOY / name / "torrc", ("/var/lib/tor", str(tmp_path / "tor")))
+    (tmp_path / "tor").mkdir(mode=0o700)
+    (tmp_path / "torrc").write_text(text)
+    done = run("tor", "--verify-config", "-f", tmp_path / "torrc", "--defaults-torrc", "/dev/null")
+    assert done.returncode == 0, done.stdout
+    warnings = [line for line in done.stdout.splitlines() if "[warn]" in line and "as root" not in line]
+    assert not warnings
+    for needed in ("PoWDefensesEnabled 1", "EnableIntroDoSDefense 1", "SafeLogging 1", "AvoidDiskWrites 1"):
+        assert needed in text
+    assert "8000" not in text, "a proxy stands in front of the site for the onion service too"
+
+
+@pytest.mark.needs("compose")
+def test_compose_reads_its_file(tmp_path):
+    """`docker compose config` finds no fault, and what it understood keeps nothing on disk but what must last."""
+    done = run(
+        "docker-compose", "-f", DEPLOY / "compose" / "compose.yaml", "config", env={**VARIABLES, "HOME": str(tmp_path)}
+    )
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    assert set(services) == {"site", "forwarder", "postgres", "redis", "caddy", "tor"}
+    for name, service in services.items():
+        assert service["logging"] == {"driver": "none"}, name
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["ulimits"]["core"] == 0
+        assert service["mem_limit"] == service["memswap_limit"], f"{name} could swap"
+    assert [name for name, one in services.items() if one.get("ports")] == ["caddy"]
+    assert "out" not in services["site"]["networks"]
+    assert {"volumes"} & set(services["redis"]) == set()
+    assert services["redis"]["command"][1:5] == ["--save", "", "--appendonly", "no"]
+
+
+@pytest.mark.needs("hadolint")
+@pytest.mark.parametrize(
+    "path", [ROOT / "Dockerfile", DEPLOY / "compose" / "tor.Dockerfile"], ids=lambda path: path.name
+)
+def test_dockerfiles_are_sound(path):
+    """Hadolint finds nothing."""
+    done = run("hadolint", path)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["haumaru.toml", "compose/haumaru.toml"])
+def test_the_example_says_what_is_still_missing(name, tmp_path):
+    """The example configuration is refused for what only the operator can know, and for nothing else."""
+    text = (DEPLOY / name).read_text()
+    (tmp_path / "haumaru.toml").write_text(text)
+    done = run(BIN / "haumaru", "serve", "--config", tmp_path / "haumaru.toml")
+    faults = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert faults
+    assert all("recipients" in fault or "token_file" in fault or "token:" in fault for fault in faults), faults
+    assert tomllib.loads(text)["site"]["reviewed_only"] is True
+
+
+def test_an_alert_says_what_to_do(tmp_path):
+    """A failed unit sends one mail, which holds what `haumaru status` says and nothing of a report."""
+    path, _ = configuration(tmp_path)
+    sendmail = tmp_path / "sendmail"
+    sendmail.write_text(f"#!/bin/sh\ncat >{tmp_path}/mail\n")
+    sendmail.chmod(0o755)
+    done = run(DEPLOY / "systemd" / "alert.sh", "haumaru-forward.service", env={
+        **VARIABLES, "ALERT_TO": "ops@example.org", "ALERT_FROM": "box@example.org", "SENDMAIL": str(sendmail),
+        "HAUMARU": str(BIN / "haumaru"), "HAUMARU_CONFIG": str(path),
+    })  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    mail = (tmp_path / "mail").read_text()
+    assert "Subject: haumaru: somebody must act (haumaru-forward.service)" in mail
+    assert "To: ops@example.org" in mail
+    assert "intake: 0 waiting" in mail
+
+
+def test_what_is_backed_up_is_enough(tmp_path):
+    """docs/rotation.md's backup, restored to another machine, is a configuration without a fault and the same site."""
+    (tmp_path / "old").mkdir()
+    path, _ = configuration(tmp_path / "old")
+    assert run(BIN / "haumaru", "check", "--config", path).returncode == 0
+    (tmp_path / "new").mkdir()
+    for name in ("haumaru.toml", "secret"):
+        shutil.copy(tmp_path / "old" / name, tmp_path / "new")
+    (tmp_path / "new" / "inbox").mkdir()
+    done = run(BIN / "haumaru", "check", "--config", tmp_path / "new" / "haumaru.toml")
+    assert done.returncode == 0, done.stdout
+    assert config.load(tmp_path / "new" / "haumaru.toml", {}).site == config.load(path, {}).site
+    assert (tmp_path / "new" / "secret").read_bytes() == (tmp_path / "old" / "secret").read_bytes()
+
+
+def test_an_outbox_carried_elsewhere_still_delivers(tmp_path):
+    """docs/rotation.md's way out when the agency cannot be reached from here: the outbox is moved and delivers there."""
+    from app.post.outbox import Envelope, Outbox
+    from app.vault import tip as tips
+    from app.vault.seal import seal
+
+    (tmp_path / "old").mkdir()
+    path, _ = configuration(tmp_path / "old")
+    settings = config.load(path, {})
+    outbox = Outbox(settings.outbox_url)
+    outbox.prepare()
+    decoy = tips.decoy()
+    sealed = seal(tips.to_bytes(decoy), settings.intake.recipients)
+    outbox.put(Envelope(decoy.id, "intake", sealed))
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    done = run(BIN / "haumaru", "forward", "--once", "--config", tmp_path / "new" / "haumaru.toml")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "new" / "inbox" / f"{decoy.id}.age").read_bytes() == sealed
+
+
+def test_every_file_of_deploy_is_named_in_its_readme():
+    """deploy/README.md says of each file where it goes."""
+    text = (DEPLOY / "README.md").read_text()
+    for path in DEPLOY.rglob("*"):
+        if path.is_file() and path.name not in ("README.md", "setup.py", "needs.sh") and "secrets" not in path.parts:
+            assert path.name in text, path
+    assert Path(DEPLOY / "README.md").exists()
