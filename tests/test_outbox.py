@@ -373,12 +373,12 @@ def test_no_column_holds_a_time():
     assert times == {
         *("held.ends", "used.ends"),  # the quarter-hour in which they end
         *("envelopes.since", "replies.expires", "posted.expires"),  # days
-        *("envelopes.length", "held.length"),
+        *("envelopes.length", "labels.length", "held.length"),
         *("turns.one", "turns.start", "owners.until"),  # the forwarder's window
         *("agencies.failures", "agencies.retry"),  # the agency's backoff
     }
     numbered = {t.name for t in metadata.tables.values() if t.dialect_options["sqlite"]["with_rowid"]}
-    assert numbered == {"blobs"}
+    assert numbered == {"blobs", "spares"}
 
 
 def test_slots_have_no_order(outbox):
@@ -578,11 +578,17 @@ def test_not_a_database(tmp_path, caplog):
 
 
 def test_unprepared(tmp_path, caplog):
-    """A put before the tables are there is a failure like any other."""
-    box = Outbox(f"sqlite:///{tmp_path}/outbox.db")
-    with pytest.raises(OutboxError) as caught:
-        box.put(canary())
-    assert told(caught, caplog) == "database"
+    """A database that was away at start is prepared by whoever first finds it there."""
+    file = tmp_path / "away" / "outbox.db"
+    box = Outbox(f"sqlite:///{file}")
+    file.parent.write_text("not a folder")
+    for use in (box.prepare, lambda: box.put(canary()), lambda: Turns(box.store).status(NOW)):
+        with pytest.raises(OutboxError) as caught:
+            use()
+        assert told(caught, caplog) == "cannot-open"
+    file.parent.unlink()
+    box.put(make())
+    assert len(waiting(box)) == 1
     box.store.close()
 
 

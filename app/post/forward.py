@@ -71,8 +71,8 @@ class _Tally:
 
     def missed(self, fault: Exception) -> None:
         self.code = _code(fault)
-        if isinstance(fault, DeliveryError) and fault.permanent:
-            self.in_a_row = 0  # the agency answered: the others may pass
+        if self.code == "corrupt" or (isinstance(fault, DeliveryError) and fault.permanent):
+            self.in_a_row = 0  # the envelope's own fault: the others may pass
         else:
             self.in_a_row += 1
             self.their_trouble = self.their_trouble or isinstance(fault, DeliveryError)

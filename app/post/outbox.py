@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from app.errors import AlreadySentError, HeldFullError, HeldGoneError
 from app.post.days import QUARTER, end_of_quarter
 from app.post.store import Store
-from app.post.tables import destroy, envelopes, held, keep, sweep, used
+from app.post.tables import destroy, envelopes, held, keep, labels, sweep, used
 from app.vault.tip import TipId
 
 HELD_BYTES = 256 * 1024 * 1024
@@ -32,7 +32,7 @@ class Envelope:
 
 
 class Outbox:
-    """The outbox of one database; `prepare` it once before use."""
+    """The outbox of one database; `prepare` it before use, to learn at once what is wrong with it."""
 
     def __init__(self, url: str) -> None:
         self.store = Store(url)
@@ -131,6 +131,7 @@ def _hash(secret: bytes) -> bytes:
 
 def _enqueue(connection: Connection, tip: str, agency: str, length: int, slot: int) -> None:
     connection.execute(insert(envelopes).values(id=tip, agency=agency, length=length, slot=slot))
+    connection.execute(insert(labels).values(id=tip, agency=agency, length=length))
 
 
 def _use(connection: Connection, nonce: bytes, now: float) -> None:

@@ -28,7 +28,7 @@ from app.errors import BusyError, ReplyError, ReplyKnownError
 from app.post.codes import ReceiptCode
 from app.post.days import day
 from app.post.store import Store
-from app.post.tables import blobs, destroy, keep, posted, replies, sweep
+from app.post.tables import destroy, keep, posted, replies, sweep
 from app.vault.reply import SEALED_BYTES
 
 SALT = b"haumaru/receipt/1"
@@ -144,9 +144,9 @@ class ReplyBox:
         """Return the sealed replies under a locator, the one that ends first first; none is no error."""
         mine = (replies.c.locator == locator) & (replies.c.expires >= day(now))
         order = (replies.c.expires, replies.c.reply)
-        found = select(blobs.c.data).join(replies, replies.c.slot == blobs.c.slot).where(mine).order_by(*order)
         with self._store.read() as connection:
-            return tuple(bytes(message) for message in connection.execute(found).scalars())
+            slots = connection.execute(select(replies.c.slot).where(mine).order_by(*order)).scalars().all()
+        return tuple(self._store.blob(slot) for slot in slots)
 
     def delete(self, locator: Locator) -> None:
         """Destroy every reply under a locator; their ids stay known until their days have passed."""

@@ -1,9 +1,10 @@
 """The one database under the outbox and the replies: SQLite by default, PostgreSQL by its URL.
 
-A `write` that returns is on the disk. Every fault of the database comes out as an OutboxError with a
-code that is safe to log; neither SQL nor a value is ever in it. `tidy` removes from SQLite's files what
-deleted rows and the order of arrival leave there; on PostgreSQL that is the server's, and the threat
-model says so. Refuses a database that is kept in memory, and a PostgreSQL that does not fsync.
+A `write` that returns is on the disk; the first prepares the database, should it have been away at start.
+Every fault of the database comes out as an OutboxError with a code that is safe to log; neither SQL nor a
+value is ever in it. `tidy` removes from SQLite's files what deleted rows and the order of arrival leave
+there; on PostgreSQL that is the server's, and the threat model says so. Refuses a database that is kept in
+memory, and a PostgreSQL that does not fsync.
 """
 
 import os
@@ -14,13 +15,13 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.errors import ConfigError, OutboxError
 from app.post.days import midnight
-from app.post.tables import metadata, turns
+from app.post.tables import blobs, metadata, spares, turns, whole
 
 BUSY_SECONDS = 30
 PAGE = 8192
@@ -72,39 +73,58 @@ class Store:
             self._engine = _postgres(url)
         else:
             raise ConfigError(("The outbox's url must be a SQLite file or a PostgreSQL; mend it",))
+        self._prepared = False
         self._reads = self._engine.execution_options(reads=True)
         # SQLite lets one writer in at a time and makes others poll: threads queue here instead.
         self._writers = threading.Lock()
 
     def prepare(self) -> None:
-        """Create what is missing: folder (0700), file (0600), write-ahead log, tables; raises OutboxError."""
+        """Create what is missing: folder (0700), file (0600), write-ahead log, tables; raises OutboxError.
+
+        On returning it has also been written to.
+        """
         with faults():
             if self.path is not None:
                 _make_private(self.path)
                 with closing(self._engine.raw_connection()) as raw:
                     raw.cursor().execute("PRAGMA journal_mode=WAL")
-        with self.write() as connection:
+        with self._transaction() as connection:
             if self.path is None and connection.execute(text("SHOW fsync")).scalar() != "on":
                 raise OutboxError("fsync-off")
             self.alone(connection)
             metadata.create_all(connection)
-            if connection.execute(select(turns.c.one)).first() is None:
+            # A row that is written and stays as it was proves that the database takes writes.
+            if connection.execute(update(turns).values(start=turns.c.start)).rowcount == 0:
                 connection.execute(insert(turns).values(one=1, start=0))
         if self.path is not None:
             with faults():
                 _fsync_folder(self.path.parent)
+        self._prepared = True
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open one short transaction that is durable on leaving, or undone; raises OutboxError."""
-        with faults(), self._one_writer(), self._engine.begin() as connection:
+        if not self._prepared:
+            self.prepare()
+        with self._transaction() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open one short transaction that changes nothing; raises OutboxError."""
+        if not self._prepared:
+            self.prepare()
         with faults(), self._reads.begin() as connection:
             yield connection
+
+    def blob(self, slot: int) -> bytes:
+        """Return a blob, from its second copy if the first is damaged; raises OutboxError (`gone`, `corrupt`, …)."""
+        try:
+            return self._copy(blobs, slot)
+        except OutboxError as error:
+            if error.code not in {"gone", "corrupt"}:
+                raise
+        return self._copy(spares, slot)
 
     def alone(self, connection: Connection) -> None:
         """Let no other process past this point until the transaction ends (SQLite's writers are alone)."""
@@ -133,6 +153,23 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    def examine(self) -> None:
+        """Look over every page of SQLite's file; raises OutboxError `corrupt` if the file is damaged."""
+        if self.path is None:
+            return
+        with self.read() as connection:
+            if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
+                raise OutboxError("corrupt")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with faults(), self._one_writer(), self._engine.begin() as connection:
+            yield connection
+
+    def _copy(self, copies: Table, slot: int) -> bytes:
+        with self.read() as connection:
+            return whole(connection.execute(select(copies.c.data).where(copies.c.slot == slot)).scalar())
 
     def _date_files(self, now: float) -> None:
         assert self.path is not None

@@ -4,6 +4,7 @@ Every key is random or a hash, no table keeps SQLite's rowid, and nothing holds 
 quarter-hour in which a held tip or a used nonce ends, the day on which an envelope was first left over
 at a window's end, and the day on which a reply ends. Blobs have a table of their own, under a hash of
 their name: SQLite rewrites a whole row when any of it changes, and reads whole rows to compare other keys.
+Whatever delivery needs lies twice, in trees of its own, so that no damaged page loses an envelope.
 """
 
 import hashlib
@@ -26,9 +27,11 @@ from sqlalchemy import (
     select,
 )
 
+from app.errors import OutboxError
 from app.post.days import HELD_SECONDS, QUARTER, day
 
 metadata = MetaData()
+_slot = BigInteger().with_variant(Integer, "sqlite")  # SQLite takes only INTEGER for the rows' own numbers
 
 
 def _table(name: str, *columns: Column[object] | PrimaryKeyConstraint) -> Table:
@@ -44,13 +47,25 @@ envelopes = _table(
     Column("since", Date),  # the first window's end at which it was left over
     Column("owner", LargeBinary),  # the forwarder that is delivering it
 )
-_slot = BigInteger().with_variant(Integer, "sqlite")  # SQLite takes only INTEGER for the rows' own numbers
-blobs = Table(
-    "blobs",
-    metadata,
-    Column("slot", _slot, primary_key=True, autoincrement=False),
-    Column("data", LargeBinary, nullable=False),
+labels = _table(
+    "labels",  # what `envelopes` says, once more
+    Column("id", String(26), primary_key=True),
+    Column("agency", String, nullable=False),
+    Column("length", Integer, nullable=False),
 )
+
+
+def _blobs(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("slot", _slot, primary_key=True, autoincrement=False),
+        Column("data", LargeBinary, nullable=False),  # its SHA-256, then the blob itself
+    )
+
+
+blobs = _blobs("blobs")
+spares = _blobs("spares")  # what `blobs` holds, once more
 held = _table(
     "held",
     Column("draft", LargeBinary, primary_key=True),  # SHA-256
@@ -98,16 +113,34 @@ posted = _table(
 )
 
 
+def slot_of(name: bytes) -> int:
+    """Return the slot of a blob that goes with a random name: a number that has no order either."""
+    return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1  # 63 bits: what both databases hold
+
+
 def keep(connection: Connection, name: bytes, data: bytes) -> int:
-    """Keep a blob that goes with a random name; return its slot, which has no order either."""
-    slot = int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1  # 63 bits: what both databases hold
-    connection.execute(insert(blobs).values(slot=slot, data=data))
+    """Keep a blob that goes with a random name, twice; return its slot."""
+    slot = slot_of(name)
+    kept = hashlib.sha256(data).digest() + data
+    for copies in (blobs, spares):
+        connection.execute(insert(copies).values(slot=slot, data=kept))
     return slot
+
+
+def whole(kept: bytes | None) -> bytes:
+    """Return the blob in what was kept; raises OutboxError `gone`, or `corrupt` where it is another than was kept."""
+    if kept is None:
+        raise OutboxError("gone")
+    digest, data = bytes(kept[:32]), bytes(kept[32:])
+    if hashlib.sha256(data).digest() != digest:
+        raise OutboxError("corrupt")
+    return data
 
 
 def destroy(connection: Connection, table: Table, rows: ColumnElement[bool]) -> None:
     """Delete rows together with their blobs."""
-    connection.execute(delete(blobs).where(blobs.c.slot.in_(select(table.c.slot).where(rows))))
+    for copies in (blobs, spares):
+        connection.execute(delete(copies).where(copies.c.slot.in_(select(table.c.slot).where(rows))))
     connection.execute(delete(table).where(rows))
 
 
