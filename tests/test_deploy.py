@@ -129,7 +129,8 @@ def test_caddy_logs_and_keeps_nothing_of_requests(tmp_path):
     assert adapted["logging"]["logs"]["default"]["exclude"] == ["http", "admin"]
     for server in adapted["apps"]["http"]["servers"].values():
         assert "logs" not in server
-        assert server["read_timeout"] and server["read_header_timeout"]
+        assert server["read_timeout"]
+        assert server["read_header_timeout"]
     assert done.stdout.count('"buffer_requests":true') == 2
 
 
@@ -226,7 +227,7 @@ def test_what_is_backed_up_is_enough(tmp_path):
 
 
 def test_an_outbox_carried_elsewhere_still_delivers(tmp_path):
-    """docs/rotation.md's way out when the agency cannot be reached from here: the outbox is moved and delivers there."""
+    """The run-book's way out when the agency cannot be reached from here: the outbox is moved, and delivers there."""
     from app.post.outbox import Envelope, Outbox
     from app.vault import tip as tips
     from app.vault.seal import seal
