@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flask import Flask, Response, abort, g, redirect, render_template, request
+from flask_babel import get_translations
 from flask_babel import gettext as _
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
@@ -111,6 +112,7 @@ class Guide:
             "safety": edition.safety,
             "contacts": edition.contacts,
             "reviewed": reviewed and edition.common.reviewed and self._catalogues.get(code, True),
+            "gettext": _speaker(),
         }
         return render_template(template, **frame, **values)
 
@@ -229,6 +231,16 @@ class Guide:
         entries = [Entry(slug, page.title, self._href(lang, slug)) for slug, page in pages.items() if slug != "home"]
         entries.insert(1, Entry("report", _("Report without your name"), f"/{lang}/report"))
         return tuple(entries)
+
+
+def _speaker() -> Callable[..., Markup]:
+    """What `_` calls in a template: the catalogue is looked up once a page, not once a word."""
+    catalogue = get_translations()
+
+    def speak(message: str, /, **values: Any) -> Markup:
+        return Markup(catalogue.ugettext(message)) % values  # noqa: S704  # our own words; values are escaped
+
+    return speak
 
 
 def _text(text: str, mimetype: str) -> Response:
