@@ -103,7 +103,7 @@ def main() -> None:
             for one, data in zip(made, envelopes, strict=True):
                 (conf.inbox / f"{one.id}.age").write_bytes(data)
             start = time.perf_counter()
-            desk.cases.receive(conf.inbox, Work("bench"))
+            desk.intake.receive(Work("bench"))
             opening = time.perf_counter() - start
             start = time.perf_counter()
             for data in envelopes:

@@ -31,7 +31,7 @@ def test_envelopes_come_in_and_decoys_vanish(office):
     office.drop(decoy)
     came = (office.inbox / f"{one}.age").read_bytes()
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         assert [case.id for case in desk.cases.all()] == [one]
         assert (office.store / f"envelopes/{one}.age").read_bytes() == came
         assert list(office.inbox.iterdir()) == []
@@ -44,9 +44,9 @@ def test_twins_are_one(office):
     first = tip()
     office.drop(first)
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         office.drop(replace(first, answers={"what": "something else"}))
-        receive(desk, office)
+        receive(desk)
         assert len(desk.cases.all()) == 1
         assert "packhouse" in desk.cases.all()[0].text("what")
         assert list(office.inbox.iterdir()) == []
@@ -64,18 +64,18 @@ def test_what_does_not_open_is_set_aside_with_its_reason(office):
     office.drop(tip(), name="../inbox/hello.age")
     (office.inbox / "link.age").symlink_to("/etc/passwd")
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         assert [case.id for case in desk.cases.all()] == [good]
-        reasons = sorted(code for _, code in desk.cases.aside())
+        reasons = sorted(code for _, code in desk.intake.aside())
         assert reasons == ["file", "name", "name", "no-match", "payload"]
-        name = next(f"{one}.{code}" for one, code in desk.cases.aside() if code == "no-match")
-        desk.cases.retry_aside("Ana", name, office.inbox)
-        receive(desk, office)
-        assert len(desk.cases.aside()) == 5
-        desk.cases.destroy_aside("Ana", name)
-        assert len(desk.cases.aside()) == 4
+        name = next(f"{one}.{code}" for one, code in desk.intake.aside() if code == "no-match")
+        desk.intake.retry("Ana", name)
+        receive(desk)
+        assert len(desk.intake.aside()) == 5
+        desk.intake.destroy("Ana", name)
+        assert len(desk.intake.aside()) == 4
         with pytest.raises(RefusedError, match="gone"):
-            desk.cases.destroy_aside("Ana", "../desk.age")
+            desk.intake.destroy("Ana", "../desk.age")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -90,9 +90,9 @@ def test_no_bytes_stop_the_desk(office, data):
     name = data.draw(st.sampled_from((tips.new_id(), "x", "0" * 26)))
     (office.inbox / f"{name}.age").write_bytes(data.draw(st.sampled_from((raw, sealed))))
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         assert not list(office.inbox.iterdir())
-        assert len(desk.cases.all()) + len(desk.cases.aside()) >= 1
+        assert len(desk.cases.all()) + len(desk.intake.aside()) >= 1
 
 
 def test_a_start_that_was_cut_short_loses_nothing(office):
@@ -100,14 +100,14 @@ def test_a_start_that_was_cut_short_loses_nothing(office):
     one = office.drop(tip())
     envelope = (office.inbox / f"{one}.age").read_bytes()
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
     shutil.move(office.store / f"envelopes/{one}.age", office.inbox / f"{one}.age")
     lines = (office.store / "journal.jsonl").read_bytes()
     (office.store / "journal.jsonl").unlink()
     (office.store / "journal.head").unlink()
     assert lines
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         assert [case.id for case in desk.cases.all()] == [one]
         assert (office.store / f"envelopes/{one}.age").read_bytes() == envelope
         assert [entry.did for entry in desk.journal.entries] == ["received"]
@@ -127,10 +127,10 @@ def test_opening_many_shows_its_progress_and_stops(office):
 
     with office.desk() as desk:
         work = Impatient("test")
-        desk.cases.receive(office.inbox, work)
+        desk.intake.receive(work)
         assert (work.done, work.total, len(desk.cases.all())) == (2, 6, 2)
         assert len(list(office.inbox.iterdir())) == 4
-        receive(desk, office)
+        receive(desk)
         assert len(desk.cases.all()) == 6
 
 
@@ -138,7 +138,7 @@ def test_two_never_work_one_tip(office):
     """Whoever claims first has it; the second is told, and can change nothing until it is given back."""
     one = office.drop(tip())
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         desk.cases.claim(one, "Ana")
         with pytest.raises(RefusedError, match="claimed"):
             desk.cases.claim(one, "Ben")
@@ -160,7 +160,7 @@ def test_the_state_of_a_tip_outlives_the_desk(office):
     """Claims, notes, outcomes and reasons are there again at the next start."""
     one = office.drop(tip())
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         desk.cases.claim(one, "Ana")
         desk.cases.note(one, "Ben", "called the labour inspector")
         desk.cases.close(one, "Ana", "finished", Outcome.VICTIM_SAFE)
@@ -180,7 +180,7 @@ def test_closed_tips_are_destroyed_when_their_time_is_over(office):
     old, locked, kept = (office.drop(tip()) for _ in range(3))
     later = {"now": NOON}
     with office.desk(clock=lambda: later["now"]) as desk:
-        receive(desk, office)
+        receive(desk)
         desk.cases.close(old, "Ana", "nothing", Outcome.NO_ACTION)
         desk.cases.lock_away(locked, "Ana")
         later["now"] += 29 * 86400
@@ -193,7 +193,7 @@ def test_closed_tips_are_destroyed_when_their_time_is_over(office):
         assert desk.journal.entries[-1].did == "destroyed"
         assert [row["outcome"] for row in figures.remembered(desk.store)] == ["no-action"]
         office.drop(tip(id=old))
-        receive(desk, office)
+        receive(desk)
         assert len(desk.cases.all()) == 2, "an id that was here once is known for good"
 
 
@@ -201,7 +201,7 @@ def test_a_locked_tip_is_wiped_and_never_changes(office):
     """Objectionable: its words leave the record, its envelope stays sealed, and nothing can be done with it."""
     one = office.drop(tip(files=(jpeg(),)))
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         desk.cases.claim(one, "Ana")
         desk.cases.lock_away(one, "Ana")
         case = desk.cases.get(one)
@@ -230,7 +230,7 @@ def test_an_answer_joins_its_thread(office, order):
     with office.desk() as desk:
         for one in (stranger, *order(first, answer)):
             office.drop(one)
-            receive(desk, office)
+            receive(desk)
         case = desk.cases.get(first.id)
         assert [(one.who, one.text) for one in case.thread] == [("", "They moved on Friday")]
         assert case.unread
@@ -255,7 +255,7 @@ def test_danger_and_children_come_first_then_the_oldest_day(office):
     for one in made:
         office.drop(one)
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         order = [case.text("what") for case in desk.queue.order()]
     assert order == ["both", "danger", "old child", "child", "old", "recent"]
 
@@ -265,7 +265,7 @@ def test_the_queue_is_filtered_and_searched(office):
     office.drop(tip({"what": "A vineyard", "where": "Blenheim", "kinds": ("work",), "danger": "yes"}))
     two = office.drop(tip({"what": "A house", "where": "Ōtara", "kinds": ("domestic",), "children": "yes"}))
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         desk.cases.claim(two, "Ana")
         desk.cases.note(two, "Ana", "Labour inspector informed")
         for wanted, total in (
@@ -386,5 +386,5 @@ def test_who_may_read_the_store(office):
     os.umask(0o077)
     office.drop(tip())
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
     assert [path for path in office.store.rglob("*") if path.stat().st_mode & 0o077] == []

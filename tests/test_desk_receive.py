@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.desk import mailbox, settings
 from app.desk.settings import Imap
@@ -104,7 +106,7 @@ def test_what_the_site_posts_lies_in_the_inbox(tmp_path):
         transport().deliver(one, seconds=30)
         assert len(list(office.inbox.glob("*.age"))) == 1
         with office.desk() as desk:
-            receive(desk, office)
+            receive(desk)
             assert desk.cases.get(one.id)
         assert _ask(port, tmp_path, body=one.data, Idempotency_Key=one.id, **good) == 409
         assert list(office.inbox.iterdir()) == []
@@ -164,7 +166,7 @@ def test_a_growing_journal_is_followed(tmp_path):
     (office.inbox / f"{one.id}.age").write_bytes(one.data)
     assert known.has(one.id)
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         desk.cases.destroy([desk.cases.get(one.id)])
     assert known.has(one.id)
 
@@ -263,7 +265,14 @@ def test_envelopes_come_out_of_a_mailbox(tmp_path):
         with pytest.raises(DeliveryError, match="tls"):
             mailbox.fetch(replace(imap, ca=None), office.inbox)
         with office.desk() as desk:
-            receive(desk, office)
+            receive(desk)
             assert {case.id for case in desk.cases.all()} == {one.id, two.id}
     with pytest.raises(DeliveryError, match="unreachable"):
         mailbox.fetch(imap, office.inbox)
+
+
+@given(st.binary(max_size=400) | st.text(max_size=400).map(str.encode))
+def test_no_mail_stops_the_mailbox(data):
+    """Whatever bytes a mail is made of, it holds envelopes or none, and never ends in an error."""
+    for mail in (data, b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n" + data + b"\r\n--x--"):
+        assert all(one.data.startswith(b"age-encryption.org/v1") for one in mailbox._attached(mail))

@@ -130,7 +130,7 @@ def test_a_whole_referral_holds_nothing_redacted(tmp_path):
     )
     office.drop(first)
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         desk.cases.claim(first.id, "Ana")
         case = desk.cases.get(first.id)
         draft = _marked_draft(TEXT, files=("files/2.jpg",), boxes={"files/2.jpg": {0: ((0.0, 0.0, 1.0, 1.0),)}})
@@ -155,7 +155,7 @@ def test_a_secret_in_the_summary_stops_the_referral(tmp_path):
     first = tip({"what": TEXT})
     office.drop(first)
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         case = desk.cases.get(first.id)
         for summary in ("FIFITA was there", "call 0215550199", "tuesday  night shift"):
             with pytest.raises(RefusedError, match="still-there"):
@@ -180,7 +180,7 @@ def test_the_sealed_size_depends_on_what_is_left_alone(tmp_path):
     office.drop(big)
     office.drop(small)
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         sizes = {
             len(
                 referral.to_bytes(refer.build(desk.cases.get(one.id), _marked_draft(TEXT), "x", desk.sending), desk.key)

@@ -78,7 +78,7 @@ def test_it_is_for_one_authority_alone(tmp_path):
     office = Office(tmp_path)
     one = office.drop(tip())
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         desk.cases.claim(one, "Ana")
         draft = Draft(summary="Men are held.", authorities=("police", "mbie"), looked=True)
         desk.cases.change(one, "Ana", "redacted", lambda case: replace(case, draft=draft))
@@ -122,7 +122,7 @@ def test_an_expired_key_is_not_sealed_to(tmp_path):
     office.config.write_text(text)
     one = office.drop(tip())
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         browser = Browser(desk)
         page = browser.get("/").text
         assert "expired 1 days ago" in page

@@ -33,7 +33,7 @@ def desk(office):
 @pytest.fixture
 def case(office, desk):
     one = office.drop(tip(reply=reply_to()))
-    receive(desk, office)
+    receive(desk)
     return desk.cases.claim(one, "Ana")
 
 
@@ -139,7 +139,7 @@ def test_a_reply_that_waits_outlives_the_desk(desk, case, office):
 def test_without_a_way_back_nothing_is_written(desk, office, case):
     """No reply key, no address of the site, no words, too many words: refused, each with its reason."""
     one = office.drop(tip())
-    receive(desk, office)
+    receive(desk)
     mute = desk.cases.claim(one, "Ana")
     for about, text, site, code in (
         (mute, "x", SITE, "no-reply"),

@@ -87,7 +87,7 @@ def test_a_full_disk_changes_no_tip(tmp_path):
     office = Office(tmp_path)
     one = office.drop(tip())
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         before = (office.store / f"tips/{one}.age").read_bytes()
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -210,7 +210,7 @@ def test_rekeying_seals_everything_to_the_new_identity(tmp_path):
     office = Office(tmp_path)
     one = office.drop(tip())
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
     old, new = office.identity, new_identity()
     (tmp_path / "new.txt").write_text(f"{new}\n")
     text = office.config.read_text().replace('["identity.txt"]', '["new.txt", "identity.txt"]')

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import wave
 import zipfile
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,7 +14,8 @@ from PIL import Image
 
 from app.desk.records import State
 from app.desk.views.web import Sessions
-from tests.support.desk import ANSWERS, ORIGIN, Browser, Office, jpeg, picture, receive, reply_to, tip
+from app.vault.tip import TipFile
+from tests.support.desk import ANSWERS, ORIGIN, Browser, Office, jpeg, picture, receive, reply_to, tip, wait_for
 
 EVIL = """<script>alert(1)</script>"><img src=x onerror=alert(2)>'</textarea></title><style>*{}</style>{{7*7}}"""
 
@@ -37,7 +39,7 @@ def browser(desk):
 @pytest.fixture
 def one(office, desk):
     tip_id = office.drop(tip(files=(jpeg(),), reply=reply_to()))
-    receive(desk, office)
+    receive(desk)
     return tip_id
 
 
@@ -139,7 +141,7 @@ def test_nothing_a_sender_wrote_is_run(office, desk, browser):
     names = ("what", "where", "when", "people", "victims", "how-known", "danger", "children", "odd")
     fields = dict.fromkeys(names, EVIL)
     tip_id = office.drop(tip({**fields, "kinds": (EVIL,)}, reply=reply_to(), files=(replace(jpeg(), removed=(EVIL,)),)))
-    receive(desk, office)
+    receive(desk)
     browser.post(f"/tips/{tip_id}/claim")
     browser.post(f"/tips/{tip_id}/note", text=EVIL)
     browser.post(f"/tips/{tip_id}/translation", text=EVIL)
@@ -199,7 +201,7 @@ def test_two_person_release(tmp_path):
     office = Office(tmp_path / "office", release=2)
     tip_id = office.drop(tip())
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         ana, ben = Browser(desk, "Ana"), Browser(desk, "Ben")
         ana.post(f"/tips/{tip_id}/claim")
         ana.post(f"/tips/{tip_id}/redact", keep=["what"], summary="A packhouse.", authority=["police"])
@@ -220,7 +222,7 @@ def test_a_prepared_referral_can_go_back(tmp_path):
     office = Office(tmp_path, release=2)
     tip_id = office.drop(tip())
     with office.desk() as desk:
-        receive(desk, office)
+        receive(desk)
         ana, ben = Browser(desk, "Ana"), Browser(desk, "Ben")
         ana.post(f"/tips/{tip_id}/claim")
         ana.post(f"/tips/{tip_id}/redact", keep=["what"], summary="A packhouse.", authority=["police"])
@@ -233,7 +235,7 @@ def test_a_prepared_referral_can_go_back(tmp_path):
 def test_boxes_are_burnt_into_what_they_will_see(browser, desk, office):
     """A box drawn on a picture is black in the file as the authority gets it."""
     tip_id = office.drop(tip(files=(jpeg(1, picture(320, 320, "#ffffff")),)))
-    receive(desk, office)
+    receive(desk)
     browser.post(f"/tips/{tip_id}/claim")
     assert "stage" in browser.get(f"/tips/{tip_id}/boxes/1").text
     assert browser.post(f"/tips/{tip_id}/boxes/1", boxes="1 0 0 200 9").status_code == 409
@@ -269,7 +271,7 @@ def test_a_locked_tip_is_shown_nowhere(browser, desk, one):
 def test_many_are_closed_with_one_reason(browser, desk, office):
     """Chosen rows are closed at once; what somebody else works on is left, and both are said."""
     ids = [office.drop(tip()) for _ in range(3)]
-    receive(desk, office)
+    receive(desk)
     desk.cases.claim(ids[0], "Ben")
     browser.post("/close", tip=ids, reason="repeat")
     assert [desk.cases.get(one).state for one in ids] == [State.WORK, State.CLOSED, State.CLOSED]
@@ -292,7 +294,7 @@ def test_a_tip_is_exported_with_hashes(browser, desk, one):
 def test_a_translator_gets_the_redacted_text_and_no_file(browser, desk, office):
     """The hand-over is sealed, holds what was left and no file; the translation is then redacted and referred too."""
     tip_id = office.drop(tip(files=(jpeg(),)))
-    receive(desk, office)
+    receive(desk)
     browser.post(f"/tips/{tip_id}/claim")
     browser.post(f"/tips/{tip_id}/redact", m="what:0-9", keep=["what"], file=["files/1.jpg"])
     browser.post(f"/tips/{tip_id}/translator", translator="translator", confirmed=["translator"])
@@ -308,7 +310,7 @@ def test_rogue_files_are_cleaned_or_refused(browser, desk, office):
     with_trailer = picture() + b"<script>alert(1)</script>"
     files = (jpeg(1, svg), jpeg(2, with_trailer), jpeg(3, b"\x00" * 5000))
     tip_id = office.drop(tip(files=files))
-    receive(desk, office)
+    receive(desk)
     page = browser.get(f"/tips/{tip_id}").text
     assert page.count("Not shown") == 1 or page.count("Not shown") == 2
     shown = browser.get(f"/tips/{tip_id}/files/2")
@@ -353,3 +355,108 @@ def test_the_journal_has_no_word_of_a_tip(browser, desk, office, one):
     words = [*ANSWERS["what"].split(), "katikati", "noted", "elsewhere", "summed", "termed"]
     assert [word for word in words if len(word) > 4 and f" {word.casefold().strip('.')} " in journal] == []
     assert desk.cases.get(one).outcome == "investigated"
+
+
+def test_a_pdf_is_shown_as_pages_and_sound_is_muted(browser, desk, office):
+    """A PDF never reaches the browser as one, only pictures of its pages; a recording plays only when asked, muted."""
+    pdf, wav = io.BytesIO(), io.BytesIO()
+    pages = [Image.new("RGB", (300, 400), colour) for colour in ("red", "green")]
+    pages[0].save(pdf, "PDF", save_all=True, append_images=pages[1:])
+    with wave.open(wav, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(8000))
+    files = (
+        TipFile("files/1.pdf", "application/pdf", (), pdf.getvalue()),
+        TipFile("files/2.wav", "audio/wav", (), wav.getvalue()),
+    )
+    tip_id = office.drop(tip(files=files))
+    receive(desk)
+    page = browser.get(f"/tips/{tip_id}").text
+    assert page.count(f"/tips/{tip_id}/files/1/") == 2
+    assert browser.get(f"/tips/{tip_id}/files/1").status_code == 404
+    assert browser.get(f"/tips/{tip_id}/files/1/2").mimetype.startswith("image/")
+    assert browser.get(f"/tips/{tip_id}/files/1/3").status_code == 404
+    assert re.search(r"<audio controls muted preload=.none", page)
+    assert browser.get(f"/tips/{tip_id}/files/2").mimetype.startswith("audio/")
+    browser.post(f"/tips/{tip_id}/claim")
+    browser.post(f"/tips/{tip_id}/boxes/1", boxes="2 0 0 100 100")
+    burnt = browser.get(f"/tips/{tip_id}/burnt/1/2")
+    assert Image.open(io.BytesIO(burnt.data)).convert("L").getextrema()[1] < 8
+    assert Image.open(io.BytesIO(browser.get(f"/tips/{tip_id}/burnt/1/1").data)).convert("L").getextrema()[1] > 8
+
+
+def test_many_are_exported_with_progress(browser, desk, office):
+    """The export runs in the background, shows how far it is, and its zip is handed over once; locked tips stay out."""
+    ids = [office.drop(tip()) for _ in range(3)]
+    receive(desk)
+    desk.cases.lock_away(ids[0], "Ana")
+    where = browser.post("/export", tip=ids).location
+    wait_for(lambda: "finished" in browser.get(where).text)
+    assert "2 of 2" in browser.get(where).text
+    names = zipfile.ZipFile(io.BytesIO(browser.get(f"{where}/export.zip").data)).namelist()
+    assert sorted(names) == sorted([*(f"{one}/tip.json" for one in ids[1:]), "manifest.json"])
+    assert browser.get(f"{where}/export.zip").status_code == 404
+    assert browser.post(f"{where}/stop").status_code == 404
+    assert browser.get(browser.post("/export").location).status_code == 200
+
+
+def test_opening_is_started_and_stopped_from_the_queue(browser, desk, office):
+    """The queue offers what waits in the inbox; the work's page says how far it is, and Stop is heard."""
+    for _ in range(3):
+        office.drop(tip())
+    assert "Open 3 in the inbox" in browser.get("/").text
+    browser.post("/take-in")
+    wait_for(lambda: "3 of 3: finished" in browser.get("/work/intake").text)
+    browser.post("/work/intake/stop")
+    assert desk.opening.stopped
+    assert len(desk.cases.all()) == 3
+
+
+def test_while_the_store_opens_only_its_progress_is_shown(browser, desk):
+    """Until every record is open no page of tips is shown, and stopping is heard."""
+    desk.loading.ended = False
+    desk.loading.total = 10_000
+    for path in ("/", "/journal", "/tips/x"):
+        assert "10,000 tips" in browser.get(path).text
+    browser.post("/loading/stop")
+    assert desk.loading.stopped
+    assert "Stopped" in browser.get("/").text
+
+
+def test_figures_and_journal_are_shown(browser, one):
+    """Figures hide small counts, as CSV too; the journal of one tip shows who did what."""
+    assert "hidden" in browser.get("/figures").text
+    csv = browser.get("/figures.csv")
+    assert "attachment" in csv.headers["Content-Disposition"]
+    assert '"What they are about","work",hidden' in csv.text
+    browser.post(f"/tips/{one}/claim")
+    assert "claimed" in browser.get(f"/journal?tip={one}").text
+
+
+def test_what_was_set_aside_is_listed_and_settled(browser, desk, office):
+    """An envelope that does not open is listed with its reason in words, tried again, and destroyed when told."""
+    (office.inbox / f"{'0' * 26}.age").write_bytes(b"nothing")
+    receive(desk)
+    assert "Not an envelope" in browser.get("/aside").text
+    assert "set aside" in browser.get("/").text
+    (name,) = (f"{one}.{code}" for one, code in desk.intake.aside())
+    browser.post("/aside", name=name, do="again")
+    wait_for(lambda: desk.opening.ended and desk.intake.aside())
+    browser.post("/aside", name=name, do="destroy")
+    assert desk.intake.aside() == []
+    assert browser.post("/aside", name="../desk.age", do="destroy").status_code == 404
+
+
+def test_a_closed_tip_is_opened_again(browser, desk, one):
+    """Close, which leads on, then open again: it is the handler's; the outcome can be noted on its own."""
+    browser.post(f"/tips/{one}/close", reason="other")
+    assert "Not about exploitation" in browser.get(f"/tips/{one}").text
+    assert browser.post(f"/tips/{one}/redact").status_code == 409
+    browser.post(f"/tips/{one}/reopen")
+    assert desk.cases.get(one).holder == "Ana"
+    browser.post(f"/tips/{one}/outcome", outcome="victim-safe")
+    assert desk.cases.get(one).outcome == "victim-safe"
+    browser.post(f"/tips/{one}/release")
+    assert desk.cases.get(one).holder == ""

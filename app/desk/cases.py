@@ -1,8 +1,7 @@
 """What has come in, where each tip stands, and who works on it: in memory while the desk is open, sealed on the disk.
 
 Each change is journaled first, then kept, then seen. A tip that somebody holds is changed by nobody else. An
-envelope leaves the inbox only when its record is durable; decoys vanish, twins by id are one, and what does not
-open is set aside with its reason.
+envelope leaves the inbox only when its record is durable, and twins by id are one.
 """
 
 import threading
@@ -20,7 +19,6 @@ from app.desk.store import Store, faults
 from app.desk.work import Work
 from app.errors import HaumaruError
 from app.post.days import day
-from app.vault import tip as tips
 from app.vault.keys import Identity
 from app.vault.tip import Tip, TipId
 
@@ -85,36 +83,13 @@ class Cases:
 
     # What comes in.
 
-    def receive(self, inbox: Path, work: Work) -> None:
-        """Take in every envelope that lies in a folder, until done or stopped; raises RefusedError."""
-        with faults():
-            paths = sorted(path for path in inbox.iterdir() if path.suffix == ".age" and not path.name.startswith("."))
-        work.total += len(paths)
-        for path in paths:
-            if work.stopped:
-                return
-            self._receive_one(path)
-            work.step()
-
-    def _receive_one(self, path: Path) -> None:
-        try:
-            if path.is_symlink() or not path.is_file():
-                raise RefusedError("file")
-            opened = opening.open_envelope(path, self._identities)
-        except FileNotFoundError:
-            return
-        except HaumaruError as error:
-            self._set_aside(path, error.code)
-            return
-        if opened.decoy:
-            with faults():
-                path.unlink(missing_ok=True)
-            return
+    def add(self, path: Path, tip: Tip) -> None:
+        """Take in an opened envelope that lies at `path`, once: a twin by id is dropped; raises RefusedError."""
         with self._lock:
-            if opened.id in self._seen:
-                self._twin(path, opened.id)
+            if tip.id in self._seen:
+                self._twin(path, tip.id)
             else:
-                self._keep(path, opened)
+                self._keep(path, tip)
 
     def _keep(self, path: Path, tip: Tip) -> None:
         text = "\n".join(str(tip.answers.get(name, "")) for name in _TEXTS)
@@ -150,34 +125,6 @@ class Cases:
             return
         with faults():
             path.unlink(missing_ok=True)
-
-    def _set_aside(self, path: Path, code: str) -> None:
-        tip = opening.id_in(path.name) or tips.new_id()
-        self.journal.write(Entry(DESK, "set-aside", tip, code))
-        self.store.take_in(path, f"aside/{tip}.{code}")
-
-    def aside(self) -> list[tuple[str, str]]:
-        """What was set aside: its name's id, or a made-up one, and the reason's code."""
-        pairs = [name.split(".", 1) for name in self.store.names("aside")]
-        return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]  # noqa: PLR2004
-
-    def retry_aside(self, who: str, untrusted_name: str, inbox: Path) -> None:
-        """Put something set aside back into the inbox."""
-        name = self._aside_name(untrusted_name)
-        self.journal.write(Entry(who, "tried-again", name.split(".")[0]))
-        with faults():
-            (self.store.folder / "aside" / name).rename(inbox / f"{name.split('.')[0]}.age")
-
-    def destroy_aside(self, who: str, untrusted_name: str) -> None:
-        """Destroy something set aside."""
-        name = self._aside_name(untrusted_name)
-        self.journal.write(Entry(who, "destroyed-aside", name.split(".")[0]))
-        self.store.delete([f"aside/{name}"])
-
-    def _aside_name(self, untrusted_name: str) -> str:
-        if untrusted_name not in self.store.names("aside"):
-            raise RefusedError("gone")
-        return untrusted_name
 
     # What changes.
 

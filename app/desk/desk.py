@@ -18,6 +18,7 @@ from app.clean.text import Phrases
 from app.desk import figures, mailbox, replies, work
 from app.desk.cases import Cases
 from app.desk.files import Files
+from app.desk.intake import Intake
 from app.desk.journal import Journal
 from app.desk.lists import Queue
 from app.desk.refer import Sending
@@ -57,7 +58,7 @@ class Desk:
         self._identities, self.phrases = tuple(identities), phrases
         self.troubles: dict[str, str] = {}  # what fails in the background, by what it is: a code each
         self.loading = Work("Opening the store")
-        self.intake = Work("Opening new tips", ended=True)
+        self.opening = Work("Opening new tips", ended=True)
         self.jobs: dict[str, Work] = {}
         self._stop = threading.Event()
 
@@ -65,6 +66,7 @@ class Desk:
         """Read the journal and make what is missing; call it under the store's lock."""
         self.journal = Journal(self.settings.store, self.key, clock=self.clock)
         self.cases = Cases(self.store, self.journal, self._identities, clock=self.clock)
+        self.intake = Intake(self.settings.inbox, self.cases, self.store, self._identities)
         self.queue, self.files = Queue(self.cases), Files(self.cases)
         self.outbox.prepare()
         self.settings.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -80,10 +82,10 @@ class Desk:
 
     def take_in(self) -> Work:
         """Start to open what lies in the inbox, unless that goes on already."""
-        if self.intake.ended:
-            self.intake = Work("Opening new tips")
-            work.start(self.intake, lambda one: self.cases.receive(self.settings.inbox, one))
-        return self.intake
+        if self.opening.ended:
+            self.opening = Work("Opening new tips")
+            work.start(self.opening, self.intake.receive)
+        return self.opening
 
     def waiting_posts(self) -> dict[str, tuple[int, str]]:
         """How many referrals wait for each authority, and the last failure's code."""
@@ -139,16 +141,16 @@ class Desk:
     def stop(self) -> None:
         """Ask the background to end."""
         self._stop.set()
-        self.intake.stop()
+        self.opening.stop()
 
     def _transports(self) -> dict[str, Transport]:
         return {name: party.transport for name, party in self._parties().items()}
 
     def _look(self) -> None:
-        if self.intake.ended and not self.intake.stopped and any(self.settings.inbox.glob("*.age")):
+        if self.opening.ended and not self.opening.stopped and any(self.settings.inbox.glob("*.age")):
             self.take_in()
-        if self.intake.code:
-            code, self.intake.code = self.intake.code, ""
+        if self.opening.code:
+            code, self.opening.code = self.opening.code, ""
             raise HaumaruError(code)
 
     def _fetch(self) -> None:

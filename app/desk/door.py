@@ -18,29 +18,27 @@ from pathlib import Path
 from wsgiref.types import WSGIApplication
 
 import click
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app import commands, guard
 from app.clean.text import load_phrases
-from app.desk import journal, opening, referral, settings, site
+from app.desk import journal, keyfiles, opening, referral, settings, site
 from app.desk import status as statuses
 from app.desk.cases import Cases
 from app.desk.desk import Desk, opened
 from app.desk.journal import Journal
 from app.desk.referral import Referral
 from app.desk.refusals import RefusedError
-from app.desk.settings import Receive, Settings
-from app.desk.signing import new_signing_key, read_signing_key
+from app.desk.settings import Receive
+from app.desk.signing import new_signing_key
 from app.desk.store import Store
 from app.desk.taking import Taker
 from app.desk.work import Work
-from app.errors import ConfigError, HaumaruError, KeyTextError
+from app.errors import ConfigError, HaumaruError
 from app.vault import tip as tips
 from app.vault.keys import DEMONSTRATION, Identity, new_identity, recipient_of
 from app.vault.tip import Tip
-from app.vault.unseal import read_identity_file, write_identity_file
+from app.vault.unseal import write_identity_file
 
-_FEWEST = 12
 _ROOT = Path(__file__).parent.parent.parent
 _CONFIG = click.option("--config", "path", type=click.Path(path_type=Path), required=True, help="The desk.toml.")
 _IDENTITY = click.option(
@@ -63,7 +61,7 @@ def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
     """Make a new key and print its public half."""
     if path.exists():
         raise click.UsageError("there is a file of that name already, and it is not written over")
-    passphrase = None if no_passphrase else _passphrase("Passphrase", confirm=True)
+    passphrase = None if no_passphrase else keyfiles.passphrase("Passphrase", confirm=True)
     if signing:
         data, public = new_signing_key(passphrase)
         shown = b64encode(public).decode()
@@ -86,7 +84,7 @@ def open_(
     envelopes: tuple[Path, ...], identity_files: tuple[Path, ...], folder: Path | None, signer: str | None
 ) -> None:
     """Check and open envelopes; a bad one is named on standard error, and the rest go on."""
-    identities, key = _identities(identity_files), _signer(signer)
+    identities, key = keyfiles.identities(identity_files), _signer(signer)
     sys.exit(1 if sum(not _try(path, partial(_open_one, path, identities, folder, key)) for path in envelopes) else 0)
 
 
@@ -96,7 +94,7 @@ def open_(
 @click.option("--signer", required=True, help="The desk's public key, base64, as it was told to you by voice.")
 def verify(envelopes: tuple[Path, ...], identity_files: tuple[Path, ...], signer: str) -> None:
     """Check that a desk signed each referral; prints the reference of each that it did."""
-    identities, key = _identities(identity_files), _signer(signer)
+    identities, key = keyfiles.identities(identity_files), _signer(signer)
 
     def check(path: Path) -> None:
         opened_one = opening.open_any(path, identities)
@@ -114,8 +112,8 @@ def serve(path: Path) -> None:
     """Open the desk in a browser, on loopback only; prints a link that works once."""
     conf = settings.load(path, _variables(os.environ))
     guard.quiet_logs()
-    identities = _identities(conf.identities)
-    desk = Desk(conf, identities, _signing_key(conf), load_phrases(_ROOT / "content"))
+    identities = keyfiles.identities(conf.identities)
+    desk = Desk(conf, identities, keyfiles.signing_key(conf.signing_key), load_phrases(_ROOT / "content"))
     demo = DEMONSTRATION in identities
     with opened(desk):
         make = partial(site.application, desk, demo=demo)
@@ -151,7 +149,7 @@ def journal_group() -> None:
 def journal_verify(path: Path) -> None:
     """Find any change of the journal; prints how many lines it has and the last one's hash, to be noted elsewhere."""
     conf = settings.load(path, os.environ)
-    count, last = journal.verify(conf.store, _signing_key(conf).public_key())
+    count, last = journal.verify(conf.store, keyfiles.signing_key(conf.signing_key).public_key())
     click.echo(f"{count} lines, unchanged; the last is {last}")
 
 
@@ -160,10 +158,12 @@ def journal_verify(path: Path) -> None:
 def rekey(path: Path) -> None:
     """Seal everything in the store to the first identity of desk.toml; the others only open what was."""
     conf = settings.load(path, os.environ)
-    identities = _identities(conf.identities)
+    identities = keyfiles.identities(conf.identities)
     store = Store(conf.store, identities)
     with store.locked():
-        cases = Cases(store, Journal(conf.store, _signing_key(conf), clock=statuses.now), identities)
+        cases = Cases(
+            store, Journal(conf.store, keyfiles.signing_key(conf.signing_key), clock=statuses.now), identities
+        )
         work = Work("Sealing anew")
         cases.reseal(work)
     click.echo(f"{work.done} items are sealed to {recipient_of(identities[0])[:24]}… now")
@@ -241,44 +241,6 @@ def _signer(text: str | None) -> bytes | None:
         return None if text is None else settings.read_key(text)
     except ValueError:
         raise click.UsageError("--signer is not a public key in base64") from None
-
-
-def _identities(paths: tuple[Path, ...]) -> tuple[Identity, ...]:
-    return tuple(identity for path in paths for identity in _identity_file(path))
-
-
-def _identity_file(path: Path) -> tuple[Identity, ...]:
-    name = click.format_filename(path.name)
-    try:
-        return read_identity_file(path.read_bytes(), lambda: _passphrase(f"Passphrase of {name}", confirm=False))
-    except OSError:
-        raise click.UsageError(f"the identity file {name} cannot be read") from None
-    except KeyTextError as error:
-        words = {"passphrase": "the passphrase is wrong"}.get(error.code, "it is not an identity file, or damaged")
-        raise ConfigError((f"{name}: {words}; try again",)) from None
-
-
-def _signing_key(conf: Settings) -> Ed25519PrivateKey:
-    name = click.format_filename(conf.signing_key.name)
-    try:
-        data = conf.signing_key.read_bytes()
-    except OSError:
-        raise ConfigError(
-            (f"[desk] signing_key: {name} cannot be read; haumaru-desk keygen --signing makes one",)
-        ) from None
-    passphrase = _passphrase(f"Passphrase of {name}", confirm=False) if b"ENCRYPTED" in data[:64] else None
-    try:
-        return read_signing_key(data, passphrase)
-    except KeyTextError:
-        raise ConfigError((f"{name}: the passphrase is wrong, or it is no signing key; try again",)) from None
-
-
-def _passphrase(prompt: str, *, confirm: bool) -> str:
-    given = os.environ.get("HAUMARU_PASSPHRASE")
-    passphrase: str = given or click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
-    if confirm and len(passphrase) < _FEWEST:
-        raise click.UsageError(f"the passphrase is shorter than {_FEWEST} characters")
-    return passphrase
 
 
 def _variables(env: Mapping[str, str]) -> dict[str, str]:

@@ -203,7 +203,7 @@ def _html(page, url):
 
 @pytest.mark.needs("java", "node")
 def test_every_screen_is_accessible_and_valid(desk, office, context, page, tmp_path):
-    """axe-core finds nothing (WCAG 2.2 AA, best practice) in three ways of looking, Nu nothing, nothing overflows."""
+    """Neither axe-core (WCAG 2.2 AA, best practice) in three ways of looking nor Nu finds a fault."""
     screens = _screens(page, desk, office)
     assert len(screens) >= 18
     found = []

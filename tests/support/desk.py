@@ -168,10 +168,10 @@ def reply_to() -> ReplyTo:
     return ReplyTo(key=bytes(range(32)), locator="0123456789abcdef" * 2)
 
 
-def receive(desk: Desk, office: Office) -> Work:
+def receive(desk: Desk) -> Work:
     """Take in what lies in the inbox."""
     work = Work("test")
-    desk.cases.receive(office.inbox, work)
+    desk.intake.receive(work)
     return work
 
 

@@ -49,7 +49,7 @@ class BookPages:
     @get("/aside")
     def aside(self) -> AnyResponse:
         """What did not open, each with its reason."""
-        rows = [(tip, code, WHY_ASIDE.get(code, _WHY_BUNDLE)) for tip, code in self._desk.cases.aside()]
+        rows = [(tip, code, WHY_ASIDE.get(code, _WHY_BUNDLE)) for tip, code in self._desk.intake.aside()]
         return page("aside.html", rows=rows)
 
     @post("/aside")
@@ -57,9 +57,9 @@ class BookPages:
         """Try one again, or destroy it."""
         name = request.form.get("name", "")
         if request.form.get("do") == "destroy":
-            self._desk.cases.destroy_aside(who(), name)
+            self._desk.intake.destroy(who(), name)
             return go("/aside", "Destroyed.")
-        self._desk.cases.retry_aside(who(), name, self._desk.settings.inbox)
+        self._desk.intake.retry(who(), name)
         self._desk.take_in()
         return go("/aside", "Back in the inbox; it is being opened again.")
 

@@ -60,7 +60,7 @@ class EntryPages:
     @get("/work/<name>")
     def progress(self, name: str) -> AnyResponse:
         """How far some long work is."""
-        job = self._desk.intake if name == "intake" else self._desk.jobs.get(name)
+        job = self._desk.opening if name == "intake" else self._desk.jobs.get(name)
         if job is None:
             raise RefusedError("gone")
         return page("work.html", work=job, name=name)
@@ -68,7 +68,7 @@ class EntryPages:
     @post("/work/<name>/stop")
     def stop(self, name: str) -> AnyResponse:
         """Stop some long work after the item in hand."""
-        job = self._desk.intake if name == "intake" else self._desk.jobs.get(name)
+        job = self._desk.opening if name == "intake" else self._desk.jobs.get(name)
         if job is None:
             raise RefusedError("gone")
         job.stop()

@@ -40,7 +40,7 @@ class QueuePages:
             inbox=waiting,
             posts=self._desk.waiting_posts(),
             expiring=self._desk.expiring(),
-            aside=len(self._desk.cases.aside()),
+            aside=len(self._desk.intake.aside()),
         )
 
     @post("/tips/<tip>/claim")
