@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -154,6 +155,36 @@ def test_two_never_work_one_tip(office):
         assert desk.cases.claim(one, "Ben").holder == "Ben"
         desk.cases.release(one, "Ana", force=True)
         assert [entry.did for entry in desk.journal.entries][-1] == "took-away"
+
+
+def test_twenty_at_once_claim_and_one_has_it(office):
+    """However many press Claim at the same moment, exactly one gets the tip and the journal has one claim."""
+    one = office.drop(tip())
+    with office.desk() as desk:
+        receive(desk)
+
+        def claim(who):
+            try:
+                return desk.cases.claim(one, who).holder
+            except RefusedError:
+                return ""
+
+        with ThreadPoolExecutor(20) as pool:
+            got = [who for who in pool.map(claim, [f"handler {number}" for number in range(20)]) if who]
+        assert got == [desk.cases.get(one).holder]
+        assert [entry.did for entry in desk.journal.entries].count("claimed") == 1
+
+
+def test_a_tip_changed_in_the_thread_of_another_is_searched_anew(office):
+    """Search finds what was noted a moment ago, and no longer what was wiped."""
+    one = office.drop(tip())
+    with office.desk() as desk:
+        receive(desk)
+        assert desk.queue.show(Wanted(words="inspector"), "Ana").total == 0
+        desk.cases.note(one, "Ana", "told the inspector")
+        assert desk.queue.show(Wanted(words="inspector"), "Ana").total == 1
+        desk.cases.lock_away(one, "Ana")
+        assert desk.queue.show(Wanted(words="inspector"), "Ana").total == 0
 
 
 def test_the_state_of_a_tip_outlives_the_desk(office):

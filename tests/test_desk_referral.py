@@ -144,3 +144,43 @@ def test_a_key_that_changed_must_be_confirmed_again(tmp_path):
         refer.confirm(desk.cases, police, "Ana")
         assert refer.confirmed(desk.cases, police)
         assert not refer.confirmed(desk.cases, replace(police, recipients=(*police.recipients, "age1pq1x")))
+
+
+def test_a_referral_waits_until_the_authority_can_be_reached(tmp_path):
+    """An authority that cannot be reached is named in the queue with its code; the referral is kept, and goes later."""
+    office = Office(tmp_path)
+    away = tmp_path.parent / f"{tmp_path.name}-mount"
+    office.config.write_text(office.config.read_text().replace("drop:referred/police", f"drop:{away}"))
+    one = office.drop(tip())
+    now = {"is": 1795302000.0}
+    with office.desk(clock=lambda: now["is"]) as desk:
+        receive(desk)
+        browser = Browser(desk)
+        browser.post(f"/tips/{one}/claim")
+        browser.post(f"/tips/{one}/redact", keep=["what"], summary="x", authority=["police"])
+        browser.post(f"/tips/{one}/refer", version=desk.cases.get(one).version, confirmed=["police"])
+        desk.deliver()
+        assert desk.waiting_posts() == {"police": (1, "disk")}
+        assert "the last try failed (disk)" in browser.get("/").text
+        assert not away.exists(), "an absolute folder may be a mount: it is not made"
+        away.mkdir()
+        now["is"] += 3600
+        desk.deliver()
+        assert desk.waiting_posts() == {}
+        assert [path.suffix for path in away.iterdir()] == [".age"]
+
+
+def test_a_hand_over_says_what_it_is_for(tmp_path):
+    """What the translator gets names the purpose, and carries neither files nor the internal number."""
+    office = Office(tmp_path)
+    one = office.drop(tip())
+    with office.desk() as desk:
+        receive(desk)
+        desk.cases.claim(one, "Ana")
+        case = desk.cases.get(one)
+        sent = refer.build(case, Draft(left_out=("people",)), "Example translator", desk.sending, purpose="translation")
+    text = referral.to_text(sent)
+    assert text.startswith("For translation")
+    assert "Ray" not in text
+    assert one not in text
+    assert sent.files == ()

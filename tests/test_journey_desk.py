@@ -202,3 +202,22 @@ def test_every_fault_of_the_configuration_is_told_at_once(tmp_path):
     ):
         assert fault in done.stderr, fault
     assert "secret-password" not in done.stderr
+
+
+def test_a_desk_that_is_killed_loses_nothing(tmp_path):
+    """Given 200 envelopes, when the desk is killed again and again while opening them, then all are tips, once each."""
+    office = Office(tmp_path)
+    ids = {office.drop(tip({"what": f"Number {number}"})) for number in range(200)}
+    for after in (5, 60, 120):
+        with program(office.config, env={"DESK_PORT": "0"}) as desk:
+            wait_for(lambda after=after: len(list((office.store / "envelopes").glob("*.age"))) > after)
+            desk.process.kill()
+            desk.process.communicate(timeout=60)
+    with program(office.config, env={"DESK_PORT": "0"}):
+        wait_for(lambda: not list(office.inbox.glob("*.age")))
+    with office.desk() as desk:
+        assert {case.id for case in desk.cases.all()} == ids
+        received = [entry.tip for entry in desk.journal.entries if entry.did == "received"]
+        assert sorted(received) == sorted(ids)
+        assert all(desk.cases.envelope(case).id == case.id for case in desk.cases.all())
+    assert run("journal", "verify", "--config", office.config).returncode == 0

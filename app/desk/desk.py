@@ -28,7 +28,7 @@ from app.desk.work import Work
 from app.errors import HaumaruError
 from app.post.forward import Forwarder, Rules
 from app.post.outbox import Outbox
-from app.post.transports import Drop, Transport
+from app.post.transports import Drop
 from app.post.turns import Turns
 from app.vault.keys import Identity
 
@@ -69,6 +69,8 @@ class Desk:
         self.intake = Intake(self.settings.inbox, self.cases, self.store, self._identities)
         self.queue, self.files = Queue(self.cases), Files(self.cases)
         self.outbox.prepare()
+        transports = {name: party.transport for name, party in self._parties().items()}
+        self._forwarder = Forwarder(self.outbox, transports, Rules(window=_WINDOW, batch=1), clock=self.clock)
         self.settings.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
         for party in self._parties().values():
             if isinstance(party.transport, Drop) and _ours(party.transport.folder, self.settings):
@@ -103,6 +105,11 @@ class Desk:
 
     # What goes on in the background.
 
+    def deliver(self) -> None:
+        """Deliver what waits, with the forwarder's own rests for who cannot be reached; one turn a window at most."""
+        if any(waiting for waiting, _ in self.waiting_posts().values()):
+            self._forwarder.turn(int(self.clock()) // _WINDOW * _WINDOW)
+
     def destroy_overdue(self) -> None:
         """Destroy what was closed `retain_days` ago; its counts stay."""
         over = self.cases.overdue(self.settings.retain_days)
@@ -122,9 +129,8 @@ class Desk:
 
     def run(self) -> list[threading.Thread]:
         """Start the background; `stop` ends it."""
-        forwarder = Forwarder(self.outbox, self._transports(), Rules(window=_WINDOW, batch=1), clock=self.clock)
         threads = [
-            threading.Thread(target=forwarder.run, args=(self._stop,), daemon=True),
+            threading.Thread(target=self._repeat, args=("delivery", _LOOK, self.deliver), daemon=True),
             threading.Thread(target=self._repeat, args=("inbox", _LOOK, self._look), daemon=True),
             threading.Thread(target=self._repeat, args=("destroying", 3600.0, self.destroy_overdue), daemon=True),
         ]
@@ -142,9 +148,6 @@ class Desk:
         """Ask the background to end."""
         self._stop.set()
         self.opening.stop()
-
-    def _transports(self) -> dict[str, Transport]:
-        return {name: party.transport for name, party in self._parties().items()}
 
     def _look(self) -> None:
         if self.opening.ended and not self.opening.stopped and any(self.settings.inbox.glob("*.age")):

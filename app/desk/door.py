@@ -34,12 +34,12 @@ from app.desk.store import Store
 from app.desk.taking import Taker
 from app.desk.work import Work
 from app.errors import ConfigError, HaumaruError
+from app.places import ROOT
 from app.vault import tip as tips
 from app.vault.keys import DEMONSTRATION, Identity, new_identity, recipient_of
 from app.vault.tip import Tip
 from app.vault.unseal import write_identity_file
 
-_ROOT = Path(__file__).parent.parent.parent
 _CONFIG = click.option("--config", "path", type=click.Path(path_type=Path), required=True, help="The desk.toml.")
 _IDENTITY = click.option(
     "-i", "identity_files", multiple=True, required=True, type=click.Path(path_type=Path), help="An identity file."
@@ -113,7 +113,7 @@ def serve(path: Path) -> None:
     conf = settings.load(path, _variables(os.environ))
     guard.quiet_logs()
     identities = keyfiles.identities(conf.identities)
-    desk = Desk(conf, identities, keyfiles.signing_key(conf.signing_key), load_phrases(_ROOT / "content"))
+    desk = Desk(conf, identities, keyfiles.signing_key(conf.signing_key), load_phrases(ROOT / "content"))
     demo = DEMONSTRATION in identities
     with opened(desk):
         make = partial(site.application, desk, demo=demo)

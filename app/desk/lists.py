@@ -53,7 +53,7 @@ class Queue:
         self._at = -1
         self._order: tuple[Case, ...] = ()
         self._counts: Counter[str] = Counter()
-        self._folded: dict[tuple[str, int], str] = {}
+        self._folded: dict[str, tuple[int, str]] = {}
         self._groups: dict[str, frozenset[str]] = {}
         self._sketched: dict[str, tuple[int, ...]] = {}
 
@@ -117,13 +117,14 @@ class Queue:
         return all(word in folded for word in wanted.words.casefold().split())
 
     def _fold(self, case: Case) -> str:
-        key = (case.id, case.version)
-        if key not in self._folded:
+        version, folded = self._folded.get(case.id, (-1, ""))
+        if version != case.version:
             thread = [message.text for message in case.thread]
             notes = [note.text for note in case.notes]
             words = [case.id, *map(case.text, case.answers), case.translation, *thread, *notes]
-            self._folded[key] = "\n".join(words).casefold()
-        return self._folded[key]
+            folded = "\n".join(words).casefold()
+            self._folded[case.id] = (case.version, folded)
+        return folded
 
 
 def urgency(case: Case) -> tuple[bool, bool, int, str]:
