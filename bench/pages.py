@@ -26,10 +26,11 @@ events {{ worker_connections 1024; }}
 http {{
     access_log off;
     server_tokens off;
+    sendfile on;
+    tcp_nopush on;
     etag off;
     max_ranges 0;
     keepalive_requests 100000000;
-    open_file_cache max=10;
     server {{
         listen 127.0.0.1:{port};
         location / {{
@@ -58,6 +59,8 @@ def running(command: list[str], port: int, **how):
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
+                if process.poll() is not None:
+                    raise SystemExit(f"{command[0]} did not start") from None
                 time.sleep(0.1)
         yield
     finally:
