@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from app import config, languages, site
 from app.config import Settings
+from app.places import ROOT
 from app.vault.keys import DEMONSTRATION, recipient_of
 
 _PR_SET_PDEATHSIG = 1
@@ -125,7 +126,7 @@ def prepare(folder: Path) -> Path:
 
 def build(folder: Path) -> Iterator[str]:
     """Make catalogues, sheets and every page as a demonstration would, the PDFs into `folder`; tell what was made."""
-    for path in languages.compile_catalogues(site.ROOT / "translations"):
+    for path in languages.compile_catalogues(ROOT / "translations"):
         yield f"{path.parent.parent.name}: catalogue"
     with TemporaryDirectory() as temporary:
         parts = site.prepare(config.load(prepare(Path(temporary)), {}))
