@@ -24,7 +24,7 @@ from app import guard, languages
 from app.clean import attachments
 from app.clean.text import load_phrases
 from app.config import Settings
-from app.errors import ConfigError
+from app.errors import ConfigError, OutboxError
 from app.gate import Gate
 from app.guard import Guard
 from app.guide import catalogues, content, ready, style
@@ -33,6 +33,7 @@ from app.guide.pages import Guide
 from app.guide.review import Review
 from app.guide.sheets import SheetFile
 from app.guide.sheets import make as make_sheets
+from app.places import ROOT
 from app.post.destinations import open_transport
 from app.post.forward import Forwarder, Rules
 from app.post.outbox import Envelope, Outbox
@@ -42,9 +43,10 @@ from app.tips.report import ReportPages
 from app.vault import tip as tips
 from app.vault.seal import seal
 
-ROOT = Path(__file__).parent.parent
 # Beside the files there is the form's text, and what multipart adds around each part.
 _BODY_MARGIN = 1_000_000
+# Seconds from one delivery to the next: longer than most agencies' ends take for one.
+_PACE = 1.0
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,7 @@ def routes(parts: Parts, *, root: Path = ROOT) -> frozenset[str]:
 
 def forwarder(settings: Settings) -> Forwarder:
     """The forwarder of one process, decoys for the agency that reports are sealed to."""
-    outbox = Outbox(settings.outbox_url)
-    outbox.prepare()
+    outbox = _outbox(settings)
     agency = settings.intake
 
     def decoy() -> Envelope:
@@ -132,7 +133,7 @@ def forwarder(settings: Settings) -> Forwarder:
     return Forwarder(
         outbox,
         {one.id: open_transport(one.destination, base=settings.folder) for one in settings.agencies},
-        Rules(window=settings.forward.window, batch=settings.forward.batch, padded=agency.id),
+        Rules(window=settings.forward.window, batch=settings.forward.batch, padded=agency.id, pace=_PACE),
         make_decoy=decoy,
     )
 
@@ -192,13 +193,22 @@ def _language_converter(codes: tuple[str, ...]) -> type[BaseConverter]:
     return LanguageConverter
 
 
+def _outbox(settings: Settings) -> Outbox:
+    """The outbox, told of in the log if it cannot be used now: pages are served all the same, and deliveries wait."""
+    outbox = Outbox(settings.outbox_url)
+    try:
+        outbox.prepare()
+    except OutboxError as error:
+        guard.record(error)
+    return outbox
+
+
 def _add_report(app: Flask, guide: Guide, parts: Parts, root: Path, clock: Callable[[], float]) -> None:
     settings, limits = parts.settings, parts.settings.limits
     rates = Rates(
         app, url=limits.url, per_address=limits.per_address, total=limits.total, workers=settings.server.workers
     )
-    outbox = Outbox(settings.outbox_url)
-    outbox.prepare()
+    outbox = _outbox(settings)
     ReportPages(
         settings,
         origins=origins(settings),

@@ -38,6 +38,7 @@ class Rules:
     batch: int
     padded: str | None = None
     envelope_seconds: float = 120  # for one delivery in all
+    pace: float = 0.0  # deliveries of a turn begin at multiples of this many seconds; 0: when they can
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,21 @@ class Outcome:
     delivered: int  # decoys left out
     waiting: int
     code: str
+
+
+@dataclass(frozen=True)
+class _Beat:
+    """When deliveries of a turn begin: what comes between them takes longer for a tip than for a decoy."""
+
+    begun: float
+    ends: float
+    number: int
+    pace: float
+
+    def rest(self) -> float:
+        """Return the seconds until the next may begin; never so long that the turn would not end in time."""
+        step = min(self.pace, (self.ends - self.begun) / 2 / max(1, self.number))
+        return (self.begun - time.monotonic()) % step if step > 0 else 0.0
 
 
 @dataclass
@@ -170,11 +186,12 @@ class Forwarder:
     def _deliver_to(self, agency: str, load: _Load, start: int, ends: float) -> Outcome:
         secrets.SystemRandom().shuffle(load)
         tally = _Tally()
+        beat = _Beat(time.monotonic(), ends, len(load), self._rules.pace)
         for one in load:
             if self._stop.is_set() or time.monotonic() >= ends or tally.hopeless:
                 break
             try:
-                self._deliver(agency, one, ends)
+                self._deliver(agency, one, beat)
             except Exception as fault:  # noqa: BLE001  # likewise
                 tally.missed(fault)
             else:
@@ -187,18 +204,21 @@ class Forwarder:
         waiting = sum(one is not None for one in load) - tally.delivered
         return Outcome(agency, tally.delivered, waiting, tally.code)
 
-    def _deliver(self, agency: str, one: Claimed | None, ends: float) -> None:
-        seconds = min(self._rules.envelope_seconds, max(0.1, ends - time.monotonic()))
-        transport = self._transports[agency]
+    def _deliver(self, agency: str, one: Claimed | None, beat: _Beat) -> None:
         if one is None:
             assert self._make_decoy is not None
-            transport.deliver(self._make_decoy(), seconds=seconds)
+            self._hand_over(self._make_decoy(), agency, beat)
             return
         if one.id not in self._delivered:
-            transport.deliver(Envelope(one.id, agency, self._turns.load(one.id)), seconds=seconds)
+            self._hand_over(Envelope(one.id, agency, self._turns.load(one.id)), agency, beat)
             self._delivered.add(one.id)
         self._turns.settle(one.id)
         self._delivered.discard(one.id)
+
+    def _hand_over(self, envelope: Envelope, agency: str, beat: _Beat) -> None:
+        self._stop.wait(beat.rest())
+        seconds = min(self._rules.envelope_seconds, max(0.1, beat.ends - time.monotonic()))
+        self._transports[agency].deliver(envelope, seconds=seconds)
 
 
 def _by_agency(claimed: Iterable[Claimed]) -> dict[str, _Load]:
