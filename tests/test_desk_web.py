@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
+from app.desk import refer
 from app.desk.records import State
 from app.desk.views.web import Sessions
 from app.vault.tip import TipFile
@@ -385,6 +386,29 @@ def test_a_pdf_is_shown_as_pages_and_sound_is_muted(browser, desk, office):
     burnt = browser.get(f"/tips/{tip_id}/burnt/1/2")
     assert Image.open(io.BytesIO(burnt.data)).convert("L").getextrema()[1] < 8
     assert Image.open(io.BytesIO(browser.get(f"/tips/{tip_id}/burnt/1/1").data)).convert("L").getextrema()[1] > 8
+
+
+def test_a_text_file_is_redacted_with_the_rest_and_a_long_one_stays(browser, desk, office):
+    """What is marked goes from a text file too; one too long to be marked is not sent, and the page says so."""
+    short, long = b"Mele Fifita wrote this list of names.", b"word " * 20_000
+    files = (TipFile("files/1.txt", "text/plain", (), short), TipFile("files/2.txt", "text/plain", (), long))
+    tip_id = office.drop(tip({"what": "Mele Fifita told me"}, files=files))
+    receive(desk)
+    browser.post(f"/tips/{tip_id}/claim")
+    assert "Too long to be marked" in browser.get(f"/tips/{tip_id}/redact").text
+    sent = ["files/1.txt", "files/2.txt"]
+    browser.post(f"/tips/{tip_id}/redact", m="what:0-11", keep=["what"], file=sent, summary="x", authority=["police"])
+    made = refer.build(desk.cases.get(tip_id), desk.cases.get(tip_id).draft, "x", desk.sending)
+    assert [file.data for file in made.files] == [b"[removed] wrote this list of names."]
+    assert "Mele" not in browser.get(f"/tips/{tip_id}/refer").text.partition('id="after"')[2]
+
+
+def test_more_than_it_takes_is_refused_with_a_page(browser, one):
+    """A form beyond every length gets a clear page, and changes nothing."""
+    browser.post(f"/tips/{one}/claim")
+    answer = browser.post(f"/tips/{one}/note", text="x" * 3_000_000)
+    assert answer.status_code == 413
+    assert "more than this desk takes" in answer.text
 
 
 def test_many_are_exported_with_progress(browser, desk, office):

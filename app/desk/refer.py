@@ -26,6 +26,7 @@ from app.post.outbox import Envelope, Outbox
 from app.vault.seal import seal
 from app.vault.tip import TipFile, new_id
 
+LONGEST_TEXT = 60_000  # bytes of a file whose words can be marked in a browser; a longer one is not sent
 # What was taken out, as kinds: the words an authority reads. It says nothing of what stood there.
 REMOVED_KINDS: Mapping[str, str] = {
     "link": "link",
@@ -204,10 +205,10 @@ def _post(made: Referral, party: Authority, sending: Sending, who: str, second: 
 
 
 def with_texts(case: Case, seen: Sequence[Seen]) -> dict[str, str]:
-    """The free text by field, files that are text among them under their paths."""
+    """The free text by field, files that are text among them under their paths, unless too long to be marked."""
     fields = redact.texts(case)
     for file in seen:
-        if file.kind == "text" and isinstance(file.result, Cleaned):
+        if file.kind == "text" and isinstance(file.result, Cleaned) and len(file.result.data) <= LONGEST_TEXT:
             fields[file.path] = clean(file.result.data.decode("utf-8", "replace"))
     return fields
 
@@ -223,7 +224,8 @@ def _is_file(name: str) -> bool:
 def _kept_files(case: Case, draft: Draft, fields: Mapping[str, str], files: Files) -> tuple[TipFile, ...]:
     kept: list[TipFile] = []
     for seen in files.of(case) if draft.files else ():
-        if seen.path not in draft.files or not isinstance(seen.result, Cleaned):
+        unmarked = seen.kind == "text" and seen.path not in fields
+        if seen.path not in draft.files or unmarked or not isinstance(seen.result, Cleaned):
             continue
         clean = _one_file(seen, draft, fields)
         # Numbered anew: a gap would tell that there was another file.

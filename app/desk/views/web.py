@@ -31,6 +31,7 @@ View = TypeVar("View", bound=Callable[..., AnyResponse])
 
 _HERE = Path(__file__).parent.parent / "templates"
 _MOST = 2_000_000
+_TOO_LARGE = 413
 
 
 @dataclass
@@ -138,7 +139,10 @@ def build(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
 
     @app.errorhandler(HTTPException)
     def known(error: HTTPException) -> AnyResponse:
-        return problem(error.code or 500, "There is no such page, or it cannot be asked for in this way.")
+        status = error.code or 500
+        too_long = "That is more than this desk takes at once. Nothing was changed. Shorten it, then try again."
+        usual = "There is no such page, or it cannot be asked for in this way."
+        return problem(status, too_long if status == _TOO_LARGE else usual)
 
     @app.errorhandler(Exception)
     def unknown(error: Exception) -> AnyResponse:
