@@ -33,6 +33,9 @@ bench: .venv/.test ## The benchmarks, as ratios
 sheets: .venv/.run ## The PDFs and the catalogues anew
 	@$(BIN)/haumaru build
 
+release-check: .venv/.test ## Everything that a release promises, tried; the wheel and its list of parts go to dist/
+	@$(BIN)/python deploy/release.py
+
 lock: .venv/.test ## Resolve the dependencies anew into the two lock files
 	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -q \
 		pyproject.toml --group build -o requirements.lock

@@ -1,0 +1,216 @@
+"""`make release-check`: everything that a release promises, tried; what is published goes to dist/.
+
+One version everywhere; a wheel that anybody builds from the same commit to the same bytes; that wheel installed from
+the lock file alone and run as the public side runs it; a list of what is in it (CycloneDX), and of every licence.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+DIST = ROOT / "dist"
+LICENCES = ROOT / "docs" / "licences.md"
+LOCK = ROOT / "requirements.lock"
+
+# Licences under which what we depend on may come, by SPDX name; a licence that is not here is a fault.
+FITTING = {
+    "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "MPL-2.0",
+    "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later",
+}  # fmt: skip
+# What packages call them where they have no SPDX expression.
+CALLED = {
+    "Apache Software License": "Apache-2.0",
+    "BSD License": "BSD-3-Clause",
+    "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "GNU Lesser General Public License v2 or later (LGPLv2+)": "LGPL-2.1-or-later",
+}
+# Read by hand: what the package's own words leave open, or libraries that its wheel brings along.
+READ = {
+    "async-timeout": ("Apache-2.0", "only for Python before 3.11.3"),
+    "tzdata": ("Apache-2.0", "only on Windows"),
+    "pypdfium2": ("Apache-2.0 OR BSD-3-Clause", "brings PDFium (BSD-3-Clause, Apache-2.0)"),
+    "pi-heif": ("BSD-3-Clause", "brings libheif and libde265 (LGPL-3.0-or-later), decoders only"),
+    "av": (
+        "BSD-3-Clause",
+        "brings FFmpeg (LGPL-3.0-or-later), and x264 and x265 (GPL-2.0-or-later), which we never call",
+    ),
+    "psycopg-binary": ("LGPL-3.0-only", "brings libpq (PostgreSQL), OpenSSL (Apache-2.0), Kerberos (MIT)"),
+    "pillow": ("MIT-CMU", "brings libjpeg-turbo, libpng, libtiff, libwebp, OpenJPEG, lcms2 and others, all permissive"),
+    "pikepdf": ("MPL-2.0", "brings QPDF (Apache-2.0)"),
+    "typst": ("Apache-2.0", "brings the Typst compiler (Apache-2.0)"),
+    "lxml": ("BSD-3-Clause", "brings libxml2 and libxslt (MIT)"),
+}
+_HEAD = """\
+# The licences of what Haumaru stands on
+
+Made by `make release-check` from the lock file and each package's own metadata; a licence that is not in
+`deploy/release.py`'s list is a fault. Haumaru itself: Apache-2.0; its texts and sheets: CC-BY-4.0; the Noto fonts in
+`app/guide/fonts/`: OFL-1.1; `app/post/bip39-english.txt`: MIT. What a release was checked with is in `dist/*.cdx.json`.
+
+Nothing below is part of our wheel; whoever hands on an image hands these on too. The GPL libraries in `av`'s wheel make
+such an image a whole under GPL-3.0-or-later, with which Apache-2.0 agrees: offer their source with it.
+
+| package | version | licence | |
+| --- | --- | --- | --- |
+"""
+_PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)(?: ; (.*?))?(?: \\)?$")
+
+
+def fail(words: str) -> None:
+    """End with one line."""
+    sys.exit(f"haumaru: {words}")
+
+
+def version() -> str:
+    """The one place in which the version stands."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+
+
+def places_of_the_version(wanted: str) -> list[str]:
+    """Where the version is missing that should say it."""
+    expected = {
+        "CHANGELOG.md": rf"^## \[{re.escape(wanted)}\] - \d{{4}}-\d\d-\d\d$",
+        "deploy/compose/compose.yaml": rf"image: haumaru:{re.escape(wanted)}$",
+        "deploy/README.md": rf"haumaru-{re.escape(wanted)}-py3-none-any\.whl",
+    }
+    return [name for name, said in expected.items() if not re.search(said, (ROOT / name).read_text(), re.MULTILINE)]
+
+
+def build(tree: Path, out: Path, epoch: str) -> Path:
+    """The wheel of a tree."""
+    env = {**os.environ, "SOURCE_DATE_EPOCH": epoch, "TZ": "UTC"}
+    command = [BIN / "python", "-m", "hatchling", "build", "-t", "wheel", "-d", out]
+    subprocess.run(command, cwd=tree, env=env, check=True, capture_output=True)
+    (wheel,) = out.glob("*.whl")
+    return wheel
+
+
+def build_twice(folder: Path, tree_of: str = "HEAD") -> Path:
+    """The wheel, built from two copies of a commit in two places and under two masks; ends where their bytes differ."""
+    epoch = subprocess.run(
+        ["git", "log", "-1", "--format=%ct", tree_of], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    wheels = []
+    for name, mask in (("one", 0o022), ("another-place", 0o077)):
+        tree = folder / name
+        tree.mkdir()
+        archive = subprocess.run(["git", "archive", tree_of], cwd=ROOT, check=True, capture_output=True).stdout
+        former = os.umask(mask)
+        try:
+            subprocess.run(["tar", "x", "-C", tree], input=archive, check=True)
+            wheels.append(build(tree, folder / f"{name}-out", epoch))
+        finally:
+            os.umask(former)
+    if wheels[0].read_bytes() != wheels[1].read_bytes():
+        fail("the wheel is another each time it is built; compare the two with diffoscope")
+    return wheels[0]
+
+
+def missing_from(wheel: Path) -> list[str]:
+    """What the wheel lacks of the pages, the catalogues and the templates."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    tracked = subprocess.run(
+        ["git", "ls-files", "app", "content", "translations"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+    wanted = {name if name.startswith("app/") else f"app/{name}" for name in tracked}
+    return sorted(wanted - names)
+
+
+def install(wheel: Path, folder: Path) -> Path:
+    """A machine's own environment: the lock file, the wheel, and without the code that opens a tip. Its programs."""
+    uv, python = BIN / "uv", folder / "bin" / "python"
+    subprocess.run([uv, "venv", "-q", "-p", sys.executable, folder], check=True)
+    subprocess.run([uv, "pip", "install", "-q", "-p", python, "--require-hashes", "-r", LOCK], check=True)
+    subprocess.run([uv, "pip", "install", "-q", "-p", python, "--no-deps", wheel], check=True)
+    (package,) = folder.glob("lib/python3*/site-packages/app")
+    without_desk(package)
+    return folder / "bin"
+
+
+def without_desk(package: Path) -> None:
+    """Leave the public side alone, as the image and the recipe do."""
+    shutil.rmtree(package / "desk")
+    (package / "vault" / "unseal.py").unlink()
+
+
+def bill_of_materials(programs: Path, target: Path) -> int:
+    """Write what an environment holds, as CycloneDX; how many components it has."""
+    command = [BIN / "cyclonedx-py", "environment", "--pyproject", ROOT / "pyproject.toml", "--output-reproducible"]
+    subprocess.run([*command, "-o", target, programs / "python"], check=True, capture_output=True)
+    return len(json.loads(target.read_text())["components"])
+
+
+def pinned() -> Iterator[tuple[str, str]]:
+    """Each package of the lock file and its version."""
+    for line in LOCK.read_text().splitlines():
+        if found := _PINNED.match(line):
+            yield found[1], found[2]
+
+
+def licence(name: str) -> tuple[str, str]:
+    """A package's licence as an SPDX expression, and what there is to say of it."""
+    if name in READ:
+        return READ[name]
+    about = metadata.metadata(name)
+    if expression := about.get("License-Expression"):
+        return expression, ""
+    classes = [line.split(" :: ")[-1] for line in about.get_all("Classifier") or [] if line.startswith("License")]
+    said = [CALLED.get(word, word) for word in classes or [about.get("License") or "?"]]
+    return " AND ".join(said), ""
+
+
+def unfitting(expression: str) -> list[str]:
+    """Which parts of an expression are not in the list; of alternatives one is enough."""
+    ways = [way.strip(" ()").split(" AND ") for way in expression.split(" OR ")]
+    return min(([part for part in way if part.strip(" ()") not in FITTING] for way in ways), key=len)
+
+
+def licence_list() -> str:
+    """docs/licences.md."""
+    rows = [(name, version, *licence(name)) for name, version in pinned()]
+    lines = [f"| {name} | {number} | {spdx} | {remark} |" for name, number, spdx, remark in rows]
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Check everything, and leave the wheel, the list of what is in it and their sums in dist/."""
+    number = version()
+    if wrong := places_of_the_version(number):
+        fail(f"version {number} is not said in {', '.join(wrong)}; write it there")
+    if bad := [f"{name} ({licence(name)[0]})" for name, _ in pinned() if unfitting(licence(name)[0])]:
+        fail(f"a licence that is not in the list: {', '.join(bad)}; read it, then add it or take another package")
+    LICENCES.write_text(licence_list())
+    DIST.mkdir(exist_ok=True)
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        wheel = build_twice(folder)
+        if lacking := missing_from(wheel):
+            fail(f"the wheel lacks {', '.join(lacking[:5])}; commit what is new")
+        programs = install(wheel, folder / "machine")
+        subprocess.run([programs / "haumaru", "build", "-o", folder / "sheets"], check=True, cwd=folder)
+        count = bill_of_materials(programs, DIST / f"haumaru-{number}.cdx.json")
+        shutil.copy(wheel, DIST)
+    files = [DIST / wheel.name, DIST / f"haumaru-{number}.cdx.json", LOCK, ROOT / "Dockerfile"]
+    sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
+    (DIST / "SHA256SUMS").write_text(sums)
+    sys.stdout.write(
+        f"{number}: the wheel is the same from two builds, works alone, and stands on {count} packages\n{sums}"
+    )
+
+
+if __name__ == "__main__":
+    main()
