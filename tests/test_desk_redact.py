@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -188,3 +188,41 @@ def test_the_sealed_size_depends_on_what_is_left_alone(tmp_path):
             for one in (big, small)
         }
     assert sizes == {128 * 1024}
+
+
+@pytest.fixture(scope="module")
+def sending(tmp_path_factory):
+    """What a referral needs, from one desk."""
+    office = Office(tmp_path_factory.mktemp("office"))
+    with office.desk() as desk:
+        yield desk.sending
+
+
+SECRET = st.from_regex(
+    r"[A-Z][a-z]{4,9}( [A-Z][a-z]{4,9})?|0[0-9]{2} [0-9]{3} [0-9]{4}|[\u4e00-\u4e50]{3,5}", fullmatch=True
+)
+AROUND = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
+
+
+@settings(max_examples=300)
+@given(data=st.data(), secret=SECRET)
+def test_no_byte_of_the_bundle_holds_what_was_taken_out(sending, data, secret):
+    """For any answers around it, a secret marked once is in no member, name or record of the referral's bundle."""
+    fields = data.draw(st.lists(st.sampled_from(("what", "where", "people", "how-known")), min_size=1, unique=True))
+    written = (secret, secret.upper(), secret.lower(), secret.replace(" ", "  "))
+    answers = {
+        name: f"{data.draw(AROUND)} {data.draw(st.sampled_from(written))} {data.draw(AROUND)}" for name in fields
+    }
+    case = from_tip(tip(answers), ())
+    text = redact.texts(case)[fields[0]]
+    place = re.search(r"\s+".join(map(re.escape, secret.split())), text, re.IGNORECASE)
+    assert place
+    draft = Draft(marks={fields[0]: (place.span(),)}, summary="A summary.")
+    bundle = referral.to_bytes(refer.build(case, draft, "Example Police", sending), sending.key).lower()
+    for form in {
+        secret,
+        secret.replace(" ", "  "),
+        secret.replace(" ", ""),
+        *(secret.split() if secret[0].isupper() else ()),
+    }:
+        assert form.lower().encode() not in bundle or form.lower() in referral.NOTICE.lower()

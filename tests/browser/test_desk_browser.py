@@ -172,28 +172,43 @@ def test_nothing_that_a_sender_wrote_is_run(desk, page):
     assert said == []
 
 
+def _claimed(page, desk, office, what, **more):
+    """A new tip that this handler works on; its path."""
+    one = office.drop(tip({"what": what}, **more))
+    wait_for(lambda: one in _html(page, f"{desk.origin}/?view=new"))
+    page.goto(f"{desk.origin}/tips/{one}")
+    page.get_by_role("button", name="Claim it").click()
+    page.get_by_role("button", name="Give back").wait_for()
+    return f"/tips/{one}"
+
+
+def _prepared(page, desk, office):
+    """A tip whose referral waits for the second person; its path."""
+    path = _claimed(page, desk, office, "A tip that is ready to be referred")
+    page.goto(f"{desk.origin}{path}/redact")
+    page.fill("#summary", "It is ready.")
+    page.get_by_role("button", name="Look at what").click()
+    page.wait_for_url("**/refer")
+    for box in page.locator("input[name=confirmed]").all():
+        box.check()
+    page.get_by_role("button", name="Hand to a second person").click()
+    page.wait_for_url(f"**{path}")
+    return path
+
+
 def _screens(page, desk, office):
     """Every screen's address; one tip is locked on the way."""
-    held = next(row for row in re.findall(r"/tips/\w{26}", _html(page, f"{desk.origin}/?view=work")))
-    waiting = re.search(r"/tips/\w{26}", _html(page, f"{desk.origin}/?view=waiting"))[0]
-    locked = _tip(page, desk, "A locked one")
-    page.goto(desk.origin + locked)
+    held = _claimed(page, desk, office, "One to work on", reply=reply_to())
+    pictured = _claimed(page, desk, office, "One with a picture", files=(jpeg(1, picture(640, 480)),))
+    waiting = _prepared(page, desk, office)
+    locked = _claimed(page, desk, office, "One to lock")
     page.locator("#objectionable summary").click()
     page.check("input[name=sure]")
     page.get_by_role("button", name="Lock it").click()
-    pictured = re.search(r"/tips/\w{26}", _html(page, f"{desk.origin}/?words=face&view=work"))[0]
     fixed = ["/", "/?view=closed", "/aside", "/journal", "/figures", "/help", "/who", "/work/intake", "/nowhere"]
     work = [f"{held}{rest}" for rest in ("", "/redact", "/refer", "/reply", "/print")]
-    return [
-        *fixed,
-        *work,
-        waiting,
-        f"{waiting}/refer",
-        f"{waiting}/reply",
-        locked,
-        f"{pictured}/boxes/1",
-        f"{pictured}/redact",
-    ]
+    more = [waiting, f"{waiting}/refer", f"{waiting}/reply", locked, f"{pictured}/boxes/1", f"{pictured}/redact"]
+    return [*fixed, *work, *more]
 
 
 def _html(page, url):
@@ -231,8 +246,7 @@ def test_every_screen_is_accessible_and_valid(desk, office, context, page, tmp_p
 
 def test_the_second_person_releases(desk, page, office):
     """Another handler sees what waits, cannot be the first, releases it, and the authority gets it."""
-    page.goto(f"{desk.origin}/?view=waiting")
-    href = page.locator("[data-row] a").first.get_attribute("href")
+    href = _prepared(page, desk, office)
     page.goto(f"{desk.origin}{href}/refer")
     assert "You prepared this" in page.content()
     page.goto(f"{desk.origin}/who")
@@ -241,6 +255,8 @@ def test_the_second_person_releases(desk, page, office):
     page.get_by_role("button", name="Release and send").click()
     page.wait_for_url(f"**{href}")
     wait_for(lambda: office.referred("police"))
+    page.goto(f"{desk.origin}/who")
+    page.click("button[value=Ana]")
 
 
 def test_the_shortcuts_can_be_turned_off(desk, page):
