@@ -1,4 +1,4 @@
-"""What a release promises: one version, a wheel with the same bytes from every build, which works alone; fitting licences."""
+"""What a release promises: one version, a wheel with the same bytes from every build that works alone, fitting licences."""
 
 import subprocess
 import sys
