@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 BASE = "http://127.0.0.1:8000"
 VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 # Pages whose heading would give their reader away in a tab or a history; their titles say less.
-NEUTRAL = ("", "what-is-trafficking")
+NEUTRAL = ("", "what-is-trafficking", "report", "reply")
 FIELDS = ("input", "select", "textarea")
 ALWAYS = ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "Cache-Control")
 
