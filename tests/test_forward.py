@@ -536,7 +536,7 @@ from app.post.destinations import Destination, open_transport
 from app.post.forward import Forwarder, Rules
 from app.post.outbox import Envelope, Outbox
 from app.vault.tip import new_id
-url, port, ca = sys.argv[1:]
+url, port, ca, window = sys.argv[1:]
 box = Outbox(url)
 box.prepare()
 way = open_transport(Destination("intake", f"https://127.0.0.1:{port}/", ca=Path(ca)), base=Path("/"))
@@ -544,23 +544,23 @@ stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 print("ready", flush=True)
 decoy = lambda: Envelope(new_id(), "intake", b"decoy" * 100)
-Forwarder(box, {"intake": way}, Rules(window=3, batch=4, padded="intake"), make_decoy=decoy).run(stop)
+Forwarder(box, {"intake": way}, Rules(window=int(window), batch=4, padded="intake"), make_decoy=decoy).run(stop)
 """
 
 
 @contextmanager
-def processes(url: str, port: int, certificates: servers.Certificates, number: int) -> Iterator[list]:
-    """Run forwarders as processes; told to stop on leaving, they must end well."""
+def processes(url: str, port: int, certificates: servers.Certificates, *, window: int) -> Iterator[list]:
+    """Run two forwarders as processes; told to stop on leaving, they must end well."""
     running: list[subprocess.Popen[str]] = []
 
     def start() -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", PROCESS, url, str(port), str(certificates.ca)]
+        command = [sys.executable, "-c", PROCESS, url, str(port), str(certificates.ca), str(window)]
         running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         assert running[-1].stdout.readline() == "ready\n", running[-1].stderr.read()
         return running[-1]
 
     try:
-        yield [start, [start() for _ in range(number)]]
+        yield [start, [start(), start()]]
     finally:
         for process in running:
             process.terminate()
@@ -581,7 +581,8 @@ def until(done: object, what: str) -> None:
 def test_two_forwarders_deliver_each_once(url, outbox, certificates):
     """Two forwarders on one database: every envelope arrives exactly once, and windows leave in fours."""
     tips = [make() for _ in range(60)]
-    with servers.https(certificates) as (port, endpoint), processes(url, port, certificates, 2):
+    # A window in which a slow machine can deliver them all.
+    with servers.https(certificates) as (port, endpoint), processes(url, port, certificates, window=15):
         for envelope in tips:
             outbox.put(envelope)
         # A turn that is told to stop leaves its decoys out.
@@ -597,7 +598,10 @@ def test_killed_forwarders_lose_nothing(url, outbox, certificates):
     """Forwarders killed at random, again and again, while tips arrive: every one of them is delivered, whole."""
     tips = [make(20_000) for _ in range(150)]
     kills = 8
-    with servers.https(certificates) as (port, endpoint), processes(url, port, certificates, 2) as (start, running):
+    with (
+        servers.https(certificates) as (port, endpoint),
+        processes(url, port, certificates, window=1) as (start, running),
+    ):
         for number, envelope in enumerate(tips):
             outbox.put(envelope)
             if number % (len(tips) // kills) == 0:
