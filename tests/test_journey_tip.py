@@ -160,7 +160,7 @@ def test_the_public_side_runs_without_what_opens_tips(tmp_path):
     copy = tmp_path / "image"
     copy.mkdir()
     for folder in ("app", "content", "translations"):
-        shutil.copytree(root / folder, copy / folder, ignore=shutil.ignore_patterns("desk", "unseal.py"))
+        shutil.copytree(root / folder, copy / folder, ignore=shutil.ignore_patterns("desk", "unseal.py", "__pycache__"))
     assert not [*copy.rglob("unseal*"), *copy.rglob("desk")]
     program = tmp_path / "haumaru"
     program.write_text(
