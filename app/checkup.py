@@ -1,12 +1,11 @@
-"""What an operator must know: `check` before going live, `status` every day.
+"""What an operator must know before going live.
 
 `check` looks at the configuration, the machine, the database, each agency's end and the sandbox, and tells
-every fault with its mend. `status` counts what waits and says where somebody must act. Neither says anything
-of a tip but how many there are.
+every fault with its mend. It sends nothing.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import time
 from typing import Any
@@ -23,14 +22,11 @@ from app.places import ROOT
 from app.post.days import day
 from app.post.destinations import open_transport
 from app.post.outbox import Outbox
-from app.post.turns import Turns
 from app.site import form_secret, served_languages
 from app.vault.tip import SIZE_CLASSES
 
 _PROBE_SECONDS = 15
 _EXPIRY_WARNING_DAYS = 30
-_OLDEST_DAYS = 2
-_CONTACT_DAYS = 180
 # What the envelope adds to a bundle: header, nonce and a tag each 64 KiB.
 _ENVELOPE_MARGIN = 64 * 1024
 
@@ -172,81 +168,3 @@ def _sandbox(settings: Settings) -> list[Finding]:  # noqa: ARG001
         words = "[machine] sandbox: Landlock or seccomp is missing, so files are refused; use a kernel that has both"
         return [Finding(fault=False, words=words)]
     return []
-
-
-@dataclass(frozen=True)
-class AgencyStatus:
-    """One agency's deliveries; days are whole, a failure is its code."""
-
-    id: str
-    waiting: int
-    oldest_days: int
-    failing: str
-    key_days: int
-
-
-@dataclass(frozen=True)
-class Status:
-    """What `haumaru status` shows; `acts` says what somebody must do."""
-
-    agencies: tuple[AgencyStatus, ...]
-    acts: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """For a monitor."""
-        return {"agencies": [asdict(agency) for agency in self.agencies], "act": list(self.acts)}
-
-    def as_text(self) -> str:
-        """For a person."""
-        lines = [
-            f"{agency.id}: {agency.waiting} waiting, oldest {agency.oldest_days} days, "
-            f"{'failing: ' + agency.failing if agency.failing else 'delivering'}, key for {agency.key_days} days"
-            for agency in self.agencies
-        ]
-        return "\n".join([*lines, *(f"act: {act}" for act in self.acts)])
-
-
-def status(settings: Settings) -> Status:
-    """How deliveries stand; raises `OutboxError` where the database cannot say."""
-    now = time()
-    outbox = Outbox(settings.outbox_url)
-    outbox.prepare()
-    standing = Turns(outbox.store).status(now)
-    agencies, acts = [], []
-    for agency in settings.agencies:
-        found = standing.agencies.get(agency.id)
-        one = AgencyStatus(
-            id=agency.id,
-            waiting=found.waiting if found else 0,
-            oldest_days=found.oldest_days if found else 0,
-            failing=found.code if found else "",
-            key_days=(agency.expires - day(now)).days,
-        )
-        agencies.append(one)
-        acts += _acts(one)
-    unknown = standing.agencies.keys() - {agency.id for agency in settings.agencies}
-    acts += [f"{name}: envelopes wait for an agency that is not configured; put it back" for name in sorted(unknown)]
-    if standing.last_turn and now - standing.last_turn > 3 * settings.forward.window + 60:
-        acts.append("the forwarder has not run for three windows; start it")
-    return Status(tuple(agencies), tuple(acts + _contact_acts()))
-
-
-def _acts(agency: AgencyStatus) -> list[str]:
-    acts = []
-    if agency.failing:
-        acts.append(f"{agency.id}: deliveries fail ({agency.failing}); see docs/operator.md")
-    if agency.oldest_days >= _OLDEST_DAYS:
-        acts.append(f"{agency.id}: an envelope has waited {agency.oldest_days} days; deliver by hand if need be")
-    if agency.key_days < _EXPIRY_WARNING_DAYS:
-        acts.append(f"{agency.id}: its key ends in {agency.key_days} days; rotate it")
-    return acts
-
-
-def _contact_acts() -> list[str]:
-    library = content.load(ROOT / "content", (content.ENGLISH,))
-    old = [
-        contact.id
-        for contact in library.editions[content.ENGLISH].contacts.values()
-        if contact.number and not contact.dated and (day(time()) - contact.as_at).days > _CONTACT_DAYS
-    ]
-    return [f"contacts {', '.join(old)}: were last checked over {_CONTACT_DAYS} days ago; call them"] if old else []

@@ -19,7 +19,7 @@ from wsgiref.types import WSGIApplication
 
 import click
 
-from app import checkup, commands, config, demo, guard, site
+from app import checkup, commands, config, demo, guard, site, standing
 
 _CONFIG = click.option(
     "--config", "path", type=click.Path(path_type=Path), required=True, help="The configuration: haumaru.toml."
@@ -73,7 +73,7 @@ def check(path: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For a monitor.")
 def status(path: Path, *, as_json: bool) -> None:
     """Tell what waits for each agency; ends with 1 where an operator must act."""
-    report = checkup.status(config.load(path, os.environ))
+    report = standing.status(config.load(path, os.environ))
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
     sys.exit(1 if report.acts else 0)
 

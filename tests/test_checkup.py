@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app import checkup, config, demo
+from app import checkup, config, demo, standing
 from app.errors import FileRefusedError
 from app.post.days import day
 from app.post.outbox import Envelope, Outbox
@@ -147,10 +147,10 @@ def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
     outbox.put(envelope())
     outbox.put(envelope("closed-down"))
     turns = Turns(outbox.store)
-    now = checkup.time()
+    now = standing.time()
     turns.note("example", code="tls", rest=True, at=int(now), seconds=600)
     turns.end(now - 5 * 86400)
-    acts = checkup.status(settings).acts
+    acts = standing.status(settings).acts
     for name in ("deliveries fail (tls)", "has waited", "its key ends in 5 days", "closed-down: envelopes wait"):
         assert any(name in act for act in acts), (name, acts)
     done = subprocess.run([BIN / "haumaru", "status", "--config", path], capture_output=True, text=True, check=False)
@@ -162,10 +162,10 @@ def test_status_tells_of_contacts_that_nobody_has_checked_for_long(path, monkeyp
     """A telephone number that was last checked over 180 days ago is somebody's work."""
     settings = config.load(path, {})
     Outbox(settings.outbox_url).prepare()
-    assert checkup.status(settings).acts == ()
-    later = checkup.time() + 200 * 86400
-    monkeypatch.setattr(checkup, "time", lambda: later)
-    assert any("crime-stoppers" in act for act in checkup.status(settings).acts)
+    assert standing.status(settings).acts == ()
+    later = standing.time() + 200 * 86400
+    monkeypatch.setattr(standing, "time", lambda: later)
+    assert any("crime-stoppers" in act for act in standing.status(settings).acts)
 
 
 def test_build_makes_every_sheet_and_page(tmp_path):
