@@ -1,0 +1,124 @@
+"""The agency's commands, as a person types them: keygen, open, verify, and how each of them fails."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from app.vault import tip as tips
+from app.vault.keys import parse_recipient
+from tests.support.desk import Office, jpeg, tip
+from tests.support.site import BIN
+
+PASSPHRASE = "six words of a passphrase"
+
+
+def run(*arguments, **env):
+    """One command; what it said and how it ended."""
+    command = [BIN / "haumaru-desk", *arguments]
+    quiet = {name: value for name, value in os.environ.items() if name != "HAUMARU_PASSPHRASE"}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env=quiet | env, stdin=subprocess.DEVNULL
+    )
+
+
+def test_keygen_writes_a_private_file_and_prints_the_public_half_alone(tmp_path):
+    """Mode 0600, under the passphrase; the recipient and nothing else on standard output; never written over."""
+    path = tmp_path / "identity.txt"
+    made = run("keygen", "-o", path, HAUMARU_PASSPHRASE=PASSPHRASE)
+    assert made.returncode == 0, made.stderr
+    assert parse_recipient(made.stdout.removesuffix("\n")).startswith("age1pq1")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_bytes().startswith(b"age-encryption.org/v1\n-> scrypt ")
+    before = path.read_bytes()
+    again = run("keygen", "-o", path, HAUMARU_PASSPHRASE=PASSPHRASE)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert path.read_bytes() == before
+    short = run("keygen", "-o", tmp_path / "short.txt", HAUMARU_PASSPHRASE="short")
+    assert short.returncode == 2
+    assert not (tmp_path / "short.txt").exists()
+
+
+def test_keygen_makes_a_signing_key(tmp_path):
+    """With --signing it prints 32 bytes in base64, and with --no-passphrase the file needs none."""
+    made = run("keygen", "-o", tmp_path / "signing.pem", "--signing", "--no-passphrase")
+    assert len(made.stdout.strip()) == 44
+    assert b"PRIVATE KEY" in (tmp_path / "signing.pem").read_bytes()
+    locked = run("keygen", "-o", tmp_path / "locked.pem", "--signing", HAUMARU_PASSPHRASE=PASSPHRASE)
+    assert locked.returncode == 0
+    assert b"ENCRYPTED" in (tmp_path / "locked.pem").read_bytes()
+
+
+def test_open_prints_each_tip_and_names_what_is_bad(tmp_path):
+    """Good ones are one JSON line each, decoys print nothing, bad ones are named on standard error; exit 1."""
+    office = Office(tmp_path)
+    good, decoy = office.drop(tip()), office.drop(tips.decoy())
+    wrong = tips.new_id()
+    office.drop(tip(), name=f"{wrong}.age")
+    (office.inbox / f"{'0' * 26}.age").write_bytes(b"nothing")
+    paths = sorted(office.inbox.iterdir())
+    done = run("open", *paths, office.inbox / f"{'1' * 26}.age", "-i", tmp_path / "identity.txt")
+    assert done.returncode == 1
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [good]
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("haumaru: ") for line in lines)
+    assert not any(decoy in line for line in lines)
+    assert any(wrong in line and "name" in line for line in lines)
+    assert run("open", office.inbox / f"{good}.age", "-i", tmp_path / "identity.txt").returncode == 0
+
+
+def test_open_unpacks_with_files_marked_as_untrusted(tmp_path):
+    """With -o each tip gets a folder under its id, private, its files under `untrusted/`; nothing is written over."""
+    office = Office(tmp_path)
+    one = office.drop(tip(files=(jpeg(),)))
+    arguments = ("open", office.inbox / f"{one}.age", "-i", tmp_path / "identity.txt", "-o", tmp_path / "out")
+    assert run(*arguments).returncode == 0
+    folder = tmp_path / "out" / one
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
+        "tip.json",
+        "tip.txt",
+        "untrusted/1.jpg",
+    }
+    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.rglob("*"))
+    again = run(*arguments)
+    assert again.returncode == 1
+    assert "unpacked there before" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("nothing",),
+        ("open",),
+        ("keygen",),
+        ("serve",),
+        ("verify", "x.age", "-i", "y"),
+        ("open", "x.age", "-i", "y", "--signer", "!"),
+    ],
+)
+def test_a_wrong_call_ends_with_2_or_says_how(arguments):
+    """A call that cannot be meant is told in one line with exit 2; alone, the program says what it can do."""
+    done = run(*arguments)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2 or "Commands:" in done.stdout + done.stderr
+
+
+def test_a_missing_file_or_wrong_passphrase_is_one_line(tmp_path):
+    """No configuration, no identity file, a wrong passphrase, a tip where a referral should be: one clear line each."""
+    office = Office(tmp_path)
+    one = office.drop(tip())
+    run("keygen", "-o", tmp_path / "locked.txt", HAUMARU_PASSPHRASE=PASSPHRASE)
+    envelope = office.inbox / f"{one}.age"
+    for done, code, words in (
+        (run("serve", "--config", tmp_path / "none.toml"), 1, "there is no such file"),
+        (run("receive", "--config", office.config), 1, "[receive] bind"),
+        (run("open", envelope, "-i", tmp_path / "none.txt"), 2, "cannot be read"),
+        (run("open", envelope, "-i", tmp_path / "locked.txt", HAUMARU_PASSPHRASE="another"), 1, "passphrase is wrong"),
+        (run("verify", envelope, "-i", tmp_path / "identity.txt", "--signer", office.signer), 1, "not-a-referral"),
+    ):
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
