@@ -339,7 +339,7 @@ def test_an_unknown_page_method_or_tip_is_an_answer(browser):
     for path in (
         "/tips/nothing",
         "/tips/%00",
-        "/work/none",
+        "/progress/none",
         "/tips/" + "x" * 5000,
         "/?page=99999999999",
         "/?view=x&page=-1",
@@ -435,8 +435,8 @@ def test_opening_is_started_and_stopped_from_the_queue(browser, desk, office):
         office.drop(tip())
     assert "Open 3 in the inbox" in browser.get("/").text
     browser.post("/take-in")
-    wait_for(lambda: "3 of 3: finished" in browser.get("/work/intake").text)
-    browser.post("/work/intake/stop")
+    wait_for(lambda: "3 of 3: finished" in browser.get("/progress/intake").text)
+    browser.post("/progress/intake/stop")
     assert desk.opening.stopped
     assert len(desk.cases.all()) == 3
 

@@ -57,7 +57,7 @@ class EntryPages:
         """The keys, and the rules that matter most."""
         return page("help.html")
 
-    @get("/work/<name>")
+    @get("/progress/<name>")
     def progress(self, name: str) -> AnyResponse:
         """How far some long work is."""
         job = self._desk.opening if name == "intake" else self._desk.jobs.get(name)
@@ -65,17 +65,17 @@ class EntryPages:
             raise RefusedError("gone")
         return page("work.html", work=job, name=name)
 
-    @post("/work/<name>/stop")
+    @post("/progress/<name>/stop")
     def stop(self, name: str) -> AnyResponse:
         """Stop some long work after the item in hand."""
         job = self._desk.opening if name == "intake" else self._desk.jobs.get(name)
         if job is None:
             raise RefusedError("gone")
         job.stop()
-        return go(f"/work/{name}", "It stops after the item in hand. What is done stays done.")
+        return go(f"/progress/{name}", "It stops after the item in hand. What is done stays done.")
 
     @post("/take-in")
     def take_in(self) -> AnyResponse:
         """Open what waits in the inbox."""
         self._desk.take_in()
-        return go("/work/intake")
+        return go("/progress/intake")

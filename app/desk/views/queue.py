@@ -77,9 +77,9 @@ class QueuePages:
         name, actor = secrets.token_hex(8), who()
         job = self._desk.jobs[name] = Work("Exporting")
         work.start(job, lambda one: export.many(self._desk.cases, self._desk.files, tips, actor, one))
-        return go(f"/work/{name}")
+        return go(f"/progress/{name}")
 
-    @get("/work/<name>/export.zip")
+    @get("/progress/<name>/export.zip")
     def take_export(self, name: str) -> AnyResponse:
         """Hand the finished zip over, once."""
         job = self._desk.jobs.pop(name, None)
