@@ -1,0 +1,66 @@
+"""What is acknowledged is delivered, whatever is killed and wherever a write is cut."""
+
+import random
+import time
+
+import pytest
+
+from tests.support import servers
+from tests.support.faults import Program, deployment, scale, send_all, until, up, words
+from tests.support.site import free_port
+
+BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))]
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=BACKENDS)
+def url(request, tmp_path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/outbox/outbox.db"
+    return request.getfixturevalue("postgres").database()
+
+
+def kill_at_random(port: int, site: Program, forwarder: Program) -> str:
+    """Kill one of the programs as a power cut would, and start it again."""
+    victim = random.choice(["site", "worker", "forwarder"])
+    if victim == "worker":
+        site.kill_a_worker()
+    elif victim == "forwarder":
+        forwarder.kill()
+        forwarder.start()
+    else:
+        site.kill()
+        site.start()
+        up(port, site)
+    return victim
+
+
+def test_what_is_acknowledged_outlives_every_kill(url, tmp_path):
+    """Site, workers and forwarder are killed at random while tips are sent: acknowledged is delivered, each once."""
+    tips, kills = scale(120, 2_000), scale(8, 60)
+    with deployment(tmp_path, HAUMARU_OUTBOX_URL=url) as here:
+        port = free_port()
+        site, forwarder = here.site(port), here.forwarder()
+        up(port, site)
+        ledger, done = send_all([port], words(tips))
+        killed = []
+        for number in range(kills):
+            until(lambda: len(ledger.acknowledged) >= number * tips // kills, "the next tips")  # noqa: B023
+            time.sleep(random.uniform(0, 0.3))
+            killed.append(kill_at_random(port, site, forwarder))
+        until(done, "the last tips")
+        forwarder.stop()
+        here.drain()
+        found = here.delivered()
+    assert len(ledger.acknowledged) >= tips
+    ledger.settle(
+        f"kills, {url.split(':')[0]}",
+        found,
+        kills=len(killed),
+        **{f"of_{name}": killed.count(name) for name in ("site", "worker", "forwarder")},
+    )
