@@ -1,5 +1,6 @@
 """A whole deployment on loopback: the units of deploy/, its proxies with TLS in front, and a tip sent through them."""
 
+import http.client
 import socket
 import subprocess
 import time
@@ -151,6 +152,16 @@ def test_what_comes_over_tls_is_marked_so(deployment):
         assert not {"via", "alt-svc", "x-powered-by"} & set(answer.headers)
 
 
+def test_plain_http_leads_pages_to_tls_and_desks_nowhere(deployment):
+    """A page asked for over plain http is at its https address; a reply posted over plain http is refused."""
+    for path, status, place in (("/en/help?x=1", 301, f"https://{NAME}/en/help?x=1"), ("/agency/replies", 403, None)):
+        line = http.client.HTTPConnection("127.0.0.1", deployment.proxy.http_port, timeout=30)
+        line.request("GET", path, headers={"Host": NAME})
+        answer = line.getresponse()
+        assert (answer.status, answer.getheader("location")) == (status, place)
+        line.close()
+
+
 def test_the_onion_service_has_the_proxy_in_front(deployment):
     """Tor's visitors come to the proxy's own port and are served under the onion's name."""
     with socket.create_connection(("127.0.0.1", deployment.proxy.onion_port), 30) as line:
@@ -203,6 +214,8 @@ def test_while_the_site_is_away_the_proxy_says_not_sent(front, tmp_path):
     assert answer.status in (502, 503)
     assert answer.text.startswith("Not sent.")
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
     assert "127.0.0.77" not in said
 
 

@@ -22,10 +22,11 @@ NAME = "haumaru.test"
 
 @dataclass
 class Proxy:
-    """A proxy that runs: its TLS port, its onion port, where it may write, and all that it has said."""
+    """A proxy that runs: its ports for TLS, the onion and plain http, where it may write, and all that it has said."""
 
     port: int
     onion_port: int
+    http_port: int
     folder: Path
     log: Path
     ca: trustme.CA
@@ -141,7 +142,7 @@ def _running(command: list[str], folder: Path, ca: trustme.CA, ports: tuple[int,
     try:
         for port in ports[:2]:
             _wait_for(port, process, log)
-        yield Proxy(ports[0], ports[1], folder, log, ca, process)
+        yield Proxy(*ports, folder, log, ca, process)
     finally:
         process.terminate()
         process.wait(30)
