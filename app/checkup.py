@@ -15,13 +15,13 @@ from redis.exceptions import RedisError
 
 from app import config
 from app.clean import attachments
-from app.config import Settings
 from app.errors import ConfigError, DeliveryError, HaumaruError
 from app.guide import content
 from app.places import ROOT
 from app.post.days import day
 from app.post.destinations import open_transport
 from app.post.outbox import Outbox
+from app.settings import Settings
 from app.site import form_secret, served_languages
 from app.vault.tip import SIZE_CLASSES
 

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from app import config, languages, site
-from app.config import Settings
 from app.places import ROOT
+from app.settings import Settings
 from app.vault.keys import DEMONSTRATION, recipient_of
 
 _PR_SET_PDEATHSIG = 1

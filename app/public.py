@@ -20,6 +20,7 @@ from wsgiref.types import WSGIApplication
 import click
 
 from app import checkup, commands, config, demo, guard, site, standing
+from app.settings import Settings
 
 _CONFIG = click.option(
     "--config", "path", type=click.Path(path_type=Path), required=True, help="The configuration: haumaru.toml."
@@ -96,7 +97,7 @@ def demonstrate() -> None:
         _serve(settings)
 
 
-def _serve(settings: config.Settings) -> None:
+def _serve(settings: Settings) -> None:
     from granian import Granian  # noqa: PLC0415  # only this command needs a server
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
 

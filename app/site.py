@@ -23,7 +23,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from app import guard, languages
 from app.clean import attachments
 from app.clean.text import load_phrases
-from app.config import Settings
 from app.errors import ConfigError, OutboxError
 from app.gate import Gate
 from app.guard import Guard
@@ -38,6 +37,7 @@ from app.post.destinations import open_transport
 from app.post.forward import Forwarder, Rules
 from app.post.outbox import Envelope, Outbox
 from app.rates import Rates
+from app.settings import Settings
 from app.tips.replies import ReplyPages
 from app.tips.report import ReportPages
 from app.vault import tip as tips

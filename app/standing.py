@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from time import time
 from typing import Any
 
-from app.config import Settings
 from app.errors import OutboxError
 from app.guide import content
 from app.places import ROOT
@@ -17,6 +16,7 @@ from app.post.days import day
 from app.post.outbox import Outbox
 from app.post.store import Store
 from app.post.turns import Turns
+from app.settings import Settings
 
 _EXPIRY_WARNING_DAYS = 30
 _OLDEST_DAYS = 2

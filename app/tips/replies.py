@@ -10,7 +10,6 @@ from typing import Any
 from flask import Flask, Response, g, request
 from flask_babel import gettext as _
 
-from app.config import Settings
 from app.errors import AlreadySentError, HaumaruError, OutboxError, RateError, ReplyError, ReplyKnownError
 from app.guard import record, same_origin
 from app.post.codes import ReceiptCode, parse_code
@@ -18,6 +17,7 @@ from app.post.days import day
 from app.post.outbox import Envelope, Outbox
 from app.post.replybox import Gate, Locator, ReplyBox, read_post
 from app.rates import Rates
+from app.settings import Settings
 from app.tips.forms import ReplyForm, Token, TokenContext
 from app.vault import tip as tips
 from app.vault.reply import open_reply

@@ -13,7 +13,6 @@ from flask_babel import gettext as _
 
 from app.clean.kinds import REFUSALS
 from app.clean.text import Phrases
-from app.config import Settings
 from app.errors import (
     N_,
     AlreadySentError,
@@ -30,6 +29,7 @@ from app.post.days import day
 from app.post.outbox import Outbox
 from app.post.replybox import Gate
 from app.rates import Rates
+from app.settings import Settings
 from app.tips import intake
 from app.tips.filerows import read_rows, rows_of
 from app.tips.forms import ReportForm, Token, TokenContext

@@ -12,8 +12,8 @@ from flask import Response, g, request
 
 from app.clean.kinds import REFUSALS
 from app.clean.text import WHY, Finding, Phrases, find, remove
-from app.config import Settings
 from app.post.codes import ReceiptCode, numbers
+from app.settings import Settings
 from app.tips.filerows import FileRow, sign_rows
 from app.tips.forms import MILD_FIELDS, TEXT_FIELDS, ReportForm
 
