@@ -69,6 +69,9 @@ class Gate:
                 return [body if method == "GET" else b""]
         if environ.get("HTTP_HOST") not in self._hosts and environ["PATH_INFO"] != "/healthz":
             environ[REFUSED] = 400
+        elif not environ["QUERY_STRING"].isascii():
+            # No browser sends such a query (RFC 3986, 2), and Werkzeug cannot decode every one.
+            environ[REFUSED] = 400
         else:
             self._read_body(environ)
         return self._app(environ, start_response)

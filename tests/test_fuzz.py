@@ -70,6 +70,12 @@ def test_good_inputs_that_were_changed_raise_only_our_errors(name):
     run()
 
 
+def test_what_was_found_once_stays_mended():
+    """Finds of long runs: a query whose bytes are not ASCII, which Werkzeug could not decode (a 500)."""
+    for found in (b"GET en/plan\0\xff\xff\x0erevention", b"POST en/report\0\xe9\0application/x-www-form-urlencoded"):
+        TARGETS["request"](found)
+
+
 def test_a_find_is_found():
     """A reader that raises what it should not is caught by the very same means."""
     from tests.fuzz.targets import Target

@@ -71,7 +71,7 @@ def ask(gate, path: str, method: str = "GET", **more: str) -> tuple[int, dict[st
 
 
 def score(headers: dict[str, str]) -> int:
-    """What the Observatory's rules give these headers: 100, and up to 30 more for a site without cookies and scripts."""
+    """What the Observatory's rules give headers: 100, and up to 30 more to a site without cookies and scripts."""
     policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
     total = 100
     unsafe = any(word in headers["content-security-policy"] for word in ("unsafe", "http:", "https: ", "*"))
