@@ -52,7 +52,9 @@ def forward(path: Path, *, once: bool) -> None:
         signal.signal(number, lambda *_: stop.set())
     forwarder = site.forwarder(settings)
     if once:
-        forwarder.run_once()
+        for outcome in forwarder.run_once():
+            code = f" ({outcome.code})" if outcome.code else ""
+            click.echo(f"{outcome.agency}: {outcome.delivered} delivered, {outcome.waiting} left{code}")
     else:
         forwarder.run(stop)
 

@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.errors import DeliveryError, HaumaruError
+from app.errors import DeliveryError, HaumaruError, OutboxError
 from app.post.outbox import Envelope, Outbox
+from app.post.rescue import rescue
 from app.post.transports import Transport
 from app.post.turns import Claimed, Owner, Turns
 from app.vault.tip import SIZE_CLASSES, TipId
@@ -71,6 +72,7 @@ class _Tally:
     """How one agency's turn is going."""
 
     delivered: int = 0
+    waiting: int = 0
     any_passed: bool = False
     in_a_row: int = 0
     code: str = ""
@@ -106,6 +108,7 @@ class Forwarder:
         make_decoy: Callable[[], Envelope] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._store = outbox.store
         self._turns = Turns(outbox.store)
         self._transports = transports
         self._rules = rules
@@ -155,12 +158,36 @@ class Forwarder:
             return self._deliver_all(loads, start, ends)
 
     def run_once(self) -> tuple[Outcome, ...]:
-        """Deliver all that waits, now, without decoys and whatever the backoff; raises OutboxError."""
+        """Deliver all that waits, now, without decoys and whatever the backoff; raises OutboxError.
+
+        From a damaged SQLite file it delivers what can be read, and leaves the file as it is.
+        """
+        try:
+            return self._all_that_waits()
+        except OutboxError as error:
+            if error.code != "corrupt":
+                raise
+        return self._rescued()
+
+    def _all_that_waits(self) -> tuple[Outcome, ...]:
         start = int(self._clock())
         ends = time.monotonic() + ONCE_SECONDS
         owner = self._turns.join(start, seconds=ONCE_SECONDS)
         with self._owning(owner):
             return self._deliver_all(_by_agency(self._turns.claim(owner, ready=self._transports.keys())), start, ends)
+
+    def _rescued(self) -> tuple[Outcome, ...]:
+        tallies: dict[str, _Tally] = {}
+        for envelope in rescue(self._store):
+            tally = tallies.setdefault(envelope.agency, _Tally())
+            try:
+                self._transports[envelope.agency].deliver(envelope, seconds=self._rules.envelope_seconds)
+            except Exception as fault:  # noqa: BLE001  # what is acknowledged must come through
+                tally.missed(fault)
+                tally.waiting += 1
+            else:
+                tally.passed(decoy=False)
+        return tuple(Outcome(name, one.delivered, one.waiting, one.code) for name, one in tallies.items())
 
     @contextmanager
     def _owning(self, owner: Owner) -> Iterator[None]:
