@@ -1,7 +1,7 @@
 """One length for every page, so that whoever watches the network cannot tell by it which one was read.
 
 A page leaves compressed and filled up to its coding's class, headers included. The filling lies outside the
-compressed text: in brotli as blocks that hold nothing, in gzip as the comment of its header, and plain as spaces.
+compressed text: in brotli as blocks that hold nothing, in gzip as an extra field of its header, and plain as spaces.
 Unlike a header it keeps its length in HTTP/2, and passes through any proxy.
 """
 
@@ -45,7 +45,7 @@ def fill(page: bytes, coding: str, *, head: int, best: bool = False) -> bytes:
     if coding == "br":
         # Each of these bytes is a block of metadata without any (RFC 7932, 9.2); the last byte ends the stream.
         return small[:-1] + b"\x06" * gap + small[-1:]
-    return _with_comment(small, gap) if gap else small
+    return _with_extra(small, gap) if gap else small
 
 
 def _brotli(page: bytes, *, best: bool) -> bytes:
@@ -58,6 +58,13 @@ def _gzip(page: bytes, *, best: bool) -> bytes:
     return gzip.compress(page, 9 if best else 6, mtime=0)
 
 
-def _with_comment(small: bytes, gap: int) -> bytes:
-    """A gzip stream with `gap` bytes more: a comment that ends with a zero (RFC 1952, 2.3.1)."""
-    return small[:3] + bytes([small[3] | 0x10]) + small[4:10] + b" " * (gap - 1) + b"\0" + small[10:]
+def _with_extra(small: bytes, gap: int) -> bytes:
+    """A gzip stream with `gap` bytes more: an extra field, or where one has no room an empty comment (RFC 1952, 2.3.1).
+
+    Not a long comment: Go's reader, which proxies are built with, takes none above 511 bytes.
+    """
+    if gap == 1:
+        flag, more = 0x10, b"\0"
+    else:
+        flag, more = 0x04, (gap - 2).to_bytes(2, "little") + b" " * (gap - 2)
+    return small[:3] + bytes([small[3] | flag]) + small[4:10] + more + small[10:]
