@@ -152,6 +152,21 @@ def test_what_comes_over_tls_is_marked_so(deployment):
         assert not {"via", "alt-svc", "x-powered-by"} & set(answer.headers)
 
 
+@pytest.mark.parametrize("coding", ["br", "gzip"])
+def test_pages_are_equally_long_behind_the_proxy_too(deployment, coding):
+    """Whoever counts the bytes that leave the proxy cannot tell one page from another."""
+    lengths = set()
+    for path in ("/en/", "/en/help", "/hi/signs", "/zh-Hans/what-is-trafficking", "/en/self-check"):
+        plain = socket.create_connection(("127.0.0.1", deployment.proxy.port), 30)
+        with deployment.proxy.context().wrap_socket(plain, server_hostname=NAME) as line:
+            asked = f"GET {path} HTTP/1.1\r\nHost: {NAME}\r\nAccept-Encoding: {coding}\r\nConnection: close\r\n\r\n"
+            line.sendall(asked.encode())
+            answer = b"".join(iter(lambda line=line: line.recv(65536), b""))
+        assert f"content-encoding: {coding}".encode() in answer.lower()
+        lengths.add(len(answer))
+    assert len(lengths) == 1
+
+
 def test_plain_http_leads_pages_to_tls_and_desks_nowhere(deployment):
     """A page asked for over plain http is at its https address; a reply posted over plain http is refused."""
     for path, status, place in (("/en/help?x=1", 301, f"https://{NAME}/en/help?x=1"), ("/agency/replies", 403, None)):
@@ -217,6 +232,13 @@ def test_while_the_site_is_away_the_proxy_says_not_sent(front, tmp_path):
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
     assert "127.0.0.77" not in said
+
+
+@pytest.mark.needs("caddy")
+def test_a_proxy_may_unpack_what_was_filled_up(tmp_path):
+    """A proxy that asks for gzip and unpacks it, as one made with Go does by itself, gets the whole page."""
+    with deployed(tmp_path, lambda place, port: caddy(place, port, ("compression off", ""))) as running:
+        assert running.visitor().get("/en/help").status == 200
 
 
 @pytest.mark.needs("nginx")

@@ -105,7 +105,7 @@ def nginx(folder: Path, site_port: int, *more: tuple[str, str]) -> Iterator[Prox
 
 
 @contextmanager
-def caddy(folder: Path, site_port: int) -> Iterator[Proxy]:
+def caddy(folder: Path, site_port: int, *more: tuple[str, str]) -> Iterator[Proxy]:
     """Run Caddy with deploy/caddy/Caddyfile, as Debian's version spells it."""
     ca, ports = _certificate(folder), (free_port(), free_port(), free_port())
     place = ROOT / "deploy" / "caddy"
@@ -117,6 +117,7 @@ def caddy(folder: Path, site_port: int) -> Iterator[Proxy]:
         ("tls {", f"tls {folder}/fullchain.pem {folder}/privkey.pem {{"),
         ("127.0.0.1:8000", f"127.0.0.1:{site_port}"),
         ("http://:8081", f"http://:{ports[1]}"),
+        *more,
     )
     (folder / "Caddyfile").write_text(text)
     command = ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
