@@ -234,6 +234,22 @@ def test_while_the_site_is_away_the_proxy_says_not_sent(front, tmp_path):
     assert "127.0.0.77" not in said
 
 
+@pytest.mark.needs("nginx")
+def test_a_form_that_is_open_outlives_a_restart(tmp_path):
+    """An upgrade or a rollback stops the site and starts another: a form opened before is sent after."""
+    path, port = configuration(tmp_path)
+    log, unit, place = tmp_path / "units.log", Unit(SYSTEMD / "haumaru.service"), tmp_path / "proxy"
+    place.mkdir()
+    with nginx(place, port) as proxy:
+        with unit.started(BIN, path, log) as site:
+            wait_until_up(f"http://127.0.0.1:{port}", site, log)
+            checked = proxy.visitor().check({"what": "Begun before, sent after"})
+        with unit.started(BIN, path, log) as site:
+            wait_until_up(f"http://127.0.0.1:{port}", site, log)
+            sent = proxy.visitor().post("/en/report", [*checked.form("/report").fields, ("step", "send")])
+    assert sent.heading == "Your report was sent"
+
+
 @pytest.mark.needs("caddy")
 def test_a_proxy_may_unpack_what_was_filled_up(tmp_path):
     """A proxy that asks for gzip and unpacks it, as one made with Go does by itself, gets the whole page."""
