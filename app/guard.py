@@ -108,7 +108,8 @@ class Guard:
     def _finish(self, response: Response) -> Response:
         response.headers.update(self._every)
         if self._onion and not request.host.endswith(".onion"):
-            response.headers["Onion-Location"] = self._onion + request.path
+            # The same on every page: HTTP/2 squeezes headers, and what a path's letters take there would tell the page.
+            response.headers["Onion-Location"] = f"{self._onion}/"
         if response.mimetype == "text/html" and not response.location:
             _fill(response)
         return response

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.support import http1, http2
 from tests.support.proxies import NAME, ROOT, caddy, nginx
 from tests.support.site import BIN, free_port, open_all, wait_until_up
 from tests.support.units import Unit
@@ -152,19 +153,24 @@ def test_what_comes_over_tls_is_marked_so(deployment):
         assert not {"via", "alt-svc", "x-powered-by"} & set(answer.headers)
 
 
+PAGES = ("/en/", "/en/help", "/hi/signs", "/zh-Hans/what-is-trafficking", "/en/self-check", "/mi/plan", "/en/sheets")
+
+
 @pytest.mark.parametrize("coding", ["br", "gzip"])
-def test_pages_are_equally_long_behind_the_proxy_too(deployment, coding):
-    """Whoever counts the bytes that leave the proxy cannot tell one page from another."""
-    lengths = set()
-    for path in ("/en/", "/en/help", "/hi/signs", "/zh-Hans/what-is-trafficking", "/en/self-check"):
+@pytest.mark.parametrize("version", ["http/1.1", "h2"])
+def test_pages_are_equally_long_behind_the_proxy_too(deployment, version, coding):
+    """Whoever counts the bytes that leave the proxy cannot tell one page from another, in HTTP/1.1 nor in HTTP/2."""
+
+    def length(path):
+        context = deployment.proxy.context()
+        context.set_alpn_protocols([version])
         plain = socket.create_connection(("127.0.0.1", deployment.proxy.port), 30)
-        with deployment.proxy.context().wrap_socket(plain, server_hostname=NAME) as line:
-            asked = f"GET {path} HTTP/1.1\r\nHost: {NAME}\r\nAccept-Encoding: {coding}\r\nConnection: close\r\n\r\n"
-            line.sendall(asked.encode())
-            answer = b"".join(iter(lambda line=line: line.recv(65536), b""))
-        assert f"content-encoding: {coding}".encode() in answer.lower()
-        lengths.add(len(answer))
-    assert len(lengths) == 1
+        with context.wrap_socket(plain, server_hostname=NAME) as line:
+            return (http2 if version == "h2" else http1).answer_length(line, path, coding)
+
+    # HTTP/2 writes some seconds of the date shorter than others: rounds that a second ended in are walked again.
+    rounds = [{length(path) for path in PAGES} for _ in range(5)]
+    assert min(map(len, rounds)) == 1, rounds
 
 
 def test_plain_http_leads_pages_to_tls_and_desks_nowhere(deployment):
