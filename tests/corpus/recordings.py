@@ -125,9 +125,15 @@ def _subtitle(stream: object, text: str) -> Packet:
     return made
 
 
+_MOST_REORDERED = 16  # pictures between decoding and showing (H.265, A.4.2)
+
+
 def _changed(packet: Packet, stream: object, data: bytes) -> Packet:
     made = Packet(data)
-    made.pts, made.dts, made.duration, made.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+    # x265 leaves the decoding time of a single picture unset now and then, and what stands there is anything.
+    told = packet.dts is not None and packet.pts - _MOST_REORDERED <= packet.dts <= packet.pts
+    made.pts, made.dts = packet.pts, packet.dts if told else packet.pts
+    made.duration, made.time_base = packet.duration, packet.time_base
     made.is_keyframe, made.stream = packet.is_keyframe, stream
     return made
 
