@@ -212,7 +212,7 @@ def test_an_alert_says_what_to_do(tmp_path):
 
 
 def test_what_is_backed_up_is_enough(tmp_path):
-    """docs/rotation.md's backup, restored to another machine, is a configuration without a fault and the same site."""
+    """The backup of docs/rotation.md, restored elsewhere, is a configuration without a fault and the same site."""
     (tmp_path / "old").mkdir()
     path, _ = configuration(tmp_path / "old")
     assert run(BIN / "haumaru", "check", "--config", path).returncode == 0
