@@ -247,7 +247,7 @@ def test_an_outbox_carried_elsewhere_still_delivers(tmp_path):
 
 
 def test_every_file_of_deploy_is_named_in_its_readme():
-    """deploy/README.md says of each file where it goes."""
+    """Of each file its README says where it goes."""
     text = (DEPLOY / "README.md").read_text()
     for path in DEPLOY.rglob("*"):
         if (

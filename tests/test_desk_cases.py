@@ -412,9 +412,16 @@ def test_small_counts_are_hidden_and_cannot_be_worked_out():
     assert "work" in figures.to_csv(figures.tables(months, [], {}))
 
 
-def test_who_may_read_the_store(office):
+@pytest.fixture
+def private():
+    """The umask that the desk's door sets, for one test."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def test_who_may_read_the_store(office, private):
     """Every file and folder of the store is this user's alone."""
-    os.umask(0o077)
     office.drop(tip())
     with office.desk() as desk:
         receive(desk)
