@@ -24,6 +24,7 @@ from urllib.parse import urlencode
 from app import config, demo
 from app.post.outbox import Outbox
 from app.post.turns import Turns
+from app.settings import Settings
 from app.vault import tip as tips
 from app.vault.keys import DEMONSTRATION
 from app.vault.unseal import unseal
@@ -113,7 +114,9 @@ class Program:
     def kill_a_worker(self) -> None:
         """End one child as the kernel would that is out of memory; the program starts another."""
         with suppress(ProcessLookupError, IndexError):
-            os.kill(random.choice(self.pids[1:]), signal.SIGKILL)
+            victim = random.choice(self.pids[1:])
+            os.kill(victim, signal.SIGKILL)
+            until(lambda: victim not in self.pids, "a worker's end")
 
     def limit_files(self, size: int) -> None:
         """Let no file of this program grow beyond `size` bytes (-1: any), as a disk without room would."""
@@ -150,7 +153,7 @@ class Deployment:
         self.programs: list[Program] = []
 
     @property
-    def settings(self) -> config.Settings:
+    def settings(self) -> Settings:
         return config.load(self.config, self.variables)
 
     def program(self, *arguments: str, **variables: str) -> Program:

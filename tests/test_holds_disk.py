@@ -1,0 +1,302 @@
+"""Disks and databases that fail: the form says the truth, `status` what to do, what is acknowledged comes through."""
+
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from app.errors import OutboxError
+from app.post.forward import Forwarder, Rules
+from app.post.outbox import Envelope, Outbox
+from app.post.store import PAGE
+from app.post.transports import Drop
+from app.vault.tip import new_id
+from tests.support import servers
+from tests.support.faults import (
+    LONG,
+    Deployment,
+    Ledger,
+    Sender,
+    deployment,
+    report,
+    scale,
+    send_all,
+    until,
+    up,
+    words,
+)
+from tests.support.site import free_port
+
+NOT_SENT = "We could not keep your report safe just now, so it was not sent."
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with servers.postgres() as server:
+        yield server
+
+
+@contextmanager
+def running(folder: Path, url: str) -> Iterator[tuple[Deployment, int, Ledger, Sender]]:
+    """A deployment with one site, and somebody who sends."""
+    with deployment(folder, HAUMARU_OUTBOX_URL=url) as here:
+        port, ledger = free_port(), Ledger()
+        site = here.site(port)
+        up(port, site)
+        with closing(Sender([port], ledger)) as sender:
+            yield here, port, ledger, sender
+
+
+def told(sender: Sender, what: str) -> tuple[int, str]:
+    """What the page says after the last step."""
+    return sender.page({"what": what, "step": "send", "csrf_token": sender.token(what)})
+
+
+def acts(here: Deployment) -> str:
+    """What `status` tells an operator to do; it must end with 1."""
+    done = here.run("status")
+    assert done.returncode == 1, done.stdout
+    return done.stdout
+
+
+def send_some(sender: Sender, ledger: Ledger, number: int) -> None:
+    before = len(ledger.acknowledged)
+    for what in words(number):
+        assert sender.once(what) == 200
+    assert len(ledger.acknowledged) == before + number
+
+
+# No room
+
+
+def test_a_full_disk(tmp_path):
+    """Where no file can grow the form says "not sent"; with room again it sends, and all of it is delivered."""
+    with running(tmp_path, f"sqlite:///{tmp_path}/outbox/outbox.db") as (here, _, ledger, sender):
+        send_some(sender, ledger, 5)
+        here.programs[0].limit_files(64 * 1024)
+        for what in words(5):
+            status, page = told(sender, what)
+            assert (status, NOT_SENT in page) == (503, True)
+            ledger.refused += 1
+        here.programs[0].limit_files(-1)
+        send_some(sender, ledger, 5)
+        here.drain()
+        ledger.settle("disk full (no file may grow)", here.delivered())
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    place = folder / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "haumaru-test", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+if LONG:  # it needs the right to mount, which a container seldom has
+
+    def test_a_small_disk(tmp_path):
+        """On a disk that is really full, or mounted to be read only, the same, and `status` says which."""
+        with (
+            small_disk(tmp_path, 24) as disk,
+            running(tmp_path, f"sqlite:///{disk}/outbox/outbox.db") as (here, _, ledger, sender),
+        ):
+            assert "free space" in acts(here)
+            statuses = [sender.once(what) for what in words(200)]
+            assert statuses[-1] == 503
+            assert sorted(statuses) == statuses, "none is taken after the first that was refused"
+            assert NOT_SENT in told(sender, "no room")[1]
+            here.drain()
+            send_some(sender, ledger, 10)
+            subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+            assert NOT_SENT in told(sender, "read only")[1]
+            assert "read-only" in acts(here) or "cannot-open" in acts(here)
+            subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+            send_some(sender, ledger, 10)
+            here.drain()
+            ledger.settle("disk full and read only (a real one)", here.delivered())
+
+
+@pytest.mark.needs("postgres")
+def test_a_read_only_database(tmp_path, postgres):
+    """Where the database may only be read the form and `status` say so; afterwards everything comes through."""
+    url = postgres.database()
+    name = url.rpartition("/")[2]
+
+    def only_read(setting: str) -> None:
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {setting}")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+    with running(tmp_path, url) as (here, _, ledger, sender):
+        send_some(sender, ledger, 3)
+        only_read("on")
+        status, page = told(sender, "read only")
+        assert (status, NOT_SENT in page) == (503, True)
+        assert "(read-only)" in acts(here)
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        send_some(sender, ledger, 3)
+        here.drain()
+        ledger.settle("read only (PostgreSQL)", here.delivered(), **{"not sent": 1})
+
+
+# Away
+
+
+@pytest.mark.needs("postgres")
+def test_a_site_that_starts_while_its_database_is_away(tmp_path):
+    """It serves pages and says "not sent"; once the database is there it sends, without a restart. So do forwarders."""
+    with servers.postgres() as server:
+        url = server.database()
+        server.stop()
+        with running(tmp_path, url) as (here, _, ledger, sender):
+            forwarder = here.forwarder()
+            assert NOT_SENT in told(sender, "away")[1]
+            assert "(database-away): start it" in acts(here)
+            server.start()
+            send_some(sender, ledger, 5)
+            until(lambda: here.waiting() == 0, "an empty outbox")
+            assert forwarder.runs
+            ledger.settle("away at start (PostgreSQL)", here.delivered())
+
+
+@pytest.mark.needs("postgres")
+def test_a_database_that_goes_away_and_comes_back(tmp_path):
+    """Cut off again and again, and once for a minute, while tips arrive: whoever was told "sent" is delivered."""
+    with servers.postgres() as server, running(tmp_path, server.database()) as (here, port, *_):
+        here.forwarder()
+        tips, cuts = scale(60, 1_000), scale(2, 20)
+        ledger, done = send_all([port], words(tips))
+        for number in range(cuts):
+            until(lambda: done() or len(ledger.acknowledged) >= number * tips // cuts, "the next tips")  # noqa: B023
+            server.stop()
+            time.sleep(scale(2, 60) if number == 0 else random.uniform(0, 2))
+            server.start()
+        until(done, "the last tips")
+        here.programs[1].stop()
+        here.drain()
+        ledger.settle("database cut off (PostgreSQL)", here.delivered(), cuts=cuts, longest_seconds=scale(2, 60))
+
+
+# Damage
+
+
+def flip(page: bytes) -> bytes:
+    """One bit of a page turned over."""
+    at, changed = random.randrange(len(page)), bytearray(page)
+    changed[at] ^= 1 << random.randrange(8)
+    return bytes(changed)
+
+
+WAYS = {"flip": flip, "zeros": lambda page: bytes(len(page)), "noise": lambda page: random.randbytes(len(page))}
+
+
+def pages_by_kind(file: Path) -> dict[tuple[str, str], list[int]]:
+    """The numbers of a database's pages, by table and kind."""
+    kinds: dict[tuple[str, str], list[int]] = {}
+    with closing(sqlite3.connect(file)) as connection:
+        for number, name, kind in connection.execute("SELECT pageno, name, pagetype FROM dbstat"):
+            kinds.setdefault((name, kind), []).append(number)
+    return kinds
+
+
+def test_a_damaged_page(tmp_path):
+    """Whichever page is damaged, and however: each acknowledged tip leaves whole, by itself or with `--once`."""
+    source = tmp_path / "source" / "outbox.db"
+    box = Outbox(f"sqlite:///{source}")
+    tips = {one.id: one.data for one in (Envelope(new_id(), "intake", os.urandom(60_000)) for _ in range(20))}
+    for tip, data in tips.items():
+        box.put(Envelope(tip, "intake", data), nonce=os.urandom(16))
+    box.hold(Envelope(new_id(), "intake", os.urandom(60_000)), draft=os.urandom(16), now=time.time())
+    box.store.tidy(time.time())
+    box.store.close()
+    raw, kinds = source.read_bytes(), pages_by_kind(source)
+    assert len(kinds) >= 14, sorted(kinds)
+    damaged = by_itself = 0
+    for numbers in kinds.values():
+        for number in random.sample(numbers, min(len(numbers), scale(1, 40))):
+            for way in WAYS.values():
+                at = (number - 1) * PAGE
+                spoiled = raw[:at] + way(raw[at : at + PAGE]) + raw[at + PAGE :]
+                damaged, by_itself = damaged + 1, by_itself + _comes_through(tmp_path / "spoiled", spoiled, tips)
+    report(
+        "damaged pages (SQLite)",
+        acknowledged=damaged * len(tips),
+        delivered=damaged * len(tips),
+        lost=0,
+        pages=damaged,
+        without_an_operator=by_itself,
+    )
+
+
+def _comes_through(place: Path, spoiled: bytes, tips: dict[str, bytes]) -> bool:
+    """Deliver from a spoiled file; returns whether the next window alone was enough."""
+    (place / "inbox").mkdir(parents=True)
+    (place / "outbox.db").write_bytes(spoiled)
+    box = Outbox(f"sqlite:///{place}/outbox.db")
+    forwarder = Forwarder(box, {"intake": Drop(place / "inbox")}, Rules(window=600, batch=4))
+    with suppress(OutboxError):  # the file cannot be rebuilt
+        forwarder.turn(int(time.time()) // 600 * 600)
+    left = {file.stem: file.read_bytes() for file in (place / "inbox").glob("*.age")}
+    assert left.items() <= tips.items(), "what leaves is whole"
+    by_itself = left == tips
+    if not by_itself:
+        forwarder.run_once()
+        assert {file.stem: file.read_bytes() for file in (place / "inbox").glob("*.age")} == tips
+    box.store.close()
+    shutil.rmtree(place)
+    return by_itself
+
+
+@pytest.mark.parametrize("table", ["sqlite_schema", "envelopes", "used", "turns"])
+def test_a_site_on_a_damaged_database(tmp_path, table):
+    """The form says the truth, `status` says what to do, and doing that brings every acknowledged tip to its agency."""
+    file = tmp_path / "outbox" / "outbox.db"
+    with running(tmp_path, f"sqlite:///{file}") as (here, port, ledger, sender):
+        send_some(sender, ledger, 8)
+        sender.close()
+        here.programs[0].stop()
+        box = Outbox(f"sqlite:///{file}")
+        box.store.tidy(time.time())
+        box.store.close()
+        number = next(pages[0] for (name, _), pages in pages_by_kind(file).items() if name == table)
+        with file.open("r+b") as database:
+            database.seek((number - 1) * PAGE)
+            database.write(random.randbytes(PAGE))
+        here.programs[0].start()
+        up(port, here.programs[0])
+        what = "sent to a damaged database"
+        status, page = told(sender, what)
+        assert (status, NOT_SENT in page) in {(503, True), (200, False)}
+        ledger.acknowledged |= {what} if status == 200 else set()
+        assert "(corrupt)" in (said := acts(here))
+        assert "haumaru forward --once" in said
+        sender.close()
+        here.programs[0].stop()
+        assert here.run("forward", "--once").returncode == 0
+        file.rename(tmp_path / "aside.db")
+        file.with_name("outbox.db-wal").unlink(missing_ok=True)
+        here.programs[0].start()
+        up(port, here.programs[0])
+        send_some(sender, ledger, 2)
+        here.drain()
+        ledger.settle(f"damaged page of {table}, mended as status says", here.delivered(), answered=status)
