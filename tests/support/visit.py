@@ -197,7 +197,8 @@ def _check_names(document: Document, path: str) -> None:
     assert heading, f"{path}: the h1 is empty"
     problem = title.partition(": ")[2]
     if path.rpartition("/")[2].partition("?")[0] not in NEUTRAL:
-        assert title.startswith(heading) or problem.startswith(heading), f"{path}: the title “{title}” lacks “{heading}”"
+        named = title.startswith(heading) or problem.startswith(heading)
+        assert named, f"{path}: the title “{title}” lacks “{heading}”"
     assert document.one("meta", name="description").attrs["content"], f"{path}: no description"
     levels = [int(e.tag[1]) for e in document.elements if re.fullmatch("h[1-6]", e.tag) and e.within("main")]
     for before, after in pairwise(levels):
