@@ -28,6 +28,7 @@ _CONFIG = click.option(
 
 
 @click.group()
+@click.version_option(package_name="haumaru", message="%(version)s")
 def cli() -> None:
     """Guidance about people trafficking, with an anonymous report form."""
 

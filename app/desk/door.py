@@ -48,6 +48,7 @@ _ENVELOPES = click.argument("envelopes", nargs=-1, required=True, type=click.Pat
 
 
 @click.group()
+@click.version_option(package_name="haumaru", message="%(version)s")
 def cli() -> None:
     """The agency's side: make keys, open what was sent, refer it."""
     commands.close_the_shutters()

@@ -184,7 +184,8 @@ def _guard(app: Flask, desk: Desk, sessions: Sessions) -> None:
     @app.before_request
     def stop() -> AnyResponse | None:
         g.session = None
-        if request.host != own:
+        # A query that is not ASCII is no browser's (RFC 3986, 2), and Werkzeug cannot decode every one.
+        if request.host != own or not request.environ["QUERY_STRING"].isascii():
             raise RefusedError("host")
         if request.path.startswith("/enter/"):
             return None
