@@ -421,7 +421,7 @@ def test_nothing_but_codes_in_the_log(sqlite, certificates, caplog):
     caplog.set_level(logging.DEBUG)
     put(sqlite, envelope := make())
     forwarder(sqlite, {"intake": nobody(certificates)}).turn(START)
-    messages = [record.getMessage() for record in caplog.records if record.name.startswith("app.")]
+    messages = [record.getMessage() for record in caplog.records if record.name.startswith("haumaru")]
     assert messages == ["delivery agency=intake code=unreachable"]
     assert envelope.id not in caplog.text
 

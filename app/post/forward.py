@@ -28,7 +28,7 @@ ONCE_SECONDS = 900
 
 _Load = list[Claimed | None]  # None: a decoy, made when its turn comes
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("haumaru.forward")
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Forwarder:
             if self._rules.padded in ready:
                 own = loads.setdefault(self._rules.padded, [])
                 own.extend([None] * self._missing(own))
-            return self._deliver_all(loads, start, ends)
+            return self._deliver_all(loads, start, ends, pace=self._rules.pace)
 
     def run_once(self) -> tuple[Outcome, ...]:
         """Deliver all that waits, now, without decoys and whatever the backoff; raises OutboxError.
@@ -197,9 +197,12 @@ class Forwarder:
             self._turns.release(owner)
             self._turns.end(self._clock())
 
-    def _deliver_all(self, loads: Mapping[str, _Load], start: int, ends: float) -> tuple[Outcome, ...]:
+    def _deliver_all(
+        self, loads: Mapping[str, _Load], start: int, ends: float, *, pace: float = 0.0
+    ) -> tuple[Outcome, ...]:
         with ThreadPoolExecutor(max(1, len(loads))) as pool:
-            going = [pool.submit(self._deliver_to, agency, load, start, ends) for agency, load in loads.items()]
+            beats = ((agency, load, _Beat(time.monotonic(), ends, len(load), pace)) for agency, load in loads.items())
+            going = [pool.submit(self._deliver_to, agency, load, start, beat) for agency, load, beat in beats]
         return tuple(each.result() for each in going)
 
     def _missing(self, load: Iterable[Claimed | None]) -> int:
@@ -210,12 +213,11 @@ class Forwarder:
             leaving *= 2
         return leaving - small
 
-    def _deliver_to(self, agency: str, load: _Load, start: int, ends: float) -> Outcome:
+    def _deliver_to(self, agency: str, load: _Load, start: int, beat: _Beat) -> Outcome:
         secrets.SystemRandom().shuffle(load)
         tally = _Tally()
-        beat = _Beat(time.monotonic(), ends, len(load), self._rules.pace)
         for one in load:
-            if self._stop.is_set() or time.monotonic() >= ends or tally.hopeless:
+            if self._stop.is_set() or time.monotonic() >= beat.ends or tally.hopeless:
                 break
             try:
                 self._deliver(agency, one, beat)
