@@ -171,7 +171,8 @@ def test_a_site_that_starts_while_its_database_is_away(tmp_path):
         with running(tmp_path, url) as (here, _, ledger, sender):
             forwarder = here.forwarder()
             assert NOT_SENT in told(sender, "away")[1]
-            assert "(database-away): start it" in acts(here)
+            assert "(database-away)" in (said := acts(here))
+            assert "start it" in said
             server.start()
             send_some(sender, ledger, 5)
             until(lambda: here.waiting() == 0, "an empty outbox")
@@ -267,7 +268,9 @@ def _comes_through(place: Path, spoiled: bytes, tips: dict[str, bytes]) -> bool:
     return by_itself
 
 
-@pytest.mark.parametrize("table", ["sqlite_schema", "envelopes", "used", "turns"])
+@pytest.mark.parametrize(
+    "table", ["sqlite_schema", "used", *(["envelopes", "labels", "held", "turns", "owners"] if LONG else [])]
+)
 def test_a_site_on_a_damaged_database(tmp_path, table):
     """The form says the truth, `status` says what to do, and doing that brings every acknowledged tip to its agency."""
     file = tmp_path / "outbox" / "outbox.db"
