@@ -1,0 +1,172 @@
+"""Days pass and clocks jump: an agency that is away for a day, and clocks put forward and back under everything."""
+
+import os
+import random
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from werkzeug.test import Client
+
+from app import config, demo, site, standing
+from app.errors import AlreadySentError, HeldGoneError
+from app.post.forward import Forwarder, Rules
+from app.post.outbox import Envelope, Outbox
+from app.post.transports import Drop
+from app.post.turns import Turns
+from app.vault.tip import new_id
+from tests.support.faults import Clock, delivered, report, scale
+
+WINDOW, DAY = 600, 86_400
+
+
+def make(agency: str = "example") -> Envelope:
+    return Envelope(new_id(), agency, os.urandom(2_000))
+
+
+def dropped(folder: Path) -> dict[str, bytes]:
+    return {file.stem: file.read_bytes() for file in folder.glob("*.age")}
+
+
+def test_an_agency_away_for_a_day(tmp_path, monkeypatch):
+    """A day of windows without the agency, tips all the while: status says so, and all arrive when it is back."""
+    settings = config.load(demo.prepare(tmp_path / "demo"), {"HAUMARU_FORWARD_WINDOW": "10min"})
+    inbox, away, clock = tmp_path / "demo" / "inbox", tmp_path / "away", Clock()
+    monkeypatch.setattr(standing, "time", clock)
+    box = Outbox(settings.outbox_url)
+    rules = Rules(window=WINDOW, batch=4, padded="example")
+    forwarder = Forwarder(box, {"example": Drop(inbox, clock=clock)}, rules, make_decoy=make, clock=clock)
+    inbox.rename(away)
+    tips: dict[str, bytes] = {}
+
+    def windows(number: int, *, arriving: int) -> None:
+        for _ in range(number):
+            for _ in range(random.randrange(arriving + 1)):
+                envelope = make()
+                box.put(envelope, now=clock())
+                tips[envelope.id] = envelope.data
+            forwarder.turn(int(clock()))
+            clock.wait(WINDOW)
+
+    windows(DAY // WINDOW + 1, arriving=2)
+    assert "example: deliveries fail (disk); see docs/operator.md" in standing.status(settings).acts
+    assert standing.status(settings).agencies[0].oldest_days == 1
+    assert standing.status(settings).agencies[0].waiting == len(tips)
+    away.rename(inbox)
+    # Backoff is an hour at most.
+    windows(8, arriving=0)
+    left = dropped(inbox)
+    assert tips.items() <= left.items()
+    assert standing.status(settings).acts == ()
+    box.store.close()
+    report("agency away for a day", acknowledged=len(tips), delivered=len(tips.keys() & left), lost=0, doubled=0)
+
+
+JUMPS = [60, 3_600, DAY, 40 * DAY, 4_000 * DAY]
+
+
+class Senders:
+    """People who send, hold and confirm under a clock, and what they were told of it."""
+
+    def __init__(self, box: Outbox, clock: Clock) -> None:
+        self.box, self.clock = box, clock
+        self.acknowledged: dict[str, bytes] = {}
+        self.gone: set[str] = set()
+        self.held: dict[bytes, Envelope] = {}
+
+    def send_or_hold(self) -> None:
+        envelope, draft = make(), os.urandom(16)
+        if random.random() < 0.5:
+            self.box.put(envelope, nonce=os.urandom(16), now=self.clock())
+            self.acknowledged[envelope.id] = envelope.data
+        else:
+            self.box.hold(envelope, draft=draft, nonce=os.urandom(16), now=self.clock())
+            self.held[draft] = envelope
+
+    def confirm_one(self) -> None:
+        for draft in random.sample(sorted(self.held), min(len(self.held), 1)):
+            envelope = self.held.pop(draft)
+            try:
+                self.box.confirm(draft, now=self.clock())
+            except HeldGoneError:
+                self.gone.add(envelope.id)
+                continue
+            self.acknowledged[envelope.id] = envelope.data
+            with pytest.raises(AlreadySentError):
+                self.box.confirm(draft, now=self.clock())
+
+
+def test_clocks_that_jump_both_ways(tmp_path):
+    """Clocks put forward and back by minutes to years, under sites and forwarder: what is acknowledged arrives."""
+    clock, inbox, stop = Clock(), tmp_path / "inbox", threading.Event()
+    inbox.mkdir()
+    box = Outbox(f"sqlite:///{tmp_path}/outbox.db")
+    senders, left = Senders(box, clock), iter(range(scale(400, 10_000), 0, -1))
+
+    def wait(seconds: float) -> None:
+        clock.wait(seconds)
+        rest = next(left)
+        # The last of them are quiet, so that what waits can leave.
+        if rest > 60 and random.random() < 0.2:
+            clock.wait(random.choice([-1, 1]) * random.choice(JUMPS))
+            clock.now = max(clock.now, 86_400.0)
+        senders.confirm_one()
+        if rest > 60:
+            senders.send_or_hold()
+        if rest == 1:
+            stop.set()
+
+    rules = Rules(window=WINDOW, batch=4, padded="example")
+    Forwarder(box, {"example": Drop(inbox, clock=clock)}, rules, make_decoy=make, clock=clock).run(stop, wait)
+    arrived, acknowledged = dropped(inbox), senders.acknowledged
+    assert acknowledged.items() <= arrived.items()
+    assert senders.gone
+    assert not senders.gone & arrived.keys(), "what its sender was told is gone was not sent"
+    assert not Turns(box.store).status(clock()).agencies
+    box.store.close()
+    report(
+        "clock jumps both ways",
+        acknowledged=len(acknowledged),
+        delivered=len(acknowledged.keys() & arrived),
+        lost=0,
+        doubled=0,
+        told_that_a_held_one_was_destroyed=len(senders.gone),
+    )
+
+
+TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+
+
+def test_the_form_under_a_clock_that_jumps(tmp_path):
+    """A form whose time is wrong comes again with its text and a fresh token; "sent" is said only where it is true."""
+    path = demo.prepare(tmp_path / "demo")
+    settings, clock = config.load(path, {"HAUMARU_REPORT_MIN_FILL": "3s"}), Clock()
+    browser = Client(site.build(site.prepare(settings), clock=clock))
+
+    def post(step: str, token: str) -> tuple[int, str]:
+        answer = browser.post(
+            "/en/report",
+            base_url=settings.site.base_url,
+            data={"what": "Kept whatever the clock says", "csrf_token": token, "step": step},
+            headers={"Sec-Fetch-Site": "same-origin"},
+        )
+        return answer.status_code, answer.get_data(as_text=True)
+
+    fresh = TOKEN.search(browser.get("/en/report", base_url=settings.site.base_url).get_data(as_text=True))[1]
+    sent = 0
+    for jump in (-DAY, 13 * 3_600, -400 * DAY, 400 * DAY, 5):
+        clock.wait(jump)
+        status, page = post("check", fresh)
+        assert "Kept whatever the clock says" in page
+        assert (status == 200) == (jump == 5)
+        fresh = TOKEN.search(page)[1]
+    for jump in (-DAY, 13 * 3_600, 5):
+        clock.wait(jump)
+        status, page = post("send", fresh)
+        sent += status == 200
+        fresh = TOKEN.search(page)[1] if status != 200 else fresh
+        assert (status == 200) == (jump == 5), (status, jump)
+    assert post("send", fresh)[0] == 409
+    site.forwarder(settings).run_once()
+    assert delivered(tmp_path / "demo" / "inbox") == {"Kept whatever the clock says": sent}

@@ -1,0 +1,159 @@
+"""Many nodes on one database: two sites and two forwarders on PostgreSQL and Redis, some of them killed."""
+
+import random
+import shutil
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from app.post.forward import Forwarder, Rules
+from app.post.outbox import Envelope, Outbox
+from app.post.transports import Drop
+from app.vault.tip import new_id
+from tests.support import servers
+from tests.support.faults import (
+    Deployment,
+    Ledger,
+    Sender,
+    deployment,
+    report,
+    scale,
+    send_all,
+    until,
+    up,
+    words,
+)
+from tests.support.site import Visitor, free_port
+
+pytestmark = [pytest.mark.needs("postgres"), pytest.mark.needs("redis")]
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c636060606000000005"
+    "0001a5f645400000000049454e44ae426082"
+)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[servers.Postgres]:
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory) -> Iterator[str]:
+    port, folder = free_port(), tmp_path_factory.mktemp("redis")
+    command = [shutil.which("redis-server"), "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    def answers() -> bool:
+        try:
+            return bool(Redis(port=port).ping())
+        except RedisConnectionError:
+            return False
+
+    until(answers, "Redis")
+    yield f"redis://127.0.0.1:{port}"
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def two_sites(tmp_path, postgres, redis) -> Iterator[tuple[Deployment, list[int]]]:
+    with deployment(tmp_path, HAUMARU_OUTBOX_URL=postgres.database(), HAUMARU_LIMITS_URL=redis) as here:
+        ports = [free_port(), free_port()]
+        # One after the other, so that both have the key that the first has made.
+        for port in ports:
+            up(port, here.site(port))
+        yield here, ports
+
+
+def test_two_sites_and_two_forwarders(two_sites):
+    """Forwarders are killed in the middle: every acknowledged tip is delivered, and the agency sees each id once."""
+    here, ports = two_sites
+    forwarders = [here.forwarder(), here.forwarder()]
+    tips, kills = scale(100, 2_000), scale(6, 50)
+    ledger, done = send_all(ports, words(tips))
+    for number in range(kills):
+        until(lambda: done() or len(ledger.acknowledged) >= number * tips // kills, "the next tips")  # noqa: B023
+        time.sleep(random.uniform(0, 0.5))
+        victim = random.choice(forwarders)
+        victim.kill()
+        victim.start()
+    until(done, "the last tips")
+    until(lambda: here.waiting() == 0, "an empty outbox")
+    for forwarder in forwarders:
+        assert forwarder.stop() == 0, forwarder.log.read_text()
+    assert len(ledger.acknowledged) == tips
+    ledger.settle("two sites, two forwarders (PostgreSQL, Redis)", here.delivered(), kills=kills)
+
+
+def test_a_form_begun_on_one_node_ends_on_another(two_sites):
+    """Held tips, used forms and codes are known on every node: held on one, confirmed on the other, never twice."""
+    here, ports = two_sites
+    one, other = (Visitor(f"http://127.0.0.1:{port}") for port in ports)
+    checked = one.check({"what": "Held here, confirmed there"})
+    fields = [*checked.form("/report").fields, ("step", "send")]
+    held = other.post_files("/en/report", fields, [("photo.png", PNG)], Origin=other.base_url)
+    assert held.status == 200, held.words
+    fields = [*held.form("/report").fields, ("step", "confirm")]
+    assert [node.post("/en/report", fields).status for node in (one, other, one)] == [200, 409, 409]
+    here.drain()
+    assert here.delivered() == Counter({"Held here, confirmed there": 1})
+
+
+def test_limits_count_over_all_nodes(tmp_path, postgres, redis):
+    """Whoever has sent as often as they may on one node may not go on at the next."""
+    limits = {"HAUMARU_LIMITS_PER_ADDRESS": "6/hour", "HAUMARU_LIMITS_TOTAL": "2000/hour"}
+    with deployment(tmp_path, HAUMARU_OUTBOX_URL=postgres.database(), HAUMARU_LIMITS_URL=redis, **limits) as here:
+        ports = [free_port(), free_port()]
+        for port in ports:
+            up(port, here.site(port))
+        ledger = Ledger()
+        statuses = []
+        for number, what in enumerate(words(10)):
+            sender = Sender([ports[number % 2]], ledger, source="127.0.0.77")
+            statuses.append(sender.once(what))
+            sender.close()
+    assert statuses == [200] * 6 + [429] * 4
+
+
+def test_one_window_over_all_nodes(postgres, tmp_path):
+    """However many forwarders run, what leaves in a window is batch × a power of two, never two batches."""
+    url, window, start = postgres.database(), 600, 1_795_326_000
+    boxes = [Outbox(url) for _ in range(3)]
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+
+    def decoy() -> Envelope:
+        return Envelope(new_id(), "intake", random.randbytes(1000))
+
+    nodes = [
+        Forwarder(box, {"intake": Drop(inbox)}, Rules(window, 4, "intake"), make_decoy=decoy, clock=lambda: start)
+        for box in boxes
+    ]
+    windows, tips, leaving = scale(40, 1_000), set(), Counter()
+    for number in range(windows):
+        for _ in range(random.choice([0, 0, 1, 2, 3, 7])):
+            envelope = decoy()
+            random.choice(boxes).put(envelope, now=start)
+            tips.add(envelope.id)
+        threads = [threading.Thread(target=node.turn, args=(start + number * window,)) for node in nodes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        left = list(inbox.iterdir())
+        leaving[len(left)] += 1
+        tips -= {file.stem for file in left}
+        for file in left:
+            file.unlink()
+    for box in boxes:
+        box.store.close()
+    report("one window over three nodes", windows=windows, leaving=dict(sorted(leaving.items())), lost=len(tips))
+    assert set(leaving) <= {4, 8}
+    assert not tips
