@@ -146,10 +146,11 @@ def leave(origins: Sequence[str], *, exit_url: str, secure: bool) -> AnyResponse
 
 def _fill(response: Response) -> None:
     """Fill a page, so that its length tells little of what is in it; an answer to a POST is never compressed."""
-    coding = ""
-    if request.method != "POST":
-        coding = lengths.choose(request.headers.get("Accept-Encoding", ""))
-        response.headers["Vary"] = "Accept-Encoding"
+    if request.method == "POST":
+        response.set_data(lengths.fill(response.get_data(), "", head=0))
+        return
+    coding = lengths.choose(request.headers.get("Accept-Encoding", ""))
+    response.headers["Vary"] = "Accept-Encoding"
     if coding:
         response.headers["Content-Encoding"] = coding
     # As many digits as the length itself has.

@@ -15,8 +15,8 @@ import brotli
 CLASSES = {"br": 12_000, "gzip": 14_000, "": 64 * 1024}
 # Under this key a request asks for a page to be made to fit, whatever time it takes.
 BEST = "haumaru.best"
-# What the server in front of the app adds to every answer.
-_DATE = len("date: Sun, 22 Nov 2026 00:00:00 GMT\r\n")
+# What a server in front of the app adds to every answer, the longest of them.
+_ADDED = len("date: Sun, 22 Nov 2026 00:00:00 GMT\r\nconnection: keep-alive\r\n")
 
 
 def choose(accept_encoding: str) -> str:
@@ -26,7 +26,7 @@ def choose(accept_encoding: str) -> str:
 
 def head(status: str, headers: Iterable[tuple[str, str]]) -> int:
     """How many bytes an answer's status line and headers take (RFC 9112, 2.1)."""
-    return len(f"HTTP/1.1 {status}\r\n\r\n") + _DATE + sum(len(name) + len(value) + 4 for name, value in headers)
+    return len(f"HTTP/1.1 {status}\r\n\r\n") + _ADDED + sum(len(name) + len(value) + 4 for name, value in headers)
 
 
 def fill(page: bytes, coding: str, *, head: int, best: bool = False) -> bytes:
@@ -36,7 +36,7 @@ def fill(page: bytes, coding: str, *, head: int, best: bool = False) -> bytes:
     """
     size = CLASSES[coding]
     if not coding:
-        return page + b" " * (-len(page) % size)
+        return page + b" " * (-(head + len(page)) % size)
     shrink = _brotli if coding == "br" else _gzip
     small = shrink(page, best=False)
     if best and head + len(small) > size:

@@ -160,9 +160,12 @@ class Guide:
         values = selfcheck.values(edition) if slug == "self-check" else {}
         return self._show(_TEMPLATES.get(slug, "page.html"), lang, page, sheet=edition.pages["sheet"].words, **values)
 
-    def _plan(self, lang: str) -> str:
+    def _plan(self, lang: str) -> AnyResponse | str:
         page, whole = self._find(lang, "plan"), self._library.plan
         wanted = plan.Filter(**{key: request.args.get(key, "") for key in ("pillar", "agency", "timetable", "goal")})
+        if request.query_string and not wanted:
+            # The whole plan is ready, and as long as every other page, without a query.
+            return redirect(request.path, 303)
         return self._show(
             "plan.html",
             lang,
