@@ -51,3 +51,11 @@ def close_the_shutters() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # A core that is piped to a program ignores the limit; this stops it too (prctl(2)).
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def open_files(number: int) -> None:
+    """Let this process have so many files and connections open, as far as the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY:
+        number = min(number, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))

@@ -22,6 +22,8 @@ import click
 from app import checkup, commands, config, demo, guard, site, standing
 from app.settings import Settings
 
+# Connections that a worker holds at once; one that is idle or slow costs it some memory and no thread.
+_CONNECTIONS = 4096
 _CONFIG = click.option(
     "--config", "path", type=click.Path(path_type=Path), required=True, help="The configuration: haumaru.toml."
 )
@@ -105,6 +107,7 @@ def _serve(settings: Settings) -> None:
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
 
     commands.close_the_shutters()
+    commands.open_files(2 * _CONNECTIONS)
     guard.quiet_logs()
     # What was rendered is shared with the workers by forking, which is not the default everywhere.
     multiprocessing.set_start_method("fork")
@@ -120,6 +123,7 @@ def _serve(settings: Settings) -> None:
         interface=Interfaces.WSGI,
         workers=server.workers,
         blocking_threads=server.threads,
+        backpressure=_CONNECTIONS,
         http=HTTPModes.http1,
         websockets=False,
         log_enabled=False,
