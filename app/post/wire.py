@@ -24,11 +24,9 @@ def connection(host: str, port: int, *, seconds: float) -> Iterator[socket.socke
     The socket may be wrapped in TLS: the watch holds a handle of its own to the same connection.
     """
     ends = time.monotonic() + seconds
-    late = threading.Event()
     with _connect(host, port, ends) as sock, sock.dup() as handle:
 
         def cut() -> None:
-            late.set()
             with suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
 
@@ -38,9 +36,9 @@ def connection(host: str, port: int, *, seconds: float) -> Iterator[socket.socke
         try:
             yield sock
         except DeliveryError as fault:
-            raise DeliveryError("timeout") if late.is_set() else fault from None
+            raise DeliveryError("timeout") if time.monotonic() >= ends else fault from None
         except (OSError, EOFError, ValueError, http.client.HTTPException, smtplib.SMTPException) as fault:
-            raise DeliveryError("timeout" if late.is_set() else _code(fault)) from None
+            raise DeliveryError("timeout" if time.monotonic() >= ends else _code(fault)) from None
         finally:
             watch.cancel()
             watch.join()
