@@ -129,6 +129,8 @@ def _serve(settings: Settings) -> None:
         log_enabled=False,
         respawn_failed_workers=True,
         respawn_interval=0.5,
+        # What is acknowledged is on the disk: a worker that does not end may be ended.
+        workers_kill_timeout=10,
     ).serve(target_loader=partial(_worker, parts), wrap_loader=False)
 
 

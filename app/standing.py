@@ -30,6 +30,7 @@ _MENDS = {
     "read-only": "make the database and its folder writable",
     "cannot-open": "mount its folder and give this user the right to it",
     "corrupt": "stop the site and the forwarder, run haumaru forward --once, then put the file aside; docs/operator.md",
+    "memory": "give the machine more memory, and see corrupt",
     "fsync-off": "set fsync = on",
     "busy": "another program holds it; end that one",
 }

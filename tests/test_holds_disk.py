@@ -116,6 +116,9 @@ if LONG:  # it needs the right to mount, which a container seldom has
             assert statuses[-1] == 503
             assert sorted(statuses) == statuses, "none is taken after the first that was refused"
             assert NOT_SENT in told(sender, "no room")[1]
+            assert "(disk-full)" in (said := acts(here))
+            assert "free space" in said
+            subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
             here.drain()
             send_some(sender, ledger, 10)
             subprocess.run(["mount", "-o", "remount,ro", disk], check=True)

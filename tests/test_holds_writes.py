@@ -128,7 +128,8 @@ def test_a_new_log_cut_anywhere(crashing, tmp_path):
     assert new[:32] != old[:32], "the log began anew"
     cuts = scale(40, 2_000)
     for number in range(cuts):
-        log = (cut if number % 2 else torn)(old, new)
+        # SQLite writes the header first and waits for the disk before any frame.
+        log = cut(old, new) if number % 2 else new[:32] + torn(old[32:], new[32:])
         with after_a_crash(tmp_path, database, log) as found:
             assert acknowledged.items() <= found.items()
     report("new log cut", cuts=cuts, acknowledged=cuts * TIPS, lost=0)

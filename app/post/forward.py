@@ -24,6 +24,7 @@ from app.vault.tip import SIZE_CLASSES, TipId
 
 IN_A_ROW = 3  # failures after which an agency is left alone until its next turn
 AGENCY_WIDE = frozenset({"unreachable", "tls", "auth"})  # failures that the next envelope would meet too
+DAMAGED = frozenset({"corrupt", "database", "memory"})  # a damaged schema or length may look like the last two
 ONCE_SECONDS = 900
 
 _Load = list[Claimed | None]  # None: a decoy, made when its turn comes
@@ -165,7 +166,7 @@ class Forwarder:
         try:
             return self._all_that_waits()
         except OutboxError as error:
-            if error.code != "corrupt":
+            if error.code not in DAMAGED:
                 raise
         return self._rescued()
 

@@ -30,6 +30,7 @@ def rescue(store: Store) -> Iterator[Envelope]:
     with faults(), tempfile.TemporaryDirectory(dir=store.path.parent) as folder:
         copy = _copy(store.path, Path(folder))
         with closing(sqlite3.connect(copy)) as connection:
+            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             for tip, agency in sorted(_names(connection)):
                 with suppress(OutboxError):
                     yield Envelope(TipId(tip), agency, _blob(connection, slot_of(tip.encode())))

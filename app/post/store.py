@@ -190,12 +190,17 @@ def faults() -> Iterator[None]:
     """Turn every fault of the database or its files into an OutboxError with a safe code."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, OSError) as fault:
+    except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeDecodeError, MemoryError) as fault:
         raise OutboxError(_code(fault)) from None
 
 
 def _code(fault: Exception) -> str:
     original = fault.orig if isinstance(fault, DBAPIError) else fault
+    undecodable = isinstance(original, sqlite3.OperationalError) and not hasattr(original, "sqlite_errorcode")
+    if undecodable or isinstance(original, UnicodeDecodeError):
+        return "corrupt"  # what we wrote was UTF-8
+    if isinstance(original, MemoryError):
+        return "memory"  # or a damaged length that asks for all of it
     if isinstance(original, sqlite3.Error):
         return _SQLITE_CODES.get(getattr(original, "sqlite_errorcode", 0) & 0xFF, "database")
     if isinstance(fault, DBAPIError):

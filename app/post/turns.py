@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NewType
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, or_, select, update
 
 from app.errors import OutboxError
 from app.post.days import day
@@ -76,15 +76,20 @@ class Turns:
     def claim(self, owner: Owner, *, ready: Collection[str], fresh: Collection[str] = ()) -> list[Claimed]:
         """Claim what waits for the agencies in `ready`, and for those in `fresh` what was never tried.
 
-        Where that can no longer be read, what the labels say is for this owner, and for any other.
+        What a damaged page no longer says, the labels say: to this owner, and to any other.
         """
+        mine = labels.c.agency.in_([*ready, *fresh])
+        said = exists().where(envelopes.c.id == labels.c.id, envelopes.c.agency == labels.c.agency)
         try:
-            return self._claim(owner, ready, fresh)
+            return self._claim(owner, ready, fresh) + self._labelled(and_(mine, ~said))
         except OutboxError as error:
             if error.code != "corrupt":
                 raise
+        return self._labelled(mine)
+
+    def _labelled(self, which: ColumnElement[bool]) -> list[Claimed]:
         with self._store.read() as connection:
-            rows = connection.execute(select(labels).where(labels.c.agency.in_([*ready, *fresh])))
+            rows = connection.execute(select(labels).where(which))
             return [Claimed(TipId(row.id), row.agency, row.length) for row in rows]
 
     def _claim(self, owner: Owner, ready: Collection[str], fresh: Collection[str]) -> list[Claimed]:

@@ -137,8 +137,9 @@ def children(pid: int) -> list[int]:
     """The processes that a process has started, and theirs."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *children(child)]
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            for child in map(int, task.read_text().split()):
+                found += [child, *children(child)]
     return found
 
 
