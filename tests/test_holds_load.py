@@ -1,0 +1,270 @@
+"""Load and floods: memory stays as it was, slow visitors stop no reader, and a flood leaves others able to send."""
+
+import contextlib
+import random
+import resource
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from tests.support import proxies
+from tests.support.faults import (
+    Deployment,
+    Ledger,
+    Program,
+    Sender,
+    deployment,
+    report,
+    scale,
+    send_all,
+    until,
+    up,
+    words,
+)
+from tests.support.site import free_port
+
+ONION = f"{'haumaru2' * 7}.onion"
+MIB = 1024 * 1024
+SLOW = 1_000
+PAGES = [f"/{lang}/{page}" for lang in ("en", "hi", "sm", "zh-Hans") for page in ("", "help", "signs", "plan", "law")]
+# Some are not ready but made when they are asked for.
+MADE = ["/en/report", "/hi/reply", "/sm/no-such-page", "/en/plan?goal=1"]
+
+
+@contextlib.contextmanager
+def site(folder: Path, **variables: str) -> Iterator[tuple[Deployment, Program, int]]:
+    with deployment(folder, **variables) as here:
+        port = free_port()
+        program = here.site(port)
+        up(port, program)
+        yield here, program, port
+
+
+def answers(peer: socket.socket, paths: list[str], host: str) -> int:
+    """Ask for pages one behind the other on one connection; returns how many bytes came, which all have one length."""
+    head = f" HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: br\r\n\r\n"
+    peer.sendall("".join(f"GET {path}{head}" for path in paths).encode())
+    total, first = 0, b""
+    while not first or total < len(paths) * _length(first):
+        came = peer.recv(1 << 18)
+        assert came, "the site hung up"
+        if b"\r\n\r\n" not in first:
+            first += came
+        total += len(came)
+    return total
+
+
+def _length(first: bytes) -> int:
+    head = first.partition(b"\r\n\r\n")[0]
+    return len(head) + 4 + int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+
+
+# Growth
+
+
+def view(port: int, times: int) -> None:
+    """Read so many pages, four readers at once."""
+    read, lock, at_once = iter(range(0, times, 50)), threading.Lock(), 4
+
+    def reader() -> None:
+        with socket.create_connection(("127.0.0.1", port), 120) as peer:
+            while True:
+                with lock:
+                    if next(read, None) is None:
+                        return
+                paths = [random.choice(MADE) if random.random() < 0.01 else random.choice(PAGES) for _ in range(50)]
+                answers(peer, paths, f"127.0.0.1:{port}")
+
+    threads = [threading.Thread(target=reader) for _ in range(at_once)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_page_views_leave_memory_as_it_was(tmp_path):
+    """However many pages are read, the site's processes hold what they held after the first of them."""
+    views = scale(30_000, 1_000_000)
+    with site(tmp_path) as (_, program, port):
+        view(port, views // 5)
+        before = program.memory()
+        view(port, views)
+        after = program.memory()
+    report("memory of page views", views=views, MiB_before=before // MIB, MiB_after=after // MIB)
+    assert after - before < 16 * MIB
+
+
+def test_tips_leave_memory_as_it_was(tmp_path):
+    """However many tips are sent, site and forwarder hold what they held after the first of them; all are delivered."""
+    tips = scale(150, 10_000)
+    with site(tmp_path, HAUMARU_FORWARD_WINDOW="10s") as (here, program, port):
+        forwarder = here.forwarder()
+        ledger, done = send_all([port], first := words(max(100, tips // 5)))
+        until(done, "the first tips", seconds=3_600)
+        before, before_forwarder = program.memory(), forwarder.memory()
+        rest, done = send_all([port], words(tips))
+        until(done, "the last tips", seconds=3_600)
+        after, after_forwarder = program.memory(), forwarder.memory()
+        forwarder.stop()
+        here.drain()
+        ledger.acknowledged |= rest.acknowledged
+        ledger.settle(
+            "tips",
+            here.delivered(),
+            MiB_before=before // MIB,
+            MiB_after=after // MIB,
+            forwarder_MiB_before=before_forwarder // MIB,
+            forwarder_MiB_after=after_forwarder // MIB,
+        )
+    assert len(ledger.acknowledged) == tips + len(first)
+    assert after - before < 32 * MIB
+    assert after_forwarder - before_forwarder < 32 * MIB
+
+
+# Slow visitors
+
+
+@pytest.fixture
+def many_sockets() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * SLOW + 500
+    assert most == resource.RLIM_INFINITY or most >= wanted, "raise the limit of open files (ulimit -Hn)"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def slow(stack: ExitStack, port: int, host: str) -> list[socket.socket]:
+    """1,000 connections that say nothing, 1,000 that never end their headers, and 1,000 that never end their body."""
+    body = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100000\r\n\r\nwhat=slow"
+    begun = [
+        "",
+        f"GET /en/help HTTP/1.1\r\nHost: {host}\r\nX-Slow: ",
+        f"POST /en/report HTTP/1.1\r\nHost: {host}\r\n{body}",
+    ]
+    peers = []
+    for number in range(3 * SLOW):
+        peers.append(stack.enter_context(socket.create_connection(("127.0.0.1", port), 30)))
+        with contextlib.suppress(OSError):  # the first of them may have been cut by now
+            peers[-1].sendall(begun[number % 3].encode())
+    return peers
+
+
+@pytest.mark.usefixtures("many_sockets")
+def test_slow_visitors_stop_no_reader_of_the_bare_site(tmp_path):
+    """With 3,000 slow connections open at once, every page is still read."""
+    with site(tmp_path) as (_, _program, port), ExitStack() as stack:
+        peers = slow(stack, port, host := f"127.0.0.1:{port}")
+        for path in [*PAGES, *MADE]:
+            with socket.create_connection(("127.0.0.1", port), 60) as reader:
+                assert answers(reader, [path], host) > 11_000
+        report("slow, bare", open=len(peers), pages_read=len(PAGES) + len(MADE))
+
+
+@pytest.mark.needs("nginx")
+@pytest.mark.usefixtures("many_sockets")
+def test_slow_visitors_stop_nobody_behind_the_proxy(tmp_path):
+    """Behind nginx as deployed, with 3,000 slow connections open, pages are read and tips are sent and delivered."""
+    variables = {
+        "HAUMARU_SITE_BASE_URL": f"https://{proxies.NAME}",
+        "HAUMARU_SITE_ONION": f"http://{ONION}",
+        "HAUMARU_SERVER_PROXIES": "1",
+    }
+    (tmp_path / "proxy").mkdir()
+    with site(tmp_path, **variables) as (here, _, port), ExitStack() as stack:
+        proxy = stack.enter_context(proxies.nginx(tmp_path / "proxy", port))
+        peers = slow(stack, proxy.onion_port, ONION)
+        visitor = proxy.visitor()
+        for path in [*PAGES[:5], *MADE[:2]]:
+            assert visitor.get(path).status == 200
+        for number in range(3):
+            assert visitor.send({"what": f"Sent past {len(peers)} slow ones, {number}"}).status == 200
+        here.drain()
+        assert here.delivered().total() == 3
+        report("slow, behind nginx", open=len(peers), pages_read=7, tips_sent=3)
+
+
+# Floods
+
+
+def flood(senders: list[Sender], times: int) -> Counter[int]:
+    """Each sends so many times; returns what they were answered."""
+    told: Counter[int] = Counter()
+    for sender in senders:
+        for what in words(times):
+            told[sender.once(what)] += 1
+        sender.close()
+    return told
+
+
+@pytest.fixture
+def guarded(tmp_path) -> Iterator[tuple[Deployment, int]]:
+    """A site with limits small enough to be reached; one worker, since each counts its share by itself."""
+    limits = {
+        "HAUMARU_LIMITS_PER_ADDRESS": f"{scale(5, 20)}/hour",
+        "HAUMARU_LIMITS_TOTAL": f"{scale(40, 2000)}/hour",
+        "HAUMARU_SERVER_WORKERS": "1",
+        "HAUMARU_SITE_ONION": f"http://{ONION}",
+    }
+    with deployment(tmp_path, **limits) as here:
+        yield here, free_port()
+
+
+def test_a_flood_from_one_address(guarded):
+    """Whoever floods from one address is refused after their share; others send."""
+    here, port = guarded
+    up(port, here.site(port))
+    ledger, share = Ledger(), scale(5, 20)
+    assert flood([Sender([port], ledger, source="127.0.0.2")], 3 * share) == {200: share, 429: 2 * share}
+    others = [Sender([port], ledger, source=f"127.0.0.{3 + n}") for n in range(5)]
+    assert flood(others, 2) == {200: 10}
+    here.drain()
+    ledger.settle("flood from one address", here.delivered())
+
+
+def test_a_flood_from_many_addresses(guarded):
+    """A flood from many addresses uses up half of the total by itself; the rest is for those who have sent little."""
+    here, port = guarded
+    here.variables["HAUMARU_SERVER_PROXIES"] = "1"
+    up(port, here.site(port))
+    ledger, share, total = Ledger(), scale(5, 20), scale(40, 2000)
+    many = [Sender([port], ledger, X_Forwarded_For=f"9.9.{n // 250}.{n % 250}") for n in range(total // share)]
+    told = flood(many, share)
+    assert told[429] > 0
+    others = [Sender([port], ledger, X_Forwarded_For=f"8.8.8.{n}") for n in range(5)]
+    assert flood(others, 1) == {200: 5}
+    over_tor = Sender([port], ledger, X_Forwarded_For="127.0.0.1", Host=ONION)
+    assert flood([over_tor], 5) == {200: 5}
+    here.drain()
+    ledger.settle("flood from many addresses", here.delivered(), addresses=len(many))
+
+
+def test_a_flood_through_the_onion_service(guarded):
+    """Over Tor all have one address: its flood uses up its own total, and others elsewhere send."""
+    here, port = guarded
+    here.variables["HAUMARU_SERVER_PROXIES"] = "1"
+    up(port, here.site(port))
+    ledger, total = Ledger(), scale(40, 2000)
+    with closing(Sender([port], ledger, X_Forwarded_For="127.0.0.1", Host=ONION)) as flooding:
+        told = flood([flooding], total + 10)
+    assert told == {200: total, 429: 10}
+    elsewhere = [Sender([port], ledger, X_Forwarded_For=f"8.8.8.{n}") for n in range(5)]
+    assert flood(elsewhere, 2) == {200: 10}
+    here.drain()
+    ledger.settle("flood through the onion service", here.delivered())
+
+
+def test_a_flood_from_one_circuit(guarded):
+    """Where Tor tells circuits apart, whoever floods through one leaves all others on the onion able to send."""
+    here, port = guarded
+    here.variables["HAUMARU_SERVER_PROXIES"] = "1"
+    up(port, here.site(port))
+    ledger, share = Ledger(), scale(5, 20)
+    circuits = [Sender([port], ledger, X_Forwarded_For=f"fc00:dead:beef:4dad::{n}", Host=ONION) for n in range(5)]
+    assert flood(circuits[:1], 3 * share) == {200: share, 429: 2 * share}
+    assert flood(circuits[1:], 2) == {200: 8}
+    here.drain()
+    ledger.settle("flood through one circuit", here.delivered())
