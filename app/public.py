@@ -136,6 +136,7 @@ def _serve(settings: Settings) -> None:
 
 def _worker(parts: site.Parts) -> WSGIApplication:
     commands.close_the_shutters()
+    commands.work_in_turns()
     guard.quiet_logs()
     return site.build(parts)
 

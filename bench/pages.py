@@ -1,6 +1,11 @@
-"""A page from memory beside nginx's static file: the same bytes and headers, by turns (needs nginx and wrk)."""
+"""A page from memory beside nginx's static file: the same bytes and headers, by turns (needs nginx and wrk).
+
+Beside them stands a function of one line under our server: what no application in Python could be faster than there.
+"""
 
 import http.client
+import json
+import multiprocessing
 import os
 import re
 import socket
@@ -12,7 +17,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
-from app import demo
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+
+from app import commands, demo
 
 PATH = "/en/help"
 CONNECTIONS, SECONDS, TURNS = 16, 5, 5
@@ -50,6 +58,24 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def bare(port: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    """Serve one answer to every request as `haumaru serve` would, and nothing else."""
+
+    def answer(_, start_response):
+        start_response("200 OK", headers)
+        return [body]
+
+    def load():
+        commands.work_in_turns()
+        return answer
+
+    multiprocessing.set_start_method("fork")
+    how = {"workers": 2, "blocking_threads": 64, "backpressure": 4096, "http": HTTPModes.http1, "websockets": False}
+    Granian("bare", port=port, interface=Interfaces.WSGI, log_enabled=False, **how).serve(
+        target_loader=load, wrap_loader=False
+    )
+
+
 @contextmanager
 def running(command: list[str], port: int, **how):
     process = subprocess.Popen(command, **how)
@@ -78,16 +104,22 @@ def fetch(port: int, host: int):
     return {name.lower(): value for name, value in answer.getheaders() if name.lower() not in OWN}, body
 
 
-def rate(port: int, host: int) -> tuple[float, str]:
+def rate(port: int, host: int) -> tuple[float, float]:
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", "-H", "Accept-Encoding: br"]
     command += ["-H", f"Host: 127.0.0.1:{host}", f"http://127.0.0.1:{port}{PATH}"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in told, told
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1]), re.search(r"99%\s+(\S+)", told)[1]
+    p99 = re.search(r"^ +99% +(\S+)", told, re.MULTILINE)[1]
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1]), milliseconds(p99)
+
+
+def milliseconds(told: str) -> float:
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", told).groups()
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
 
 
 def main() -> None:
-    port, beside = free_port(), free_port()
+    port, beside, one_line = free_port(), free_port(), free_port()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
@@ -110,14 +142,25 @@ def main() -> None:
         theirs, same = fetch(beside, port)
         assert same == body
         assert headers.items() - theirs.items() <= {("server", headers["server"])}, headers.items() - theirs.items()
-        turns = [(rate(port, port), rate(beside, port)) for _ in range(TURNS)]
-    ours, nginxs = median(turn[0][0] for turn in turns), median(turn[1][0] for turn in turns)
-    ratio = median(turn[0][0] / turn[1][0] for turn in turns)
+        (folder / "answer").write_bytes(body)
+        sent = json.dumps([*headers.items(), ("content-length", str(len(body)))])
+        program = [sys.executable, __file__, "bare", str(one_line), sent, str(folder / "answer")]
+        stack.enter_context(running(program, one_line, stderr=subprocess.DEVNULL))
+        assert fetch(one_line, port) == (headers, body)
+        sides = {"ours": port, "nginx": beside, "one line": one_line}
+        turns = [{name: rate(at, port) for name, at in sides.items()} for _ in range(TURNS)]
     print(f"{PATH}: {len(body)} bytes in brotli, {CONNECTIONS} connections, 2 workers each, median of {TURNS} turns")
-    print(f"  ours  {ours:>8.0f} requests/s, p99 {sorted(turn[0][1] for turn in turns)[TURNS // 2]}")
-    print(f"  nginx {nginxs:>8.0f} requests/s, p99 {sorted(turn[1][1] for turn in turns)[TURNS // 2]}")
-    print(f"  ratio {ratio:.2f}")
+    for name in sides:
+        rates = [turn[name][0] for turn in turns]
+        noise = (max(rates) - min(rates)) / 2 / median(rates)
+        p99 = median(turn[name][1] for turn in turns)
+        print(f"  {name:8} {median(rates):>8.0f} requests/s (noise ±{noise:.0%}), p99 {p99:.1f} ms")
+    for name in ("nginx", "one line"):
+        print(f"  ours beside {name}: {median(turn['ours'][0] / turn[name][0] for turn in turns):.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["bare"]:
+        bare(int(sys.argv[2]), [tuple(pair) for pair in json.loads(sys.argv[3])], Path(sys.argv[4]).read_bytes())
+    else:
+        main()
