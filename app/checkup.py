@@ -120,11 +120,15 @@ def _secret(settings: Settings) -> list[Finding]:
 
 
 def _database(settings: Settings) -> list[Finding]:
+    box = Outbox(settings.outbox_url)
     try:
-        Outbox(settings.outbox_url).prepare()
+        box.prepare()
     except HaumaruError as error:
         words = f"[outbox] url: the database cannot be used ({error.code}); start it, or mend the address or its rights"
         return [Finding(fault=True, words=words)]
+    path = box.store.path
+    if path and path.parent.stat().st_mode & 0o077:
+        return [Finding(fault=False, words="[outbox] url: others may see when its folder is written to; chmod 700")]
     return []
 
 

@@ -85,26 +85,26 @@ def text_pages(count: int) -> bytes:
     return bombs._pdf([b"<< /Type /Catalog /Pages 2 0 R >>", tree, page, stream])  # noqa: SLF001
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """The median of several runs."""
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """The median of several runs, and how far they differ: half of their span, as a part of it."""
     taken = []
     for _ in range(TIMES):
         start = time.perf_counter()
         work()
         taken.append(time.perf_counter() - start)
-    return median(taken)
+    return median(taken), (max(taken) - min(taken)) / 2 / median(taken)
 
 
 def measure(name: str, path: Path) -> None:
     """One format in this process: in the sandbox, its memory, then the same work here."""
     data = path.read_bytes()
     family = sniff.family_of(data)
-    inside = seconds(lambda: child.run(family, data, seconds=60))
+    inside, noise = seconds(lambda: child.run(family, data, seconds=60))
     made = unpack(child.run(family, data, seconds=60)).files[0]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     rebuild = _load(family)
-    outside = seconds(lambda: rebuild(data))
-    print(json.dumps([name, len(data), len(made.data), inside, outside, peak, made.form.extension]))
+    outside, _ = seconds(lambda: rebuild(data))
+    print(json.dumps([name, len(data), len(made.data), inside, noise, outside, peak, made.form.extension]))
 
 
 def main() -> None:
@@ -113,15 +113,15 @@ def main() -> None:
         return Path(sys.argv[2]).write_bytes(MAKERS[sys.argv[1]]()) and None
     if len(sys.argv) == 4:
         return measure(sys.argv[1], Path(sys.argv[2]))
-    print(f"{'file':34} {'MB':>6} {'out/in':>7} {'s':>6} {'MB/s':>6} {'sandbox/bare':>13} {'peak MiB':>9}")
+    print(f"{'file':34} {'MB':>6} {'out/in':>7} {'s':>6} {'MB/s':>6} {'noise':>6} {'sandbox/bare':>13} {'peak MiB':>9}")
     path = Path("/dev/shm") / f"haumaru-bench-{os.getpid()}"
     try:
         for name in MAKERS:
             subprocess.run([sys.executable, __file__, name, path], check=True)
             done = subprocess.run([sys.executable, __file__, name, path, "measure"], check=True, capture_output=True)
-            _, size, out, inside, outside, peak, form = json.loads(done.stdout)
+            _, size, out, inside, noise, outside, peak, form = json.loads(done.stdout)
             print(f"{name:34} {size / 1e6:6.2f} {out / size:7.2f} {inside:6.2f} {size / 1e6 / inside:6.1f} "
-                  f"{inside / outside:13.2f} {peak:9.0f}  -> {form}", flush=True)  # fmt: skip
+                  f"{noise:6.0%} {inside / outside:13.2f} {peak:9.0f}  -> {form}", flush=True)  # fmt: skip
     finally:
         path.unlink(missing_ok=True)
 

@@ -86,6 +86,17 @@ def test_a_secret_that_others_may_read_is_a_fault(path):
     assert any("secret_file: others may read it" in line for line in faults(path))
 
 
+def test_an_outbox_whose_folder_others_may_list_is_told(path):
+    """A folder that others may list shows them when a tip came in; the file itself is made this user's alone."""
+    path.parent.chmod(0o700)
+    assert not any("[outbox]" in line for line in words(path))
+    path.parent.chmod(0o755)
+    assert any(line.startswith("warning: [outbox] url: others may see when") for line in words(path))
+    (path.parent / "outbox.db").chmod(0o644)
+    words(path)
+    assert (path.parent / "outbox.db").stat().st_mode & 0o077 == 0
+
+
 def test_an_expired_key_is_a_fault_and_one_about_to_is_a_warning(path):
     """Past its day the form is closed; some weeks before, the operator is told."""
     past, soon = TODAY - timedelta(days=2), TODAY + timedelta(days=9)
