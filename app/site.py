@@ -27,7 +27,7 @@ from app.errors import ConfigError, OutboxError
 from app.gate import Gate
 from app.guard import Guard
 from app.guide import catalogues, content, ready, style
-from app.guide.content import Library
+from app.guide.library import Library
 from app.guide.pages import Guide
 from app.guide.review import Review
 from app.guide.sheets import SheetFile

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.errors import OutboxError
 from app.guide import content
+from app.guide.library import ENGLISH
 from app.places import ROOT
 from app.post.days import day
 from app.post.outbox import Outbox
@@ -122,10 +123,10 @@ def _acts(agency: AgencyStatus) -> list[str]:
 
 
 def _contact_acts() -> list[str]:
-    library = content.load(ROOT / "content", (content.ENGLISH,))
+    library = content.load(ROOT / "content", (ENGLISH,))
     old = [
         contact.id
-        for contact in library.editions[content.ENGLISH].contacts.values()
+        for contact in library.editions[ENGLISH].contacts.values()
         if contact.number and not contact.dated and (day(time()) - contact.as_at).days > _CONTACT_DAYS
     ]
     return [f"contacts {', '.join(old)}: were last checked over {_CONTACT_DAYS} days ago; call them"] if old else []

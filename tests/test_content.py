@@ -11,6 +11,7 @@ from app import languages
 from app.errors import ConfigError
 from app.guide import content, markdown, review
 from app.guide.contacts import Contact
+from app.guide.library import SLUGS, Page
 from app.guide.markdown import Links
 from tests.support.visit import ROOT, complete_languages
 
@@ -201,7 +202,7 @@ def test_numbers_names_and_links_equal_the_english(library):
             assert not added, f"content/{code}/{slug}.md has {sorted(added)}, which the English has not"
 
 
-def numbers(page: content.Page) -> set[str]:
+def numbers(page: Page) -> set[str]:
     text = re.sub(r"<[^>]*>", "", page.body + str(page.raw) + page.description)
     return {number.rstrip(".,").replace(",", "") for number in NUMBER.findall(text)}
 
@@ -235,4 +236,4 @@ def links(faults: list[str]) -> Links:
     contact = Contact(
         "x", "X", "no", "s", content.contacts.date.today(), number="1 2", tel="+6412", url="https://www.x.example/a"
     )
-    return Links("en", frozenset(content.SLUGS), {"x": contact}, {"emergency": "Call."}, faults.append)
+    return Links("en", frozenset(SLUGS), {"x": contact}, {"emergency": "Call."}, faults.append)

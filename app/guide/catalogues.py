@@ -12,7 +12,7 @@ from typing import Any
 
 from app.errors import ConfigError
 from app.guide import review
-from app.guide.content import ENGLISH
+from app.guide.library import ENGLISH
 from app.guide.review import Review
 
 _HEADER = re.compile(r'^"(X-[A-Za-z-]+): (.*?)\\n"$', re.MULTILINE)

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app import languages
 from app.errors import N_
 from app.guide import files, plan, selfcheck
-from app.guide.content import ENGLISH, Library, Page
+from app.guide.library import ENGLISH, Library, Page
 from app.guide.sheets import ZIP, SheetFile
 from app.languages import Language
 

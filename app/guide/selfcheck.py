@@ -7,7 +7,7 @@ for a yes or for all no is on the page from the start, and the stylesheet shows 
 from typing import Any
 
 from app.guide.contacts import Contact
-from app.guide.content import Edition
+from app.guide.library import Edition
 
 
 def values(edition: Edition) -> dict[str, Any]:

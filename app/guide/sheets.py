@@ -16,7 +16,7 @@ from typing import Any
 import typst
 
 from app.errors import ConfigError
-from app.guide.content import ENGLISH, Edition, Library
+from app.guide.library import ENGLISH, Edition, Library
 from app.guide.markdown import Run
 
 HERE = Path(__file__).parent

@@ -21,7 +21,7 @@ from pathlib import Path
 from werkzeug.test import Client, TestResponse
 
 from app import config, demo, languages, site
-from app.guide.content import SLUGS
+from app.guide.library import SLUGS
 
 ROOT = Path(__file__).parents[2]
 BASE = "http://127.0.0.1:8000"
