@@ -7,6 +7,7 @@
 No code that opens a tip is reachable from here.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -112,6 +113,9 @@ def _serve(settings: Settings) -> None:
     # What was rendered is shared with the workers by forking, which is not the default everywhere.
     multiprocessing.set_start_method("fork")
     parts = site.prepare(settings)
+    # So that the workers' garbage collectors do not write to what they share (docs.python.org, gc.freeze).
+    gc.collect()
+    gc.freeze()
     for warning in checkup.machine(settings):
         guard.log.warning("%s", warning)
     server = settings.server
