@@ -18,12 +18,14 @@ from app.post.outbox import Outbox
 from app.post.store import Store
 from app.post.turns import Turns
 from app.settings import Settings
+from app.vault.bundle import SMALLEST
 
 _EXPIRY_WARNING_DAYS = 30
 _OLDEST_DAYS = 2
 _CONTACT_DAYS = 180
-# Room for a window's tips and for the copy that a window's end makes.
-_ROOM = 1024**3
+# Room for a window's tips and for the copy that a window's end makes; and for a few tips without files, each of which
+# is written twice to the log, then twice into place.
+_ROOM, _LITTLE = 1024**3, 8 * SMALLEST
 _MENDS = {
     "database-away": "start it, or open the way to it",
     "disk-full": "free space",
@@ -106,7 +108,10 @@ def _database_acts(store: Store) -> list[str]:
     except OutboxError as error:
         mend = _MENDS.get(error.code, "look at the database's own log")
         return [f"the database cannot be used ({error.code}), so the form says that nothing was sent: {mend}"]
-    if store.path is not None and shutil.disk_usage(store.path.parent).free < _ROOM:
+    free = shutil.disk_usage(store.path.parent).free if store.path else _ROOM
+    if free < _LITTLE:
+        return ["the disk is full (disk-full), so the form says that nothing was sent: free space"]
+    if free < _ROOM:
         return ["less than 1 GiB is free where the outbox lies: free space, before reports have to be refused"]
     return []
 

@@ -169,6 +169,17 @@ def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
     assert "act: example: deliveries fail (tls)" in done.stdout
 
 
+def test_status_tells_of_a_disk_that_fills_up_before_it_is_full(path, monkeypatch):
+    """Below a gigabyte there is time to act; where no tip fits any more, the form already says that nothing was sent."""
+    settings = config.load(path, {})
+    usage = standing.shutil.disk_usage(path)
+    for free, words in ((2 * 1024**3, ""), (1024**3 - 1, "before reports have to be"), (500_000, "(disk-full)")):
+        monkeypatch.setattr(standing.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        acts = standing.status(settings).acts
+        assert words in " ".join(acts)
+        assert bool(acts) == bool(words)
+
+
 def test_status_tells_of_contacts_that_nobody_has_checked_for_long(path, monkeypatch):
     """A telephone number that was last checked over 180 days ago is somebody's work."""
     settings = config.load(path, {})
