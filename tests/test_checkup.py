@@ -170,7 +170,7 @@ def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
 
 
 def test_status_tells_of_a_disk_that_fills_up_before_it_is_full(path, monkeypatch):
-    """Below a gigabyte there is time to act; where no tip fits any more, the form already says that nothing was sent."""
+    """Below a gigabyte there is time to act; where no tip fits any more, the form already says "not sent"."""
     settings = config.load(path, {})
     usage = standing.shutil.disk_usage(path)
     for free, words in ((2 * 1024**3, ""), (1024**3 - 1, "before reports have to be"), (500_000, "(disk-full)")):
