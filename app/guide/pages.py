@@ -241,7 +241,8 @@ def _speaker() -> Callable[..., Markup]:
     catalogue = get_translations()
 
     def speak(message: str, /, **values: Any) -> Markup:
-        return Markup(catalogue.ugettext(message)) % values  # noqa: S704  # our own words; values are escaped
+        words = Markup(catalogue.ugettext(message))  # noqa: S704  # our own words; values are escaped
+        return words % values if values else words
 
     return speak
 

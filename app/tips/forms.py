@@ -1,7 +1,8 @@
 """The report form's fields, and the token that proves a form is ours without a cookie or a session.
 
-The token is signed and timed: it holds a random nonce, the second at which the form was given out, and
-whether it is the first page. Nobody can make one; one used twice sends once; it is good for twelve hours.
+Labels and hints are message ids, which the templates translate. The token is signed and timed: it holds a random
+nonce, the second at which the form was given out, and whether it is the first page. Nobody can make one; one used
+twice sends once; it is good for twelve hours.
 """
 
 import secrets
@@ -28,24 +29,24 @@ TEXT_FIELDS = ("what", "where", "when", "people", "victims", "how-known")
 MILD_FIELDS = ("people",)
 
 KINDS = [
-    SelectChoice("work", _l("Forced or badly underpaid work")),
-    SelectChoice("sex-work", _l("Sex work against someone’s will")),
-    SelectChoice("domestic", _l("Work in a home, such as cleaning or child care")),
-    SelectChoice("debt", _l("Working to pay off a debt")),
-    SelectChoice("documents", _l("Passport or papers taken away")),
-    SelectChoice("threats", _l("Threats or violence")),
-    SelectChoice("money", _l("Wages kept back")),
-    SelectChoice("movement", _l("Not free to leave or to move about")),
-    SelectChoice("marriage", _l("Forced marriage")),
-    SelectChoice("crime", _l("Made to commit crimes")),
-    SelectChoice("organs", _l("Removal of organs")),
-    SelectChoice("child", _l("A child is involved")),
-    SelectChoice("other", _l("Something else")),
+    SelectChoice("work", N_("Forced or badly underpaid work")),
+    SelectChoice("sex-work", N_("Sex work against someone’s will")),
+    SelectChoice("domestic", N_("Work in a home, such as cleaning or child care")),
+    SelectChoice("debt", N_("Working to pay off a debt")),
+    SelectChoice("documents", N_("Passport or papers taken away")),
+    SelectChoice("threats", N_("Threats or violence")),
+    SelectChoice("money", N_("Wages kept back")),
+    SelectChoice("movement", N_("Not free to leave or to move about")),
+    SelectChoice("marriage", N_("Forced marriage")),
+    SelectChoice("crime", N_("Made to commit crimes")),
+    SelectChoice("organs", N_("Removal of organs")),
+    SelectChoice("child", N_("A child is involved")),
+    SelectChoice("other", N_("Something else")),
 ]
 YES_NO_UNSURE = [
-    SelectChoice("yes", _l("Yes")),
-    SelectChoice("no", _l("No")),
-    SelectChoice("unsure", _l("I am not sure")),
+    SelectChoice("yes", N_("Yes")),
+    SelectChoice("no", N_("No")),
+    SelectChoice("unsure", N_("I am not sure")),
 ]
 
 
@@ -179,32 +180,32 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
 class ReplyForm(TokenForm):
     """What somebody writes who came back with a receipt code."""
 
-    what = _text(_l("Your answer"), _l("Leave out who you are."), LONG)
+    what = _text(N_("Your answer"), N_("Leave out who you are."), LONG)
 
 
 class ReportForm(TokenForm):
     """The questions. Only the first is required; none asks who is writing."""
 
-    danger = _choice(_l("Is someone in danger now?"))
-    children = _choice(_l("Is a child involved?"))
+    danger = _choice(N_("Is someone in danger now?"))
+    children = _choice(N_("Is a child involved?"))
     what = _text(
-        _l("What is happening?"),
-        _l("Write what you saw or heard, in any language. Leave out who you are."),
+        N_("What is happening?"),
+        N_("Write what you saw or heard, in any language. Leave out who you are."),
         LONG,
         InputRequired(message=_l("Write what is happening. A few words are enough.")),
     )
-    kinds = SelectMultipleField(_l("What kind of thing is it?"), choices=KINDS, validators=[Optional()])
-    where = _text(_l("Where?"), _l("A town, a street, the name of a business or a website."), SHORT)
-    when = _text(_l("When?"), _l("For example: since March, or every night."), SHORT)
+    kinds = SelectMultipleField(N_("What kind of thing is it?"), choices=KINDS, validators=[Optional()])
+    where = _text(N_("Where?"), N_("A town, a street, the name of a business or a website."), SHORT)
+    when = _text(N_("When?"), N_("For example: since March, or every night."), SHORT)
     people = _text(
-        _l("Who is doing it?"), _l("Names, what they look like, cars, telephone numbers, whatever you know."), SHORT
+        N_("Who is doing it?"), N_("Names, what they look like, cars, telephone numbers, whatever you know."), SHORT
     )
-    victims = _text(_l("Who is it happening to?"), _l("How many people, and what you know of them."), SHORT)
-    reply = BooleanField(_l("I want to be able to come back for a reply"))
+    victims = _text(N_("Who is it happening to?"), N_("How many people, and what you know of them."), SHORT)
+    reply = BooleanField(N_("I want to be able to come back for a reply"))
 
 
 setattr(
     ReportForm,
     "how-known",
-    _text(_l("How do you know?"), _l("Leave out what only you could know, if you can."), SHORT),
+    _text(N_("How do you know?"), N_("Leave out what only you could know, if you can."), SHORT),
 )

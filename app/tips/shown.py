@@ -95,7 +95,8 @@ class ReportScreens:
 
     def _findings(self, form: ReportForm) -> dict[str, tuple[Finding, ...]]:
         return {
-            name: find(form[name].data or "", phrases=self._phrases, mild=name in MILD_FIELDS) for name in TEXT_FIELDS
+            name: find(form[name].data, phrases=self._phrases, mild=name in MILD_FIELDS) if form[name].data else ()
+            for name in TEXT_FIELDS
         }
 
 
