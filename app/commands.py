@@ -65,7 +65,7 @@ def open_files(number: int) -> None:
 def work_in_turns() -> None:
     """Let the threads of this process finish before another takes their place, where the system allows it (sched(7)).
 
-    A page passes through two threads; without this each waking thread cuts in on the other, at a fifth of the rate.
+    A page passes through two threads; otherwise each that wakes cuts in on the other, which costs a tenth of the rate.
     """
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
