@@ -263,8 +263,13 @@ def test_the_shortcuts_can_be_turned_off(desk, page):
     """With the one-letter keys off a letter does nothing (WCAG 2.1.4)."""
     page.goto(f"{desk.origin}/help")
     page.get_by_role("button", name="Turn them off").click()
+    turn_on = page.get_by_role("button", name="Turn them on")
+    turn_on.wait_for()
+    page.wait_for_load_state()
     page.keyboard.press("q")
     assert page.url.endswith("/help")
-    page.get_by_role("button", name="Turn them on").click()
+    turn_on.click()
+    page.get_by_role("button", name="Turn them off").wait_for()
+    page.wait_for_load_state()  # a key that is pressed before the page's script has run is nobody's
     page.keyboard.press("q")
     page.wait_for_url(f"{desk.origin}/")
