@@ -67,10 +67,8 @@ class Gate:
                 headers, body = page["br" if "br" in accepted else "gzip" if "gzip" in accepted else ""]
                 start_response("200 OK", headers)
                 return [body if method == "GET" else b""]
-        if environ.get("HTTP_HOST") not in self._hosts and environ["PATH_INFO"] != "/healthz":
-            environ[REFUSED] = 400
-        elif not environ["QUERY_STRING"].isascii():
-            # No browser sends such a query (RFC 3986, 2), and Werkzeug cannot decode every one.
+        known = environ.get("HTTP_HOST") in self._hosts or environ["PATH_INFO"] == "/healthz"
+        if not (known and is_query(environ["QUERY_STRING"])):
             environ[REFUSED] = 400
         else:
             self._read_body(environ)
@@ -107,6 +105,11 @@ class Gate:
             length -= len(chunk)
         body.seek(0)
         return body
+
+
+def is_query(untrusted_text: str) -> bool:
+    """Whether a browser may have sent this query (RFC 3986, 3.4); Werkzeug cannot decode or send back every other."""
+    return untrusted_text.isascii() and untrusted_text.isprintable()
 
 
 def _coded(page: Ready, coding: str) -> tuple[list[tuple[str, str]], bytes]:

@@ -25,6 +25,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.desk.desk import Desk
 from app.desk.refusals import RefusedError
 from app.errors import FileRefusedError, HaumaruError
+from app.gate import is_query
 from app.guard import MemoryRequest, record
 
 View = TypeVar("View", bound=Callable[..., AnyResponse])
@@ -184,8 +185,7 @@ def _guard(app: Flask, desk: Desk, sessions: Sessions) -> None:
     @app.before_request
     def stop() -> AnyResponse | None:
         g.session = None
-        # A query that is not ASCII is no browser's (RFC 3986, 2), and Werkzeug cannot decode every one.
-        if request.host != own or not request.environ["QUERY_STRING"].isascii():
+        if request.host != own or not is_query(request.environ["QUERY_STRING"]):
             raise RefusedError("host")
         if request.path.startswith("/enter/"):
             return None
