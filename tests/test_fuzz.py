@@ -71,8 +71,11 @@ def test_good_inputs_that_were_changed_raise_only_our_errors(name):
 
 
 def test_what_was_found_once_stays_mended():
-    """Finds of long runs, each a 500: a query that is not ASCII, or holds a line's end, which goes into no redirect."""
+    """Finds of long runs, each a 500: a query that is not ASCII or holds a line's end, and a file sent as a text."""
+    file = b'--b\r\nContent-Disposition: form-data; name="what"; filename="a.jpg"\r\n\r\nhello\r\n--b--\r\n'
     for found in (
+        b"POST en/report\0\0multipart/form-data; boundary=b\0\0\0\0" + file,
+        b"POST hi/report\0\0application/json\0\0\0\0[1]",
         b"GET en/plan\0\xff\xff\x0erevention",
         b"POST en/report\0\xe9\0application/x-www-form-urlencoded",
         b"POST en//report\0a;;b\r\nContent-Disposition: x",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from flask import request
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from itsdangerous import BadSignature, Signer
@@ -162,6 +163,10 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
         csrf_field_name = "csrf_token"
         csrf_context: TokenContext
         locales = False
+
+        def wrap_formdata(self, form: Any, formdata: Any) -> Any:  # noqa: ARG002
+            """Fill the fields from a form alone: a file under a field's name is no text, and we take no JSON."""
+            return request.form or None
 
     token: Token | None = None
     token_error: TokenError | None = None
