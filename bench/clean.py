@@ -24,6 +24,7 @@ from app.clean import child, sniff  # noqa: E402
 from app.clean.kinds import unpack  # noqa: E402
 from app.clean.worker import _load  # noqa: E402
 from tests.corpus import bombs, papers, recordings  # noqa: E402
+from tests.support.figures import noise  # noqa: E402
 
 TIMES = 3
 
@@ -86,25 +87,25 @@ def text_pages(count: int) -> bytes:
 
 
 def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """The median of several runs, and how far they differ: half of their span, as a part of it."""
+    """The median of several runs, and their noise."""
     taken = []
     for _ in range(TIMES):
         start = time.perf_counter()
         work()
         taken.append(time.perf_counter() - start)
-    return median(taken), (max(taken) - min(taken)) / 2 / median(taken)
+    return median(taken), noise(taken)
 
 
 def measure(name: str, path: Path) -> None:
     """One format in this process: in the sandbox, its memory, then the same work here."""
     data = path.read_bytes()
     family = sniff.family_of(data)
-    inside, noise = seconds(lambda: child.run(family, data, seconds=60))
+    inside, differ = seconds(lambda: child.run(family, data, seconds=60))
     made = unpack(child.run(family, data, seconds=60)).files[0]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     rebuild = _load(family)
     outside, _ = seconds(lambda: rebuild(data))
-    print(json.dumps([name, len(data), len(made.data), inside, noise, outside, peak, made.form.extension]))
+    print(json.dumps([name, len(data), len(made.data), inside, differ, outside, peak, made.form.extension]))
 
 
 def main() -> None:
@@ -119,9 +120,9 @@ def main() -> None:
         for name in MAKERS:
             subprocess.run([sys.executable, __file__, name, path], check=True)
             done = subprocess.run([sys.executable, __file__, name, path, "measure"], check=True, capture_output=True)
-            _, size, out, inside, noise, outside, peak, form = json.loads(done.stdout)
+            _, size, out, inside, differ, outside, peak, form = json.loads(done.stdout)
             print(f"{name:34} {size / 1e6:6.2f} {out / size:7.2f} {inside:6.2f} {size / 1e6 / inside:6.1f} "
-                  f"{noise:6.0%} {inside / outside:13.2f} {peak:9.0f}  -> {form}", flush=True)  # fmt: skip
+                  f"{differ:6.0%} {inside / outside:13.2f} {peak:9.0f}  -> {form}", flush=True)  # fmt: skip
     finally:
         path.unlink(missing_ok=True)
 

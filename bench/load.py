@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.support.faults import deployment, send_all, until, up, words
+from tests.support.figures import spread
 from tests.support.site import free_port
 from tests.test_holds_load import slow, view
 
@@ -30,10 +31,6 @@ def rate(port: int) -> float:
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in told, told
     return float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1])
-
-
-def spread(rates: list[float]) -> str:
-    return f"{statistics.median(rates):.0f}/s (noise ±{(max(rates) - min(rates)) / 2 / statistics.median(rates):.0%})"
 
 
 def main() -> None:

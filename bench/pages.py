@@ -20,7 +20,11 @@ from statistics import median
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 from app import commands, demo
+from tests.support.figures import spread
+from tests.support.site import free_port
 
 PATH = "/en/help"
 CONNECTIONS, SECONDS, TURNS = 16, 5, 5
@@ -50,12 +54,6 @@ http {{
     }}
 }}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def bare(port: int, headers: list[tuple[str, str]], body: bytes) -> None:
@@ -152,9 +150,8 @@ def main() -> None:
     print(f"{PATH}: {len(body)} bytes in brotli, {CONNECTIONS} connections, 2 workers each, median of {TURNS} turns")
     for name in sides:
         rates = [turn[name][0] for turn in turns]
-        noise = (max(rates) - min(rates)) / 2 / median(rates)
         p99 = median(turn[name][1] for turn in turns)
-        print(f"  {name:8} {median(rates):>8.0f} requests/s (noise ±{noise:.0%}), p99 {p99:.1f} ms")
+        print(f"  {name:8} {spread(rates):>24}, p99 {p99:.1f} ms")
     for name in ("nginx", "one line"):
         print(f"  ours beside {name}: {median(turn['ours'][0] / turn[name][0] for turn in turns):.2f}")
 

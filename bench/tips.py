@@ -18,11 +18,13 @@ from urllib.parse import urlencode, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.support.site import Running, demonstration
-from tests.test_leaks import children
+from tests.support.faults import memory
+from tests.support.figures import spread
+from tests.support.site import demonstration
 
 AT_ONCE = 4
 TIPS = int(os.environ.get("TIPS", "2000"))
+MIB = 1024 * 1024
 TURNS, WRITES = 5, 400
 TOKEN = re.compile(rb'name="csrf_token" value="([^"]+)"')
 
@@ -39,15 +41,6 @@ def durable_writes(folder: Path) -> float:
             os.fsync(file.fileno())
         os.fsync(handle)
     return WRITES / (time.perf_counter() - start)
-
-
-def memory(site: Running) -> float:
-    """MB that the site's processes hold for themselves, shared pages counted by share."""
-    total = 0
-    for pid in [site.process.pid, *children(site.process.pid)]:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        total += int(re.search(r"Pss: +(\d+)", rollup)[1])
-    return total / 1024
 
 
 def one_tip(connection: http.client.HTTPConnection, words: str) -> None:
@@ -86,11 +79,6 @@ def send(netloc: str, number: int) -> list[float]:
     return [*sorted(times), time.perf_counter() - start]
 
 
-def said(rates: list[float]) -> str:
-    middle = statistics.median(rates)
-    return f"{middle:.0f}/s (noise ±{(max(rates) - min(rates)) / 2 / middle:.0%})"
-
-
 def main() -> None:
     limits = {"HAUMARU_LIMITS_PER_ADDRESS": "1000000/hour", "HAUMARU_LIMITS_TOTAL": "1000000/hour"}
     disks, rates, times = [], [], []
@@ -99,19 +87,19 @@ def main() -> None:
         with demonstration(folder, HAUMARU_FORWARD_WINDOW="10min", **limits) as site:
             netloc = urlsplit(site.base_url).netloc
             sender(netloc, 20, [])
-            rest = memory(site)
+            rest = memory(site.process.pid)
             for _ in range(TURNS):
                 disks.append(durable_writes(folder))
                 *took, whole = send(netloc, TIPS // TURNS)
                 rates.append(len(took) / whole)
                 times += took
-            after = memory(site)
+            after = memory(site.process.pid)
     times.sort()
     ratio = statistics.median(tips / disk for tips, disk in zip(rates, disks, strict=True))
-    print(f"durable writes of 128 KiB: {said(disks)}")
-    print(f"whole tips: {said(rates)}, {ratio:.2f} of the disk's rate ({TIPS} tips, {AT_ONCE} at once)")
+    print(f"durable writes of 128 KiB: {spread(disks)}")
+    print(f"whole tips: {spread(rates)}, {ratio:.2f} of the disk's rate ({TIPS} tips, {AT_ONCE} at once)")
     print(f"p50 {times[len(times) // 2] * 1e3:.0f} ms, p99 {times[len(times) * 99 // 100] * 1e3:.0f} ms")
-    print(f"memory of the site: {rest:.0f} MB at rest, {after:.0f} MB after {TIPS} tips")
+    print(f"memory of the site: {rest / MIB:.0f} MiB at rest, {after / MIB:.0f} MiB after {TIPS} tips")
 
 
 if __name__ == "__main__":

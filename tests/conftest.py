@@ -6,10 +6,13 @@ run's last lines say how many were left out and why.
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support import servers
 
 ROOT = Path(__file__).parent.parent
 SKIPPED = frozenset(filter(None, os.environ.get("SKIP", "").split(",")))
@@ -56,6 +59,13 @@ def pytest_collection_modifyitems(items):
             for name in SKIPPED.intersection(mark.args):
                 _left_out[name] = _left_out.get(name, 0) + 1
                 item.add_marker(pytest.mark.skip(reason=f"SKIP={name}"))
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[servers.Postgres]:
+    """A PostgreSQL of this module's own; each test asks it for a database."""
+    with servers.postgres() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

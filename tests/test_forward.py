@@ -36,12 +36,6 @@ SMALL, LARGE = 1000, 300_000
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[servers.Postgres]:
-    with servers.postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def certificates(tmp_path_factory) -> servers.Certificates:
     return servers.Certificates(tmp_path_factory.mktemp("certificates"))
 

@@ -5,17 +5,10 @@ import time
 
 import pytest
 
-from tests.support import servers
 from tests.support.faults import Program, deployment, scale, send_all, until, up, words
 from tests.support.site import free_port
 
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))]
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with servers.postgres() as server:
-        yield server
 
 
 @pytest.fixture(params=BACKENDS)

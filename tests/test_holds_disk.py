@@ -37,12 +37,6 @@ from tests.support.site import free_port
 NOT_SENT = "We could not keep your report safe just now, so it was not sent."
 
 
-@pytest.fixture(scope="module")
-def postgres():
-    with servers.postgres() as server:
-        yield server
-
-
 @contextmanager
 def running(folder: Path, url: str) -> Iterator[tuple[Deployment, int, Ledger, Sender]]:
     """A deployment with one site, and somebody who sends."""

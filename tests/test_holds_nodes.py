@@ -16,7 +16,6 @@ from app.post.forward import Forwarder, Rules
 from app.post.outbox import Envelope, Outbox
 from app.post.transports import Drop
 from app.vault.tip import new_id
-from tests.support import servers
 from tests.support.faults import (
     Deployment,
     Ledger,
@@ -36,12 +35,6 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c636060606000000005"
     "0001a5f645400000000049454e44ae426082"
 )
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[servers.Postgres]:
-    with servers.postgres() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

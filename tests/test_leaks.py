@@ -12,7 +12,6 @@ import http.client
 import os
 import secrets
 import signal
-import subprocess
 import time
 import zlib
 from email import policy
@@ -25,6 +24,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from tests.support.faults import children
 from tests.support.servers import Certificates, smtp
 from tests.support.site import Visitor, demonstration, open_all
 
@@ -270,12 +270,6 @@ def open_files_outside(pid: int, folder: Path) -> list[str]:
                     ours = target.startswith((str(folder), "/dev/", "/memfd:"))
                     outside += [] if ours else [target]
     return outside
-
-
-def children(pid: int) -> list[int]:
-    """A process's children, and theirs."""
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
-    return [one for child in map(int, found) for one in (child, *children(child))]
 
 
 def break_the_database(path: Path) -> None:

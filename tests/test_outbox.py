@@ -36,12 +36,6 @@ ENVELOPE = 140_000
 SECRET = b"marker-of-what-was-sent"
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[servers.Postgres]:
-    with servers.postgres() as server:
-        yield server
-
-
 @pytest.fixture(params=BACKENDS)
 def url(request, tmp_path) -> str:
     if request.param == "sqlite":

@@ -21,7 +21,6 @@ from app.post.replybox import Gate, ReplyBox, ReplyPost, derive, read_post
 from app.post.tables import blobs, posted, replies
 from app.post.turns import Turns
 from app.vault.reply import SEALED_BYTES, open_reply, seal_reply
-from tests.support import servers
 
 NOW = datetime(2026, 11, 22, 5, 43, 21, tzinfo=UTC).timestamp()
 TODAY = date(2026, 11, 22)
@@ -32,12 +31,6 @@ BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgr
 CODE = ReceiptCode("abandon ability able about above absent absorb abstract")
 LOCATOR = "3c3845ce2d191472f292cbf1e128ea01"
 REPLY_KEY = "a0d886325ba99051ab5419f24e85fbda8ca7452bcf3e643fea2e825e75a75720"
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[servers.Postgres]:
-    with servers.postgres() as server:
-        yield server
 
 
 @pytest.fixture(params=BACKENDS)

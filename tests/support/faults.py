@@ -126,11 +126,13 @@ class Program:
 
     def memory(self) -> int:
         """Bytes that it and its children hold, shared pages counted by share."""
-        total = 0
-        for pid in self.pids:
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            total += int(re.search(r"^Pss: +(\d+)", rollup, re.MULTILINE)[1]) * 1024
-        return total
+        return memory(self._process.pid)
+
+
+def memory(pid: int) -> int:
+    """Bytes that a process and those that it has started hold, shared pages counted by share."""
+    rollups = (Path(f"/proc/{one}/smaps_rollup").read_text() for one in (pid, *children(pid)))
+    return sum(int(re.search(r"^Pss: +(\d+)", rollup, re.MULTILINE)[1]) * 1024 for rollup in rollups)
 
 
 def children(pid: int) -> list[int]:
