@@ -13,8 +13,8 @@ import pytest
 from hypothesis import settings
 
 from tests.support import servers
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 SKIPPED = frozenset(filter(None, os.environ.get("SKIP", "").split(",")))
 COMMANDS = {
     "node": ("node",),

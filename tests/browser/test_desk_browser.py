@@ -6,8 +6,9 @@ import subprocess
 
 import pytest
 
-from tests.support.browser import ROOT, chromium, violations
+from tests.support.browser import chromium, violations
 from tests.support.desk import Office, jpeg, picture, program, reply_to, tip, wait_for
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.needs("browser"), pytest.mark.slow]
 

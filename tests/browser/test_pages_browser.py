@@ -11,8 +11,9 @@ from playwright.sync_api import expect, sync_playwright
 from werkzeug.serving import make_server
 
 from tests.support.firefox import firefox
+from tests.support.paths import ROOT
 from tests.support.servers import Certificates
-from tests.support.visit import ROOT, open_site
+from tests.support.visit import open_site
 
 pytestmark = [pytest.mark.needs("browser"), pytest.mark.slow]
 

@@ -1,6 +1,6 @@
 """Everything that reads bytes of strangers, each as one function of bytes that may raise nothing but our own errors.
 
-`tests/test_fuzz.py` runs each for a moment on every change; `tests/fuzz/drive.py` runs one for hours.
+`tests/unit/test_fuzz.py` runs each for a moment on every change; `tests/fuzz/drive.py` runs one for hours.
 """
 
 import base64
@@ -25,8 +25,8 @@ from app.errors import HaumaruError
 from app.post import codes, replybox
 from app.vault import keys, reply, tip, unseal
 from app.vault.seal import seal
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 _SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 _PUBLIC = _SIGNER.public_key().public_bytes_raw()
 _KEY, _LOCATOR = bytes(32), "0" * 32

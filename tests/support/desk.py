@@ -29,8 +29,8 @@ from app.vault.keys import new_identity, recipient_of
 from app.vault.seal import seal
 from app.vault.tip import ReplyTo, Tip, TipFile, TipId
 from app.vault.unseal import write_identity_file
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 DAY = date(2026, 11, 22)
 NOON = 1795302000.0  # 2026-11-22, noon in New Zealand
 ORIGIN = "http://127.0.0.1:8701"

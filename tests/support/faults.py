@@ -10,7 +10,6 @@ import re
 import resource
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -28,9 +27,9 @@ from app.settings import Settings
 from app.vault import tip as tips
 from app.vault.keys import DEMONSTRATION
 from app.vault.unseal import unseal
+from tests.support.paths import BIN
 
 LONG = bool(os.environ.get("LONG"))
-BIN = Path(sys.executable).parent
 LIMITS = {"HAUMARU_LIMITS_PER_ADDRESS": "10000000/hour", "HAUMARU_LIMITS_TOTAL": "10000000/hour"}
 TOKEN = re.compile(rb'name="csrf_token" value="([^"]+)"')
 PATIENCE = 180

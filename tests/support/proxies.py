@@ -14,9 +14,9 @@ from pathlib import Path
 
 import trustme
 
+from tests.support.paths import ROOT
 from tests.support.site import Visitor, free_port
 
-ROOT = Path(__file__).parent.parent.parent
 NAME = "haumaru.test"
 
 

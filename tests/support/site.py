@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+from tests.support.paths import BIN
 from tests.support.visit import Document, Element, check
 
-ROOT = Path(__file__).parent.parent.parent
-BIN = Path(sys.executable).parent
 STARTED_WITHIN = 90
 
 

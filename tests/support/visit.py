@@ -22,8 +22,8 @@ from werkzeug.test import Client, TestResponse
 
 from app import config, demo, languages, site
 from app.guide.library import SLUGS
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 BASE = "http://127.0.0.1:8000"
 VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 # Pages whose heading would give their reader away in a tab or a history; their titles say less.

@@ -9,7 +9,7 @@ import pytest
 from app import config, demo
 from app.errors import ConfigError
 from app.vault.keys import new_identity, recipient_of
-from tests.support.site import BIN
+from tests.support.paths import BIN
 
 KEY = base64.b64encode(bytes(32)).decode()
 

@@ -10,7 +10,8 @@ import pytest
 from app import lengths
 from app.guide import style
 from app.vault.keys import new_identity, recipient_of
-from tests.support.visit import ROOT, open_site
+from tests.support.paths import ROOT
+from tests.support.visit import open_site
 
 VNU = ROOT / "tests/tools/node_modules/vnu-jar/build/dist/vnu.jar"
 HTML = "text/html; charset=utf-8"

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-from tests.support.proxies import ROOT
+from tests.support.paths import ROOT
 
 TEXT = (ROOT / "docs" / "asvs.md").read_text()
 # OWASP ASVS 5.0.0: how many rows of levels 1 and 2 each section has, where they are its first rows.

@@ -14,7 +14,8 @@ import pytest
 from app.errors import ConfigError
 from app.guide import content, sheets
 from app.guide.markdown import Run
-from tests.support.visit import ROOT, complete_languages, open_site
+from tests.support.paths import ROOT
+from tests.support.visit import complete_languages, open_site
 
 MM = 72 / 25.4
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from app import config
-from tests.support.proxies import ROOT, rewritten
-from tests.support.site import BIN
+from tests.support.deployed import configuration
+from tests.support.paths import BIN, ROOT
+from tests.support.proxies import rewritten
 from tests.support.units import Unit
-from tests.test_journey_deployment import configuration
 
 DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))

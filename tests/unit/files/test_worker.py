@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,7 @@ from app.clean.attachments import probe
 from app.clean.kinds import EXITS, Family
 from app.clean.worker import _MODULES
 from app.errors import FileRefusedError
-
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
 
 
 def run(code: str) -> list[str]:

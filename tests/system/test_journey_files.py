@@ -8,7 +8,8 @@ import pytest
 
 from tests.corpus import make
 from tests.corpus.search import everywhere
-from tests.support.site import BIN, Visitor, demonstration
+from tests.support.paths import BIN
+from tests.support.site import Visitor, demonstration
 
 STORY = "The passports are in this safe"
 

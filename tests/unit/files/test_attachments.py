@@ -21,8 +21,8 @@ from app.clean.slots import slot
 from app.errors import BusyError, FileRefusedError
 from tests.corpus import bombs
 from tests.corpus.pictures import scene
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 REFUSED = bombs.refused()
 POLYGLOTS = bombs.polyglots()
 

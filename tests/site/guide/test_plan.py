@@ -8,7 +8,7 @@ import pytest
 
 from app.guide import content, plan
 from app.guide.plan import Filter
-from tests.support.visit import ROOT
+from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -3,21 +3,18 @@
 import ast
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from app import config, demo, site
+from tests.support.paths import BIN, ROOT
 
-ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for path in (ROOT / "app").rglob("*.py") if path.name != "__init__.py")
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 PAGES = set(
     "help self-check signs what-is-trafficking law response plan contact anonymity privacy accessibility about sheets"
     " report reply".split()
 )
-BIN = Path(sys.executable).parent
 
 
 def test_the_contracts_of_the_house_hold():

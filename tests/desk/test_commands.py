@@ -9,7 +9,7 @@ import pytest
 from app.vault import tip as tips
 from app.vault.keys import parse_recipient
 from tests.support.desk import Office, jpeg, tip
-from tests.support.site import BIN
+from tests.support.paths import BIN
 
 PASSPHRASE = "six words of a passphrase"
 

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from pathlib import Path
 
 import polib
 import pytest
@@ -10,8 +9,8 @@ import pytest
 from app import languages
 from app.errors import ConfigError
 from app.guide import catalogues, review
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "translations" / "messages.pot"
 FOLDERS = [language.folder for code, language in languages.LANGUAGES.items() if code != "en"]
 HELD = re.compile(r"%\([a-z]+\)[sd]|\d+(?: \d+)*")

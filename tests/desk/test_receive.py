@@ -27,7 +27,8 @@ from app.post.outbox import Envelope
 from app.vault import tip as tips
 from app.vault.keys import recipient_of
 from app.vault.seal import seal
-from tests.support.desk import ROOT, Office, receive, tip
+from tests.support.desk import Office, receive, tip
+from tests.support.paths import ROOT
 from tests.support.servers import Certificates, free_port
 
 TOKEN = "correct-horse-battery-staple"

@@ -8,8 +8,9 @@ import pytest
 
 from app.desk import referral
 from app.vault.unseal import unseal
-from tests.support.desk import ROOT, Office, jpeg, program, tip, wait_for
-from tests.support.site import BIN, Visitor, demonstration
+from tests.support.desk import Office, jpeg, program, tip, wait_for
+from tests.support.paths import BIN, ROOT
+from tests.support.site import Visitor, demonstration
 
 
 def run(*arguments, **more):

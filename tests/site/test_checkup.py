@@ -16,8 +16,8 @@ from app.post.days import day
 from app.post.outbox import Envelope, Outbox
 from app.post.turns import Turns
 from app.vault import tip as tips
+from tests.support.paths import BIN
 from tests.support.servers import Certificates, smtp
-from tests.support.site import BIN
 
 TODAY = day(time.time())
 

@@ -2,12 +2,10 @@
 
 import http.client
 import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -15,56 +13,18 @@ import pytest
 from PIL import Image
 
 from tests.support import http1, http2
-from tests.support.proxies import NAME, ROOT, caddy, nginx
-from tests.support.site import BIN, free_port, open_all, wait_until_up
+from tests.support.deployed import ONION, configuration
+from tests.support.paths import BIN, ROOT
+from tests.support.proxies import NAME, caddy, nginx
+from tests.support.site import free_port, open_all, wait_until_up
 from tests.support.units import Unit
 
 pytestmark = pytest.mark.needs("systemd")
 SYSTEMD = ROOT / "deploy" / "systemd"
-ONION = "http://" + "a" * 56 + ".onion"
 PROXIES = [
     pytest.param(nginx, marks=pytest.mark.needs("nginx"), id="nginx"),
     pytest.param(caddy, marks=pytest.mark.needs("caddy"), id="caddy"),
 ]
-
-
-def configuration(folder: Path, **limits: str) -> tuple[Path, int]:
-    """A real agency's configuration in a folder of its own, and the port that the site will have."""
-    port, identity = free_port(), folder / "identity.txt"
-    made = subprocess.run(
-        [BIN / "haumaru-desk", "keygen", "-o", identity, "--no-passphrase"], capture_output=True, text=True, check=True
-    )
-    (folder / "inbox").mkdir()
-    rates = "\n".join(f'{name} = "{value}"' for name, value in limits.items())
-    path = folder / "haumaru.toml"
-    path.write_text(f"""
-[site]
-operator = "A test of the whole"
-contact_email = "team@haumaru.test"
-base_url = "https://{NAME}"
-onion = "{ONION}"
-[server]
-bind = "127.0.0.1:{port}"
-workers = 1
-proxies = 1
-secret_file = "secret"
-[report]
-agency = "intake"
-min_fill = "0s"
-[[agency]]
-id = "intake"
-name = "The agency of the test"
-recipients = ["{made.stdout.strip()}"]
-expires = {(datetime.now(UTC) + timedelta(days=300)).date()}
-deliver = "drop:inbox"
-[outbox]
-url = "sqlite:///outbox.db"
-[limits]
-{rates}
-[forward]
-window = "2s"
-""")
-    return path, port
 
 
 def photograph() -> bytes:

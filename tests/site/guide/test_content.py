@@ -13,7 +13,8 @@ from app.guide import content, markdown, review
 from app.guide.contacts import Contact
 from app.guide.library import SLUGS, Page
 from app.guide.markdown import Links
-from tests.support.visit import ROOT, complete_languages
+from tests.support.paths import ROOT
+from tests.support.visit import complete_languages
 
 REAL = ROOT / "content"
 NUMBER = re.compile(r"(?<![\w.])\d[\d,.]*\d|\d")

@@ -18,7 +18,8 @@ from app.desk.signing import new_signing_key, read_signing_key
 from app.desk.store import Store
 from app.vault.keys import new_identity, recipient_of
 from app.vault.unseal import unseal
-from tests.support.desk import NOON, ROOT, Office, receive, tip
+from tests.support.desk import NOON, Office, receive, tip
+from tests.support.paths import ROOT
 
 KEY = read_signing_key(new_signing_key(None)[0], None)
 

@@ -6,7 +6,6 @@ import tomllib
 import unicodedata
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,9 +16,9 @@ from app.clean import text as text_module
 from app.clean.text import REMOVED, WHY, clean, find, load_phrases, remove
 from app.errors import ConfigError
 from app.languages import LANGUAGES
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
-SENTENCES = Path(__file__).parent / "identity_sentences"
+SENTENCES = ROOT / "tests" / "identity_sentences"
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import shutil
 import subprocess
 import sys
 import urllib.request
-from pathlib import Path
 
 import pytest
 
-from tests.support.site import BIN, Visitor, demonstration
+from tests.support.paths import BIN, ROOT
+from tests.support.site import Visitor, demonstration
 
 TIP = {
     "what": "Three people sleep in the kitchen of the takeaway.\nTheir passports are in a safe.",
@@ -156,11 +156,10 @@ def test_a_new_identity_opens_what_is_sealed_to_it(tmp_path, monkeypatch):
 
 def test_the_public_side_runs_without_what_opens_tips(tmp_path):
     """The public image's file set, with neither the desk nor `unseal`, takes a tip and delivers it."""
-    root = Path(__file__).parent.parent
     copy = tmp_path / "image"
     copy.mkdir()
     for folder in ("app", "content", "translations"):
-        shutil.copytree(root / folder, copy / folder, ignore=shutil.ignore_patterns("desk", "unseal.py", "__pycache__"))
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("desk", "unseal.py", "__pycache__"))
     assert not [*copy.rglob("unseal*"), *copy.rglob("desk")]
     program = tmp_path / "haumaru"
     program.write_text(
