@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from app import commands, demo
 from tests.support.figures import spread
-from tests.support.site import free_port
+from tests.support.ports import free_port
 
 PATH = "/en/help"
 CONNECTIONS, SECONDS, TURNS = 16, 5, 5

@@ -29,7 +29,8 @@ from app.vault.keys import recipient_of
 from app.vault.seal import seal
 from tests.support.desk import Office, receive, tip
 from tests.support.paths import ROOT
-from tests.support.servers import Certificates, free_port
+from tests.support.ports import free_port
+from tests.support.servers import Certificates
 
 TOKEN = "correct-horse-battery-staple"
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.support.paths import BIN
+from tests.support.ports import free_port
 from tests.support.proxies import NAME
-from tests.support.site import free_port
 
 ONION = "http://" + "a" * 56 + ".onion"
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import trustme
 
 from tests.support.paths import ROOT
-from tests.support.site import Visitor, free_port
+from tests.support.ports import free_port
+from tests.support.site import Visitor
 
 NAME = "haumaru.test"
 

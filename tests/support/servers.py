@@ -24,6 +24,8 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from tests.support.ports import free_port
+
 
 class Certificates:
     """An authority of our own, a certificate for loopback, and one for a client; as files in a folder."""
@@ -256,9 +258,3 @@ def postgres() -> Iterator[Postgres]:
         finally:
             with suppress(subprocess.CalledProcessError):
                 server.stop()
-
-
-def free_port() -> int:
-    """Return a port on loopback that nobody listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

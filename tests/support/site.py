@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -14,16 +13,10 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from tests.support.paths import BIN
+from tests.support.ports import free_port
 from tests.support.visit import Document, Element, check
 
 STARTED_WITHIN = 90
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.support.faults import Program, deployment, scale, send_all, until, up, words
-from tests.support.site import free_port
+from tests.support.ports import free_port
 
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))]
 

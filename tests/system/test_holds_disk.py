@@ -32,7 +32,7 @@ from tests.support.faults import (
     up,
     words,
 )
-from tests.support.site import free_port
+from tests.support.ports import free_port
 
 NOT_SENT = "We could not keep your report safe just now, so it was not sent."
 

@@ -25,7 +25,7 @@ from tests.support.faults import (
     words,
 )
 from tests.support.load import MADE, PAGES, SLOW, answers, slow, view
-from tests.support.site import free_port
+from tests.support.ports import free_port
 
 ONION = f"{'haumaru2' * 7}.onion"
 MIB = 1024 * 1024

@@ -28,7 +28,8 @@ from tests.support.faults import (
     up,
     words,
 )
-from tests.support.site import Visitor, free_port
+from tests.support.ports import free_port
+from tests.support.site import Visitor
 
 pytestmark = [pytest.mark.needs("postgres"), pytest.mark.needs("redis")]
 PNG = bytes.fromhex(

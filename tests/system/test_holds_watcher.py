@@ -21,7 +21,7 @@ from app.vault import tip as tips
 from app.vault.keys import DEMONSTRATION, recipient_of
 from app.vault.seal import seal
 from tests.support.faults import Clock, deployment, report, scale, up
-from tests.support.site import free_port
+from tests.support.ports import free_port
 
 LANGUAGES = "en mi zh-Hans ms vi sm to fj hi tl".split()
 PAGES = (

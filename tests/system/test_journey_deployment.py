@@ -15,8 +15,9 @@ from PIL import Image
 from tests.support import http1, http2
 from tests.support.deployed import ONION, configuration
 from tests.support.paths import BIN, ROOT
+from tests.support.ports import free_port
 from tests.support.proxies import NAME, caddy, nginx
-from tests.support.site import free_port, open_all, wait_until_up
+from tests.support.site import open_all, wait_until_up
 from tests.support.units import Unit
 
 pytestmark = pytest.mark.needs("systemd")

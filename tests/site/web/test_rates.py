@@ -1,10 +1,12 @@
 """Limits: what is counted, by what, and that nothing kept can be turned back into an address."""
 
+import re
 import shutil
 import subprocess
 import time
 from contextlib import suppress
-from ipaddress import ip_address
+from hashlib import sha256
+from ipaddress import ip_address, ip_network
 
 import pytest
 from flask import Flask
@@ -12,7 +14,7 @@ from redis import Redis
 
 from app.errors import RateError
 from app.rates import Rates
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 
 
 def rates(**changes):
@@ -124,16 +126,30 @@ def test_workers_share_what_memory_counts():
         hits(app, one, "192.0.2.1")
 
 
-def test_the_key_turns_over_each_hour_and_addresses_are_not_stored():
-    """What counts an address this hour says nothing of it in the next."""
+def test_the_store_holds_no_form_of_an_address():
+    """What is counted in memory is named by a keyed hash: an address stands there neither as text nor as its bytes."""
+    app, one = rates()
+    address = ip_address("203.0.113.77")
+    hits(app, one, str(address))
+    kept = " ".join(map(str, one._limiter.storage.storage))
+    assert re.search(r"send/[0-9a-f]{64}", kept)
+    for form in (str(address), address.packed.hex(), str(int(address)), sha256(address.packed).hexdigest()):
+        assert form not in kept
+
+
+def test_nobody_can_try_addresses_once_the_key_has_turned_over():
+    """Trying every address finds the one that was counted with this hour's key, and finds nothing with the next."""
     now = [7200.0]
-    _app, one = rates(clock=lambda: now[0])
-    here, there = ip_address("192.0.2.1"), ip_address("192.0.2.2")
-    first = one._blind(here)
-    assert first == one._blind(here) != one._blind(there)
-    assert "192" not in first
+    app, one = rates(clock=lambda: now[0])
+
+    def tried() -> set[str]:
+        return {one._blind(address) for address in ip_network("192.0.2.0/24")}
+
+    hits(app, one, "192.0.2.1")
+    (counted,) = re.findall(r"send/([0-9a-f]{64})", " ".join(map(str, one._limiter.storage.storage)))
+    assert counted in tried()
     now[0] += 3600
-    assert one._blind(here) != first
+    assert counted not in tried()
 
 
 @pytest.fixture

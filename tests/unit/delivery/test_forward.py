@@ -28,6 +28,7 @@ from app.post.transports import Drop
 from app.post.turns import Agency, Turns
 from app.vault.tip import new_id
 from tests.support import servers
+from tests.support.ports import free_port
 
 WINDOW = 600
 START = 1_795_326_000  # a multiple of the window: 2026-11-22, 18:40 in New Zealand
@@ -104,7 +105,7 @@ def https(port: int, certificates: servers.Certificates):
 
 
 def nobody(certificates: servers.Certificates):
-    return https(servers.free_port(), certificates)
+    return https(free_port(), certificates)
 
 
 def put(box: Outbox, *many: Envelope) -> None:

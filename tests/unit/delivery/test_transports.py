@@ -19,6 +19,7 @@ from app.post.outbox import Envelope
 from app.post.transports import Drop, Transport
 from app.vault.tip import new_id
 from tests.support import servers
+from tests.support.ports import free_port
 
 NOW = datetime(2026, 11, 22, 5, 43, 21, tzinfo=UTC).timestamp()  # 18:43 in New Zealand
 MIDNIGHT = datetime(2026, 11, 21, 11, 0, 0, tzinfo=UTC).timestamp()
@@ -296,7 +297,7 @@ URLS = ["https://127.0.0.1:{}/", "smtps://127.0.0.1:{}/?to=a%40b.example"]
 @pytest.mark.parametrize("url", [*URLS, "smtp+starttls://127.0.0.1:{}/?to=a%40b.example"])
 def test_nobody_there(certificates, envelope, url):
     """A port that nobody listens on is `unreachable`."""
-    assert failure(transport(url.format(servers.free_port()), certificates), envelope).code == "unreachable"
+    assert failure(transport(url.format(free_port()), certificates), envelope).code == "unreachable"
 
 
 @pytest.mark.parametrize("url", ["https://localhost:{}/", "smtps://localhost:{}/?to=a%40b.example"])
