@@ -10,7 +10,7 @@ COPY pyproject.toml LICENSE README.md ./
 COPY app app
 COPY content content
 COPY translations translations
-RUN rm -r app/desk app/vault/unseal.py \
+RUN rm -r app/desk app/vault/age_open.py \
     && .venv/bin/pip install --no-build-isolation --no-deps -e . \
     && rm .venv/bin/haumaru-desk \
     && .venv/bin/haumaru build \

@@ -20,9 +20,9 @@ sys.path.insert(0, str(ROOT))
 
 from PIL import Image  # noqa: E402 - the repository's own modules, found by the line above
 
-from app.clean import child, sniff  # noqa: E402
-from app.clean.kinds import unpack  # noqa: E402
-from app.clean.worker import _load  # noqa: E402
+from app.files import child_process, sniff  # noqa: E402
+from app.files.protocol import unpack  # noqa: E402
+from app.files.worker import _load  # noqa: E402
 from tests.corpus import bombs, papers, recordings  # noqa: E402
 from tests.support.figures import noise  # noqa: E402
 
@@ -100,8 +100,8 @@ def measure(name: str, path: Path) -> None:
     """One format in this process: in the sandbox, its memory, then the same work here."""
     data = path.read_bytes()
     family = sniff.family_of(data)
-    inside, differ = seconds(lambda: child.run(family, data, seconds=60))
-    made = unpack(child.run(family, data, seconds=60)).files[0]
+    inside, differ = seconds(lambda: child_process.run(family, data, seconds=60))
+    made = unpack(child_process.run(family, data, seconds=60)).files[0]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     rebuild = _load(family)
     outside, _ = seconds(lambda: rebuild(data))

@@ -10,19 +10,20 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from app.clean.text import load_phrases
-from app.desk import records, repeats, settings
-from app.desk.desk import Desk, opened
-from app.desk.records import from_tip
-from app.desk.signing import new_signing_key, read_signing_key
-from app.desk.site import application
-from app.desk.views.web import Sessions
-from app.desk.work import Work
+from app.desk import case as records
+from app.desk import config, similarity
+from app.desk.case import from_tip
+from app.desk.jobs import Work
+from app.desk.service import Desk, opened
+from app.desk.web.app import Sessions
+from app.desk.web.factory import application
+from app.text.find import load_phrases
 from app.vault import tip as tips
+from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
 from app.vault.seal import seal
+from app.vault.signature import new_signing_key, read_signing_key
 from app.vault.tip import Tip
-from app.vault.unseal import unseal
 
 ORIGIN = "http://127.0.0.1:8701"
 TOML = """
@@ -94,7 +95,7 @@ def main() -> None:
         (folder / "signing.pem").write_bytes(pem)
         (folder / "desk.toml").write_text(TOML.format(recipient=recipient))
         (folder / "inbox").mkdir()
-        conf = settings.load(folder / "desk.toml", {})
+        conf = config.load(folder / "desk.toml", {})
         phrases = load_phrases(Path(__file__).parent.parent / "content")
         desk = Desk(conf, (identity,), read_signing_key(pem, None), phrases)
         with opened(desk):
@@ -115,7 +116,7 @@ def main() -> None:
             store = desk.store
             for _ in range(9000):
                 case = from_tip(a_tip(random), ())
-                case = replace(case, sketch=repeats.sketch(case.text("what")))
+                case = replace(case, sketch=similarity.sketch(case.text("what")))
                 (store.folder / f"tips/{case.id}.age").write_bytes(seal(records.to_bytes(case), [recipient]))
             start = time.perf_counter()
             desk.cases.load(desk.loading)

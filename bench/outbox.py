@@ -12,8 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from app.post.outbox import Envelope, Outbox
-from app.post.turns import Turns
+from app.delivery.leases import Turns
+from app.delivery.outbox import Envelope, Outbox
 from app.vault.tip import new_id
 
 SIZE = 128 * 1024 + 1900  # an envelope of the smallest class, sealed to one recipient

@@ -22,7 +22,8 @@ from granian.constants import HTTPModes, Interfaces
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from app import commands, demo
+from app.core import process as commands
+from app.site import demo
 from tests.support.figures import spread
 from tests.support.ports import free_port
 

@@ -58,7 +58,8 @@ _HEAD = """\
 
 Made by `make release-check` from the lock file and each package's own metadata; a licence that is not in
 `deploy/release.py`'s list is a fault. Haumaru itself: Apache-2.0; its texts and sheets: CC-BY-4.0; the Noto fonts in
-`app/guide/fonts/`: OFL-1.1; `app/post/bip39-english.txt`: MIT. What a release was checked with is in `dist/*.cdx.json`.
+`app/site/guide/fonts/`: OFL-1.1; `app/delivery/bip39-english.txt`: MIT.
+What a release was checked with is in `dist/*.cdx.json`.
 
 Nothing below is part of our wheel; whoever hands on an image hands these on too. The GPL libraries in `av`'s wheel make
 such an image a whole under GPL-3.0-or-later, with which Apache-2.0 agrees: offer their source with it.
@@ -144,7 +145,7 @@ def install(wheel: Path, folder: Path) -> Path:
 def without_desk(package: Path) -> None:
     """Leave the public side alone, as the image and the recipe do."""
     shutil.rmtree(package / "desk")
-    (package / "vault" / "unseal.py").unlink()
+    (package / "vault" / "age_open.py").unlink()
 
 
 def bill_of_materials(programs: Path, target: Path) -> int:

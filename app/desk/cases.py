@@ -11,14 +11,15 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from app.desk import opening, records, repeats
+from app.core.errors import HaumaruError
+from app.delivery.clock import day
+from app.desk import case as records
+from app.desk import envelopes, similarity
+from app.desk.case import Case, Message, Note, Outcome, State
+from app.desk.errors import RefusedError
+from app.desk.jobs import Work
 from app.desk.journal import Entry, Journal
-from app.desk.records import Case, Message, Note, Outcome, State
-from app.desk.refusals import RefusedError
 from app.desk.store import Store, faults
-from app.desk.work import Work
-from app.errors import HaumaruError
-from app.post.days import day
 from app.vault.keys import Identity
 from app.vault.tip import Tip, TipId
 
@@ -93,7 +94,7 @@ class Cases:
 
     def _keep(self, path: Path, tip: Tip) -> None:
         text = "\n".join(str(tip.answers.get(name, "")) for name in _TEXTS)
-        case = records.from_tip(tip, repeats.sketch(text))
+        case = records.from_tip(tip, similarity.sketch(text))
         parent = self._parent_of(case)
         early = [one for one in self._cases.values() if case.reply and one.answers_to == case.reply.locator]
         if early and case.answers_to is None:
@@ -225,7 +226,7 @@ class Cases:
         if case.state is State.OBJECTIONABLE:
             raise RefusedError("objectionable")
         try:
-            return opening.open_envelope(self.store.folder / "envelopes" / f"{case.id}.age", self._identities)
+            return envelopes.open_envelope(self.store.folder / "envelopes" / f"{case.id}.age", self._identities)
         except (OSError, HaumaruError):
             raise RefusedError("store-damaged") from None
 

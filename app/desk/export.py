@@ -10,13 +10,13 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
-from app.clean.attachments import Cleaned
+from app.desk.attachments import Files
+from app.desk.case import Case, State
 from app.desk.cases import Cases
-from app.desk.files import Files
+from app.desk.errors import RefusedError
+from app.desk.jobs import Work
 from app.desk.journal import Entry
-from app.desk.records import Case, State
-from app.desk.refusals import RefusedError
-from app.desk.work import Work
+from app.files.clean import Cleaned
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 

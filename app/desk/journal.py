@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from app.desk.refusals import RefusedError
+from app.desk.errors import RefusedError
 from app.desk.store import faults, replace
 from app.vault.tip import TipId
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.desk.signing import read_signing_key
-from app.errors import ConfigError, KeyTextError
+from app.core.errors import ConfigError, KeyTextError
+from app.vault.age_open import read_identity_file
 from app.vault.keys import Identity
-from app.vault.unseal import read_identity_file
+from app.vault.signature import read_signing_key
 
 _FEWEST = 12
 

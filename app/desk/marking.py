@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.clean.text import Finding
-from app.desk.records import Box, Span
-from app.desk.refusals import RefusedError
+from app.desk.case import Box, Span
+from app.desk.errors import RefusedError
+from app.text.find import Finding
 
 _PIECE = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\s\u3400-\u9fff\uf900-\ufaff]+")
 _EDGES = ".,;:!?()[]{}\"'«»“”‘’–—/，。、；：！？（）「」"

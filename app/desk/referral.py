@@ -18,8 +18,8 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from app.desk.refusals import RefusedError
-from app.errors import BundleError
+from app.core.errors import BundleError
+from app.desk.errors import RefusedError
 from app.vault.bundle import pack, unpack
 from app.vault.tip import LABELS, TipFile, TipId, parse_id
 

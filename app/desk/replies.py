@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.clean.text import clean
+from app.core.errors import DeliveryError, ReplyError
+from app.delivery.connection import connection
+from app.desk.case import Case, Message
 from app.desk.cases import DESK, Cases
-from app.desk.records import Case, Message
-from app.desk.refusals import RefusedError
-from app.desk.settings import Site
-from app.errors import DeliveryError, ReplyError
-from app.post.wire import connection
+from app.desk.config import Site
+from app.desk.errors import RefusedError
+from app.text.find import clean
 from app.vault.reply import seal_reply
 
 CONTEXT = b"haumaru/reply-post/1"

@@ -3,11 +3,11 @@
 import time
 from datetime import timedelta
 
-from app.desk.desk import WARN_DAYS
-from app.desk.settings import Settings
-from app.post.days import day
-from app.post.outbox import Outbox
-from app.post.turns import Turns
+from app.delivery.clock import day
+from app.delivery.leases import Turns
+from app.delivery.outbox import Outbox
+from app.desk.config import Settings
+from app.desk.service import WARN_DAYS
 
 
 def now() -> float:

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.desk.refusals import RefusedError
-from app.errors import EnvelopeError
+from app.core.errors import EnvelopeError
+from app.desk.errors import RefusedError
+from app.vault.age_open import unseal
 from app.vault.keys import Identity, recipient_of
 from app.vault.seal import seal
-from app.vault.unseal import unseal
 
 _PROBE = "desk.age"
 _PROBE_WORDS = b"haumaru-desk/1"

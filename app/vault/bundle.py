@@ -12,7 +12,7 @@ from itertools import chain
 from struct import Struct
 from types import MappingProxyType
 
-from app.errors import BundleError
+from app.core.errors import BundleError
 
 SIZE_CLASSES: Mapping[str, int] = MappingProxyType(
     {"128KiB": 128 * 1024, "1MiB": 1024**2, "8MiB": 8 * 1024**2, "32MiB": 32 * 1024**2}

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PublicKey
 
-from app.errors import KeyTextError
+from app.core.errors import KeyTextError
 
 Recipient = NewType("Recipient", str)
 Identity = NewType("Identity", str)

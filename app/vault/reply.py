@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from app.errors import ReplyError
+from app.core.errors import ReplyError
 
 KEY_BYTES = 32
 NONCE_BYTES = 12

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
 
-from app.errors import EnvelopeError
-from app.vault import envelope, keys
+from app.core.errors import EnvelopeError
+from app.vault import age, keys
 
 STANZA = "mlkem768x25519"
 INFO = b"age-encryption.org/mlkem768x25519"
@@ -27,9 +27,9 @@ def seal(data: bytes, recipients: Sequence[str]) -> bytes:
 
     Raises KeyTextError for a recipient that is not hybrid, EnvelopeError for none or too many of them.
     """
-    chunks = len(data) // envelope.CHUNK + 1
-    size = len(data) + chunks * envelope.TAG_BYTES + (len(recipients) + 1) * STANZA_BYTES
-    target = envelope.room(size)
+    chunks = len(data) // age.CHUNK + 1
+    size = len(data) + chunks * age.TAG_BYTES + (len(recipients) + 1) * STANZA_BYTES
+    target = age.room(size)
     seal_file(io.BytesIO(data), target, recipients)
     target.truncate()
     return target.getvalue()
@@ -43,13 +43,13 @@ def seal_file(source: BinaryIO, target: BinaryIO, recipients: Sequence[str]) -> 
     if not 1 <= len(recipients) <= MAX_RECIPIENTS:
         raise EnvelopeError("recipients")
     public_keys = [keys.public_key(recipient) for recipient in recipients]
-    file_key = os.urandom(envelope.FILE_KEY_BYTES)
-    envelope.write_header(target, [_wrap(file_key, key) for key in public_keys], file_key)
-    envelope.encrypt(source, target, file_key, os.urandom(envelope.NONCE_BYTES))
+    file_key = os.urandom(age.FILE_KEY_BYTES)
+    age.write_header(target, [_wrap(file_key, key) for key in public_keys], file_key)
+    age.encrypt(source, target, file_key, os.urandom(age.NONCE_BYTES))
 
 
-def _wrap(file_key: bytes, key: MLKEM768X25519PublicKey) -> envelope.Stanza:
+def _wrap(file_key: bytes, key: MLKEM768X25519PublicKey) -> age.Stanza:
     """Return the file key under HPKE's SealBase (RFC 9180, section 6.1), as the age specification asks."""
     sealed = SUITE.encrypt(file_key, key, INFO)
-    share = envelope.encode(sealed[:SHARE_BYTES]).decode("ascii")
-    return envelope.Stanza((STANZA, share), sealed[SHARE_BYTES:])
+    share = age.encode(sealed[:SHARE_BYTES]).decode("ascii")
+    return age.Stanza((STANZA, share), sealed[SHARE_BYTES:])

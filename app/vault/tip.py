@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NewType
 
-from app.errors import BundleError
+from app.core.errors import BundleError
 from app.vault.bundle import SIZE_CLASSES, SMALLEST, pack, size_class, unpack
 
 __all__ = [

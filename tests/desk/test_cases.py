@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.desk import figures, records, repeats, tongues
-from app.desk.lists import Queue, Wanted
-from app.desk.records import Case, Message, Note, Outcome, Referred, State, from_tip
-from app.desk.refusals import RefusedError
-from app.desk.work import Work
+from app.desk import case as records
+from app.desk import language_guess, similarity, statistics
+from app.desk.case import Case, Message, Note, Outcome, Referred, State, from_tip
+from app.desk.errors import RefusedError
+from app.desk.jobs import Work
+from app.desk.queue import Queue, Wanted
 from app.vault import tip as tips
 from app.vault.keys import new_identity, recipient_of
 from app.vault.seal import seal
@@ -222,7 +223,7 @@ def test_closed_tips_are_destroyed_when_their_time_is_over(office):
         assert {case.id for case in desk.cases.all()} == {locked, kept}
         assert not list(office.store.rglob(f"{old}*"))
         assert desk.journal.entries[-1].did == "destroyed"
-        assert [row["outcome"] for row in figures.remembered(desk.store)] == ["no-action"]
+        assert [row["outcome"] for row in statistics.remembered(desk.store)] == ["no-action"]
         office.drop(tip(id=old))
         receive(desk)
         assert len(desk.cases.all()) == 2, "an id that was here once is known for good"
@@ -324,12 +325,12 @@ def test_likely_repeats_are_grouped_by_their_text():
         "A nail salon in Hamilton where all the women live upstairs and are driven everywhere by the owner's brother"
     )
     made = {
-        "a": repeats.sketch(one),
-        "b": repeats.sketch(other),
-        "c": repeats.sketch(apart),
-        "d": repeats.sketch("help"),
+        "a": similarity.sketch(one),
+        "b": similarity.sketch(other),
+        "c": similarity.sketch(apart),
+        "d": similarity.sketch("help"),
     }
-    found = repeats.groups({name: sketch for name, sketch in made.items() if sketch})
+    found = similarity.groups({name: sketch for name, sketch in made.items() if sketch})
     assert found == {"a": frozenset("ab"), "b": frozenset("ab")}
     assert made["d"] == ()
 
@@ -352,7 +353,7 @@ def test_likely_repeats_are_grouped_by_their_text():
 )
 def test_the_language_of_a_text_is_guessed(code, text):
     """Each of the ten languages is told from the others by its script or small words; nonsense is not guessed."""
-    assert tongues.guess(text) == code
+    assert language_guess.guess(text) == code
 
 
 NAMES = st.text(min_size=1, max_size=12)
@@ -402,14 +403,14 @@ def test_small_counts_are_hidden_and_cannot_be_worked_out():
     cases = [*_cases(9, kinds=("work",)), *_cases(4, kinds=("organs",), danger="yes")]
     cases = [replace(case, outcome=Outcome.INVESTIGATED) if place < 6 else case for place, case in enumerate(cases)]
     months = [replace(case, received=date(2026, 1 + place % 2, 1)) for place, case in enumerate(cases)]
-    tables = {table.title: dict(table.rows) for table in figures.tables(months, [], {})}
+    tables = {table.title: dict(table.rows) for table in statistics.tables(months, [], {})}
     assert tables["What they are about"] == {"work": "9", "organs": "hidden"}
     assert tables["Urgent"] == {"Someone in danger": "hidden"}
     assert tables["Outcomes"] == {"Investigated": "6", "Not known yet": "7", "Total": "13"}
     few = [replace(case, outcome=Outcome.VICTIM_SAFE) if place == 0 else case for place, case in enumerate(cases)]
-    outcomes = {table.title: dict(table.rows) for table in figures.tables(few, [], {})}["Outcomes"]
+    outcomes = {table.title: dict(table.rows) for table in statistics.tables(few, [], {})}["Outcomes"]
     assert outcomes == {"Victim safe": "hidden", "Investigated": "hidden", "Not known yet": "7"}
-    assert "work" in figures.to_csv(figures.tables(months, [], {}))
+    assert "work" in statistics.to_csv(statistics.tables(months, [], {}))
 
 
 @pytest.fixture

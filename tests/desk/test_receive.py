@@ -17,13 +17,14 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.desk import mailbox, settings
-from app.desk.settings import Imap
-from app.desk.taking import Known
-from app.errors import DeliveryError
-from app.post.destinations import Destination, open_transport
-from app.post.mail import Smtp
-from app.post.outbox import Envelope
+from app.core.errors import DeliveryError
+from app.delivery.destinations import Destination, open_transport
+from app.delivery.outbox import Envelope
+from app.delivery.smtp import Smtp
+from app.desk import config as settings
+from app.desk import imap as mailbox
+from app.desk.config import Imap
+from app.desk.receiver import Known
 from app.vault import tip as tips
 from app.vault.keys import recipient_of
 from app.vault.seal import seal
@@ -55,7 +56,7 @@ def receiving(office, folder, *, token=TOKEN, ask_client=False):
     more += f'token = "{token}"\n' if token else ""
     more += f'client_ca = "{certificates.ca}"\n' if ask_client else ""
     office.config.write_text(office.config.read_text() + more)
-    command = [sys.executable, "-m", "app.desk.door", "receive", "--config", str(office.config)]
+    command = [sys.executable, "-m", "app.desk.cli", "receive", "--config", str(office.config)]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def transport(**more):

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.clean.text import REMOVED
-from app.desk import marking, redact, refer, referral
-from app.desk.records import Draft, from_tip
-from app.desk.refusals import RefusedError
+from app.desk import dispatch, marking, redaction, referral
+from app.desk.case import Draft, from_tip
+from app.desk.errors import RefusedError
+from app.text.find import REMOVED
 from app.vault.bundle import SIZE_CLASSES
 from tests.support.desk import Office, jpeg, phrases, picture, receive, tip
 
@@ -21,7 +21,7 @@ WORDS = st.text("abcdeéĀēA B漢字Zz09 .-'\n", min_size=1, max_size=60)
 
 
 def _fields(**texts):
-    return redact.texts(from_tip(tip(texts), ()))
+    return redaction.texts(from_tip(tip(texts), ()))
 
 
 @given(st.dictionaries(st.sampled_from(("what", "where", "when", "people")), WORDS, min_size=1), st.data())
@@ -31,9 +31,9 @@ def test_nothing_marked_is_left_in_any_field(fields, data):
     start = data.draw(st.integers(0, len(fields[name]) - 1))
     end = data.draw(st.integers(start + 1, len(fields[name])))
     draft = Draft(marks={name: ((start, end),)})
-    left = redact.redacted(fields, draft)
-    assert not redact.left_in(left.values(), redact.marked(fields, draft))
-    pieces = redact.marked(fields, draft)
+    left = redaction.redacted(fields, draft)
+    assert not redaction.left_in(left.values(), redaction.marked(fields, draft))
+    pieces = redaction.marked(fields, draft)
     assert pieces or not re.search(r"\w", fields[name][start:end])
     for piece in pieces:
         whole = re.compile(rf"(?<!\w){re.escape(piece)}(?!\w)", re.IGNORECASE)
@@ -44,15 +44,15 @@ def test_nothing_marked_is_left_in_any_field(fields, data):
 def test_the_length_of_what_was_taken_out_is_not_told(text, times):
     """A short and a long secret leave the same referral text."""
     short, long = f"before {text.strip()} after", f"before {'x' * times} after"
-    one = redact.redacted({"what": short}, Draft(marks={"what": ((7, len(short) - 6),)}))
-    other = redact.redacted({"what": long}, Draft(marks={"what": ((7, len(long) - 6),)}))
+    one = redaction.redacted({"what": short}, Draft(marks={"what": ((7, len(short) - 6),)}))
+    other = redaction.redacted({"what": long}, Draft(marks={"what": ((7, len(long) - 6),)}))
     assert one["what"] == other["what"] == f"before {REMOVED} after"
 
 
 @given(WORDS)
 def test_pieces_joined_are_the_text(text):
     """Cutting a text into what can be marked loses nothing, and every piece's span is where it stands."""
-    found = redact.suggestions({"what": text}, phrases())["what"]
+    found = redaction.suggestions({"what": text}, phrases())["what"]
     cut = marking.pieces(text, found, ())
     assert "".join(piece.text for piece in cut) == text
     assert all(text[piece.span[0] : piece.span[1]] == piece.text for piece in cut if piece.span)
@@ -74,16 +74,17 @@ def test_what_is_marked_is_taken_out_wherever_it_stands(marked, elsewhere):
     """A name goes with each of its parts, a number however it is grouped, Chinese without blanks around it."""
     fields = _fields(what=f"I saw {marked} there", where=elsewhere)
     draft = Draft(marks={"what": ((6, 6 + len(marked)),)})
-    left = redact.redacted(fields, draft)
+    left = redaction.redacted(fields, draft)
     assert REMOVED in left["where"]
-    assert not redact.left_in(left.values(), redact.marked(fields, draft))
+    assert not redaction.left_in(left.values(), redaction.marked(fields, draft))
 
 
 def test_common_words_of_a_mark_stay_elsewhere():
     """The mark "My sister" takes out every "my sister", not every "my"."""
     fields = _fields(what="My sister works there. It is my house.")
     assert (
-        redact.redacted(fields, Draft(marks={"what": ((0, 9),)}))["what"] == f"{REMOVED} works there. It is my house."
+        redaction.redacted(fields, Draft(marks={"what": ((0, 9),)}))["what"]
+        == f"{REMOVED} works there. It is my house."
     )
 
 
@@ -135,10 +136,10 @@ def test_a_whole_referral_holds_nothing_redacted(tmp_path):
         case = desk.cases.get(first.id)
         draft = _marked_draft(TEXT, files=("files/2.jpg",), boxes={"files/2.jpg": {0: ((0.0, 0.0, 1.0, 1.0),)}})
         desk.cases.change(case.id, "Ana", "redacted", lambda now: replace(now, draft=draft))
-        refer.confirm(desk.cases, desk.settings.authorities["police"], "Ana")
-        case = refer.send(desk.cases.get(case.id), [desk.settings.authorities["police"]], desk.sending, "Ana")
+        dispatch.confirm(desk.cases, desk.settings.authorities["police"], "Ana")
+        case = dispatch.send(desk.cases.get(case.id), [desk.settings.authorities["police"]], desk.sending, "Ana")
         made = referral.from_bytes(
-            referral.to_bytes(refer.build(case, draft, "Example Police", desk.sending), desk.key)
+            referral.to_bytes(dispatch.build(case, draft, "Example Police", desk.sending), desk.key)
         )
     bundle = referral.to_bytes(made, office.key)
     assert len(bundle) in SIZE_CLASSES.values()
@@ -159,7 +160,7 @@ def test_a_secret_in_the_summary_stops_the_referral(tmp_path):
         case = desk.cases.get(first.id)
         for summary in ("FIFITA was there", "call 0215550199", "tuesday  night shift"):
             with pytest.raises(RefusedError, match="still-there"):
-                refer.build(case, replace(_marked_draft(TEXT), summary=summary), "x", desk.sending)
+                dispatch.build(case, replace(_marked_draft(TEXT), summary=summary), "x", desk.sending)
 
 
 @given(st.text(max_size=200), st.lists(st.integers(0, 200), min_size=2, max_size=8))
@@ -168,8 +169,8 @@ def test_any_text_and_marks_make_a_referral_without_them(text, places):
     spans = tuple((min(pair), max(pair)) for pair in zip(places[::2], places[1::2], strict=False))
     fields = {"what": text} if text else {}
     draft = Draft(marks={"what": tuple((a, b) for a, b in spans if b <= len(text))})
-    left = redact.redacted(fields, draft)
-    assert not redact.left_in(left.values(), redact.marked(fields, draft))
+    left = redaction.redacted(fields, draft)
+    assert not redaction.left_in(left.values(), redaction.marked(fields, draft))
     assert json.dumps(left)
 
 
@@ -183,7 +184,9 @@ def test_the_sealed_size_depends_on_what_is_left_alone(tmp_path):
         receive(desk)
         sizes = {
             len(
-                referral.to_bytes(refer.build(desk.cases.get(one.id), _marked_draft(TEXT), "x", desk.sending), desk.key)
+                referral.to_bytes(
+                    dispatch.build(desk.cases.get(one.id), _marked_draft(TEXT), "x", desk.sending), desk.key
+                )
             )
             for one in (big, small)
         }
@@ -214,11 +217,11 @@ def test_no_byte_of_the_bundle_holds_what_was_taken_out(sending, data, secret):
         name: f"{data.draw(AROUND)} {data.draw(st.sampled_from(written))} {data.draw(AROUND)}" for name in fields
     }
     case = from_tip(tip(answers), ())
-    text = redact.texts(case)[fields[0]]
+    text = redaction.texts(case)[fields[0]]
     place = re.search(r"\s+".join(map(re.escape, secret.split())), text, re.IGNORECASE)
     assert place
     draft = Draft(marks={fields[0]: (place.span(),)}, summary="A summary.")
-    bundle = referral.to_bytes(refer.build(case, draft, "Example Police", sending), sending.key).lower()
+    bundle = referral.to_bytes(dispatch.build(case, draft, "Example Police", sending), sending.key).lower()
     for form in {
         secret,
         secret.replace(" ", "  "),

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.desk import refer, referral
-from app.desk.records import Case, Draft
-from app.desk.refusals import RefusedError
-from app.desk.signing import new_signing_key, read_signing_key
-from app.errors import HaumaruError
+from app.core.errors import HaumaruError
+from app.desk import dispatch, referral
+from app.desk.case import Case, Draft
+from app.desk.errors import RefusedError
+from app.vault.signature import new_signing_key, read_signing_key
 from app.vault.tip import TipFile, new_id
 from tests.support.desk import Browser, Office, receive, tip
 
@@ -84,8 +84,8 @@ def test_it_is_for_one_authority_alone(tmp_path):
         desk.cases.change(one, "Ana", "redacted", lambda case: replace(case, draft=draft))
         parties = list(desk.settings.authorities.values())
         for party in parties:
-            refer.confirm(desk.cases, party, "Ana")
-        case = refer.send(desk.cases.get(one), parties, desk.sending, "Ana")
+            dispatch.confirm(desk.cases, party, "Ana")
+        case = dispatch.send(desk.cases.get(one), parties, desk.sending, "Ana")
         ids = {referred.id for referred in case.referrals}
         assert len(ids) == 2
         assert one not in ids
@@ -111,7 +111,7 @@ def test_authorities_are_suggested_by_the_answers(tmp_path, answers, expected):
     office = Office(tmp_path)
     with office.desk() as desk:
         case = Case(id=new_id(), received=date(2026, 11, 22), answers=answers)
-        assert refer.suggested(case, desk.settings.authorities) == expected
+        assert dispatch.suggested(case, desk.settings.authorities) == expected
 
 
 def test_an_expired_key_is_not_sealed_to(tmp_path):
@@ -140,10 +140,10 @@ def test_a_key_that_changed_must_be_confirmed_again(tmp_path):
     office = Office(tmp_path)
     with office.desk() as desk:
         police = desk.settings.authorities["police"]
-        assert not refer.confirmed(desk.cases, police)
-        refer.confirm(desk.cases, police, "Ana")
-        assert refer.confirmed(desk.cases, police)
-        assert not refer.confirmed(desk.cases, replace(police, recipients=(*police.recipients, "age1pq1x")))
+        assert not dispatch.confirmed(desk.cases, police)
+        dispatch.confirm(desk.cases, police, "Ana")
+        assert dispatch.confirmed(desk.cases, police)
+        assert not dispatch.confirmed(desk.cases, replace(police, recipients=(*police.recipients, "age1pq1x")))
 
 
 def test_a_referral_waits_until_the_authority_can_be_reached(tmp_path):
@@ -178,7 +178,9 @@ def test_a_hand_over_says_what_it_is_for(tmp_path):
         receive(desk)
         desk.cases.claim(one, "Ana")
         case = desk.cases.get(one)
-        sent = refer.build(case, Draft(left_out=("people",)), "Example translator", desk.sending, purpose="translation")
+        sent = dispatch.build(
+            case, Draft(left_out=("people",)), "Example translator", desk.sending, purpose="translation"
+        )
     text = referral.to_text(sent)
     assert text.startswith("For translation")
     assert "Ray" not in text

@@ -6,12 +6,12 @@ from datetime import date
 
 import pytest
 
+from app.core.errors import DeliveryError, ReplyKnownError
+from app.delivery.outbox import Outbox
+from app.delivery.reply_store import ReplyBox, read_post
 from app.desk import replies
-from app.desk.refusals import RefusedError
-from app.desk.settings import Site
-from app.errors import DeliveryError, ReplyKnownError
-from app.post.outbox import Outbox
-from app.post.replybox import ReplyBox, read_post
+from app.desk.config import Site
+from app.desk.errors import RefusedError
 from app.vault.reply import open_reply
 from tests.support.desk import NOON, Browser, Office, receive, reply_to, tip
 from tests.support.servers import Certificates, https

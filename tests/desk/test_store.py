@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.desk import journal
+from app.desk.errors import RefusedError
 from app.desk.journal import Entry, Journal
-from app.desk.refusals import RefusedError
-from app.desk.signing import new_signing_key, read_signing_key
 from app.desk.store import Store
+from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
-from app.vault.unseal import unseal
+from app.vault.signature import new_signing_key, read_signing_key
 from tests.support.desk import NOON, Office, receive, tip
 from tests.support.paths import ROOT
 
@@ -62,7 +62,7 @@ FULL = """
 import errno, os, resource, signal, sys
 from pathlib import Path
 from app.desk.store import replace
-from app.desk.refusals import RefusedError
+from app.desk.errors import RefusedError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
@@ -216,7 +216,7 @@ def test_rekeying_seals_everything_to_the_new_identity(tmp_path):
     (tmp_path / "new.txt").write_text(f"{new}\n")
     text = office.config.read_text().replace('["identity.txt"]', '["new.txt", "identity.txt"]')
     office.config.write_text(text)
-    command = [sys.executable, "-m", "app.desk.door", "rekey", "--config", str(office.config)]
+    command = [sys.executable, "-m", "app.desk.cli", "rekey", "--config", str(office.config)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=os.environ)
     assert recipient_of(new)[:24] in done.stdout
     for path in office.store.rglob("*.age"):

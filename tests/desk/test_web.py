@@ -12,9 +12,9 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from app.desk import refer
-from app.desk.records import State
-from app.desk.views.web import Sessions
+from app.desk import dispatch
+from app.desk.case import State
+from app.desk.web.app import Sessions
 from app.vault.tip import TipFile
 from tests.support.desk import ANSWERS, ORIGIN, Browser, Office, jpeg, picture, receive, reply_to, tip, wait_for
 
@@ -401,7 +401,7 @@ def test_a_text_file_is_redacted_with_the_rest_and_a_long_one_stays(browser, des
     assert "Too long to be marked" in browser.get(f"/tips/{tip_id}/redact").text
     sent = ["files/1.txt", "files/2.txt"]
     browser.post(f"/tips/{tip_id}/redact", m="what:0-11", keep=["what"], file=sent, summary="x", authority=["police"])
-    made = refer.build(desk.cases.get(tip_id), desk.cases.get(tip_id).draft, "x", desk.sending)
+    made = dispatch.build(desk.cases.get(tip_id), desk.cases.get(tip_id).draft, "x", desk.sending)
     assert [file.data for file in made.files] == [b"[removed] wrote this list of names."]
     assert "Mele" not in browser.get(f"/tips/{tip_id}/refer").text.partition('id="after"')[2]
 

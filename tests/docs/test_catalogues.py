@@ -6,13 +6,13 @@ import subprocess
 import polib
 import pytest
 
-from app import languages
-from app.errors import ConfigError
-from app.guide import catalogues, review
+from app.core import i18n
+from app.core.errors import ConfigError
+from app.site.guide import catalogues, review
 from tests.support.paths import ROOT
 
 TEMPLATE = ROOT / "translations" / "messages.pot"
-FOLDERS = [language.folder for code, language in languages.LANGUAGES.items() if code != "en"]
+FOLDERS = [language.folder for code, language in i18n.LANGUAGES.items() if code != "en"]
 HELD = re.compile(r"%\([a-z]+\)[sd]|\d+(?: \d+)*")
 
 
@@ -59,7 +59,7 @@ def test_placeholders_and_numbers_are_those_of_the_english(folder):
 
 def test_a_catalogue_says_what_it_was_made_from():
     """Each records the template of today, and that no speaker has signed it yet, or who did."""
-    found = catalogues.reviews(ROOT / "translations", languages.LANGUAGES)
+    found = catalogues.reviews(ROOT / "translations", i18n.LANGUAGES)
     assert [code for code, one in found.items() if one.stale] == []
     assert found["en"] == review.SOURCE
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from app import config, demo, site
+from app.site import config, demo, factory
 from tests.support.paths import BIN, ROOT
 
 MODULES = sorted(path for path in (ROOT / "app").rglob("*.py") if path.name != "__init__.py")
@@ -27,10 +27,10 @@ def test_the_contracts_of_the_house_hold():
 
 
 def test_a_broken_contract_would_be_seen(tmp_path):
-    """An import from the public side to `unseal` breaks the house's contracts: the check can fail."""
+    """An import from the site to `age_open` breaks the contracts of the house: the check can fail."""
     subprocess.run(["cp", "-r", ROOT / "app", ROOT / "pyproject.toml", tmp_path], check=True)
-    gate = tmp_path / "app" / "gate.py"
-    gate.write_text(gate.read_text() + "\nfrom app.vault import unseal\n")
+    status = tmp_path / "app" / "site" / "status.py"
+    status.write_text(status.read_text() + "\nfrom app.vault import age_open\n")
     done = subprocess.run(
         [BIN / "lint-imports", "--no-cache", "--no-logo"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -77,8 +77,8 @@ def test_the_locks_hold_hashes_and_no_address():
 def test_the_route_list_is_the_contract_s(tmp_path):
     """The site answers at the contract's addresses and at no other."""
     settings = config.load(demo.prepare(tmp_path / "demo"), {})
-    parts = site.prepare(settings)
-    rules = site.routes(parts)
+    parts = factory.prepare(settings)
+    rules = factory.routes(parts)
     pages = {rule for rule in rules if re.fullmatch(r"GET /<lang>/[a-z-]+", rule)}
     assert {rule.rpartition("/")[2] for rule in pages} == PAGES
     assert rules - pages == {

@@ -17,13 +17,15 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app import config, demo, languages, site
-from app.clean import sniff, text
-from app.desk import mailbox, referral
-from app.desk import settings as desk_settings
-from app.errors import HaumaruError
-from app.post import codes, replybox
-from app.vault import keys, reply, tip, unseal
+from app.core import i18n
+from app.core.errors import HaumaruError
+from app.delivery import receipt_codes, reply_store
+from app.desk import config as desk_settings
+from app.desk import imap, referral
+from app.files import sniff
+from app.site import config, demo, factory
+from app.text import find
+from app.vault import age_open, keys, reply, tip
 from app.vault.seal import seal
 from tests.support.paths import ROOT
 
@@ -52,7 +54,7 @@ def _text(data: bytes) -> str:
 
 
 def _identity_file(data: bytes) -> None:
-    unseal.read_identity_file(data, lambda: "a passphrase")
+    age_open.read_identity_file(data, lambda: "a passphrase")
 
 
 def _bundle_seeds() -> list[bytes]:
@@ -63,8 +65,8 @@ def _bundle_seeds() -> list[bytes]:
 
 def _reply_post(data: bytes) -> None:
     signature = base64.b64encode(_SIGNER.sign(b"haumaru/reply-post/1" + data)).decode()
-    replybox.read_post(data, signature, {"intake": _PUBLIC})
-    replybox.read_post(data, _text(data[:200]), {"intake": _PUBLIC})
+    reply_store.read_post(data, signature, {"intake": _PUBLIC})
+    reply_store.read_post(data, _text(data[:200]), {"intake": _PUBLIC})
 
 
 def _reply_post_seeds() -> list[bytes]:
@@ -102,7 +104,7 @@ def _configuration_seeds() -> list[bytes]:
 
 
 def _mail(data: bytes) -> None:
-    for _ in mailbox._attached(data):  # what a stranger's mail may hold
+    for _ in imap._attached(data):  # what a stranger's mail may hold
         pass
 
 
@@ -117,7 +119,7 @@ def _mail_seeds() -> list[bytes]:
 @cache
 def _gate() -> Callable:
     settings = config.load(_demo(), {"HAUMARU_LIMITS_TOTAL": "1000000000/second"})
-    return site.build(site.prepare(settings))
+    return factory.build(factory.prepare(settings))
 
 
 def _request(data: bytes) -> None:
@@ -183,20 +185,20 @@ def _request_seeds() -> list[bytes]:
 
 
 @cache
-def _phrases() -> text.Phrases:
-    return text.load_phrases(ROOT / "content")
+def _phrases() -> find.Phrases:
+    return find.load_phrases(ROOT / "content")
 
 
 def _hygiene(data: bytes) -> None:
-    said = text.clean(_text(data))
-    assert text.clean(said) == said
-    found = text.find(said, phrases=_phrases())
-    text.remove(said, [(one.start, one.end) for one in found])
+    said = find.clean(_text(data))
+    assert find.clean(said) == said
+    found = find.find(said, phrases=_phrases())
+    find.remove(said, [(one.start, one.end) for one in found])
 
 
 TARGETS = {
     "envelope": Target(
-        lambda data: unseal.unseal(data, [keys.DEMONSTRATION]),
+        lambda data: age_open.unseal(data, [keys.DEMONSTRATION]),
         lambda: [
             seal(b"hello", [keys.recipient_of(keys.DEMONSTRATION)]),
             b"age-encryption.org/v1\n-> X25519 a\nb\n--- c\n",
@@ -216,13 +218,13 @@ TARGETS = {
     ),
     "reply-post": Target(_reply_post, _reply_post_seeds),
     "receipt-code": Target(
-        lambda data: codes.parse_code(_text(data)),
-        lambda: [codes.new_code().encode(), codes.numbers(codes.new_code()).encode()],
+        lambda data: receipt_codes.parse_code(_text(data)),
+        lambda: [receipt_codes.new_code().encode(), receipt_codes.numbers(receipt_codes.new_code()).encode()],
     ),
     "configuration": Target(_configuration(config.load), _configuration_seeds, slow=True),
     "desk-configuration": Target(_configuration(desk_settings.load), _configuration_seeds, slow=True),
     "accept-language": Target(
-        lambda data: languages.best(_text(data), languages.LANGUAGES),
+        lambda data: i18n.best(_text(data), i18n.LANGUAGES),
         lambda: [b"fil, zh-Hant;q=0.9, *;q=0.1", b"en;q=nan,;=,"],
     ),
     "mail": Target(_mail, _mail_seeds),

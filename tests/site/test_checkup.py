@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from app import checkup, config, demo, standing
-from app.errors import FileRefusedError
-from app.post.days import day
-from app.post.outbox import Envelope, Outbox
-from app.post.turns import Turns
+from app.core.errors import FileRefusedError
+from app.delivery.clock import day
+from app.delivery.leases import Turns
+from app.delivery.outbox import Envelope, Outbox
+from app.site import config, demo, preflight, status
 from app.vault import tip as tips
 from tests.support.paths import BIN
 from tests.support.servers import Certificates, smtp
@@ -28,7 +28,7 @@ def path(tmp_path):
 
 
 def words(path, **env):
-    return [str(finding) for finding in checkup.check(path, env)]
+    return [str(finding) for finding in preflight.check(path, env)]
 
 
 def faults(path, **env):
@@ -108,12 +108,12 @@ def test_an_expired_key_is_a_fault_and_one_about_to_is_a_warning(path):
 def test_what_the_site_cannot_mend_is_warned_of(path, monkeypatch):
     """Unencrypted swap, piped core dumps, a forgeable proxy header and a missing sandbox are each named."""
     files = {"/proc/swaps": ["Filename Type", "/swapfile file"], "/proc/sys/kernel/core_pattern": ["|/usr/bin/apport"]}
-    monkeypatch.setattr(checkup, "_lines", lambda name: files[name])
+    monkeypatch.setattr(preflight, "_lines", lambda name: files[name])
 
     def no_sandbox():
         raise FileRefusedError("no-sandbox")
 
-    monkeypatch.setattr(checkup.attachments, "probe", no_sandbox)
+    monkeypatch.setattr(preflight.attachments, "probe", no_sandbox)
     told = words(path, HAUMARU_SERVER_BIND="0.0.0.0:8000", HAUMARU_SERVER_PROXIES="1")
     for name in ("swap", "core dumps", "proxies", "sandbox"):
         assert any(line.startswith("warning: ") and name in line for line in told), name
@@ -125,7 +125,7 @@ def test_start_up_gives_the_same_warnings(path):
     """The site says at its start what `check` would warn of."""
     settings = config.load(path, {})
     soon = replace(settings.agencies[0], expires=TODAY + timedelta(days=3))
-    assert any("expires" in words for words in checkup.machine(replace(settings, agencies=(soon,))))
+    assert any("expires" in words for words in preflight.machine(replace(settings, agencies=(soon,))))
 
 
 def envelope(agency="example"):
@@ -158,10 +158,10 @@ def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
     outbox.put(envelope())
     outbox.put(envelope("closed-down"))
     turns = Turns(outbox.store)
-    now = standing.time()
+    now = status.time()
     turns.note("example", code="tls", rest=True, at=int(now), seconds=600)
     turns.end(now - 5 * 86400)
-    acts = standing.status(settings).acts
+    acts = status.status(settings).acts
     for name in ("deliveries fail (tls)", "has waited", "its key ends in 5 days", "closed-down: envelopes wait"):
         assert any(name in act for act in acts), (name, acts)
     done = subprocess.run([BIN / "haumaru", "status", "--config", path], capture_output=True, text=True, check=False)
@@ -172,10 +172,10 @@ def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
 def test_status_tells_of_a_disk_that_fills_up_before_it_is_full(path, monkeypatch):
     """Below a gigabyte there is time to act; where no tip fits any more, the form already says "not sent"."""
     settings = config.load(path, {})
-    usage = standing.shutil.disk_usage(path)
+    usage = status.shutil.disk_usage(path)
     for free, words in ((2 * 1024**3, ""), (1024**3 - 1, "before reports have to be"), (500_000, "(disk-full)")):
-        monkeypatch.setattr(standing.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
-        acts = standing.status(settings).acts
+        monkeypatch.setattr(status.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        acts = status.status(settings).acts
         assert words in " ".join(acts)
         assert bool(acts) == bool(words)
 
@@ -184,10 +184,10 @@ def test_status_tells_of_contacts_that_nobody_has_checked_for_long(path, monkeyp
     """A telephone number that was last checked over 180 days ago is somebody's work."""
     settings = config.load(path, {})
     Outbox(settings.outbox_url).prepare()
-    assert standing.status(settings).acts == ()
-    later = standing.time() + 200 * 86400
-    monkeypatch.setattr(standing, "time", lambda: later)
-    assert any("crime-stoppers" in act for act in standing.status(settings).acts)
+    assert status.status(settings).acts == ()
+    later = status.time() + 200 * 86400
+    monkeypatch.setattr(status, "time", lambda: later)
+    assert any("crime-stoppers" in act for act in status.status(settings).acts)
 
 
 def test_build_makes_every_sheet_and_page(tmp_path):

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from app import config, demo
-from app.errors import ConfigError
+from app.core.errors import ConfigError
+from app.site import config, demo
 from app.vault.keys import new_identity, recipient_of
 from tests.support.paths import BIN
 

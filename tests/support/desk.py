@@ -17,18 +17,18 @@ from urllib.parse import urlencode
 
 from PIL import Image
 
-from app.clean.text import Phrases, load_phrases
-from app.desk import settings
-from app.desk.desk import Desk, opened
-from app.desk.signing import new_signing_key, read_signing_key
-from app.desk.site import application
-from app.desk.views.web import Sessions
-from app.desk.work import Work
+from app.desk import config as settings
+from app.desk.jobs import Work
+from app.desk.service import Desk, opened
+from app.desk.web.app import Sessions
+from app.desk.web.factory import application
+from app.text.find import Phrases, load_phrases
 from app.vault import tip as tips
+from app.vault.age_open import write_identity_file
 from app.vault.keys import new_identity, recipient_of
 from app.vault.seal import seal
+from app.vault.signature import new_signing_key, read_signing_key
 from app.vault.tip import ReplyTo, Tip, TipFile, TipId
-from app.vault.unseal import write_identity_file
 from tests.support.paths import ROOT
 
 DAY = date(2026, 11, 22)
@@ -217,7 +217,7 @@ class Program:
     """`haumaru-desk serve` as a program, and a browser of a kind to speak to it."""
 
     def __init__(self, office_config: Path, *, env: Mapping[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "app.desk.door", "serve", "--config", str(office_config)]
+        command = [sys.executable, "-m", "app.desk.cli", "serve", "--config", str(office_config)]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,

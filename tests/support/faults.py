@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-from app import config, demo
-from app.post.outbox import Outbox
-from app.post.turns import Turns
-from app.settings import Settings
+from app.delivery.leases import Turns
+from app.delivery.outbox import Outbox
+from app.site import config, demo
+from app.site.settings import Settings
 from app.vault import tip as tips
+from app.vault.age_open import unseal
 from app.vault.keys import DEMONSTRATION
-from app.vault.unseal import unseal
 from tests.support.paths import BIN
 
 LONG = bool(os.environ.get("LONG"))

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from werkzeug.test import Client, TestResponse
 
-from app import config, demo, languages, site
-from app.guide.library import SLUGS
+from app.core import i18n
+from app.site import config, demo, factory
+from app.site.guide.models import SLUGS
 from tests.support.paths import ROOT
 
 BASE = "http://127.0.0.1:8000"
@@ -136,7 +137,7 @@ class Visit:
 class Visitor:
     """A browser without JavaScript and without a memory, on one site."""
 
-    def __init__(self, app, parts: site.Parts, *, base: str = BASE) -> None:
+    def __init__(self, app, parts: factory.Parts, *, base: str = BASE) -> None:
         self.app, self.parts, self.base = app, parts, base
 
     @property
@@ -182,7 +183,7 @@ def check(document: Document, path: str, base_url: str, *, found: bool = True) -
     """What every page of the site holds to."""
     code = path.split("/")[1]
     html = document.one("html")
-    if found and code in languages.LANGUAGES:
+    if found and code in i18n.LANGUAGES:
         assert html.attrs["lang"] == code, f"{path}: lang is {html.attrs['lang']}, the address says {code}"
     assert html.attrs["dir"] in ("ltr", "rtl"), f"{path}: no dir"
     _check_names(document, path)
@@ -269,7 +270,7 @@ def _check_way_out(document: Document, path: str) -> None:
 def complete_languages() -> tuple[str, ...]:
     """The languages whose content has every file."""
     names = [*(f"{slug}.md" for slug in SLUGS), "safety.toml", "contacts.toml"]
-    return tuple(code for code in languages.LANGUAGES if all((ROOT / "content" / code / n).exists() for n in names))
+    return tuple(code for code in i18n.LANGUAGES if all((ROOT / "content" / code / n).exists() for n in names))
 
 
 def site_root(folder: Path, codes: tuple[str, ...] | None = None) -> Path:
@@ -293,5 +294,5 @@ def open_site(folder: Path, codes: tuple[str, ...] | None = None, **variables: s
     root = site_root(folder, codes)
     path = demo.prepare(folder / "demo")
     settings = config.load(path, {**os.environ, **{f"HAUMARU_{key}": value for key, value in variables.items()}})
-    parts = site.prepare(settings, root=root)
-    return Visitor(site.build(parts, root=root), parts, base=settings.site.base_url)
+    parts = factory.prepare(settings, root=root)
+    return Visitor(factory.build(parts, root=root), parts, base=settings.site.base_url)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app import config
+from app.site import config
 from tests.support.deployed import configuration
 from tests.support.paths import BIN, ROOT
 from tests.support.proxies import rewritten
@@ -228,7 +228,7 @@ def test_what_is_backed_up_is_enough(tmp_path):
 
 def test_an_outbox_carried_elsewhere_still_delivers(tmp_path):
     """The run-book's way out when the agency cannot be reached from here: the outbox is moved, and delivers there."""
-    from app.post.outbox import Envelope, Outbox
+    from app.delivery.outbox import Envelope, Outbox
     from app.vault import tip as tips
     from app.vault.seal import seal
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from werkzeug.test import Client
 
-from app import config, demo, site, standing
-from app.errors import AlreadySentError, HeldGoneError
-from app.post.forward import Forwarder, Rules
-from app.post.outbox import Envelope, Outbox
-from app.post.transports import Drop
-from app.post.turns import Turns
+from app.core.errors import AlreadySentError, HeldGoneError
+from app.delivery.forwarder import Forwarder, Rules
+from app.delivery.leases import Turns
+from app.delivery.outbox import Envelope, Outbox
+from app.delivery.transports import Drop
+from app.site import config, demo, factory
+from app.site import status as standing
 from app.vault.tip import new_id
 from tests.support.faults import Clock, delivered, report, scale
 
@@ -142,7 +143,7 @@ def test_the_form_under_a_clock_that_jumps(tmp_path):
     """A form whose time is wrong comes again with its text and a fresh token; "sent" is said only where it is true."""
     path = demo.prepare(tmp_path / "demo")
     settings, clock = config.load(path, {"HAUMARU_REPORT_MIN_FILL": "3s"}), Clock()
-    browser = Client(site.build(site.prepare(settings), clock=clock))
+    browser = Client(factory.build(factory.prepare(settings), clock=clock))
 
     def post(step: str, token: str) -> tuple[int, str]:
         answer = browser.post(
@@ -168,5 +169,5 @@ def test_the_form_under_a_clock_that_jumps(tmp_path):
         fresh = TOKEN.search(page)[1] if status != 200 else fresh
         assert (status == 200) == (jump == 5), (status, jump)
     assert post("send", fresh)[0] == 409
-    site.forwarder(settings).run_once()
+    factory.forwarder(settings).run_once()
     assert delivered(tmp_path / "demo" / "inbox") == {"Kept whatever the clock says": sent}

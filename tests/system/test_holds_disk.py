@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import OutboxError
-from app.post.forward import Forwarder, Rules
-from app.post.outbox import Envelope, Outbox
-from app.post.store import PAGE
-from app.post.transports import Drop
+from app.core.errors import OutboxError
+from app.delivery.database import PAGE
+from app.delivery.forwarder import Forwarder, Rules
+from app.delivery.outbox import Envelope, Outbox
+from app.delivery.transports import Drop
 from app.vault.tip import new_id
 from tests.support import servers
 from tests.support.faults import (

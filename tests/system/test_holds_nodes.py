@@ -12,9 +12,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from app.post.forward import Forwarder, Rules
-from app.post.outbox import Envelope, Outbox
-from app.post.transports import Drop
+from app.delivery.forwarder import Forwarder, Rules
+from app.delivery.outbox import Envelope, Outbox
+from app.delivery.transports import Drop
 from app.vault.tip import new_id
 from tests.support.faults import (
     Deployment,

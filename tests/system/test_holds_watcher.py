@@ -14,9 +14,10 @@ from pathlib import Path
 import brotli
 import pytest
 
-from app import config, demo, lengths, site
-from app.post.forward import Forwarder, Rules
-from app.post.outbox import Envelope, Outbox
+from app.delivery.forwarder import Forwarder, Rules
+from app.delivery.outbox import Envelope, Outbox
+from app.site import config, demo, factory
+from app.site.web import padding
 from app.vault import tip as tips
 from app.vault.keys import DEMONSTRATION, recipient_of
 from app.vault.seal import seal
@@ -96,7 +97,7 @@ def test_the_length_is_the_same_with_every_header_that_a_real_site_sends(tmp_pat
     variables = {"HAUMARU_SITE_BASE_URL": "https://example.org", "HAUMARU_SITE_ONION": f"http://{'a' * 56}.onion"}
     settings = config.load(demo.prepare(tmp_path / "demo"), variables)
     found = Counter()
-    for page in site.prepare(settings).pages.values():
+    for page in factory.prepare(settings).pages.values():
         names = dict(page.headers)
         if names["Content-Type"].startswith("text/html"):
             assert names["Onion-Location"]
@@ -104,7 +105,7 @@ def test_the_length_is_the_same_with_every_header_that_a_real_site_sends(tmp_pat
             for coding in ("br", "gzip"):
                 body = getattr(page, coding)
                 sent = [*page.headers, ("Content-Length", str(len(body))), ("Content-Encoding", coding)]
-                found[lengths.head("200 OK", sent) + len(body)] += 1
+                found[padding.head("200 OK", sent) + len(body)] += 1
     assert found == {12_000: found.total() // 2, 14_000: found.total() // 2}
     assert found.total() > 200
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.post.outbox import Envelope, Outbox
-from app.post.turns import Turns
+from app.delivery.leases import Turns
+from app.delivery.outbox import Envelope, Outbox
 from app.vault.tip import new_id
 from tests.support.faults import report, scale
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from app.desk import referral
-from app.vault.unseal import unseal
+from app.vault.age_open import unseal
 from tests.support.desk import Office, jpeg, program, tip, wait_for
 from tests.support.paths import BIN, ROOT
 from tests.support.site import Visitor, demonstration

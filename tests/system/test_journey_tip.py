@@ -155,15 +155,17 @@ def test_a_new_identity_opens_what_is_sealed_to_it(tmp_path, monkeypatch):
 
 
 def test_the_public_side_runs_without_what_opens_tips(tmp_path):
-    """The public image's file set, with neither the desk nor `unseal`, takes a tip and delivers it."""
+    """The public image's file set, with neither the desk nor `age_open`, takes a tip and delivers it."""
     copy = tmp_path / "image"
     copy.mkdir()
     for folder in ("app", "content", "translations"):
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("desk", "unseal.py", "__pycache__"))
-    assert not [*copy.rglob("unseal*"), *copy.rglob("desk")]
+        shutil.copytree(
+            ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("desk", "age_open.py", "__pycache__")
+        )
+    assert not [*copy.rglob("age_open*"), *copy.rglob("desk")]
     program = tmp_path / "haumaru"
     program.write_text(
-        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(copy)!r})\nfrom app.public import main\nmain()\n"
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(copy)!r})\nfrom app.site.cli import main\nmain()\n"
     )
     program.chmod(0o755)
     with demonstration(tmp_path, program=program, PYTHONPATH=str(copy)) as image:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from app import languages
-from app.errors import ConfigError
-from app.guide import content, markdown, review
-from app.guide.contacts import Contact
-from app.guide.library import SLUGS, Page
-from app.guide.markdown import Links
+from app.core import i18n
+from app.core.errors import ConfigError
+from app.site.guide import loader, markdown, review
+from app.site.guide.contacts import Contact
+from app.site.guide.markdown import Links
+from app.site.guide.models import SLUGS, Page
 from tests.support.paths import ROOT
 from tests.support.visit import complete_languages
 
@@ -24,7 +24,7 @@ MAY_BE_WORDS = {str(n) for n in range(13)}
 
 @pytest.fixture(scope="module")
 def library():
-    return content.load(REAL, complete_languages())
+    return loader.load(REAL, complete_languages())
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def tree(tmp_path):
 
 def faults_of(root: Path, *codes: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        content.load(root, codes or ("en", "hi"))
+        loader.load(root, codes or ("en", "hi"))
     return str(caught.value)
 
 
@@ -59,12 +59,12 @@ def spoil(path: Path, old: str, new: str) -> None:
 
 def test_every_one_of_the_ten_languages_has_every_page():
     """The ten languages load without a fault."""
-    assert tuple(content.load(REAL, languages.LANGUAGES).editions) == tuple(languages.LANGUAGES)
+    assert tuple(loader.load(REAL, i18n.LANGUAGES).editions) == tuple(i18n.LANGUAGES)
 
 
 def test_the_made_up_translation_is_sound(tree):
     """The tree that the other tests spoil has no fault of its own."""
-    library = content.load(tree, ("en", "hi"))
+    library = loader.load(tree, ("en", "hi"))
     assert library.stale == ()
     assert not library.editions["hi"].reviewed
 
@@ -129,9 +129,9 @@ def test_changed_english_makes_a_translation_stale_and_voids_its_review(tree):
         "status: unreviewed",
         "status: reviewed\nreviewed_by: A Speaker\nreviewed_on: 2026-11-22",
     )
-    assert content.load(tree, ("en", "hi")).editions["hi"].pages["help"].review.reviewed
+    assert loader.load(tree, ("en", "hi")).editions["hi"].pages["help"].review.reviewed
     spoil(tree / "en" / "help.md", "It is not your fault.", "It is never your fault.")
-    library = content.load(tree, ("en", "hi"))
+    library = loader.load(tree, ("en", "hi"))
     assert library.stale == ("content/hi/help.md",)
     assert not library.editions["hi"].pages["help"].review.reviewed
 
@@ -146,14 +146,14 @@ def test_only_a_wholly_reviewed_language_is_left_by_reviewed_only(tree):
     paths = [path for path in sorted((tree / "hi").iterdir()) if path.name != "identity.toml"]
     for path in paths[1:]:
         spoil(path, *signed[path.suffix])
-    assert tuple(content.load(tree, ("en", "hi")).only_reviewed().editions) == ("en",)
+    assert tuple(loader.load(tree, ("en", "hi")).only_reviewed().editions) == ("en",)
     spoil(paths[0], *signed[paths[0].suffix])
-    assert tuple(content.load(tree, ("en", "hi")).only_reviewed().editions) == ("en", "hi")
+    assert tuple(loader.load(tree, ("en", "hi")).only_reviewed().editions) == ("en", "hi")
 
 
 def test_no_translation_is_stale():
     """Every translated file was made from the English as it is now."""
-    assert content.load(REAL, complete_languages()).stale == ()
+    assert loader.load(REAL, complete_languages()).stale == ()
 
 
 def test_html_in_a_translators_file_stays_text():
@@ -182,7 +182,7 @@ def test_words_in_another_language_keep_their_tag():
 
 def test_yes_is_a_word():
     """Front matter keys and values such as yes, no and 1.0 are text."""
-    assert content._FrontMatter().load("yes: no\nversion: 1.0") == {"yes": "no", "version": "1.0"}
+    assert loader._FrontMatter().load("yes: no\nversion: 1.0") == {"yes": "no", "version": "1.0"}
 
 
 def test_the_emergency_sentence_is_not_told_twice(library):
@@ -235,6 +235,6 @@ def test_text_is_normalised_and_has_one_glottal_mark(library):
 
 def links(faults: list[str]) -> Links:
     contact = Contact(
-        "x", "X", "no", "s", content.contacts.date.today(), number="1 2", tel="+6412", url="https://www.x.example/a"
+        "x", "X", "no", "s", loader.contacts.date.today(), number="1 2", tel="+6412", url="https://www.x.example/a"
     )
     return Links("en", frozenset(SLUGS), {"x": contact}, {"emergency": "Call."}, faults.append)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app import lengths
-from app.guide import style
+from app.site.guide import style
+from app.site.web import padding
 from app.vault.keys import new_identity, recipient_of
 from tests.support.paths import ROOT
 from tests.support.visit import open_site
@@ -77,7 +77,7 @@ def test_every_page_fits_the_first_round_trip(tmp_path):
     for path, page in pages.items():
         for coding, body, size in (("br", page.br, 12_000), ("gzip", page.gzip, 14_000)):
             own = [("content-length", str(len(body))), ("content-encoding", coding)]
-            assert lengths.head("200 OK", [*page.headers, *own]) + len(body) == size, f"{path} in {coding}"
+            assert padding.head("200 OK", [*page.headers, *own]) + len(body) == size, f"{path} in {coding}"
 
 
 def test_a_ready_page_is_the_page_the_app_would_give(site):

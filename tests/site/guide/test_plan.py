@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from app.guide import content, plan
-from app.guide.plan import Filter
+from app.site.guide import loader, plan
+from app.site.guide.plan import Filter
 from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="module")
 def whole():
-    return content.load(ROOT / "content", ("en",)).plan
+    return loader.load(ROOT / "content", ("en",)).plan
 
 
 def test_it_has_28_actions_ten_goals_and_three_principles(whole):

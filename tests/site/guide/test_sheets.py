@@ -11,9 +11,9 @@ import pikepdf
 import pypdfium2
 import pytest
 
-from app.errors import ConfigError
-from app.guide import content, sheets
-from app.guide.markdown import Run
+from app.core.errors import ConfigError
+from app.site.guide import handouts, loader
+from app.site.guide.markdown import Run
 from tests.support.paths import ROOT
 from tests.support.visit import complete_languages, open_site
 
@@ -22,12 +22,12 @@ MM = 72 / 25.4
 
 @pytest.fixture(scope="module")
 def library():
-    return content.load(ROOT / "content", complete_languages())
+    return loader.load(ROOT / "content", complete_languages())
 
 
 @pytest.fixture(scope="module")
 def files(library):
-    return sheets.make(library)
+    return handouts.make(library)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_every_sheet_and_card_is_one_side_of_a4(pdfs):
 
 def test_the_same_content_gives_the_same_bytes(library, pdfs):
     """Made twice, each PDF and the zip are equal."""
-    again = sheets.make(library)
+    again = handouts.make(library)
     assert {name: again[name].data for name in pdfs} == pdfs
 
 
@@ -95,7 +95,7 @@ def test_a_character_without_a_glyph_is_a_fault_and_never_a_hole(library):
     spoiled = replace(page, runs={**page.runs, "heading": (Run("Thai: ไทย"),)})
     odd = replace(edition, pages={**edition.pages, "sheet": spoiled})
     with pytest.raises(ConfigError, match=r"en\.pdf: .*could not be displayed"):
-        sheets.make(replace(library, editions={"en": odd}))
+        handouts.make(replace(library, editions={"en": odd}))
 
 
 def test_a_sheet_has_all_numbers_questions_and_signs(library, pdfs):
@@ -104,7 +104,7 @@ def test_a_sheet_has_all_numbers_questions_and_signs(library, pdfs):
         for name in (f"{code}.pdf", f"{code}-card.pdf"):
             for number in ("111", "105", "0800 20 00 88", "0800 555 111"):
                 assert number in words_of(pdfs[name]).replace("\r\n", " "), f"{name}: no {number}"
-        assert len(sheets.words(edition, library.editions["en"])["questions"]) == 8
+        assert len(handouts.words(edition, library.editions["en"])["questions"]) == 8
     flat = " ".join(words_of(pdfs["en.pdf"]).split())
     for question in library.editions["en"].pages["self-check"].raw["questions"]:
         assert question in flat
@@ -128,7 +128,7 @@ def test_an_unreviewed_sheet_says_so_in_its_language_and_in_english(library, pdf
     assert english not in " ".join(words_of(pdfs["en.pdf"]).split())
     for code, edition in library.editions.items():
         if code != "en" and not edition.pages["sheet"].review.reviewed:
-            said = sheets.words(edition, library.editions["en"])["unchecked"]
+            said = handouts.words(edition, library.editions["en"])["unchecked"]
             assert "".join(run.text for run in said).endswith(f" {english}")
             assert (said[0].lang, said[-1].lang) != ("en", "")
             assert english in " ".join(words_of(pdfs[f"{code}.pdf"]).split())
@@ -151,7 +151,7 @@ def test_a_sheet_is_legible_in_black_and_white(pdfs):
 
 def test_build_writes_what_the_site_serves(library, files, tmp_path):
     """`haumaru build` puts the same bytes into a folder."""
-    paths = sheets.build(library, tmp_path / "out")
+    paths = handouts.build(library, tmp_path / "out")
     assert {path.name: path.read_bytes() for path in paths} == {name: file.data for name, file in files.items()}
 
 

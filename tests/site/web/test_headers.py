@@ -9,7 +9,7 @@ from io import BytesIO
 
 import pytest
 
-from app import config, site
+from app.site import config, factory
 
 EVERYWHERE = [
     "/",
@@ -37,11 +37,11 @@ TEXTUAL = ("text/", "application/xml")
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory):
     """The site as it is over https, in this process."""
-    from app import demo
+    from app.site import demo
 
     path = demo.prepare(tmp_path_factory.mktemp("headers"))
     settings = config.load(path, {"HAUMARU_SITE_BASE_URL": "https://haumaru.test", "HAUMARU_SITE_DEMO": "true"})
-    return site.build(site.prepare(settings))
+    return factory.build(factory.prepare(settings))
 
 
 def ask(gate, path: str, method: str = "GET", **more: str) -> tuple[int, dict[str, str]]:

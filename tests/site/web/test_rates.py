@@ -12,8 +12,8 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from app.errors import RateError
-from app.rates import Rates
+from app.core.errors import RateError
+from app.site.web.rate_limits import Rates
 from tests.support.ports import free_port
 
 

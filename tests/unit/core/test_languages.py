@@ -6,16 +6,16 @@ from datetime import date
 import pytest
 from babel.dates import format_date
 
-from app import languages
-from app.errors import ConfigError
+from app.core import i18n
+from app.core.errors import ConfigError
 
 CODES = ["en", "mi", "zh-Hans", "ms", "vi", "sm", "to", "fj", "hi", "tl"]
 
 
 def test_there_are_ten_in_the_contract_s_order():
     """The codes of the addresses are these, and every one writes from left to right."""
-    assert list(languages.LANGUAGES) == CODES
-    assert {language.direction for language in languages.LANGUAGES.values()} == {"ltr"}
+    assert list(i18n.LANGUAGES) == CODES
+    assert {language.direction for language in i18n.LANGUAGES.values()} == {"ltr"}
 
 
 @pytest.mark.parametrize(
@@ -39,18 +39,18 @@ def test_there_are_ten_in_the_contract_s_order():
 )
 def test_the_browser_s_wish_is_met_where_it_can_be(accept, code):
     """The most wished-for of ours, `fil` as `tl` and every `zh` as `zh-Hans`, else English (RFC 9110, 12.5.4)."""
-    assert languages.best(accept, CODES) == code
+    assert i18n.best(accept, CODES) == code
 
 
 def test_only_what_is_served_is_offered():
     """A language that is not served is passed over for the next wish."""
-    assert languages.best("hi,sm;q=0.5", ("en", "sm")) == "sm"
+    assert i18n.best("hi,sm;q=0.5", ("en", "sm")) == "sm"
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_language_has_rules_for_dates_and_plurals(code):
     """No language is an error page for want of a locale, and each answers to its own code."""
-    locale = languages.locale(languages.LANGUAGES[code])
+    locale = i18n.locale(i18n.LANGUAGES[code])
     assert str(locale).split("_")[0] == ("en" if code == "en" else code.split("-")[0])
     assert locale.plural_form(2)
     assert format_date(date(2026, 11, 22), locale=locale)
@@ -62,21 +62,21 @@ def test_catalogues_are_compiled_when_they_are_newer(tmp_path):
     folder.mkdir(parents=True)
     source = folder / "messages.po"
     source.write_text('msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Yes"\nmsgstr "Ioe"\n')
-    assert languages.compile_catalogues(tmp_path) == [folder / "messages.mo"]
-    assert languages.compile_catalogues(tmp_path) == []
+    assert i18n.compile_catalogues(tmp_path) == [folder / "messages.mo"]
+    assert i18n.compile_catalogues(tmp_path) == []
     later = (folder / "messages.mo").stat().st_mtime + 5
     os.utime(source, (later, later))
-    assert len(languages.compile_catalogues(tmp_path)) == 1
+    assert len(i18n.compile_catalogues(tmp_path)) == 1
 
 
 def test_an_eleventh_language_is_a_folder(tmp_path):
     """A folder with a `language.toml` is a language, without a line of code; a faulty one is told."""
-    assert list(languages.known(tmp_path)) == CODES
+    assert list(i18n.known(tmp_path)) == CODES
     (tmp_path / "nso").mkdir()
     path = tmp_path / "nso" / "language.toml"
     path.write_text('own_name = "Sesotho sa Leboa"\nrules_of = "en_ZA"\n')
-    assert languages.known(tmp_path)["nso"].own_name == "Sesotho sa Leboa"
-    assert str(languages.locale(languages.known(tmp_path)["nso"])) == "nso"
+    assert i18n.known(tmp_path)["nso"].own_name == "Sesotho sa Leboa"
+    assert str(i18n.locale(i18n.known(tmp_path)["nso"])) == "nso"
     path.write_text('own_name = "?"\nrules_of = "qqq"\n')
     with pytest.raises(ConfigError):
-        languages.known(tmp_path)
+        i18n.known(tmp_path)

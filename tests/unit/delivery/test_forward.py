@@ -19,13 +19,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from app.errors import DeliveryError, EnvelopeError, OutboxError
-from app.post.destinations import Destination, open_transport
-from app.post.forward import Forwarder, Outcome, Rules
-from app.post.outbox import Envelope, Outbox
-from app.post.tables import blobs, envelopes, labels, owners, spares
-from app.post.transports import Drop
-from app.post.turns import Agency, Turns
+from app.core.errors import DeliveryError, EnvelopeError, OutboxError
+from app.delivery.destinations import Destination, open_transport
+from app.delivery.forwarder import Forwarder, Outcome, Rules
+from app.delivery.leases import Agency, Turns
+from app.delivery.outbox import Envelope, Outbox
+from app.delivery.schema import blobs, envelopes, labels, owners, spares
+from app.delivery.transports import Drop
 from app.vault.tip import new_id
 from tests.support import servers
 from tests.support.ports import free_port
@@ -527,9 +527,9 @@ def test_told_to_stop_it_finishes_the_envelope_in_hand(sqlite, tmp_path):
 PROCESS = """
 import os, signal, sys, threading
 from pathlib import Path
-from app.post.destinations import Destination, open_transport
-from app.post.forward import Forwarder, Rules
-from app.post.outbox import Envelope, Outbox
+from app.delivery.destinations import Destination, open_transport
+from app.delivery.forwarder import Forwarder, Rules
+from app.delivery.outbox import Envelope, Outbox
 from app.vault.tip import new_id
 url, port, ca, window = sys.argv[1:]
 box = Outbox(url)

@@ -21,11 +21,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import BigInteger, Date, DateTime, Integer, func, insert, select
 
-from app.errors import AlreadySentError, ConfigError, HeldFullError, HeldGoneError, OutboxError
-from app.post.outbox import Envelope, Outbox
-from app.post.store import Store
-from app.post.tables import blobs, held, metadata, used
-from app.post.turns import Turns
+from app.core.errors import AlreadySentError, ConfigError, HeldFullError, HeldGoneError, OutboxError
+from app.delivery.database import Store
+from app.delivery.leases import Turns
+from app.delivery.outbox import Envelope, Outbox
+from app.delivery.schema import blobs, held, metadata, used
 from app.vault.tip import TipId, new_id
 from tests.support import servers
 
@@ -141,7 +141,7 @@ def test_many_threads(outbox):
 
 PUTTER = """
 import os, sys
-from app.post.outbox import Envelope, Outbox
+from app.delivery.outbox import Envelope, Outbox
 from app.vault.tip import new_id
 box = Outbox(sys.argv[1])
 box.prepare()
@@ -509,9 +509,9 @@ def test_read_only(caplog):
 
 FULL = """
 import os, resource, sys
-from app.errors import OutboxError
-from app.post.outbox import Envelope, Outbox
-from app.post.turns import Turns
+from app.core.errors import OutboxError
+from app.delivery.outbox import Envelope, Outbox
+from app.delivery.leases import Turns
 from app.vault.tip import new_id
 box = Outbox(sys.argv[1])
 box.prepare()

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import BusyError, ReplyError, ReplyKnownError
-from app.post.codes import ReceiptCode, new_code, numbers, parse_code
-from app.post.outbox import Outbox
-from app.post.replybox import Gate, ReplyBox, ReplyPost, derive, read_post
-from app.post.tables import blobs, posted, replies
-from app.post.turns import Turns
+from app.core.errors import BusyError, ReplyError, ReplyKnownError
+from app.delivery.leases import Turns
+from app.delivery.outbox import Outbox
+from app.delivery.receipt_codes import ReceiptCode, new_code, numbers, parse_code
+from app.delivery.reply_store import DerivationQueue, ReplyBox, ReplyPost, derive, read_post
+from app.delivery.schema import blobs, posted, replies
 from app.vault.reply import SEALED_BYTES, open_reply, seal_reply
 
 NOW = datetime(2026, 11, 22, 5, 43, 21, tzinfo=UTC).timestamp()
@@ -48,7 +48,7 @@ def box(outbox) -> ReplyBox:
 
 
 def words() -> list[str]:
-    return files("app.post").joinpath("bip39-english.txt").read_text("ascii").split()
+    return files("app.delivery").joinpath("bip39-english.txt").read_text("ascii").split()
 
 
 def make(reply_id: str = "r1", *, days: int = 90, locator: str = LOCATOR, message: bytes = b"") -> ReplyPost:
@@ -60,7 +60,7 @@ def make(reply_id: str = "r1", *, days: int = 90, locator: str = LOCATOR, messag
 
 def test_the_list_is_bip_39s():
     """The words are the English list of BIP-39, byte for byte."""
-    raw = files("app.post").joinpath("bip39-english.txt").read_bytes()
+    raw = files("app.delivery").joinpath("bip39-english.txt").read_bytes()
     assert hashlib.sha256(raw).hexdigest() == "2f5eed53a4727b4bf8880d8f3f199efc90e58503646d9ff8eff3a2ed3b24dbda"
     assert len(set(words())) == 2048
 
@@ -157,7 +157,7 @@ def test_derivation_vector():
 
 def test_many_derivations_at_once():
     """Many at once, some to read and some to send, all return, and with the same result."""
-    reading, sending = Gate(waiting=100), Gate(waiting=100)
+    reading, sending = DerivationQueue(waiting=100), DerivationQueue(waiting=100)
     with ThreadPoolExecutor(12) as pool:
         found = [pool.submit((reading if number % 2 else sending).derive, CODE) for number in range(12)]
         assert {each.result()[0] for each in found} == {LOCATOR}
@@ -165,7 +165,7 @@ def test_many_derivations_at_once():
 
 def test_at_most_eight_wait():
     """While one derives, eight wait and the tenth is told at once to come back; afterwards there is room again."""
-    gate = Gate(waiting=8)
+    gate = DerivationQueue(waiting=8)
     with ThreadPoolExecutor(9) as pool:
         with gate._turn:
             waiting = [pool.submit(gate.derive, CODE) for _ in range(9)]
@@ -181,7 +181,7 @@ def test_at_most_eight_wait():
 
 def test_one_at_a_time():
     """A gate lets one derivation through at a time."""
-    gate = Gate(waiting=8)
+    gate = DerivationQueue(waiting=8)
     with gate._turn, ThreadPoolExecutor(1) as pool:
         behind = pool.submit(gate.derive, CODE)
         assert not behind.done()

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ConfigError, DeliveryError
-from app.post.destinations import Destination, open_transport
-from app.post.mail import Smtp
-from app.post.outbox import Envelope
-from app.post.transports import Drop, Transport
+from app.core.errors import ConfigError, DeliveryError
+from app.delivery.destinations import Destination, open_transport
+from app.delivery.outbox import Envelope
+from app.delivery.smtp import Smtp
+from app.delivery.transports import Drop, Transport
 from app.vault.tip import new_id
 from tests.support import servers
 from tests.support.ports import free_port

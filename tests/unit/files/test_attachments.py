@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.clean import child
-from app.clean.attachments import Cleaned, Limits, Refused, clean_all, pdf_pages, redact
-from app.clean.kinds import EXITS, REFUSALS, Answer, Family, Form, Kind, Made, pack, unpack
-from app.clean.slots import slot
-from app.errors import BusyError, FileRefusedError
+from app.core.errors import BusyError, FileRefusedError
+from app.files import child_process
+from app.files.clean import Cleaned, Limits, Refused, clean_all, pdf_pages, redact
+from app.files.protocol import EXITS, REFUSALS, Answer, Family, Form, Kind, Made, pack, unpack
+from app.files.slots import slot
 from tests.corpus import bombs
 from tests.corpus.pictures import scene
 from tests.support.paths import ROOT
@@ -114,7 +114,7 @@ def test_a_third_request_is_told_to_come_back():
 
 def test_a_slot_is_freed_when_its_process_is_killed():
     """Slots are held across processes, and even a killed one gives its slot back."""
-    code = "import time\nfrom app.clean.slots import slot\nwith slot('t', 1):\n print(1, flush=True)\n time.sleep(60)"
+    code = "import time\nfrom app.files.slots import slot\nwith slot('t', 1):\n print(1, flush=True)\n time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as other:
         assert other.stdout.readline() == b"1\n"
         with pytest.raises(BusyError), slot("t", 1):
@@ -143,7 +143,7 @@ def test_nothing_is_ever_written_to_disk():
     code = (
         "import resource, sys\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
-        "from app.clean.attachments import clean_all\n"
+        "from app.files.clean import clean_all\n"
         "files = [open(name, 'rb').read() for name in sys.argv[1:]]\n"
         "sys.exit(0 if all(hasattr(r, 'path') for r in clean_all(files)) else 3)\n"
     )
@@ -165,7 +165,7 @@ def test_nothing_is_ever_written_to_disk():
 
 def test_the_child_knows_nothing_of_its_parent():
     """Its environment is empty, its command names only the family, its files are three, its session its own."""
-    with child._worker(Family.TEXT) as process:
+    with child_process._worker(Family.TEXT) as process:
         while not (environment := _read(process, "cmdline")).endswith(b"text\0"):
             time.sleep(0.01)
         assert environment.count(b"\0") == 6
@@ -189,11 +189,11 @@ def test_every_exit_code_means_one_refusal():
     """Exit codes and refusals are the same closed list, clear of those that Python and signals use."""
     assert len(set(EXITS.values())) == len(REFUSALS)
     assert all(2 < number < 100 for number in EXITS.values())
-    assert all(child._reason(number) == code for code, number in EXITS.items())
-    assert child._reason(1) == "no-sandbox"
-    assert child._reason(-9) == child._reason(-24) == "too-slow"
-    assert child._reason(-6) == "too-heavy"
-    assert child._reason(-11) == child._reason(7) == "damaged"
+    assert all(child_process._reason(number) == code for code, number in EXITS.items())
+    assert child_process._reason(1) == "no-sandbox"
+    assert child_process._reason(-9) == child_process._reason(-24) == "too-slow"
+    assert child_process._reason(-6) == "too-heavy"
+    assert child_process._reason(-11) == child_process._reason(7) == "damaged"
 
 
 def test_an_answer_is_read_back():

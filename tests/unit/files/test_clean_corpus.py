@@ -10,8 +10,8 @@ import pytest
 from av.stream import Disposition
 from PIL import Image
 
-from app.clean.attachments import Cleaned, clean_all
-from app.clean.kinds import Kind
+from app.files.clean import Cleaned, clean_all
+from app.files.protocol import Kind
 from tests.corpus import make, recordings
 from tests.corpus.search import everywhere
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from app.clean.attachments import Cleaned, clean_all
+from app.files.clean import Cleaned, clean_all
 from tests.corpus.pictures import profile, scene
 
 # For each EXIF orientation, how to lay the pixels so that the picture is upright again once it is applied.

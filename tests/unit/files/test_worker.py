@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from app.clean import child, sandbox
-from app.clean.attachments import probe
-from app.clean.kinds import EXITS, Family
-from app.clean.worker import _MODULES
-from app.errors import FileRefusedError
+from app.core.errors import FileRefusedError
+from app.files import child_process, sandbox
+from app.files.clean import probe
+from app.files.protocol import EXITS, Family
+from app.files.worker import _MODULES
 from tests.support.paths import ROOT
 
 
@@ -28,26 +28,26 @@ def test_the_probe_names_all_that_was_denied():
 @pytest.mark.parametrize("name", sandbox.ATTEMPTS)
 def test_what_the_probe_tries_works_without_the_sandbox(name):
     """Each attempt succeeds outside, so that its failure inside means something."""
-    code = f"from app.clean import sandbox\nsandbox.ATTEMPTS[{name!r}]()\nprint('worked')"
+    code = f"from app.files import sandbox\nsandbox.ATTEMPTS[{name!r}]()\nprint('worked')"
     assert run(code) == ([] if name == "run a program" else ["worked"])
 
 
 def test_landlock_alone_denies_files():
     """Where the filter had a hole, Landlock would still stand before the files."""
-    denied = run("from app.clean import sandbox as s\ns._prctl(38, 1)\ns.landlock()\nprint(*s.denied()[:4], sep='\\n')")
+    denied = run("from app.files import sandbox as s\ns._prctl(38, 1)\ns.landlock()\nprint(*s.denied()[:4], sep='\\n')")
     assert {"read a file", "write a file", "list a folder"} <= set(denied)
 
 
 def test_the_filter_alone_denies_everything():
     """Where Landlock had a hole, the filter would still stand before everything."""
-    denied = run("from app.clean import sandbox as s\ns._prctl(38, 1)\ns.seccomp()\nprint(*s.denied(), sep='\\n')")
+    denied = run("from app.files import sandbox as s\ns._prctl(38, 1)\ns.seccomp()\nprint(*s.denied(), sep='\\n')")
     assert set(denied) == set(sandbox.ATTEMPTS)
 
 
 def test_a_thread_is_as_locked_as_the_process():
     """A decoder may start a thread; it is under the same lock, even one from before it."""
     code = (
-        "import threading\nfrom app.clean import sandbox as s\n"
+        "import threading\nfrom app.files import sandbox as s\n"
         "go, seen = threading.Event(), []\n"
         "early = threading.Thread(target=lambda: (go.wait(), seen.append(s.denied())))\n"
         "early.start()\ns._prctl(38, 1)\ns.seccomp()\ngo.set()\nearly.join()\n"
@@ -60,7 +60,7 @@ def test_a_thread_is_as_locked_as_the_process():
 def test_without_a_sandbox_the_worker_leaves_unread():
     """Where the locks cannot be had, here because a lock forbids them already, no byte of the file is read."""
     code = (
-        "import os, sys\nfrom app.clean import sandbox, worker\n"
+        "import os, sys\nfrom app.files import sandbox, worker\n"
         "sys.argv = ['worker', 'text']\nworker._load(worker.Family.TEXT)\n"
         "sandbox._prctl(38, 1)\nsandbox.seccomp()\nsandbox.limit = lambda: None\n"
         "worker.main()"
@@ -73,7 +73,7 @@ def test_without_a_sandbox_the_worker_leaves_unread():
 def test_the_limits_are_set():
     """Memory, CPU, file size, open files and cores are limited, hard, and no core handler may see the process."""
     code = (
-        "import ctypes, resource as r\nfrom app.clean import sandbox\nsandbox.limit()\n"
+        "import ctypes, resource as r\nfrom app.files import sandbox\nsandbox.limit()\n"
         "for n in ('AS', 'CPU', 'FSIZE', 'NOFILE', 'CORE'): print(n, *r.getrlimit(getattr(r, 'RLIMIT_' + n)))\n"
         "print(ctypes.CDLL(None).prctl(3))"
     )
@@ -86,20 +86,20 @@ def test_the_worker_imports_nothing_of_the_house_but_errors_and_its_own_room():
     """Whatever family it loads, no other room of the house is in its memory."""
     loads = "\n".join(f"worker._load(worker.Family({str(family)!r}))" for family in _MODULES)
     code = (
-        f"import sys\nfrom app.clean import worker\n{loads}\nprint(*[m for m in sys.modules if m.startswith('app.')])"
+        f"import sys\nfrom app.files import worker\n{loads}\nprint(*[m for m in sys.modules if m.startswith('app.')])"
     )
     (modules,) = run(code)
-    assert "app.clean.media" in modules
-    strangers = {name for name in modules.split() if not name.startswith("app.clean")} - {"app.errors"}
+    assert "app.files.av" in modules
+    strangers = {name for name in modules.split() if not name.startswith("app.files")} - {"app.core.errors"}
     assert strangers == set()
-    assert "app.clean.text" not in modules
-    assert "app.clean.attachments" not in modules
+    assert "app.text.find" not in modules
+    assert "app.files.clean" not in modules
 
 
 def test_an_unknown_family_is_no_work():
     """A command line that names nothing known ends without an answer."""
     done = subprocess.run(
-        [sys.executable, "-I", "-B", "-m", "app.clean.worker", "everything"], capture_output=True, check=False
+        [sys.executable, "-I", "-B", "-m", "app.files.worker", "everything"], capture_output=True, check=False
     )
     assert done.returncode == 1
     assert done.stdout == b""
@@ -108,4 +108,4 @@ def test_an_unknown_family_is_no_work():
 def test_a_flood_of_answers_is_cut_off():
     """A child that writes more than is allowed is stopped while it writes."""
     with pytest.raises(FileRefusedError, match="too-large"):
-        child.run(Family.TEXT, b"Kia ora " * 100_000, seconds=10, most=1000)
+        child_process.run(Family.TEXT, b"Kia ora " * 100_000, seconds=10, most=1000)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clean import finder, numbers, phrases
-from app.clean import text as text_module
-from app.clean.text import REMOVED, WHY, clean, find, load_phrases, remove
-from app.errors import ConfigError
-from app.languages import LANGUAGES
+from app.core.errors import ConfigError
+from app.core.i18n import LANGUAGES
+from app.text import find as text_module
+from app.text import numbers, patterns, phrases
+from app.text.find import REMOVED, WHY, clean, find, load_phrases, remove
 from tests.support.paths import ROOT
 
 SENTENCES = ROOT / "tests" / "identity_sentences"
@@ -317,7 +317,7 @@ def test_four_times_the_text_takes_at_most_four_times_the_steps(all_phrases, uni
 
 PATTERNS = [
     pytest.param(value, id=f"{module.__name__}.{name}")
-    for module in (finder, numbers, phrases, text_module)
+    for module in (patterns, numbers, phrases, text_module)
     for name, value in vars(module).items()
     if isinstance(value, re.Pattern)
 ]

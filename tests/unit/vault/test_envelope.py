@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import EnvelopeError
-from app.vault import envelope, unseal
-from app.vault.envelope import Stanza
+from app.core.errors import EnvelopeError
+from app.vault import age, age_open
+from app.vault.age import Stanza
 from tests.support.age_tools import run
 
 # Vectors that are not run, each with its reason. All of the package's concern this program's stanzas.
@@ -54,17 +54,17 @@ def read(raw: bytes) -> Vector:
 def outcome(vector: Vector) -> tuple[str, str]:
     """Open a vector both ways; return what came of it and the hash of what the stream released."""
     keys = [
-        *(partial(unseal._unwrap_scrypt, phrase.encode()) for phrase in vector.passphrases),
-        *unseal._unwrappers(vector.identities),
+        *(partial(age_open._unwrap_scrypt, phrase.encode()) for phrase in vector.passphrases),
+        *age_open._unwrappers(vector.identities),
     ]
     released = io.BytesIO()
     try:
-        unseal._unseal_file(io.BytesIO(vector.file), released, keys)
+        age_open._unseal_file(io.BytesIO(vector.file), released, keys)
     except EnvelopeError as error:
         with pytest.raises(EnvelopeError, match=f"^{error.code}$"):
-            unseal._unseal(vector.file, keys)
+            age_open._unseal(vector.file, keys)
         return error.code, hashlib.sha256(released.getvalue()).hexdigest()
-    assert unseal._unseal(vector.file, keys) == released.getvalue()
+    assert age_open._unseal(vector.file, keys) == released.getvalue()
     return "success", hashlib.sha256(released.getvalue()).hexdigest()
 
 
@@ -102,9 +102,9 @@ def test_headers_of_the_suite_are_written_as_they_were_read():
             continue
         head = raw.partition(b"\n\n")[0].decode()
         file_key = bytes.fromhex(head.partition("file key: ")[2].partition("\n")[0])
-        header, payload = envelope.read_header(io.BytesIO(vector.file))
+        header, payload = age.read_header(io.BytesIO(vector.file))
         written = io.BytesIO()
-        envelope.write_header(written, header.stanzas, file_key)
+        age.write_header(written, header.stanzas, file_key)
         assert written.getvalue() + payload.read() == vector.file
         again += 1
     assert again > 15
@@ -113,11 +113,11 @@ def test_headers_of_the_suite_are_written_as_they_were_read():
 @given(st.binary(max_size=500))
 def test_base64_has_one_form(data):
     """What was encoded decodes to itself, and its text is the only one that does."""
-    text = envelope.encode(data)
-    assert envelope.decode(text) == data
+    text = age.encode(data)
+    assert age.decode(text) == data
     for other in (text + b"=", text + b"\n", b" " + text):
         with pytest.raises(EnvelopeError):
-            envelope.decode(other)
+            age.decode(other)
 
 
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=5))
@@ -125,12 +125,12 @@ def test_stanza_bodies_of_any_length_come_back(lengths):
     """A body ends with a short line, whatever its length is."""
     stanzas = tuple(Stanza(("example.org/x", "!~"), bytes(length)) for length in lengths)
     written = io.BytesIO()
-    envelope.write_header(written, stanzas, bytes(16))
-    header, _ = envelope.read_header(io.BytesIO(written.getvalue()))
+    age.write_header(written, stanzas, bytes(16))
+    header, _ = age.read_header(io.BytesIO(written.getvalue()))
     assert header.stanzas == stanzas
-    envelope.check_mac(header, bytes(16))
+    age.check_mac(header, bytes(16))
     with pytest.raises(EnvelopeError, match=r"^mac$"):
-        envelope.check_mac(header, b"another file key")
+        age.check_mac(header, b"another file key")
 
 
 @given(st.binary(max_size=300))
@@ -138,7 +138,7 @@ def test_garbage_is_not_an_envelope(data):
     """Random bytes, alone or after a good beginning, raise our error and no other."""
     for start in (b"", b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----\n", b"\n \n"):
         with pytest.raises(EnvelopeError):
-            unseal.unseal(start + data, [])
+            age_open.unseal(start + data, [])
 
 
 class Endless(io.RawIOBase):
@@ -164,8 +164,8 @@ def test_an_endless_header_is_given_up(first, piece):
     """A header is read to its limit and no further, in one line or in many."""
     endless = Endless(first, piece)
     with pytest.raises(EnvelopeError, match=r"^(header|armor)$"):
-        envelope.read_header(io.BufferedReader(endless))
-    assert endless.taken < 2 * envelope.HEADER_LIMIT
+        age.read_header(io.BufferedReader(endless))
+    assert endless.taken < 2 * age.HEADER_LIMIT
 
 
 def test_a_stream_that_gives_little_at_a_time_is_read_whole():
@@ -176,7 +176,7 @@ def test_a_stream_that_gives_little_at_a_time_is_read_whole():
             return super().read(min(size, 1000) if size >= 0 else 1000)
 
     sealed, opened = io.BytesIO(), io.BytesIO()
-    envelope.encrypt(Trickle(bytes(200_000)), sealed, bytes(16), bytes(16))
-    envelope.decrypt(Trickle(sealed.getvalue()), opened, bytes(16))
+    age.encrypt(Trickle(bytes(200_000)), sealed, bytes(16), bytes(16))
+    age.decrypt(Trickle(sealed.getvalue()), opened, bytes(16))
     assert opened.getvalue() == bytes(200_000)
     assert len(sealed.getvalue()) == 16 + 200_000 + 4 * 16

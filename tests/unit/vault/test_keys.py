@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.errors import KeyTextError
+from app.core.errors import KeyTextError
 from app.vault import keys
 from tests.support.age_tools import run
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import ReplyError
+from app.core.errors import ReplyError
 from app.vault.reply import SEALED_BYTES, open_reply, seal_reply
 
 KEY = bytes(range(32))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import BundleError
+from app.core.errors import BundleError
 from app.vault import keys, tip
 from app.vault.bundle import SIZE_CLASSES, pack, size_class, unpack
 from app.vault.seal import MAX_RECIPIENTS, seal

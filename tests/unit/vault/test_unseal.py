@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import EnvelopeError, KeyTextError
+from app.core.errors import EnvelopeError, KeyTextError
 from app.vault import keys
+from app.vault.age_open import read_identity_file, unseal, unseal_file, write_identity_file
 from app.vault.seal import seal
-from app.vault.unseal import read_identity_file, unseal, unseal_file, write_identity_file
 from tests.support.age_tools import run
 
 IDENTITIES = [keys.new_identity() for _ in range(3)]

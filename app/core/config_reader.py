@@ -1,0 +1,208 @@
+"""Reads one TOML table with `HAUMARU_…` variables over it, and collects faults instead of stopping at one.
+
+Each getter answers a value of its type always, a harmless stand-in after a fault, so that a whole file is
+read in one go; whoever made the reader raises `ConfigError` if there were faults. Values are never repeated
+in a fault, because any of them could be a secret put in the wrong place.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from app.core.errors import ConfigError, HaumaruError
+
+_SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_DURATIONS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_T = TypeVar("_T")
+_REQUIRED: Any = object()
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; `ConfigError` where there is none or it does not parse."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError((f"{path}: there is no such file; give the right one with --config",)) from None
+    except OSError:
+        raise ConfigError((f"{path}: it cannot be read; give this user the right to",)) from None
+    except UnicodeDecodeError:
+        raise ConfigError((f"{path}: it is not UTF-8; save it as UTF-8 text",)) from None
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line \d+", str(error))
+        where = line.group() if line else "the end"
+        raise ConfigError((f"{path}: not valid TOML at {where}; see the example in docs/operator.md",)) from None
+
+
+class Reader:
+    """One table, its name for faults (`[site]`), its prefix for variables, and the folder paths start at."""
+
+    def __init__(
+        self, table: object, *, name: str, prefix: str, folder: Path, env: Mapping[str, str], faults: list[str]
+    ) -> None:
+        self._table: dict[str, Any] = dict(table) if isinstance(table, dict) else {}
+        self._name, self._prefix, self._folder, self._env, self._faults = name, prefix, folder, env, faults
+        self._known: set[str] = set()
+        if not isinstance(table, dict):
+            faults.append(f"{name}: must be a table; write it as {name} with keys below it")
+
+    def fault(self, key: str, problem: str, mend: str) -> None:
+        """Note one fault of a key and how to mend it."""
+        self._faults.append(f"{self._name} {key}: {problem}; {mend}")
+
+    def done(self) -> None:
+        """Call after the last getter: whatever key was never asked for is a fault."""
+        for key in sorted(self._table.keys() - self._known):
+            self.fault(key, "is not a key of this table", "remove it, or mend its spelling")
+
+    def _raw(self, key: str) -> Any:
+        self._known.add(key)
+        variable = f"{self._prefix}_{key}".upper().replace("-", "_")
+        return self._env.get(variable, self._table.get(key))
+
+    def _get(self, key: str, default: Any, convert: Callable[[Any], _T], stand_in: _T, mend: str) -> _T:
+        raw = self._raw(key)
+        if raw is None:
+            if default is not _REQUIRED:
+                return default  # type: ignore[no-any-return]
+            self.fault(key, "is missing", mend)
+            return stand_in
+        try:
+            return convert(raw)
+        except HaumaruError:
+            self.fault(key, "is not right", mend)
+        except (ValueError, TypeError, KeyError):
+            self.fault(key, "is not right", mend)
+        return stand_in
+
+    def text(self, key: str, default: Any = _REQUIRED, *, mend: str = "write a text in quotes") -> str:
+        """A text without control characters, which could otherwise reach a mail header or a page."""
+        return self._get(key, default, _filled_text if default is _REQUIRED else _plain_text, "", mend)
+
+    def convert(self, key: str, converter: Callable[[str], _T], stand_in: _T, *, mend: str) -> _T:
+        """A required text, passed through `converter`, whose `HaumaruError` or `ValueError` is a fault."""
+        return self._get(key, _REQUIRED, lambda raw: converter(_plain_text(raw)), stand_in, mend)
+
+    def converted(self, key: str, converter: Callable[[str], _T], default: _T, *, mend: str) -> _T:
+        """The same, for a key that may be absent."""
+        return self._get(key, default, lambda raw: converter(_plain_text(raw)), default, mend)
+
+    def texts(self, key: str, default: Any = _REQUIRED, *, mend: str = 'write ["one", "two"]') -> tuple[str, ...]:
+        """A list of texts; as a variable, parted by commas."""
+        return self._get(key, default, _plain_texts, (), mend)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """True or false."""
+        return self._get(key, default, _flag, False, "write true or false")
+
+    def integer(self, key: str, default: int, low: int, high: int) -> int:
+        """A whole number from `low` to `high`."""
+        return self._get(key, default, lambda raw: _within(raw, low, high), low, f"write {low} to {high}")
+
+    def size(self, key: str, default: str) -> int:
+        """Bytes, from a text such as "25MB" or "32MiB"."""
+        mend = 'write a size such as "25MB"'
+        return self._get(key, _quantity(default, _SIZES), lambda raw: _quantity(raw, _SIZES), 1, mend)
+
+    def duration(self, key: str, default: str) -> int:
+        """Seconds, from a text such as "3s", "10min" or "2h"."""
+        mend = 'write a time such as "10min"'
+        return self._get(key, _quantity(default, _DURATIONS), lambda raw: _quantity(raw, _DURATIONS), 1, mend)
+
+    def day(self, key: str) -> date:
+        """A day, as TOML writes it."""
+        return self._get(key, _REQUIRED, _day, date.max, "write a day such as 2027-11-30, without quotes")
+
+    def path(self, key: str, default: str = "") -> Path | None:
+        """A path, from the configuration's own folder on; None where the key is absent and has no default."""
+        text = self.text(key, default)
+        return self._folder / text if text else None
+
+    def secret(self, key: str) -> str:
+        """A secret from the key itself or from the file that `<key>_file` names; empty where neither is."""
+        direct, path = self.text(key, ""), self.path(f"{key}_file")
+        if not path:
+            return direct
+        if direct:
+            self.fault(key, f"stands beside {key}_file", "keep one of the two")
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            self.fault(f"{key}_file", "cannot be read", "make the file, and readable by this user")
+            return ""
+
+    def table(self, key: str, *, title: str = "") -> "Reader":
+        """The sub-table under a key, empty where there is none."""
+        self._known.add(key)
+        title = title or f"[{key}]"
+        prefix = f"{self._prefix}_{key}"
+        table = self._table.get(key, {})
+        return Reader(table, name=title, prefix=prefix, folder=self._folder, env=self._env, faults=self._faults)
+
+    def tables(self, key: str) -> list["Reader"]:
+        """Every table of an array of tables; each one's variables are named after its `id`."""
+        self._known.add(key)
+        rows = self._table.get(key, [])
+        if not isinstance(rows, list):
+            self.fault(key, "must be a list of tables", f"write [[{key}]]")
+            return []
+        return [self._row(key, number, row) for number, row in enumerate(rows, 1)]
+
+    def _row(self, key: str, number: int, row: object) -> "Reader":
+        name = row.get("id") if isinstance(row, dict) else None
+        name = name if isinstance(name, str) and re.fullmatch(r"[a-z0-9-]{1,40}", name) else str(number)
+        prefix = f"{self._prefix}_{key}_{name}"
+        title = f"[[{key}]] {name}"
+        return Reader(row, name=title, prefix=prefix, folder=self._folder, env=self._env, faults=self._faults)
+
+
+def _plain_text(raw: object) -> str:
+    if not isinstance(raw, str) or not raw.isprintable():
+        raise ValueError
+    return raw.strip()
+
+
+def _filled_text(raw: object) -> str:
+    text = _plain_text(raw)
+    if not text:
+        raise ValueError
+    return text
+
+
+def _plain_texts(raw: object) -> tuple[str, ...]:
+    items = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(items, list):
+        raise TypeError
+    return tuple(_plain_text(item) for item in items)
+
+
+def _flag(raw: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    return {"true": True, "false": False}[str(raw)]
+
+
+def _within(raw: object, low: int, high: int) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int | str):
+        raise TypeError
+    value = int(raw)
+    if not low <= value <= high:
+        raise ValueError
+    return value
+
+
+def _quantity(raw: object, units: Mapping[str, int]) -> int:
+    parts = re.fullmatch(r"(\d{1,9}) ?([A-Za-z]+)", raw) if isinstance(raw, str) else None
+    if parts is None:
+        raise ValueError
+    return int(parts[1]) * units[parts[2]]
+
+
+def _day(raw: object) -> date:
+    if isinstance(raw, str):
+        return date.fromisoformat(raw)
+    if type(raw) is not date:
+        raise TypeError
+    return raw

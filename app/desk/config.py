@@ -1,0 +1,268 @@
+"""`desk.toml`, read once into frozen settings; every fault is told at once, each with its mend.
+
+The desk itself listens on loopback only. A relative `drop:` folder of an authority lies beside the file and is
+made at the start; an absolute one may be a mount, and must be there. Opens no key and connects to nothing.
+"""
+
+import ipaddress
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from app.core.config_reader import Reader, read_toml
+from app.core.errors import ConfigError
+from app.delivery.destinations import Destination, open_transport
+from app.delivery.transports import Transport
+from app.vault.keys import Recipient, parse_recipient, public_key
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where something listens."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Somebody to refer to: what they take (kinds of the form, `danger`, `children`, `trafficking`), and how."""
+
+    id: str
+    name: str
+    takes: tuple[str, ...]
+    recipients: tuple[Recipient, ...]
+    transport: Transport = field(repr=False)
+    expires: date = date.max
+
+
+@dataclass(frozen=True)
+class Imap:
+    """A mailbox to which the site sends envelopes, over TLS from the first byte."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    folder: str
+    every: int
+    ca: Path | None
+
+
+@dataclass(frozen=True)
+class Receive:
+    """The far end of the `https:` transport; with no certificate of its own it stands behind a proxy."""
+
+    bind: Address
+    token: str = field(repr=False)
+    cert: Path | None
+    key: Path | None
+    client_ca: Path | None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where replies are left (`replies`), and this agency's id there."""
+
+    replies: str
+    agency: str
+    ca: Path | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of `desk.toml`."""
+
+    identities: tuple[Path, ...]
+    signing_key: Path
+    inbox: Path
+    store: Path
+    bind: Address
+    release: int
+    retain_days: int
+    contact: str
+    expires: date
+    handlers: tuple[str, ...]
+    authorities: Mapping[str, Authority]
+    translators: Mapping[str, Authority]
+    site: Site | None
+    imap: Imap | None
+    receive: Receive | None
+
+
+def load(path: Path, env: Mapping[str, str]) -> Settings:
+    """The settings of a file with `HAUMARU_…` variables over them; raises ConfigError with every fault."""
+    faults: list[str] = []
+    folder = path.absolute().parent
+    root = Reader(read_toml(path), name=path.name, prefix="HAUMARU", folder=folder, env=env, faults=faults)
+    desk = root.table("desk")
+    settings = Settings(
+        identities=tuple(folder / name for name in desk.texts("identities")),
+        signing_key=_path(desk, "signing_key"),
+        inbox=_path(desk, "inbox"),
+        store=_path(desk, "store"),
+        bind=desk.convert("bind", _loopback, Address("127.0.0.1", 1), mend='write "127.0.0.1:8001": loopback only'),
+        release=desk.integer("release", 1, 1, 2),
+        retain_days=desk.integer("retain_days", 90, 1, 3650),
+        contact=desk.text("contact"),
+        expires=desk.converted("expires", date.fromisoformat, date.max, mend='write a day such as "2027-11-30"'),
+        handlers=tuple(_handler(row) for row in root.tables("handler")),
+        authorities=_parties(root, "authority", folder, faults),
+        translators=_parties(root, "translator", folder, faults),
+        site=_site(root),
+        imap=_imap(root),
+        receive=_receive(root),
+    )
+    desk.done()
+    root.done()
+    _together(settings, faults)
+    if faults:
+        raise ConfigError(tuple(faults))
+    return settings
+
+
+def _together(settings: Settings, faults: list[str]) -> None:
+    if not settings.identities:
+        faults.append("[desk] identities: is empty; name the identity file that haumaru-desk keygen made")
+    if len(set(settings.handlers)) < settings.release:
+        faults.append(f"[[handler]]: fewer than release = {settings.release} asks for; add one, with a name of its own")
+    if settings.authorities.keys() & settings.translators.keys():
+        faults.append("[[translator]] id: is an authority's too; give each its own")
+    if not settings.authorities:
+        faults.append("[[authority]]: there is none; add at least one to refer to")
+
+
+def _handler(row: Reader) -> str:
+    name = row.text("name")
+    row.done()
+    return name
+
+
+def _parties(root: Reader, key: str, folder: Path, faults: list[str]) -> dict[str, Authority]:
+    parties = [_party(row, f"[[{key}]]", folder, faults) for row in root.tables(key)]
+    if len({party.id for party in parties}) < len(parties):
+        faults.append(f"[[{key}]] id: stands twice; give each its own")
+    return {party.id: party for party in parties}
+
+
+def _party(row: Reader, title: str, folder: Path, faults: list[str]) -> Authority:
+    name = row.text("id")
+    recipients = row.texts("recipients")
+    for recipient in recipients:
+        try:
+            public_key(parse_recipient(recipient))
+        except Exception as fault:  # noqa: BLE001  # a KeyTextError, or whatever bad text brings forth
+            row.fault("recipients", f"holds one that is not age1pq1… ({type(fault).__name__})", "copy it again")
+    if not recipients:
+        row.fault("recipients", "is empty", 'write ["age1pq1…"]')
+    destination = Destination(
+        agency=name,
+        url=row.text("deliver"),
+        password=row.secret("password"),
+        token=row.secret("token"),
+        client_cert=row.path("client_cert"),
+        client_key=row.path("client_key"),
+        ca=row.path("ca"),
+    )
+    party = Authority(
+        id=name,
+        name=row.text("name"),
+        takes=row.texts("takes", ()),
+        recipients=tuple(Recipient(one) for one in recipients),
+        transport=_transport(destination, title, folder, faults),
+        expires=row.converted("expires", date.fromisoformat, date.max, mend='write a day such as "2027-11-30"'),
+    )
+    row.done()
+    return party
+
+
+def _transport(destination: Destination, title: str, folder: Path, faults: list[str]) -> Transport:
+    try:
+        return open_transport(destination, base=folder)
+    except ConfigError as error:
+        faults.extend(fault.replace("[[agency]]", title, 1) for fault in error.faults)
+        return open_transport(Destination(destination.agency, "drop:."), base=folder)
+
+
+def _site(root: Reader) -> Site | None:
+    row = root.table("site")
+    replies = row.converted("replies", _reply_address, "", mend="write https://…/agency/replies")
+    site = Site(replies, row.text("agency", "intake"), row.path("ca"))
+    row.done()
+    return site if replies else None
+
+
+def _imap(root: Reader) -> Imap | None:
+    row = root.table("imap", title="[imap]")
+    host = row.text("host", "")
+    imap = Imap(
+        host=host,
+        port=row.integer("port", 993, 1, 65535),
+        user=row.text("user", ""),
+        password=row.secret("password"),
+        folder=row.text("folder", "INBOX"),
+        every=row.duration("every", "1min"),
+        ca=row.path("ca"),
+    )
+    if host and not (imap.user and imap.password):
+        row.fault("user", "is missing, or its password", "write user, and password_file")
+    row.done()
+    return imap if host else None
+
+
+def _receive(root: Reader) -> Receive | None:
+    row = root.table("receive")
+    bind = row.converted("bind", _address, Address("", 0), mend='write "127.0.0.1:8002"')
+    receive = Receive(bind, row.secret("token"), row.path("cert"), row.path("key"), row.path("client_ca"))
+    row.done()
+    if not bind.host:
+        return None
+    if receive.client_ca and not receive.cert:
+        row.fault("client_ca", "needs this server's own TLS", "write cert and key as well, or let the proxy check it")
+    if not (receive.token or receive.client_ca):
+        row.fault(
+            "token", "is missing, and so is client_ca", "write token_file: without one anybody could fill the disk"
+        )
+    return receive
+
+
+def _path(row: Reader, key: str) -> Path:
+    path = row.path(key)
+    if path is None:
+        row.fault(key, "is missing", "write a path")
+    return path or Path()
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return Address(str(ipaddress.ip_address(host.strip("[]"))), _port(port))
+
+
+def _loopback(text: str) -> Address:
+    address = _address(text)
+    if not ipaddress.ip_address(address.host).is_loopback:
+        raise ValueError
+    return address
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):  # noqa: PLR2004
+        raise ValueError
+    return int(text)
+
+
+def _reply_address(text: str) -> str:
+    loopback = text.startswith(("http://127.0.0.1:", "http://localhost:"))
+    if not (text.startswith("https://") or loopback):
+        raise ValueError
+    return text
+
+
+def read_key(text: str) -> bytes:
+    """The 32 bytes of an Ed25519 public key in base64; raises ValueError."""
+    key = b64decode(text, validate=True)
+    if len(key) != 32:  # noqa: PLR2004
+        raise ValueError
+    return key

@@ -1,0 +1,80 @@
+"""One envelope to one tip or referral, with everything checked that can be: format, seal, bundle, the id in its name.
+
+Anyone may seal to a published key, so what comes out is checked for form, never for truth. A decoy is told
+from a tip only here, after opening.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.core.errors import EnvelopeError
+from app.desk import referral as referrals
+from app.desk.referral import Referral
+from app.vault import tip as tips
+from app.vault.age_open import unseal
+from app.vault.tip import Tip, TipFile, TipId
+
+LARGEST = 34 * 1024 * 1024  # bytes of an envelope: the last size class, and room for 64 recipients
+_NAME = re.compile(r"([0-9a-hjkmnp-tv-z]{26})\.age")
+
+
+def id_in(name: str) -> TipId | None:
+    """The id that an envelope's file name says, or None for a name of another form."""
+    match = _NAME.fullmatch(name)
+    return TipId(match[1]) if match else None
+
+
+def open_any(path: Path, identities: Sequence[str]) -> Tip | Referral:
+    """What is in an envelope's file.
+
+    Raises `EnvelopeError("name")` where the id inside is not the file's name, `("too-large")`, and whatever
+    opening it raises.
+    """
+    name = id_in(path.name)
+    if name is None:
+        raise EnvelopeError("name")
+    if path.stat().st_size > LARGEST:
+        raise EnvelopeError("too-large")
+    bundle = unseal(path.read_bytes(), identities)
+    opened = referrals.from_bytes(bundle) if referrals.is_referral(bundle) else tips.from_bytes(bundle)
+    if opened.id != name:
+        raise EnvelopeError("name")
+    return opened
+
+
+def open_envelope(path: Path, identities: Sequence[str]) -> Tip:
+    """The tip in an envelope's file; raises what `open_any` raises, and `EnvelopeError("referral")`."""
+    opened = open_any(path, identities)
+    if isinstance(opened, Referral):
+        raise EnvelopeError("referral")
+    return opened
+
+
+def unpack(opened: Tip | Referral, folder: Path) -> Path:
+    """Write a tip or referral into `folder/<id>/`, its files under `untrusted/`, readable by this user alone.
+
+    Raises `FileExistsError` rather than write over anything.
+    """
+    target = folder / opened.id
+    target.mkdir(mode=0o700, parents=True)
+    if isinstance(opened, Referral):
+        _write(target / "referral.json", referrals.to_json(opened) + b"\n")
+        _write(target / "referral.txt", referrals.to_text(opened).encode())
+    else:
+        _write(target / "tip.json", tips.to_json(opened) + b"\n")
+        _write(target / "tip.txt", tips.to_text(opened).encode())
+    _unpack_files(target / "untrusted", opened.files)
+    return target
+
+
+def _unpack_files(target: Path, files: Sequence[TipFile]) -> None:
+    if files:
+        target.mkdir(mode=0o700)
+    for file in files:
+        _write(target / Path(file.path).name, file.data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_bytes(data)

@@ -1,0 +1,102 @@
+"""Envelopes from a mailbox, over IMAP inside TLS (RFC 9051): each goes to the inbox durably before its mail is deleted.
+
+A mail that holds no envelope is marked as read and left alone. The server is believed in nothing: sizes are asked
+first, names are checked, and whatever goes wrong comes out as a DeliveryError with a safe code.
+"""
+
+import imaplib
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from pathlib import Path
+
+from app.core.errors import DeliveryError
+from app.delivery.outbox import Envelope
+from app.delivery.transports import Drop
+from app.desk import envelopes as opening
+from app.desk.config import Imap
+
+_SECONDS = 60
+_LARGEST = opening.LARGEST * 3 // 2  # base64, and the mail around it
+_SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
+_MOST = 500  # mails a round
+
+
+def fetch(imap: Imap, inbox: Path) -> tuple[int, int]:
+    """Take every new mail's envelope into the inbox.
+
+    Returns how many envelopes came and how many mails were left alone. Raises DeliveryError: `unreachable`, `tls`,
+    `auth`, `refused`, `disk`.
+    """
+    drop = Drop(inbox)
+    came = left = 0
+    with _session(imap) as session:
+        for number in _unseen(session):
+            envelopes = _envelopes(session, number)
+            for envelope in envelopes:
+                drop.deliver(envelope, seconds=_SECONDS)
+            came, left = came + len(envelopes), left + (not envelopes)
+            session.uid("STORE", number, "+FLAGS.SILENT", r"(\Deleted)" if envelopes else r"(\Seen)")
+        session.expunge()
+    return came, left
+
+
+@contextmanager
+def _session(imap: Imap) -> Iterator[imaplib.IMAP4_SSL]:
+    try:
+        context = ssl.create_default_context(cafile=imap.ca)
+        session = imaplib.IMAP4_SSL(imap.host, imap.port, ssl_context=context, timeout=_SECONDS)
+    except ssl.SSLError:
+        raise DeliveryError("tls") from None
+    except (OSError, imaplib.IMAP4.error):
+        raise DeliveryError("unreachable") from None
+    try:
+        _enter(session, imap)
+        yield session
+    except (imaplib.IMAP4.error, OSError, ValueError):
+        raise DeliveryError("refused") from None
+    finally:
+        with suppress(OSError, imaplib.IMAP4.error):
+            session.logout()
+
+
+def _enter(session: imaplib.IMAP4_SSL, imap: Imap) -> None:
+    try:
+        session.login(imap.user, imap.password)
+    except imaplib.IMAP4.error:
+        raise DeliveryError("auth") from None
+    status, _ = session.select(f'"{imap.folder}"')
+    if status != "OK":
+        raise DeliveryError("refused")
+
+
+def _unseen(session: imaplib.IMAP4_SSL) -> list[str]:
+    _, found = session.uid("SEARCH", "UNSEEN")
+    return [number.decode("ascii") for number in (found[0] or b"").split()[:_MOST] if number.isdigit()]
+
+
+def _envelopes(session: imaplib.IMAP4_SSL, number: str) -> list[Envelope]:
+    _, answer = session.uid("FETCH", number, "(RFC822.SIZE)")
+    size = next((match for part in answer if isinstance(part, bytes) and (match := _SIZE.search(part))), None)
+    if size is None or int(size[1]) > _LARGEST:
+        return []
+    _, answer = session.uid("FETCH", number, "(BODY.PEEK[])")
+    raw = next((part[1] for part in answer if isinstance(part, tuple)), b"")
+    return list(_attached(raw))
+
+
+def _attached(untrusted_mail: bytes) -> Iterator[Envelope]:
+    """The envelopes attached to a mail: by their names, and the first bytes of the age format."""
+    try:
+        mail = BytesParser(EmailMessage, policy=policy.default).parsebytes(untrusted_mail)
+        parts = [(part.get_filename() or "", part.get_payload(decode=True)) for part in mail.iter_attachments()]
+    except Exception:  # noqa: BLE001  # the parser raises many kinds on hostile mail, and the mail is left alone
+        return
+    for name, data in parts:
+        tip = opening.id_in(name)
+        if tip is not None and isinstance(data, bytes) and data.startswith(b"age-encryption.org/v1"):
+            yield Envelope(tip, "", data)

@@ -1,0 +1,80 @@
+"""The way in: every envelope of the inbox becomes a tip, vanishes as a decoy, or is set aside with its reason.
+
+Nothing that lies in the inbox stops the intake: names, links and bytes are a stranger's, and each costs only itself.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.core.errors import HaumaruError
+from app.desk import envelopes
+from app.desk.cases import DESK, Cases
+from app.desk.errors import RefusedError
+from app.desk.jobs import Work
+from app.desk.journal import Entry
+from app.desk.store import Store, faults
+from app.vault import tip as tips
+from app.vault.keys import Identity
+
+
+class Intake:
+    """One inbox, and what was set aside from it."""
+
+    def __init__(self, inbox: Path, cases: Cases, store: Store, identities: Sequence[Identity]) -> None:
+        self._inbox, self._cases, self._store = inbox, cases, store
+        self._identities = tuple(identities)
+
+    def receive(self, work: Work) -> None:
+        """Take in every envelope, until done or stopped; raises RefusedError."""
+        with faults():
+            paths = sorted(path for path in self._inbox.glob("*.age") if not path.name.startswith("."))
+        work.total += len(paths)
+        for path in paths:
+            if work.stopped:
+                return
+            self._receive_one(path)
+            work.step()
+
+    def _receive_one(self, path: Path) -> None:
+        try:
+            if path.is_symlink() or not path.is_file():
+                raise RefusedError("file")
+            opened = envelopes.open_envelope(path, self._identities)
+        except FileNotFoundError:
+            return
+        except HaumaruError as error:
+            self._set_aside(path, error.code)
+            return
+        if opened.decoy:
+            with faults():
+                path.unlink(missing_ok=True)
+            return
+        self._cases.add(path, opened)
+
+    def _set_aside(self, path: Path, code: str) -> None:
+        tip = envelopes.id_in(path.name) or tips.new_id()
+        self._cases.journal.write(Entry(DESK, "set-aside", tip, code))
+        self._store.take_in(path, f"aside/{tip}.{code}")
+
+    def aside(self) -> list[tuple[str, str]]:
+        """What was set aside: its name's id, or a made-up one, and the reason's code."""
+        pairs = [name.split(".", 1) for name in self._store.names("aside")]
+        return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]  # noqa: PLR2004
+
+    def retry(self, who: str, untrusted_name: str) -> None:
+        """Put something set aside back into the inbox."""
+        name, tip = self._checked(untrusted_name)
+        self._cases.journal.write(Entry(who, "tried-again", tip))
+        with faults():
+            (self._store.folder / "aside" / name).rename(self._inbox / f"{tip}.age")
+
+    def destroy(self, who: str, untrusted_name: str) -> None:
+        """Destroy something set aside."""
+        name, tip = self._checked(untrusted_name)
+        self._cases.journal.write(Entry(who, "destroyed-aside", tip))
+        self._store.delete([f"aside/{name}"])
+
+    def _checked(self, untrusted_name: str) -> tuple[str, str]:
+        if untrusted_name not in self._store.names("aside"):
+            raise RefusedError("gone")
+        return untrusted_name, untrusted_name.partition(".")[0]

@@ -1,0 +1,235 @@
+"""`haumaru.toml`, and `HAUMARU_…` variables over it, to frozen settings.
+
+Every fault is told at once, each with its mend, as a `ConfigError`: a site that would not be safe does not
+start. An unknown key is a fault, because a misspelt safety setting would otherwise be silence.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from limits import parse as parse_limit
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from app.core.config_reader import Reader, read_toml
+from app.core.errors import ConfigError, HaumaruError
+from app.delivery.destinations import Destination, open_transport
+from app.site.settings import Agency, Forward, Limits, Report, Server, Settings, Site
+from app.vault.keys import DEMONSTRATION, HYBRID_RECIPIENT, parse_recipient, recipient_of
+from app.vault.tip import SIZE_CLASSES
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def load(path: Path, env: Mapping[str, str]) -> Settings:
+    """Read a configuration file and the variables over it; `ConfigError` with every fault."""
+    faults: list[str] = []
+    folder = path.resolve().parent
+    root = Reader(read_toml(path), name="", prefix="HAUMARU", folder=folder, env=env, faults=faults)
+    settings = Settings(
+        site=_site(root.table("site")),
+        server=_server(root.table("server")),
+        report=_report(root.table("report")),
+        agencies=tuple(_agency(row, folder, faults) for row in root.tables("agency")),
+        folder=folder,
+        outbox_url=_outbox(root.table("outbox"), folder),
+        limits=_limits(root.table("limits")),
+        forward=_forward(root.table("forward")),
+    )
+    root.done()
+    _across(settings, faults)
+    if faults:
+        raise ConfigError(tuple(fault.strip() for fault in faults))
+    return settings
+
+
+def _site(read: Reader) -> Site:
+    site = Site(
+        name=read.text("name", "Haumaru"),
+        operator=read.text("operator", mend="say who runs this site, and their address"),
+        contact_email=read.text("contact_email", mend="write the address that the operator reads"),
+        base_url=read.text("base_url", mend="write https://… as visitors type it").rstrip("/"),
+        onion=read.text("onion", "").rstrip("/"),
+        exit_url=read.text("exit_url", "https://www.metservice.com/"),
+        demo=read.flag("demo", default=False),
+        reviewed_only=read.flag("reviewed_only", default=False),
+    )
+    if site.contact_email and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", site.contact_email):
+        read.fault("contact_email", "is not an e-mail address", "write one such as team@example.org")
+    if site.base_url and not _safe_origin(site.base_url):
+        read.fault("base_url", "is neither https nor on loopback nor an onion", "write https://… without a path")
+    if site.onion and not re.fullmatch(r"http://[a-z2-7]{56}\.onion", site.onion):
+        read.fault("onion", "is not an onion address", "write http://….onion, 56 characters before .onion")
+    if not re.fullmatch(r"https://[a-z0-9.-]+(/[A-Za-z0-9._~/-]*)?", site.exit_url):
+        read.fault("exit_url", "is not a plain https address", "write one such as https://www.metservice.com/")
+    read.done()
+    return site
+
+
+def _safe_origin(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if not host or parts.path or parts.query or parts.fragment or parts.username:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and (host in _LOOPBACK or host.endswith(".onion")))
+
+
+def _server(read: Reader) -> Server:
+    bind = read.text("bind", "127.0.0.1:8000")
+    parts = re.fullmatch(r"(\[[0-9a-f:]+\]|[0-9.]+):(\d{1,5})", bind)
+    if parts is None or not 0 < int(parts[2]) < 2**16:
+        read.fault("bind", "is not an address and a port", 'write one such as "127.0.0.1:8000"')
+    server = Server(
+        host=parts[1].strip("[]") if parts else "127.0.0.1",
+        port=int(parts[2]) if parts else 8000,
+        workers=read.integer("workers", 2, 1, 64),
+        threads=read.integer("threads", 64, 4, 1024),
+        bodies=read.integer("bodies", 16, 1, 512),
+        proxies=read.integer("proxies", 0, 0, 8),
+        secret_file=read.path("secret_file", "instance/secret") or Path(),
+    )
+    if server.bodies >= server.threads:
+        read.fault("bodies", "leaves no thread for readers", "make it less than threads")
+    read.done()
+    return server
+
+
+def _report(read: Reader) -> Report:
+    report = Report(
+        agency=read.text("agency", mend="name the id of one [[agency]]"),
+        max_upload=read.size("max_upload", "25MB"),
+        min_fill=read.duration("min_fill", "3s"),
+    )
+    read.done()
+    return report
+
+
+def _agency(read: Reader, folder: Path, faults: list[str]) -> Agency:
+    identifier = read.convert("id", _identifier, "?", mend="use small letters, digits and hyphens")
+    texts = read.texts("recipients", mend='write ["age1pq1…"], as haumaru-desk keygen prints it')
+    if not texts:
+        read.fault("recipients", "is empty", "tips are sealed to at least one recipient")
+    for number, text in enumerate(texts, 1):
+        if not _is_recipient(text):
+            read.fault("recipients", f"number {number} is not age1pq1…", "copy what haumaru-desk keygen printed")
+    agency = Agency(
+        id=identifier,
+        name=read.text("name"),
+        reads=read.text("reads", ""),
+        recipients=texts,
+        expires=read.day("expires"),
+        reply_key=_reply_key(read),
+        destination=_destination(read, identifier, folder, faults),
+        max_class=read.text("max_class", "32MiB"),
+    )
+    if agency.max_class not in SIZE_CLASSES:
+        read.fault("max_class", "is not a size class", f"use one of {', '.join(SIZE_CLASSES)}")
+    read.done()
+    return agency
+
+
+def _identifier(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", text):
+        raise ValueError
+    return text
+
+
+def _is_recipient(text: str) -> bool:
+    try:
+        return parse_recipient(text).startswith(f"{HYBRID_RECIPIENT}1")
+    except HaumaruError:
+        return False
+
+
+def _reply_key(read: Reader) -> bytes:
+    text = read.text("reply_key", "")
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        key = b"?"
+    if len(key) not in (0, 32):
+        read.fault("reply_key", "is not an Ed25519 public key", "copy what haumaru-desk keygen --signing printed")
+        return b""
+    return key
+
+
+def _destination(read: Reader, agency: str, folder: Path, faults: list[str]) -> Destination:
+    destination = Destination(
+        agency=agency,
+        url=read.text("deliver", mend="use drop:FOLDER, smtp+starttls://, smtps:// or https://"),
+        password=read.secret("password"),
+        token=read.secret("token"),
+        client_cert=read.path("client_cert"),
+        client_key=read.path("client_key"),
+        ca=read.path("ca"),
+    )
+    try:
+        if destination.url:
+            open_transport(destination, base=folder)
+    except ConfigError as error:
+        faults.extend(error.faults)
+    return destination
+
+
+def _outbox(read: Reader, folder: Path) -> str:
+    url = read.text("url", "sqlite:///instance/outbox.db")
+    read.done()
+    try:
+        parts = make_url(url)
+    except ArgumentError:
+        read.fault("url", "is not a database address", "write sqlite:///instance/outbox.db or postgresql+psycopg://…")
+        return ""
+    if parts.drivername == "sqlite" and parts.database:
+        return parts.set(database=str(folder / parts.database)).render_as_string(hide_password=False)
+    if parts.drivername != "postgresql+psycopg":
+        read.fault("url", "is of another kind", "write sqlite:///instance/outbox.db or postgresql+psycopg://…")
+    return url
+
+
+def _limits(read: Reader) -> Limits:
+    limits = Limits(
+        url=read.text("url", "memory://"),
+        per_address=read.converted("per_address", _rate, "20/hour", mend='write one such as "20/hour"'),
+        total=read.converted("total", _rate, "2000/hour", mend='write one such as "2000/hour"'),
+    )
+    if urlsplit(limits.url).scheme not in ("memory", "redis", "rediss"):
+        read.fault("url", "is of another kind", "write memory:// or redis://…")
+    read.done()
+    return limits
+
+
+def _rate(text: str) -> str:
+    parse_limit(text)
+    return text
+
+
+def _forward(read: Reader) -> Forward:
+    forward = Forward(window=read.duration("window", "10min"), batch=read.integer("batch", 4, 1, 1024))
+    if not 1 <= forward.window <= 86400:  # noqa: PLR2004
+        read.fault("window", "is out of bounds", "write from 1s to 1d")
+    read.done()
+    return forward
+
+
+def _across(settings: Settings, faults: list[str]) -> None:
+    ids = [agency.id for agency in settings.agencies]
+    if len(set(ids)) < len(ids):
+        faults.append("[[agency]] id: two agencies have the same; give each its own")
+    if settings.report.agency not in ids:
+        faults.append("[report] agency: no [[agency]] has this id; name one that has")
+    if settings.site.demo:
+        return
+    for agency in settings.agencies:
+        if recipient_of(DEMONSTRATION) in agency.recipients:
+            faults.append(
+                f"[[agency]] {agency.id} recipients: has a demonstration's key, which anyone can open; "
+                "make your own with haumaru-desk keygen"
+            )
+        if agency.name.startswith("Example"):
+            faults.append(f"[[agency]] {agency.id} name: is a demonstration's; write the agency's own name")

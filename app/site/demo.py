@@ -1,0 +1,195 @@
+"""A demonstration that cannot be mistaken for the real thing: one folder, a published key, loopback only.
+
+Its agency is called an example and its key is known to everyone, so that a configuration which carries
+that key outside a demonstration is a fault. Writes nothing outside its folder.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from app.core import i18n
+from app.core.resources import ROOT
+from app.site import config, factory
+from app.site.settings import Settings
+from app.vault.keys import DEMONSTRATION, recipient_of
+
+_PR_SET_PDEATHSIG = 1
+_EXPIRES_DAYS = 365
+
+_HAUMARU = """\
+# A demonstration: nobody reads what is sent here. Its key is published, so anyone can open what it seals.
+[site]
+operator = "A demonstration on this computer"
+contact_email = "demonstration@example.org"
+base_url = "http://127.0.0.1:8000"
+demo = true
+
+[server]
+secret_file = "secret"
+
+[report]
+agency = "example"
+
+[[agency]]
+id = "example"
+name = "Example agency"
+reads = "never: this is a demonstration"
+recipients = ["{recipient}"]
+expires = {expires}
+reply_key = "{reply_key}"
+deliver = "drop:inbox"
+
+[outbox]
+url = "sqlite:///outbox.db"
+
+[forward]
+window = "5s"
+batch = 1
+"""
+
+_DESK = """\
+# The demonstration agency's desk. It opens what the demonstration's site received.
+[desk]
+identities = ["identity.txt"]
+signing_key = "signing.txt"
+inbox = "inbox"
+store = "store"
+bind = "127.0.0.1:8001"
+release = 1
+retain_days = 90
+contact = "Example agency, a demonstration"
+
+[[handler]]
+name = "Example handler"
+
+[[handler]]
+name = "Second example handler"
+
+[[authority]]
+id = "police"
+name = "Example Police"
+takes = ["danger", "children", "trafficking"]
+recipients = ["{recipient}"]
+deliver = "drop:referred/police"
+
+[[authority]]
+id = "mbie"
+name = "Example MBIE (Employment New Zealand)"
+takes = ["work"]
+recipients = ["{recipient}"]
+deliver = "drop:referred/mbie"
+
+[[authority]]
+id = "inz"
+name = "Example Immigration New Zealand"
+takes = ["movement", "documents"]
+recipients = ["{recipient}"]
+deliver = "drop:referred/inz"
+
+[[authority]]
+id = "oranga-tamariki"
+name = "Example Oranga Tamariki"
+takes = ["children"]
+recipients = ["{recipient}"]
+deliver = "drop:referred/oranga-tamariki"
+
+[site]
+agency = "example"
+replies = "http://127.0.0.1:8000/agency/replies"
+"""
+
+
+def prepare(folder: Path) -> Path:
+    """Write what is missing of the demonstration's folder and return its `haumaru.toml`."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "inbox").mkdir(mode=0o700, exist_ok=True)
+    _write_once(folder / "identity.txt", f"# The published key of every demonstration.\n{DEMONSTRATION}\n")
+    _write_once(folder / "signing.txt", _signing_key())
+    recipient = recipient_of(DEMONSTRATION)
+    expires = (datetime.now(UTC) + timedelta(days=_EXPIRES_DAYS)).date().isoformat()
+    values = {"recipient": recipient, "expires": expires, "reply_key": _public_half(folder / "signing.txt")}
+    _write_once(folder / "haumaru.toml", _HAUMARU.format(**values))
+    _write_once(folder / "desk.toml", _DESK.format(**values))
+    return folder / "haumaru.toml"
+
+
+def build(folder: Path) -> Iterator[str]:
+    """Make catalogues, sheets and every page as a demonstration would, the PDFs into `folder`; tell what was made."""
+    for path in i18n.compile_catalogues(ROOT / "translations"):
+        yield f"{path.parent.parent.name}: catalogue"
+    with TemporaryDirectory() as temporary:
+        parts = factory.prepare(config.load(prepare(Path(temporary)), {}))
+    folder.mkdir(parents=True, exist_ok=True)
+    for sheet in parts.sheets.values():
+        (folder / sheet.name).write_bytes(sheet.data)
+    yield f"{len(parts.sheets)} sheets in {folder}"
+    pages = {path: len(page.br) for path, page in parts.pages.items() if page.br}
+    largest = max(pages, key=lambda path: pages[path])
+    yield f"{len(pages)} pages; the largest, {largest}, takes {pages[largest]} bytes compressed"
+    stale = [f"translations/{code}" for code, one in parts.catalogues.items() if one.stale]
+    for name in (*parts.library.stale, *stale):
+        yield f"{name}: was made from other English than today's"
+
+
+def variables(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment with `PORT`, if it is set, said in our own variables too."""
+    port = env.get("PORT", "8000")
+    return {
+        "HAUMARU_SITE_BASE_URL": f"http://127.0.0.1:{port}",
+        "HAUMARU_SERVER_BIND": f"127.0.0.1:{port}",
+        **env,
+    }
+
+
+@contextmanager
+def forwarding(path: Path) -> Iterator[None]:
+    """Run the demonstration's forwarder as a process of its own; it ends with this one, even one that is killed."""
+    command = [sys.executable, "-m", "app.site.cli", "forward", "--config", str(path)]
+    with subprocess.Popen(command, preexec_fn=_end_with_parent, env=variables(os.environ)) as process:  # noqa: PLW1509, S603  # no threads yet
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def welcome(settings: Settings) -> str:
+    """What to do next, for whoever started it."""
+    return (
+        f"The demonstration is at {settings.site.base_url}/ (Ctrl-C ends it).\n"
+        "Reports go to instance/demo/inbox/. `make desk` opens them."
+    )
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _write_once(path: Path, text: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _signing_key() -> str:
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _public_half(path: Path) -> str:
+    key = load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    return b64encode(key.public_key().public_bytes_raw()).decode()

@@ -1,0 +1,179 @@
+"""Markdown of a translator to HTML that is safe to put on a page, and to runs of words for a sheet.
+
+HTML in the source stays text, and what comes out is sanitised by bleach all the same, because translators'
+files are half-trusted. A link to `page:help`, `contact:police-105`, `contact:crime-stoppers#web` or
+`safety:emergency` is resolved from what is known of this language; one that leads nowhere is a fault.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import bleach
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+from mdit_py_plugins.attrs import attrs_block_plugin, attrs_plugin
+
+from app.site.guide.contacts import Contact
+
+_TAGS = frozenset(
+    {"p", "h2", "h3", "ul", "ol", "li", "a", "strong", "em", "code", "span", "br", "hr", "blockquote"}
+) | {
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+}
+_ATTRIBUTES = {"*": ["id"], "a": ["href"], "span": ["lang"], "ol": ["start"]}
+_PROTOCOLS = frozenset({"https", "http", "tel", "mailto"})
+_HOME = {"home": "", "sheet": "sheets"}
+_WITHOUT_CONTENT = frozenset({"report", "reply", "sheets"})
+
+
+@dataclass(frozen=True)
+class Heading:
+    """One entry of a page's own table of contents."""
+
+    id: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Words of one kind within a line of a sheet: plain or strong, in another language, or a link."""
+
+    text: str
+    strong: bool = False
+    lang: str = ""
+    href: str = ""
+
+
+@dataclass
+class Links:
+    """What links may lead to in one language, where faults go, and which links were met."""
+
+    lang: str
+    slugs: frozenset[str]
+    contacts: Mapping[str, Contact]
+    safety: Mapping[str, str]
+    fault: Callable[[str], None]
+    met: list[str] = field(default_factory=list)
+
+    def resolve(self, href: str) -> tuple[str, str]:
+        """The address a link leads to and the words of an empty one; two empty texts after a fault."""
+        self.met.append(href)
+        scheme, _, rest = href.partition(":")
+        if scheme == "page":
+            return self._page(rest), ""
+        if scheme == "contact":
+            return self._contact(rest)
+        if scheme in _PROTOCOLS:
+            return href, href
+        self.fault(f"the link {href} leads nowhere; write page:, contact:, safety: or https:")
+        return "", ""
+
+    def sentence(self, href: str) -> str:
+        """The safety sentence that `safety:<key>` stands for."""
+        self.met.append(href)
+        key = href.removeprefix("safety:")
+        if key not in self.safety:
+            self.fault(f"the link {href} leads nowhere; safety.toml has no such sentence")
+        return self.safety.get(key, "")
+
+    def _page(self, rest: str) -> str:
+        slug, mark, anchor = rest.partition("#")
+        if slug not in self.slugs | _WITHOUT_CONTENT:
+            self.fault(f"the link page:{slug} leads nowhere; the pages are {' '.join(sorted(self.slugs))}")
+        return f"/{self.lang}/{_HOME.get(slug, slug)}{mark}{anchor}"
+
+    def _contact(self, rest: str) -> tuple[str, str]:
+        identifier, _, part = rest.partition("#")
+        contact = self.contacts.get(identifier)
+        if contact is None:
+            self.fault(f"the link contact:{identifier} leads nowhere; content/contacts.toml has no such id")
+            return "", ""
+        href, words = (contact.url, contact.host) if part == "web" else (contact.href, contact.number)
+        if not href:
+            self.fault(f"the link contact:{rest} leads nowhere; the contact has no {part or 'number'}")
+        return href, words
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    return parser.use(attrs_plugin, spans=True, allowed=("lang",)).use(attrs_block_plugin, allowed=("id",))
+
+
+_MARKDOWN = _parser()
+_OPENING = "[](safety:emergency)"
+
+
+def page(text: str, links: Links) -> tuple[Markup, tuple[Heading, ...]]:
+    """A page's body as sanitised HTML, and its second-level headings, each with an id.
+
+    A body that opens with the emergency sentence loses it there: the head of every page says it already.
+    """
+    tokens = _MARKDOWN.parse(text.strip().removeprefix(_OPENING))
+    headings: list[Heading] = []
+    for place, token in enumerate(tokens):
+        if token.type == "inline":
+            token.children = list(_resolved(token.children or (), links))
+        if token.type == "heading_open":
+            number = len(headings) + 1
+            if token.tag == "h2":
+                token.attrs.setdefault("id", f"s{number}")
+                words = _MARKDOWN.renderer.render(tokens[place + 1].children or (), _MARKDOWN.options, {})
+                headings.append(Heading(str(token.attrs["id"]), bleach.clean(words, tags=set(), strip=True)))
+            elif token.tag != "h3":
+                links.fault(f"a heading is {token.markup}; write ## or ###")
+    return _sanitised(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})), tuple(headings)
+
+
+def line(text: str, links: Links) -> Markup:
+    """One line or sentence as sanitised HTML without a paragraph around it."""
+    return _sanitised(_MARKDOWN.renderer.render(_inline(text, links), _MARKDOWN.options, {}))
+
+
+def runs(text: str, links: Links) -> tuple[Run, ...]:
+    """One line or sentence as runs of words, for a sheet."""
+    found: list[Run] = []
+    strong, lang, href = 0, "", ""
+    for token in _inline(text, links):
+        strong += token.nesting if token.tag == "strong" else 0
+        if token.tag == "span":
+            lang = str(token.attrs.get("lang", "")) if token.nesting == 1 else ""
+        if token.tag == "a":
+            href = str(token.attrs.get("href", "")) if token.nesting == 1 else ""
+        words = " " if token.type == "softbreak" else token.content
+        if words:
+            found.append(Run(words, strong=bool(strong), lang=lang, href=href))
+    return tuple(found)
+
+
+def _inline(text: str, links: Links) -> list[Token]:
+    parsed = _MARKDOWN.parseInline(text.strip())
+    return list(_resolved(parsed[0].children or (), links)) if parsed else []
+
+
+def _resolved(children: Sequence[Token], links: Links) -> Iterator[Token]:
+    """The tokens of a line with every link resolved, and safety sentences in the place of theirs."""
+    skip_close = False
+    for place, token in enumerate(children):
+        href = str(token.attrs.get("href", "")) if token.type == "link_open" else ""
+        if href.startswith("safety:"):
+            yield from _inline(links.sentence(href), links)
+            skip_close = True
+        elif href:
+            token.attrs["href"], words = links.resolve(href)
+            yield token
+            if children[place + 1].type == "link_close":
+                yield Token("text", "", 0, content=words)
+        elif token.type == "link_close" and skip_close:
+            skip_close = False
+        else:
+            yield token
+
+
+def _sanitised(html: str) -> Markup:
+    return Markup(bleach.clean(html, tags=_TAGS, attributes=_ATTRIBUTES, protocols=_PROTOCOLS))  # noqa: S704

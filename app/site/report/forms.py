@@ -1,0 +1,216 @@
+"""The report form's fields, and the token that proves a form is ours without a cookie or a session.
+
+Labels and hints are message ids, which the templates translate. The token is signed and timed: it holds a random
+nonce, the second at which the form was given out, and whether it is the first page. Nobody can make one; one used
+twice sends once; it is good for twelve hours.
+"""
+
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from flask import request
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from itsdangerous import BadSignature, Signer
+from wtforms import BooleanField, Field, RadioField, SelectMultipleField, TextAreaField
+from wtforms.csrf.core import CSRF
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
+from wtforms.validators import InputRequired, Length, Optional
+from wtforms.validators import ValidationError as Invalid
+
+from app.core.errors import N_, HaumaruError
+from app.text.find import clean
+
+TOKEN_SECONDS = 12 * 3600
+LONG, SHORT = 10_000, 1_000
+TEXT_FIELDS = ("what", "where", "when", "people", "victims", "how-known")
+# About the suspects, whose names and numbers are evidence: searched more mildly for what names the writer.
+MILD_FIELDS = ("people",)
+
+KINDS = [
+    SelectChoice("work", N_("Forced or badly underpaid work")),
+    SelectChoice("sex-work", N_("Sex work against someone’s will")),
+    SelectChoice("domestic", N_("Work in a home, such as cleaning or child care")),
+    SelectChoice("debt", N_("Working to pay off a debt")),
+    SelectChoice("documents", N_("Passport or papers taken away")),
+    SelectChoice("threats", N_("Threats or violence")),
+    SelectChoice("money", N_("Wages kept back")),
+    SelectChoice("movement", N_("Not free to leave or to move about")),
+    SelectChoice("marriage", N_("Forced marriage")),
+    SelectChoice("crime", N_("Made to commit crimes")),
+    SelectChoice("organs", N_("Removal of organs")),
+    SelectChoice("child", N_("A child is involved")),
+    SelectChoice("other", N_("Something else")),
+]
+YES_NO_UNSURE = [
+    SelectChoice("yes", N_("Yes")),
+    SelectChoice("no", N_("No")),
+    SelectChoice("unsure", N_("I am not sure")),
+]
+
+
+class TokenError(HaumaruError):
+    """A form token that is not ours, or too old."""
+
+    code = "token"
+    status = 400
+    message = N_("This page was open for too long. Nothing was sent. Your words are still here: please try again.")
+
+
+class TooSoonError(TokenError):
+    """A first form that came back quicker than a person fills one in."""
+
+    message = N_("That was very quick, so nothing was sent. Wait a few seconds, then press the button again.")
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a form carries: its nonce, when the first page was given out (unix seconds), and whether this is it."""
+
+    nonce: bytes
+    issued: int
+    first: bool
+
+    @classmethod
+    def new(cls, now: float) -> "Token":
+        """A token for a form that is given out now."""
+        return cls(secrets.token_bytes(16), int(now), first=True)
+
+    def next(self) -> "Token":
+        """The token of the page after the first: the same form, so the same nonce."""
+        return Token(self.nonce, self.issued, first=False)
+
+    def sign(self, secret: bytes) -> str:
+        """The token as text, signed."""
+        text = f"{self.nonce.hex()}-{self.issued}-{int(self.first)}"
+        return _signer(secret).sign(text.encode()).decode()
+
+
+def read_token(untrusted_text: str, *, secret: bytes, now: float, min_fill: int) -> Token:
+    """Check a form's token; `TokenError` where it is not ours or too old, `TooSoonError` where it is too young."""
+    try:
+        nonce, issued, first = _signer(secret).unsign(untrusted_text.encode()).decode().split("-")
+    except (BadSignature, UnicodeError, ValueError):
+        raise TokenError from None
+    token = Token(bytes.fromhex(nonce), int(issued), first=first == "1")
+    if not token.issued - 60 <= now <= token.issued + TOKEN_SECONDS:
+        raise TokenError("token-old")
+    if token.first and now < token.issued + min_fill:
+        raise TooSoonError("too-soon")
+    return token
+
+
+def _signer(secret: bytes) -> Signer:
+    return Signer(secret, salt="haumaru/form/1", key_derivation="hmac", digest_method=sha256)
+
+
+@dataclass(frozen=True)
+class TokenContext:
+    """What WTForms hands on to the token's class below."""
+
+    secret: bytes
+    token: Token
+    now: float
+    min_fill: int
+
+
+class StatelessToken(CSRF):
+    """WTForms' own hook for a token, with the form as its only state."""
+
+    def setup_form(self, form: Any) -> Any:
+        """Keep the context for this form."""
+        self.context: TokenContext = form.meta.csrf_context
+        return super().setup_form(form)
+
+    def generate_csrf_token(self, csrf_token_field: Any) -> str:  # noqa: ARG002
+        """The token that this page carries."""
+        return self.context.token.sign(self.context.secret)
+
+    def validate_csrf_token(self, form: Any, field: Any) -> None:
+        """Note a bad token as the field's one error, and keep the token that was read."""
+        context = self.context
+        try:
+            form.token = read_token(field.data or "", secret=context.secret, now=context.now, min_fill=context.min_fill)
+        except TokenError as error:
+            form.token_error = error
+            raise Invalid(error.message) from None
+
+
+def _cleaned(value: str | None) -> str:
+    return clean(value or "").strip()
+
+
+def _text(label: Any, hint: Any, limit: int, *checks: Any) -> Field:
+    too_long = _l("This is too long. Use at most %(limit)s characters.", limit=f"{limit:,}")
+    checks = (*checks, Length(max=limit, message=too_long))
+    return TextAreaField(label, description=hint, filters=[_cleaned], validators=checks)
+
+
+def _choice(label: Any) -> Field:
+    return RadioField(label, choices=YES_NO_UNSURE, validators=[Optional()], validate_choice=True)
+
+
+class TokenForm(FlaskForm):  # type: ignore[misc]
+    """A form that proves by its token alone that it is ours."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        """Stateless token, no session."""
+
+        csrf = True
+        csrf_class = StatelessToken
+        csrf_field_name = "csrf_token"
+        csrf_context: TokenContext
+        locales = False
+
+        def wrap_formdata(self, form: Any, formdata: Any) -> Any:  # noqa: ARG002
+            """Fill the fields from a form alone: a file under a field's name is no text, and we take no JSON."""
+            return request.form or None
+
+    token: Token | None = None
+    token_error: TokenError | None = None
+
+    @property
+    def current(self) -> Token:
+        """The token that came with the form, or a new one where none or a bad one did."""
+        return self.token or self.meta.csrf_context.token
+
+    @property
+    def shown_errors(self) -> dict[str, list[str]]:
+        """The fields' errors, without the token's, which is no field that a person sees."""
+        return {name: errors for name, errors in self.errors.items() if name and name != "csrf_token"}
+
+
+class ReplyForm(TokenForm):
+    """What somebody writes who came back with a receipt code."""
+
+    what = _text(N_("Your answer"), N_("Leave out who you are."), LONG)
+
+
+class ReportForm(TokenForm):
+    """The questions. Only the first is required; none asks who is writing."""
+
+    danger = _choice(N_("Is someone in danger now?"))
+    children = _choice(N_("Is a child involved?"))
+    what = _text(
+        N_("What is happening?"),
+        N_("Write what you saw or heard, in any language. Leave out who you are."),
+        LONG,
+        InputRequired(message=_l("Write what is happening. A few words are enough.")),
+    )
+    kinds = SelectMultipleField(N_("What kind of thing is it?"), choices=KINDS, validators=[Optional()])
+    where = _text(N_("Where?"), N_("A town, a street, the name of a business or a website."), SHORT)
+    when = _text(N_("When?"), N_("For example: since March, or every night."), SHORT)
+    people = _text(
+        N_("Who is doing it?"), N_("Names, what they look like, cars, telephone numbers, whatever you know."), SHORT
+    )
+    victims = _text(N_("Who is it happening to?"), N_("How many people, and what you know of them."), SHORT)
+    reply = BooleanField(N_("I want to be able to come back for a reply"))
+
+
+setattr(
+    ReportForm,
+    "how-known",
+    _text(N_("How do you know?"), N_("Leave out what only you could know, if you can."), SHORT),
+)

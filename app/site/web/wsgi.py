@@ -1,0 +1,56 @@
+"""WSGI middleware that serves prerendered pages from memory, in front of everything else.
+
+A known page leaves as ready bytes, unless the request may carry the exit cookie, has a query, or asks for another
+host. Every other request is passed on. See docs/decisions/0003.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class ReadyAnswer(Protocol):
+    """One answer as it leaves: its headers without a length, and its bytes for each content coding (RFC 9110, 8.4)."""
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...  # noqa: D102
+    @property
+    def identity(self) -> bytes: ...  # noqa: D102
+    @property
+    def gzip(self) -> bytes: ...  # noqa: D102
+    @property
+    def br(self) -> bytes: ...  # noqa: D102
+
+
+class PrerenderedPages:
+    """Serves `pages` by path to requests for one of `hosts`; hands every other request to `app`."""
+
+    def __init__(self, app: WSGIApplication, *, pages: Mapping[str, ReadyAnswer], hosts: frozenset[str]) -> None:
+        self._app, self._hosts = app, hosts
+        self._pages = {
+            path: {coding: _in_coding(page, coding) for coding in ("", "gzip", "br")} for path, page in pages.items()
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        method = environ["REQUEST_METHOD"]
+        if method == "GET" or method == "HEAD":  # noqa: PLR1714  # quicker than a set, on the one hot path
+            page = self._pages.get(environ["PATH_INFO"])
+            if (
+                page is not None
+                and "x=" not in environ.get("HTTP_COOKIE", "")
+                and not environ["QUERY_STRING"]
+                and environ.get("HTTP_HOST") in self._hosts
+            ):
+                accepted = environ.get("HTTP_ACCEPT_ENCODING", "")
+                headers, body = page["br" if "br" in accepted else "gzip" if "gzip" in accepted else ""]
+                start_response("200 OK", headers)
+                return [body if method == "GET" else b""]
+        return self._app(environ, start_response)
+
+
+def _in_coding(page: ReadyAnswer, coding: str) -> tuple[list[tuple[str, str]], bytes]:
+    body = getattr(page, coding) if coding else b""
+    used = body or page.identity
+    length = ("Content-Length", str(len(used)))
+    return [*page.headers, length, *([("Content-Encoding", coding)] if body else [])], used
