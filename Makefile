@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help run desk test lint bench sheets lock release-check
+.PHONY: help run desk test lint fmt bench handouts messages digests lock release-check
 
 help: ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,12 +26,23 @@ lint: .venv/.test ## The linters and the type checker
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/python deploy/translations.py check
+
+fmt: .venv/.test ## The formatter, and what the linter can repair by itself
+	@$(BIN)/ruff check --fix --exit-zero .
+	@$(BIN)/ruff format .
 
 bench: .venv/.test ## The benchmarks, as ratios
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
-sheets: .venv/.run ## The PDFs and the catalogues anew
+handouts: .venv/.run ## The handouts anew, as PDF in instance/sheets/, and every page checked
 	@$(BIN)/haumaru build
+
+messages: .venv/.run ## The template of messages and the catalogues brought up to date with the program (needs gettext)
+	@$(BIN)/python deploy/translations.py messages
+
+digests: .venv/.run ## Say what each translation is behind on; sign it again where asked: CODE=sm FILE=help
+	@$(BIN)/python deploy/translations.py digests --language "$(CODE)" --file "$(FILE)"
 
 release-check: .venv/.test ## Everything that a release promises, tried; the wheel and its list of parts go to dist/
 	@$(BIN)/python deploy/release.py

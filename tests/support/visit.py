@@ -22,7 +22,6 @@ from werkzeug.test import Client, TestResponse
 
 from app.core import i18n
 from app.site import config, demo, factory
-from app.site.guide.models import SLUGS
 from tests.support.paths import ROOT
 
 BASE = "http://127.0.0.1:8000"
@@ -30,6 +29,8 @@ VOID = frozenset("area base br col embed hr img input link meta source track wbr
 # Pages whose heading would give their reader away in a tab or a history; their titles say less.
 NEUTRAL = ("", "what-is-trafficking", "report", "reply")
 FIELDS = ("input", "select", "textarea")
+# Every language of the repository: the ten, and each further one that is a folder of content/.
+KNOWN = i18n.known(ROOT / "content")
 ALWAYS = ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "Cache-Control")
 
 
@@ -183,7 +184,7 @@ def check(document: Document, path: str, base_url: str, *, found: bool = True) -
     """What every page of the site holds to."""
     code = path.split("/")[1]
     html = document.one("html")
-    if found and code in i18n.LANGUAGES:
+    if found and code in KNOWN:
         assert html.attrs["lang"] == code, f"{path}: lang is {html.attrs['lang']}, the address says {code}"
     assert html.attrs["dir"] in ("ltr", "rtl"), f"{path}: no dir"
     _check_names(document, path)
@@ -267,12 +268,6 @@ def _check_way_out(document: Document, path: str) -> None:
     assert (form.attrs["action"], form.attrs["method"]) == ("/go", "post"), f"{path}: the way out is not the first form"
 
 
-def complete_languages() -> tuple[str, ...]:
-    """The languages whose content has every file."""
-    names = [*(f"{slug}.md" for slug in SLUGS), "safety.toml", "contacts.toml"]
-    return tuple(code for code in i18n.LANGUAGES if all((ROOT / "content" / code / n).exists() for n in names))
-
-
 def site_root(folder: Path, codes: tuple[str, ...] | None = None) -> Path:
     """A root like the repository's with the content of some languages only."""
     root = folder / "root"
@@ -280,7 +275,7 @@ def site_root(folder: Path, codes: tuple[str, ...] | None = None) -> Path:
     (root / "translations").symlink_to(ROOT / "translations")
     for path in (ROOT / "content").iterdir():
         target = root / "content" / path.name
-        if path.is_file() or path.name in (codes or complete_languages()):
+        if path.is_file() or path.name in (codes or KNOWN):
             target.symlink_to(path)
         else:
             # The phrases by which a text is searched are those of every language, whichever are served.

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from app.core import i18n
 from app.core.errors import ConfigError
 from app.site.guide import loader, markdown, review
 from app.site.guide.contacts import Contact
 from app.site.guide.markdown import Links
 from app.site.guide.models import SLUGS, Page
 from tests.support.paths import ROOT
-from tests.support.visit import complete_languages
+from tests.support.visit import KNOWN
 
 REAL = ROOT / "content"
 NUMBER = re.compile(r"(?<![\w.])\d[\d,.]*\d|\d")
@@ -24,7 +23,7 @@ MAY_BE_WORDS = {str(n) for n in range(13)}
 
 @pytest.fixture(scope="module")
 def library():
-    return loader.load(REAL, complete_languages())
+    return loader.load(REAL, KNOWN)
 
 
 @pytest.fixture
@@ -57,9 +56,9 @@ def spoil(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def test_every_one_of_the_ten_languages_has_every_page():
-    """The ten languages load without a fault."""
-    assert tuple(loader.load(REAL, i18n.LANGUAGES).editions) == tuple(i18n.LANGUAGES)
+def test_every_language_has_every_page():
+    """Every language, the further ones too, loads without a fault."""
+    assert tuple(loader.load(REAL, KNOWN).editions) == tuple(KNOWN)
 
 
 def test_the_made_up_translation_is_sound(tree):
@@ -153,7 +152,9 @@ def test_only_a_wholly_reviewed_language_is_left_by_reviewed_only(tree):
 
 def test_no_translation_is_stale():
     """Every translated file was made from the English as it is now."""
-    assert loader.load(REAL, complete_languages()).stale == ()
+    stale = loader.load(REAL, KNOWN).stale
+    mend = "bring these up to date with the English, then: make digests FILE=help, with CODE=sm for one language only"
+    assert stale == (), mend
 
 
 def test_html_in_a_translators_file_stays_text():

@@ -15,14 +15,14 @@ from app.core.errors import ConfigError
 from app.site.guide import handouts, loader
 from app.site.guide.markdown import Run
 from tests.support.paths import ROOT
-from tests.support.visit import complete_languages, open_site
+from tests.support.visit import KNOWN, open_site
 
 MM = 72 / 25.4
 
 
 @pytest.fixture(scope="module")
 def library():
-    return loader.load(ROOT / "content", complete_languages())
+    return loader.load(ROOT / "content", KNOWN)
 
 
 @pytest.fixture(scope="module")
