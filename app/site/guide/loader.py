@@ -9,15 +9,14 @@ Every language has every page, with the same keys, list lengths and links as the
 at once, as a `ConfigError`, each with the file and the mend.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import frontmatter
 import yaml
-from frontmatter.default_handlers import YAMLHandler
 from markupsafe import Markup
 
 from app.core.errors import ConfigError
@@ -34,6 +33,7 @@ _LISTS: Mapping[str, Mapping[str, int]] = {
     "self-check": {"questions": 8},
     "signs": {"signs": 7, "do": 0, "dont": 0, "child": 0},
 }
+_FRONT_MATTER = re.compile(r"-{3,}[ \t]*\n(.*?)^-{3,}[ \t]*$", re.DOTALL | re.MULTILINE)
 Fault = Callable[[str], None]
 
 
@@ -66,9 +66,17 @@ _Words.yaml_implicit_resolvers = {
 }
 
 
-class _FrontMatter(YAMLHandler):
-    def load(self, fm: str, **_: object) -> Any:
-        return yaml.load(fm, _Words)  # noqa: S506  # a SafeLoader
+def _split(text: str) -> tuple[dict[str, Any], str]:
+    """Return the front matter, the YAML between two lines of dashes at the top of a page, and the Markdown below it.
+
+    Raises yaml.YAMLError. A page without front matter has none: all of it is Markdown.
+    """
+    text = text.strip()
+    match = _FRONT_MATTER.match(text)
+    if match is None:
+        return {}, text
+    front = yaml.load(match[1], _Words)  # noqa: S506  # a SafeLoader
+    return front if isinstance(front, dict) else {}, text[match.end() :].strip()
 
 
 class _Folder:
@@ -152,7 +160,7 @@ class _Folder:
         if text is None:
             return None
         try:
-            front, source = frontmatter.parse(text, handler=_FrontMatter())
+            front, source = _split(text)
         except yaml.YAMLError as error:
             fault(f"the front matter is not YAML ({getattr(error, 'problem', '') or 'see its first lines'}); mend it")
             front, source = {}, ""

@@ -183,7 +183,23 @@ def test_words_in_another_language_keep_their_tag():
 
 def test_yes_is_a_word():
     """Front matter keys and values such as yes, no and 1.0 are text."""
-    assert loader._FrontMatter().load("yes: no\nversion: 1.0") == {"yes": "no", "version": "1.0"}
+    assert loader._split("---\nyes: no\nversion: 1.0\n---\n") == ({"yes": "no", "version": "1.0"}, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "front", "source"),
+    [
+        ("---\ntitle: T\n---\n\nOne.\n\n---\n\nTwo.\n", {"title": "T"}, "One.\n\n---\n\nTwo."),
+        ("--- \ntitle: a --- b\n----\nOne.", {"title": "a --- b"}, "One."),
+        ("---\n---\nOne.", {}, "One."),
+        ("---\n- a list\n---\nOne.", {}, "One."),
+        ("One.\n---\nTwo.\n---\n", {}, "One.\n---\nTwo.\n---"),
+        ("---\ntitle: T\nOne.", {}, "---\ntitle: T\nOne."),
+    ],
+)
+def test_front_matter_is_what_stands_between_the_first_two_lines_of_dashes(text, front, source):
+    """Later lines of dashes are Markdown, and a page that does not begin with front matter has none."""
+    assert loader._split(text) == (front, source)
 
 
 def test_the_emergency_sentence_is_not_told_twice(library):
