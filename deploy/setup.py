@@ -1,4 +1,4 @@
-"""Sets up .venv/ for `make run` and `make test` on a machine that has Python 3.11 and nothing of ours.
+"""Sets up .venv/ for `make run` and `make test` on a Linux machine that has Python 3.11 and nothing of ours.
 
 Installs from the lock files with their hashes, then the project itself; for tests also what they measure
 against. Asks nothing. Touches nothing outside the repository, but for what `needs.sh` says.
@@ -18,6 +18,10 @@ OLDEST = (3, 11)
 
 def main(wanted: str) -> None:
     """Set up for `run` or `test`; ends with one line on failure."""
+    if sys.platform != "linux":
+        sys.exit(
+            "haumaru: runs on Linux only (prctl, fork, Landlock); elsewhere use a Linux container or virtual machine"
+        )
     if sys.version_info < OLDEST:
         sys.exit("haumaru: this Python is older than 3.11; install a newer one, or name it: make PYTHON=python3.11")
     if not (BIN / "python").exists():

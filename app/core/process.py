@@ -19,7 +19,8 @@ _PR_SET_DUMPABLE = 4
 
 
 def run(group: click.Group, name: str) -> None:
-    """Run a program's commands and exit."""
+    """Run a program's commands and exit; on another system than Linux, exit with one line."""
+    _require_linux(name)
     try:
         group.main(prog_name=name, standalone_mode=False)
     except click.UsageError as error:
@@ -39,6 +40,12 @@ def run(group: click.Group, name: str) -> None:
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  # a traceback could show what it must not
         _say(name, f"a fault of the program ({type(error).__name__} at {place_of(error)}); please report it")
+        sys.exit(1)
+
+
+def _require_linux(name: str) -> None:
+    if sys.platform != "linux":
+        _say(name, "runs on Linux only (prctl, fork, Landlock); elsewhere use a Linux container or virtual machine")
         sys.exit(1)
 
 
