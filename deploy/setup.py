@@ -19,9 +19,7 @@ OLDEST = (3, 11)
 def main(wanted: str) -> None:
     """Set up for `run` or `test`; ends with one line on failure."""
     if sys.platform != "linux":
-        sys.exit(
-            "haumaru: runs on Linux only (prctl, fork, Landlock); elsewhere use a Linux container or virtual machine"
-        )
+        sys.exit("haumaru: runs on Linux only (prctl, fork, Landlock); use a Linux container or virtual machine")
     if sys.version_info < OLDEST:
         sys.exit("haumaru: this Python is older than 3.11; install a newer one, or name it: make PYTHON=python3.11")
     if not (BIN / "python").exists():

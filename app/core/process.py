@@ -45,7 +45,7 @@ def run(group: click.Group, name: str) -> None:
 
 def _require_linux(name: str) -> None:
     if sys.platform != "linux":
-        _say(name, "runs on Linux only (prctl, fork, Landlock); elsewhere use a Linux container or virtual machine")
+        _say(name, "runs on Linux only (prctl, fork, Landlock); use a Linux container or virtual machine")
         sys.exit(1)
 
 

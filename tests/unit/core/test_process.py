@@ -18,7 +18,7 @@ def test_on_another_system_a_program_ends_with_one_line(monkeypatch, capsys, pla
         process.run(click.Group("never"), "haumaru")
     assert caught.value.code == 1
     assert capsys.readouterr().err == (
-        "haumaru: runs on Linux only (prctl, fork, Landlock); elsewhere use a Linux container or virtual machine\n"
+        "haumaru: runs on Linux only (prctl, fork, Landlock); use a Linux container or virtual machine\n"
     )
 
 
