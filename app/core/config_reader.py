@@ -52,7 +52,7 @@ class Reader:
         """Note one fault of a key and how to mend it."""
         self._faults.append(f"{self._name} {key}: {problem}; {mend}")
 
-    def done(self) -> None:
+    def reject_unknown_keys(self) -> None:
         """Call after the last getter: whatever key was never asked for is a fault."""
         for key in sorted(self._table.keys() - self._known):
             self.fault(key, "is not a key of this table", "remove it, or mend its spelling")

@@ -115,8 +115,8 @@ def load(path: Path, env: Mapping[str, str]) -> Settings:
         imap=_imap(root),
         receive=_receive(root),
     )
-    desk.done()
-    root.done()
+    desk.reject_unknown_keys()
+    root.reject_unknown_keys()
     _together(settings, faults)
     if faults:
         raise ConfigError(tuple(faults))
@@ -136,7 +136,7 @@ def _together(settings: Settings, faults: list[str]) -> None:
 
 def _handler(row: Reader) -> str:
     name = row.text("name")
-    row.done()
+    row.reject_unknown_keys()
     return name
 
 
@@ -174,7 +174,7 @@ def _party(row: Reader, title: str, folder: Path, faults: list[str]) -> Authorit
         transport=_transport(destination, title, folder, faults),
         expires=row.converted("expires", date.fromisoformat, date.max, mend='write a day such as "2027-11-30"'),
     )
-    row.done()
+    row.reject_unknown_keys()
     return party
 
 
@@ -190,7 +190,7 @@ def _site(root: Reader) -> Site | None:
     row = root.table("site")
     replies = row.converted("replies", _reply_address, "", mend="write https://…/agency/replies")
     site = Site(replies, row.text("agency", "intake"), row.path("ca"))
-    row.done()
+    row.reject_unknown_keys()
     return site if replies else None
 
 
@@ -208,7 +208,7 @@ def _imap(root: Reader) -> Imap | None:
     )
     if host and not (imap.user and imap.password):
         row.fault("user", "is missing, or its password", "write user, and password_file")
-    row.done()
+    row.reject_unknown_keys()
     return imap if host else None
 
 
@@ -216,7 +216,7 @@ def _receive(root: Reader) -> Receive | None:
     row = root.table("receive")
     bind = row.converted("bind", _address, Address("", 0), mend='write "127.0.0.1:8002"')
     receive = Receive(bind, row.secret("token"), row.path("cert"), row.path("key"), row.path("client_ca"))
-    row.done()
+    row.reject_unknown_keys()
     if not bind.host:
         return None
     if receive.client_ca and not receive.cert:

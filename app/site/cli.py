@@ -22,9 +22,9 @@ import click
 
 from app.core import process
 from app.core.log import log, quiet_logs
-from app.site import config, demo, factory, preflight
-from app.site import status as standing
-from app.site.settings import Settings
+from app.site import demo, factory, preflight
+from app.site.config import Config, load_config
+from app.site.status import read_status
 
 # Connections that a worker holds at once; one that is idle or slow costs it some memory and no thread.
 _CONNECTIONS = 4096
@@ -43,7 +43,7 @@ def cli() -> None:
 @_CONFIG
 def serve(path: Path) -> None:
     """Serve the site; refuses to start on a faulty configuration."""
-    _serve(config.load(path, os.environ))
+    _serve(load_config(path, os.environ))
 
 
 @cli.command()
@@ -53,11 +53,11 @@ def forward(path: Path, *, once: bool) -> None:
     """Deliver what is in the outbox, window by window."""
     process.close_the_shutters()
     quiet_logs()
-    settings = config.load(path, os.environ)
+    config = load_config(path, os.environ)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    forwarder = factory.forwarder(settings)
+    forwarder = factory.forwarder(config)
     if once:
         for outcome in forwarder.run_once():
             code = f" ({outcome.code})" if outcome.code else ""
@@ -83,9 +83,9 @@ def check(path: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For a monitor.")
 def status(path: Path, *, as_json: bool) -> None:
     """Tell what waits for each agency; ends with 1 where an operator must act."""
-    report = standing.status(config.load(path, os.environ))
+    report = read_status(load_config(path, os.environ))
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
-    sys.exit(1 if report.acts else 0)
+    sys.exit(1 if report.actions_needed else 0)
 
 
 @cli.command()
@@ -100,13 +100,13 @@ def build(folder: Path) -> None:
 def demonstrate() -> None:
     """Start the site and its forwarder on loopback, with an agency of its own under instance/demo/."""
     path = demo.prepare(Path("instance/demo"))
-    settings = config.load(path, demo.variables(os.environ))
+    config = load_config(path, demo.variables(os.environ))
     with demo.forwarding(path):
-        click.echo(demo.welcome(settings))
-        _serve(settings)
+        click.echo(demo.welcome(config))
+        _serve(config)
 
 
-def _serve(settings: Settings) -> None:
+def _serve(config: Config) -> None:
     from granian import Granian  # noqa: PLC0415  # only this command needs a server
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
 
@@ -115,13 +115,13 @@ def _serve(settings: Settings) -> None:
     quiet_logs()
     # What was rendered is shared with the workers by forking, which is not the default everywhere.
     multiprocessing.set_start_method("fork")
-    parts = factory.prepare(settings)
+    parts = factory.prepare(config)
     # So that the workers' garbage collectors do not write to what they share (docs.python.org, gc.freeze).
     gc.collect()
     gc.freeze()
-    for warning in preflight.machine(settings):
+    for warning in preflight.host_warnings(config):
         log.warning("%s", warning)
-    server = settings.server
+    server = config.server
     log.info("serving on %s:%s", server.host, server.port)
     Granian(
         "haumaru",

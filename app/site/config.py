@@ -1,4 +1,4 @@
-"""`haumaru.toml`, and `HAUMARU_…` variables over it, to frozen settings.
+"""`haumaru.toml`, and `HAUMARU_…` variables over it, to frozen config.
 
 Every fault is told at once, each with its mend, as a `ConfigError`: a site that would not be safe does not
 start. An unknown key is a fault, because a misspelt safety setting would otherwise be silence.
@@ -7,6 +7,8 @@ start. An unknown key is a fault, because a misspelt safety setting would otherw
 import base64
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,19 +19,114 @@ from sqlalchemy.exc import ArgumentError
 from app.core.config_reader import Reader, read_toml
 from app.core.errors import ConfigError, HaumaruError
 from app.delivery.destinations import Destination, open_transport
-from app.site.settings import Agency, Forward, Limits, Report, Server, Settings, Site
 from app.vault.keys import DEMONSTRATION, HYBRID_RECIPIENT, parse_recipient, recipient_of
 from app.vault.tip import SIZE_CLASSES
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def load(path: Path, env: Mapping[str, str]) -> Settings:
+@dataclass(frozen=True)
+class SiteConfig:
+    """What every page needs to know of who runs it and where."""
+
+    name: str
+    operator: str
+    contact_email: str
+    base_url: str
+    onion: str
+    exit_url: str
+    demo: bool
+    reviewed_only: bool
+
+    @property
+    def secure(self) -> bool:
+        """Whether visitors come over TLS, so that cookies and headers may say so."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins a form of ours may be sent from (RFC 6454)."""
+        return tuple(url for url in (self.base_url, self.onion) if url)
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Where and with how much the site serves; `bodies` is how many are read at once by one worker."""
+
+    host: str
+    port: int
+    workers: int
+    threads: int
+    bodies: int
+    proxies: int
+    secret_file: Path
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """To whom reports are sealed; `max_upload` in bytes, `min_fill` in seconds."""
+
+    agency: str
+    max_upload: int
+    min_fill: int
+
+
+@dataclass(frozen=True)
+class AgencyConfig:
+    """One agency: its public keys until `expires`, and how envelopes reach it."""
+
+    id: str
+    name: str
+    reading_hours: str
+    recipients: tuple[str, ...]
+    expires: date
+    reply_key: bytes
+    destination: Destination
+    max_class: str
+
+
+@dataclass(frozen=True)
+class LimitsConfig:
+    """Rates as Flask-Limiter writes them, and where they are counted."""
+
+    url: str
+    per_address: str
+    total: str
+
+
+@dataclass(frozen=True)
+class ForwardConfig:
+    """The forwarder's window in seconds, and how many envelopes leave in each at the least."""
+
+    window: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of `haumaru.toml`."""
+
+    site: SiteConfig
+    server: ServerConfig
+    report: ReportConfig
+    agencies: tuple[AgencyConfig, ...]
+    folder: Path
+    outbox_url: str
+    limits: LimitsConfig
+    forward: ForwardConfig
+
+    @property
+    def intake(self) -> AgencyConfig:
+        """The agency that reports are sealed to."""
+        return next(agency for agency in self.agencies if agency.id == self.report.agency)
+
+
+def load_config(path: Path, env: Mapping[str, str]) -> Config:
     """Read a configuration file and the variables over it; `ConfigError` with every fault."""
     faults: list[str] = []
     folder = path.resolve().parent
     root = Reader(read_toml(path), name="", prefix="HAUMARU", folder=folder, env=env, faults=faults)
-    settings = Settings(
+    config = Config(
         site=_site(root.table("site")),
         server=_server(root.table("server")),
         report=_report(root.table("report")),
@@ -39,15 +136,15 @@ def load(path: Path, env: Mapping[str, str]) -> Settings:
         limits=_limits(root.table("limits")),
         forward=_forward(root.table("forward")),
     )
-    root.done()
-    _across(settings, faults)
+    root.reject_unknown_keys()
+    _check_references(config, faults)
     if faults:
         raise ConfigError(tuple(fault.strip() for fault in faults))
-    return settings
+    return config
 
 
-def _site(read: Reader) -> Site:
-    site = Site(
+def _site(read: Reader) -> SiteConfig:
+    site = SiteConfig(
         name=read.text("name", "Haumaru"),
         operator=read.text("operator", mend="say who runs this site, and their address"),
         contact_email=read.text("contact_email", mend="write the address that the operator reads"),
@@ -65,7 +162,7 @@ def _site(read: Reader) -> Site:
         read.fault("onion", "is not an onion address", "write http://….onion, 56 characters before .onion")
     if not re.fullmatch(r"https://[a-z0-9.-]+(/[A-Za-z0-9._~/-]*)?", site.exit_url):
         read.fault("exit_url", "is not a plain https address", "write one such as https://www.metservice.com/")
-    read.done()
+    read.reject_unknown_keys()
     return site
 
 
@@ -80,12 +177,12 @@ def _safe_origin(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and (host in _LOOPBACK or host.endswith(".onion")))
 
 
-def _server(read: Reader) -> Server:
+def _server(read: Reader) -> ServerConfig:
     bind = read.text("bind", "127.0.0.1:8000")
     parts = re.fullmatch(r"(\[[0-9a-f:]+\]|[0-9.]+):(\d{1,5})", bind)
     if parts is None or not 0 < int(parts[2]) < 2**16:
         read.fault("bind", "is not an address and a port", 'write one such as "127.0.0.1:8000"')
-    server = Server(
+    server = ServerConfig(
         host=parts[1].strip("[]") if parts else "127.0.0.1",
         port=int(parts[2]) if parts else 8000,
         workers=read.integer("workers", 2, 1, 64),
@@ -96,21 +193,21 @@ def _server(read: Reader) -> Server:
     )
     if server.bodies >= server.threads:
         read.fault("bodies", "leaves no thread for readers", "make it less than threads")
-    read.done()
+    read.reject_unknown_keys()
     return server
 
 
-def _report(read: Reader) -> Report:
-    report = Report(
+def _report(read: Reader) -> ReportConfig:
+    report = ReportConfig(
         agency=read.text("agency", mend="name the id of one [[agency]]"),
         max_upload=read.size("max_upload", "25MB"),
         min_fill=read.duration("min_fill", "3s"),
     )
-    read.done()
+    read.reject_unknown_keys()
     return report
 
 
-def _agency(read: Reader, folder: Path, faults: list[str]) -> Agency:
+def _agency(read: Reader, folder: Path, faults: list[str]) -> AgencyConfig:
     identifier = read.convert("id", _identifier, "?", mend="use small letters, digits and hyphens")
     texts = read.texts("recipients", mend='write ["age1pq1…"], as haumaru-desk keygen prints it')
     if not texts:
@@ -118,10 +215,10 @@ def _agency(read: Reader, folder: Path, faults: list[str]) -> Agency:
     for number, text in enumerate(texts, 1):
         if not _is_recipient(text):
             read.fault("recipients", f"number {number} is not age1pq1…", "copy what haumaru-desk keygen printed")
-    agency = Agency(
+    agency = AgencyConfig(
         id=identifier,
         name=read.text("name"),
-        reads=read.text("reads", ""),
+        reading_hours=read.text("reads", ""),
         recipients=texts,
         expires=read.day("expires"),
         reply_key=_reply_key(read),
@@ -130,7 +227,7 @@ def _agency(read: Reader, folder: Path, faults: list[str]) -> Agency:
     )
     if agency.max_class not in SIZE_CLASSES:
         read.fault("max_class", "is not a size class", f"use one of {', '.join(SIZE_CLASSES)}")
-    read.done()
+    read.reject_unknown_keys()
     return agency
 
 
@@ -179,7 +276,7 @@ def _destination(read: Reader, agency: str, folder: Path, faults: list[str]) -> 
 
 def _outbox(read: Reader, folder: Path) -> str:
     url = read.text("url", "sqlite:///instance/outbox.db")
-    read.done()
+    read.reject_unknown_keys()
     try:
         parts = make_url(url)
     except ArgumentError:
@@ -192,15 +289,15 @@ def _outbox(read: Reader, folder: Path) -> str:
     return url
 
 
-def _limits(read: Reader) -> Limits:
-    limits = Limits(
+def _limits(read: Reader) -> LimitsConfig:
+    limits = LimitsConfig(
         url=read.text("url", "memory://"),
         per_address=read.converted("per_address", _rate, "20/hour", mend='write one such as "20/hour"'),
         total=read.converted("total", _rate, "2000/hour", mend='write one such as "2000/hour"'),
     )
     if urlsplit(limits.url).scheme not in ("memory", "redis", "rediss"):
         read.fault("url", "is of another kind", "write memory:// or redis://…")
-    read.done()
+    read.reject_unknown_keys()
     return limits
 
 
@@ -209,23 +306,23 @@ def _rate(text: str) -> str:
     return text
 
 
-def _forward(read: Reader) -> Forward:
-    forward = Forward(window=read.duration("window", "10min"), batch=read.integer("batch", 4, 1, 1024))
+def _forward(read: Reader) -> ForwardConfig:
+    forward = ForwardConfig(window=read.duration("window", "10min"), batch=read.integer("batch", 4, 1, 1024))
     if not 1 <= forward.window <= 86400:  # noqa: PLR2004
         read.fault("window", "is out of bounds", "write from 1s to 1d")
-    read.done()
+    read.reject_unknown_keys()
     return forward
 
 
-def _across(settings: Settings, faults: list[str]) -> None:
-    ids = [agency.id for agency in settings.agencies]
+def _check_references(config: Config, faults: list[str]) -> None:
+    ids = [agency.id for agency in config.agencies]
     if len(set(ids)) < len(ids):
         faults.append("[[agency]] id: two agencies have the same; give each its own")
-    if settings.report.agency not in ids:
+    if config.report.agency not in ids:
         faults.append("[report] agency: no [[agency]] has this id; name one that has")
-    if settings.site.demo:
+    if config.site.demo:
         return
-    for agency in settings.agencies:
+    for agency in config.agencies:
         if recipient_of(DEMONSTRATION) in agency.recipients:
             faults.append(
                 f"[[agency]] {agency.id} recipients: has a demonstration's key, which anyone can open; "

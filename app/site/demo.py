@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from app.core import i18n
 from app.core.resources import ROOT
-from app.site import config, factory
-from app.site.settings import Settings
+from app.site import factory
+from app.site.config import Config, load_config
 from app.vault.keys import DEMONSTRATION, recipient_of
 
 _PR_SET_PDEATHSIG = 1
@@ -130,7 +130,7 @@ def build(folder: Path) -> Iterator[str]:
     for path in i18n.compile_catalogues(ROOT / "translations"):
         yield f"{path.parent.parent.name}: catalogue"
     with TemporaryDirectory() as temporary:
-        parts = factory.prepare(config.load(prepare(Path(temporary)), {}))
+        parts = factory.prepare(load_config(prepare(Path(temporary)), {}))
     folder.mkdir(parents=True, exist_ok=True)
     for sheet in parts.sheets.values():
         (folder / sheet.name).write_bytes(sheet.data)
@@ -164,10 +164,10 @@ def forwarding(path: Path) -> Iterator[None]:
             process.terminate()
 
 
-def welcome(settings: Settings) -> str:
+def welcome(config: Config) -> str:
     """What to do next, for whoever started it."""
     return (
-        f"The demonstration is at {settings.site.base_url}/ (Ctrl-C ends it).\n"
+        f"The demonstration is at {config.site.base_url}/ (Ctrl-C ends it).\n"
         "Reports go to instance/demo/inbox/. `make desk` opens them."
     )
 

@@ -1,4 +1,4 @@
-"""Builds the public site from settings: the one place where its rooms meet.
+"""Builds the public site from config: the one place where its rooms meet.
 
 What never changes is rendered here once, before the first request. Nothing is read from a configuration file
 or a variable, nothing is kept at module level; two sites may be built in one process.
@@ -28,6 +28,7 @@ from app.delivery.destinations import open_transport
 from app.delivery.forwarder import Forwarder, Rules
 from app.delivery.outbox import Envelope, Outbox
 from app.files import clean
+from app.site.config import Config
 from app.site.guide import catalogues, loader, prerender, style
 from app.site.guide.handouts import SheetFile
 from app.site.guide.handouts import make as make_sheets
@@ -36,7 +37,6 @@ from app.site.guide.review import Review
 from app.site.guide.views import Guide
 from app.site.report.reply_views import ReplyPages
 from app.site.report.steps import ReportPages
-from app.site.settings import Settings
 from app.site.web import security
 from app.site.web.rate_limits import Rates
 from app.site.web.security import Guard
@@ -56,7 +56,7 @@ _PACE = 1.0
 class Parts:
     """What is made once per machine and shared by its worker processes."""
 
-    settings: Settings
+    config: Config
     secret: bytes
     library: Library
     catalogues: Mapping[str, Review]
@@ -86,33 +86,33 @@ def served_languages(root: Path) -> tuple[str, ...]:
     return tuple(code for code in i18n.known(root) if (root / code / "home.md").exists())
 
 
-def prepare(settings: Settings, *, root: Path = ROOT) -> Parts:
+def prepare(config: Config, *, root: Path = ROOT) -> Parts:
     """Check and render everything that does not change; `ConfigError` tells what is faulty."""
     i18n.compile_catalogues(root / "translations")
-    library, spoken = _library(settings, root)
+    library, spoken = _library(config, root)
     sheets = make_sheets(library)
-    app, guide = _frame(settings, library, spoken, sheets, root)
-    pages = prerender.render_all(app, guide.paths, settings.site.base_url)
-    secret = form_secret(settings.server.secret_file)
-    return Parts(settings, secret, library, spoken, sheets, pages)
+    app, guide = _frame(config, library, spoken, sheets, root)
+    pages = prerender.render_all(app, guide.paths, config.site.base_url)
+    secret = form_secret(config.server.secret_file)
+    return Parts(config, secret, library, spoken, sheets, pages)
 
 
 def build(parts: Parts, *, root: Path = ROOT, clock: Callable[[], float] = time) -> PrerenderedPages:
     """The whole site as one WSGI callable, for one process; make it after forking."""
-    settings = parts.settings
-    app, guide = _frame(settings, parts.library, parts.catalogues, parts.sheets, root)
+    config = parts.config
+    app, guide = _frame(config, parts.library, parts.catalogues, parts.sheets, root)
     _add_report(app, guide, parts, root, clock)
-    if settings.server.proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.server.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
-    hosts = frozenset(urlsplit(origin).netloc for origin in origins(settings))
-    max_body = settings.report.max_upload + _BODY_MARGIN
-    limiter = BodyLimiter(app, hosts=hosts, bodies=settings.server.bodies, max_body=max_body)
+    if config.server.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.server.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
+    hosts = frozenset(urlsplit(origin).netloc for origin in origins(config))
+    max_body = config.report.max_upload + _BODY_MARGIN
+    limiter = BodyLimiter(app, hosts=hosts, bodies=config.server.bodies, max_body=max_body)
     return PrerenderedPages(limiter, pages=parts.pages, hosts=hosts)
 
 
 def routes(parts: Parts, *, root: Path = ROOT) -> frozenset[str]:
     """Every method and address that the site answers, as the contract writes them."""
-    app, guide = _frame(parts.settings, parts.library, parts.catalogues, parts.sheets, root)
+    app, guide = _frame(parts.config, parts.library, parts.catalogues, parts.sheets, root)
     _add_report(app, guide, parts, root, time)
     return frozenset(
         f"{method} {rule.rule.replace('<lang:lang>', '<lang>')}"
@@ -121,10 +121,10 @@ def routes(parts: Parts, *, root: Path = ROOT) -> frozenset[str]:
     )
 
 
-def forwarder(settings: Settings) -> Forwarder:
+def forwarder(config: Config) -> Forwarder:
     """The forwarder of one process, decoys for the agency that reports are sealed to."""
-    outbox = _outbox(settings)
-    agency = settings.intake
+    outbox = _outbox(config)
+    agency = config.intake
 
     def decoy() -> Envelope:
         tip = tips.decoy()
@@ -132,25 +132,25 @@ def forwarder(settings: Settings) -> Forwarder:
 
     return Forwarder(
         outbox,
-        {one.id: open_transport(one.destination, base=settings.folder) for one in settings.agencies},
-        Rules(window=settings.forward.window, batch=settings.forward.batch, padded=agency.id, pace=_PACE),
+        {one.id: open_transport(one.destination, base=config.folder) for one in config.agencies},
+        Rules(window=config.forward.window, batch=config.forward.batch, padded=agency.id, pace=_PACE),
         make_decoy=decoy,
     )
 
 
-def origins(settings: Settings) -> tuple[str, ...]:
+def origins(config: Config) -> tuple[str, ...]:
     """Where our forms may be sent from: the site's address, its onion, and on loopback each of its names."""
-    site, port = settings.site, urlsplit(settings.site.base_url).port
+    site, port = config.site, urlsplit(config.site.base_url).port
     if urlsplit(site.base_url).hostname in ("127.0.0.1", "localhost"):
         return (f"http://127.0.0.1:{port}", f"http://localhost:{port}", *site.origins[1:])
     return site.origins
 
 
-def _library(settings: Settings, root: Path) -> tuple[Library, Mapping[str, Review]]:
+def _library(config: Config, root: Path) -> tuple[Library, Mapping[str, Review]]:
     """What is served, and the review of each language's catalogue; `reviewed_only` leaves out what nobody signed."""
     codes = served_languages(root / "content")
     library, spoken = loader.load(root / "content", codes), catalogues.reviews(root / "translations", codes)
-    if not settings.site.reviewed_only:
+    if not config.site.reviewed_only:
         return library, spoken
     signed = library.only_reviewed()
     kept = {code: edition for code, edition in signed.editions.items() if spoken[code].reviewed}
@@ -158,14 +158,14 @@ def _library(settings: Settings, root: Path) -> tuple[Library, Mapping[str, Revi
 
 
 def _frame(
-    settings: Settings,
+    config: Config,
     library: Library,
     spoken: Mapping[str, Review],
     sheets: Mapping[str, SheetFile],
     root: Path,
 ) -> tuple[Flask, Guide]:
     """The app with its guard and its guidance pages."""
-    site = settings.site
+    site = config.site
     app = Flask("app", static_folder=None, template_folder=str(Path(__file__).parent / "templates"))
     app.config.update(WTF_I18N_ENABLED=False, BABEL_TRANSLATION_DIRECTORIES=str(root / "translations"))
     app.jinja_env.undefined = StrictUndefined
@@ -182,7 +182,7 @@ def _frame(
         every, tuple(library.editions), exit_url=site.exit_url, onion=site.onion, show_error=guide.show_error
     ).init_app(app)
     guide.register(app)
-    _add_small(app, settings)
+    _add_small(app, config)
     return app, guide
 
 
@@ -195,9 +195,9 @@ def _language_converter(codes: tuple[str, ...]) -> type[BaseConverter]:
     return LanguageConverter
 
 
-def _outbox(settings: Settings) -> Outbox:
+def _outbox(config: Config) -> Outbox:
     """The outbox, told of in the log if it cannot be used now: pages are served all the same, and deliveries wait."""
-    outbox = Outbox(settings.outbox_url)
+    outbox = Outbox(config.outbox_url)
     try:
         outbox.prepare()
     except OutboxError as error:
@@ -206,14 +206,14 @@ def _outbox(settings: Settings) -> Outbox:
 
 
 def _add_report(app: Flask, guide: Guide, parts: Parts, root: Path, clock: Callable[[], float]) -> None:
-    settings, limits = parts.settings, parts.settings.limits
+    config, limits = parts.config, parts.config.limits
     rates = Rates(
-        app, url=limits.url, per_address=limits.per_address, total=limits.total, workers=settings.server.workers
+        app, url=limits.url, per_address=limits.per_address, total=limits.total, workers=config.server.workers
     )
-    outbox = _outbox(settings)
+    outbox = _outbox(config)
     ReportPages(
-        settings,
-        origins=origins(settings),
+        config,
+        origins=origins(config),
         outbox=outbox,
         rates=rates,
         secret=parts.secret,
@@ -223,8 +223,8 @@ def _add_report(app: Flask, guide: Guide, parts: Parts, root: Path, clock: Calla
         clock=clock,
     ).register(app)
     ReplyPages(
-        settings,
-        origins=origins(settings),
+        config,
+        origins=origins(config),
         outbox=outbox,
         rates=rates,
         secret=parts.secret,
@@ -233,13 +233,13 @@ def _add_report(app: Flask, guide: Guide, parts: Parts, root: Path, clock: Calla
     ).register(app)
 
 
-def _add_small(app: Flask, settings: Settings) -> None:
-    site = settings.site
+def _add_small(app: Flask, config: Config) -> None:
+    site = config.site
 
     def go() -> AnyResponse:
         # An onion service is reached without TLS, where a Secure cookie may not be kept.
         secure = site.secure and not request.host.endswith(".onion")
-        return security.quick_exit(origins(settings), exit_url=site.exit_url, secure=secure)
+        return security.quick_exit(origins(config), exit_url=site.exit_url, secure=secure)
 
     def healthz() -> Response:
         return Response("ok\n", mimetype="text/plain")
@@ -247,7 +247,7 @@ def _add_small(app: Flask, settings: Settings) -> None:
     def keys() -> Response:
         lines = [
             f"# {agency.name}, until {agency.expires.isoformat()}\n" + "".join(f"{key}\n" for key in agency.recipients)
-            for agency in settings.agencies
+            for agency in config.agencies
         ]
         return Response("\n".join(lines), mimetype="text/plain")
 

@@ -1,7 +1,7 @@
-"""What an operator must know every day: what waits for each agency, and where somebody must act.
+"""The state that an operator checks every day: envelopes that wait for each agency, and actions that are needed.
 
-Says nothing of a tip but how many there are and for how many days the oldest waits. A database that cannot be
-used is told too, with what to do: meanwhile the form says "not sent", and nothing that was acknowledged is lost.
+Reports counts and whole days, and nothing else about a tip. An unusable database is reported too, with the
+action that helps: meanwhile the form says "not sent", and nothing that was acknowledged is lost.
 """
 
 import shutil
@@ -15,18 +15,20 @@ from app.delivery.clock import day
 from app.delivery.database import Store
 from app.delivery.leases import Turns
 from app.delivery.outbox import Outbox
+from app.site.config import Config
 from app.site.guide import loader
 from app.site.guide.models import ENGLISH
-from app.site.settings import Settings
 from app.vault.bundle import SMALLEST
 
 _EXPIRY_WARNING_DAYS = 30
-_OLDEST_DAYS = 2
-_CONTACT_DAYS = 180
-# Room for a window's tips and for the copy that a window's end makes; and for a few tips without files, each of which
-# is written twice to the log, then twice into place.
-_ROOM, _LITTLE = 1024**3, 8 * SMALLEST
-_MENDS = {
+_MAX_WAITING_DAYS = 2
+_MAX_CONTACT_AGE_DAYS = 180
+# Space for the tips of one window, and for the copy of the database that is made at the end of a window.
+LOW_DISK_BYTES = 1024**3
+# Space for a few tips without files: each is written twice to the log, then twice into place.
+FULL_DISK_BYTES = 8 * SMALLEST
+# What helps, by the code of an `OutboxError`.
+_REMEDIES = {
     "database-away": "start it, or open the way to it",
     "disk-full": "free space",
     "disk": "look at the disk; it takes no more, or fails",
@@ -40,8 +42,8 @@ _MENDS = {
 
 
 @dataclass(frozen=True)
-class AgencyStatus:
-    """One agency's deliveries; days are whole, a failure is its code."""
+class AgencyDeliveries:
+    """The deliveries to one agency: times in whole days, and `failing` as the code of the last failure."""
 
     id: str
     waiting: int
@@ -51,87 +53,91 @@ class AgencyStatus:
 
 
 @dataclass(frozen=True)
-class Status:
-    """What `haumaru status` shows; `acts` says what somebody must do."""
+class SiteStatus:
+    """What `haumaru status` shows; `actions_needed` holds one sentence for each action."""
 
-    agencies: tuple[AgencyStatus, ...]
-    acts: tuple[str, ...]
+    agencies: tuple[AgencyDeliveries, ...]
+    actions_needed: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """For a monitor."""
-        return {"agencies": [asdict(agency) for agency in self.agencies], "act": list(self.acts)}
+        """Return the status for a monitor."""
+        return {"agencies": [asdict(agency) for agency in self.agencies], "act": list(self.actions_needed)}
 
     def as_text(self) -> str:
-        """For a person."""
+        """Return the status for a person, one line for each agency and each action."""
         lines = [
             f"{agency.id}: {agency.waiting} waiting, oldest {agency.oldest_days} days, "
             f"{'failing: ' + agency.failing if agency.failing else 'delivering'}, key for {agency.key_days} days"
             for agency in self.agencies
         ]
-        return "\n".join([*lines, *(f"act: {act}" for act in self.acts)])
+        return "\n".join([*lines, *(f"act: {action}" for action in self.actions_needed)])
 
 
-def status(settings: Settings) -> Status:
-    """How deliveries stand, as far as the database can say."""
+def read_status(config: Config) -> SiteStatus:
+    """Return the state of the deliveries, without agencies if the database cannot be read."""
     now = time()
-    store = Outbox(settings.outbox_url).store
-    acts = _database_acts(store)
+    store = Outbox(config.outbox_url).store
+    actions = _database_actions(store)
     try:
-        standing = Turns(store).status(now)
+        queue = Turns(store).status(now)
     except OutboxError:
-        return Status((), tuple(acts + _contact_acts()))
+        return SiteStatus((), tuple(actions + _contact_actions()))
     finally:
         store.close()
     agencies = []
-    for agency in settings.agencies:
-        found = standing.agencies.get(agency.id)
-        one = AgencyStatus(
+    for agency in config.agencies:
+        found = queue.agencies.get(agency.id)
+        deliveries = AgencyDeliveries(
             id=agency.id,
             waiting=found.waiting if found else 0,
             oldest_days=found.oldest_days if found else 0,
             failing=found.code if found else "",
             key_days=(agency.expires - day(now)).days,
         )
-        agencies.append(one)
-        acts += _acts(one)
-    unknown = standing.agencies.keys() - {agency.id for agency in settings.agencies}
-    acts += [f"{name}: envelopes wait for an agency that is not configured; put it back" for name in sorted(unknown)]
-    if standing.last_turn and now - standing.last_turn > 3 * settings.forward.window + 60:
-        acts.append("the forwarder has not run for three windows; start it")
-    return Status(tuple(agencies), tuple(acts + _contact_acts()))
+        agencies.append(deliveries)
+        actions += _agency_actions(deliveries)
+    unknown = queue.agencies.keys() - {agency.id for agency in config.agencies}
+    actions += [f"{name}: envelopes wait for an agency that is not configured; put it back" for name in sorted(unknown)]
+    if queue.last_turn and now - queue.last_turn > 3 * config.forward.window + 60:
+        actions.append("the forwarder has not run for three windows; start it")
+    return SiteStatus(tuple(agencies), tuple(actions + _contact_actions()))
 
 
-def _database_acts(store: Store) -> list[str]:
+def _database_actions(store: Store) -> list[str]:
     try:
         store.prepare()
         store.examine()
     except OutboxError as error:
-        mend = _MENDS.get(error.code, "look at the database's own log")
-        return [f"the database cannot be used ({error.code}), so the form says that nothing was sent: {mend}"]
-    free = shutil.disk_usage(store.path.parent).free if store.path else _ROOM
-    if free < _LITTLE:
+        remedy = _REMEDIES.get(error.code, "look at the database's own log")
+        return [f"the database cannot be used ({error.code}), so the form says that nothing was sent: {remedy}"]
+    free = shutil.disk_usage(store.path.parent).free if store.path else LOW_DISK_BYTES
+    if free < FULL_DISK_BYTES:
         return ["the disk is full (disk-full), so the form says that nothing was sent: free space"]
-    if free < _ROOM:
+    if free < LOW_DISK_BYTES:
         return ["less than 1 GiB is free where the outbox lies: free space, before reports have to be refused"]
     return []
 
 
-def _acts(agency: AgencyStatus) -> list[str]:
-    acts = []
+def _agency_actions(agency: AgencyDeliveries) -> list[str]:
+    actions = []
     if agency.failing:
-        acts.append(f"{agency.id}: deliveries fail ({agency.failing}); see docs/operator.md")
-    if agency.oldest_days >= _OLDEST_DAYS:
-        acts.append(f"{agency.id}: an envelope has waited {agency.oldest_days} days; deliver by hand if need be")
+        actions.append(f"{agency.id}: deliveries fail ({agency.failing}); see docs/operator.md")
+    if agency.oldest_days >= _MAX_WAITING_DAYS:
+        actions.append(f"{agency.id}: an envelope has waited {agency.oldest_days} days; deliver by hand if need be")
     if agency.key_days < _EXPIRY_WARNING_DAYS:
-        acts.append(f"{agency.id}: its key ends in {agency.key_days} days; rotate it")
-    return acts
+        actions.append(f"{agency.id}: its key ends in {agency.key_days} days; rotate it")
+    return actions
 
 
-def _contact_acts() -> list[str]:
+def _contact_actions() -> list[str]:
     library = loader.load(ROOT / "content", (ENGLISH,))
     old = [
         contact.id
         for contact in library.editions[ENGLISH].contacts.values()
-        if contact.number and not contact.dated and (day(time()) - contact.as_at).days > _CONTACT_DAYS
+        if contact.number and not contact.dated and (day(time()) - contact.as_at).days > _MAX_CONTACT_AGE_DAYS
     ]
-    return [f"contacts {', '.join(old)}: were last checked over {_CONTACT_DAYS} days ago; call them"] if old else []
+    return (
+        [f"contacts {', '.join(old)}: were last checked over {_MAX_CONTACT_AGE_DAYS} days ago; call them"]
+        if old
+        else []
+    )

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from app.site import config, demo, factory
+from app.site import demo, factory
+from app.site.config import load_config
 from tests.support.paths import BIN, ROOT
 
 MODULES = sorted(path for path in (ROOT / "app").rglob("*.py") if path.name != "__init__.py")
@@ -76,7 +77,7 @@ def test_the_locks_hold_hashes_and_no_address():
 
 def test_the_route_list_is_the_contract_s(tmp_path):
     """The site answers at the contract's addresses and at no other."""
-    settings = config.load(demo.prepare(tmp_path / "demo"), {})
+    settings = load_config(demo.prepare(tmp_path / "demo"), {})
     parts = factory.prepare(settings)
     rules = factory.routes(parts)
     pages = {rule for rule in rules if re.fullmatch(r"GET /<lang>/[a-z-]+", rule)}

@@ -23,7 +23,8 @@ from app.delivery import receipt_codes, reply_store
 from app.desk import config as desk_settings
 from app.desk import imap, referral
 from app.files import sniff
-from app.site import config, demo, factory
+from app.site import demo, factory
+from app.site.config import load_config
 from app.text import find
 from app.vault import age_open, keys, reply, tip
 from app.vault.seal import seal
@@ -118,7 +119,7 @@ def _mail_seeds() -> list[bytes]:
 
 @cache
 def _gate() -> Callable:
-    settings = config.load(_demo(), {"HAUMARU_LIMITS_TOTAL": "1000000000/second"})
+    settings = load_config(_demo(), {"HAUMARU_LIMITS_TOTAL": "1000000000/second"})
     return factory.build(factory.prepare(settings))
 
 
@@ -221,7 +222,7 @@ TARGETS = {
         lambda data: receipt_codes.parse_code(_text(data)),
         lambda: [receipt_codes.new_code().encode(), receipt_codes.numbers(receipt_codes.new_code()).encode()],
     ),
-    "configuration": Target(_configuration(config.load), _configuration_seeds, slow=True),
+    "configuration": Target(_configuration(load_config), _configuration_seeds, slow=True),
     "desk-configuration": Target(_configuration(desk_settings.load), _configuration_seeds, slow=True),
     "accept-language": Target(
         lambda data: i18n.best(_text(data), i18n.LANGUAGES),

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from app.core.errors import ConfigError
-from app.site import config, demo
+from app.site import demo
+from app.site.config import load_config
 from app.vault.keys import new_identity, recipient_of
 from tests.support.paths import BIN
 
@@ -44,7 +45,7 @@ deliver = "drop:inbox"
 
 def test_what_is_left_out_has_the_contract_s_defaults(tmp_path, good):
     """The shortest good file gives every other key the value that the contract shows."""
-    settings = config.load(write(tmp_path, good), {})
+    settings = load_config(write(tmp_path, good), {})
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8000)
     assert (settings.server.workers, settings.server.threads, settings.server.bodies, settings.server.proxies) == (
         2,
@@ -67,7 +68,7 @@ def test_what_is_left_out_has_the_contract_s_defaults(tmp_path, good):
 def test_relative_paths_start_at_the_file_s_folder(tmp_path, good, monkeypatch):
     """Wherever the program is started, its files lie beside its configuration."""
     monkeypatch.chdir("/")
-    settings = config.load(write(tmp_path, good), {})
+    settings = load_config(write(tmp_path, good), {})
     assert settings.server.secret_file == tmp_path / "instance" / "secret"
     assert settings.outbox_url == f"sqlite:///{tmp_path}/instance/outbox.db"
 
@@ -86,7 +87,7 @@ def test_every_key_can_be_overridden_by_a_variable(tmp_path, good):
         "HAUMARU_LIMITS_URL": "redis://cache:6379",
         "HAUMARU_FORWARD_WINDOW": "1h",
     }
-    settings = config.load(write(tmp_path, good), env)
+    settings = load_config(write(tmp_path, good), env)
     assert (settings.site.name, settings.site.demo) == ("Other", True)
     assert (settings.server.host, settings.server.port) == ("::1", 9000)
     assert (settings.report.max_upload, settings.report.min_fill) == (5_000_000, 0)
@@ -99,7 +100,7 @@ def test_every_key_can_be_overridden_by_a_variable(tmp_path, good):
 def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path, good):
     """`token_file` is read, and no representation of the settings holds what was in it."""
     (tmp_path / "token").write_text("hush-hush\n")
-    settings = config.load(write(tmp_path, good + 'token_file = "token"\n'), {})
+    settings = load_config(write(tmp_path, good + 'token_file = "token"\n'), {})
     assert settings.intake.destination.token == "hush-hush"
     assert "hush-hush" not in repr(settings)
 
@@ -140,7 +141,7 @@ window = "0s"
 batch = -1
 """
     with pytest.raises(ConfigError) as caught:
-        config.load(write(tmp_path, text), {})
+        load_config(write(tmp_path, text), {})
     faults = caught.value.faults
     for name in (
         "colour", "base_url", "contact_email", "exit_url", "onion", "demo", "nmae", "bind", "workers", "bodies",
@@ -157,9 +158,9 @@ batch = -1
 def test_a_demonstration_s_key_outside_a_demonstration_is_a_fault(tmp_path):
     """The published key, and the names of the demonstration, are refused once `demo` is off."""
     path = demo.prepare(tmp_path / "demo")
-    config.load(path, {})
+    load_config(path, {})
     with pytest.raises(ConfigError) as caught:
-        config.load(path, {"HAUMARU_SITE_DEMO": "false"})
+        load_config(path, {"HAUMARU_SITE_DEMO": "false"})
     assert any("demonstration's key" in fault for fault in caught.value.faults)
     assert any("name: is a demonstration's" in fault for fault in caught.value.faults)
 
@@ -168,7 +169,7 @@ def test_a_demonstration_s_key_outside_a_demonstration_is_a_fault(tmp_path):
 def test_what_is_not_toml_is_one_fault(tmp_path, text):
     """A broken file is told by its line, without its words."""
     with pytest.raises(ConfigError) as caught:
-        config.load(write(tmp_path, text), {})
+        load_config(write(tmp_path, text), {})
     assert len(caught.value.faults) == 1
 
 

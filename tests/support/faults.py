@@ -22,8 +22,8 @@ from urllib.parse import urlencode
 
 from app.delivery.leases import Turns
 from app.delivery.outbox import Outbox
-from app.site import config, demo
-from app.site.settings import Settings
+from app.site import demo
+from app.site.config import Config, load_config
 from app.vault import tip as tips
 from app.vault.age_open import unseal
 from app.vault.keys import DEMONSTRATION
@@ -155,8 +155,8 @@ class Deployment:
         self.programs: list[Program] = []
 
     @property
-    def settings(self) -> Settings:
-        return config.load(self.config, self.variables)
+    def settings(self) -> Config:
+        return load_config(self.config, self.variables)
 
     def program(self, *arguments: str, **variables: str) -> Program:
         """Start one of our commands on this configuration."""

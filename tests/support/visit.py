@@ -21,7 +21,8 @@ from pathlib import Path
 from werkzeug.test import Client, TestResponse
 
 from app.core import i18n
-from app.site import config, demo, factory
+from app.site import demo, factory
+from app.site.config import load_config
 from tests.support.paths import ROOT
 
 BASE = "http://127.0.0.1:8000"
@@ -288,6 +289,6 @@ def open_site(folder: Path, codes: tuple[str, ...] | None = None, **variables: s
     """The real site with the demonstration's configuration, its outbox and secret in `folder`."""
     root = site_root(folder, codes)
     path = demo.prepare(folder / "demo")
-    settings = config.load(path, {**os.environ, **{f"HAUMARU_{key}": value for key, value in variables.items()}})
+    settings = load_config(path, {**os.environ, **{f"HAUMARU_{key}": value for key, value in variables.items()}})
     parts = factory.prepare(settings, root=root)
     return Visitor(factory.build(parts, root=root), parts, base=settings.site.base_url)

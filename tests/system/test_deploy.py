@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.site import config
+from app.site.config import load_config
 from tests.support.deployed import configuration
 from tests.support.paths import BIN, ROOT
 from tests.support.proxies import rewritten
@@ -222,7 +222,7 @@ def test_what_is_backed_up_is_enough(tmp_path):
     (tmp_path / "new" / "inbox").mkdir()
     done = run(BIN / "haumaru", "check", "--config", tmp_path / "new" / "haumaru.toml")
     assert done.returncode == 0, done.stdout
-    assert config.load(tmp_path / "new" / "haumaru.toml", {}).site == config.load(path, {}).site
+    assert load_config(tmp_path / "new" / "haumaru.toml", {}).site == load_config(path, {}).site
     assert (tmp_path / "new" / "secret").read_bytes() == (tmp_path / "old" / "secret").read_bytes()
 
 
@@ -234,7 +234,7 @@ def test_an_outbox_carried_elsewhere_still_delivers(tmp_path):
 
     (tmp_path / "old").mkdir()
     path, _ = configuration(tmp_path / "old")
-    settings = config.load(path, {})
+    settings = load_config(path, {})
     outbox = Outbox(settings.outbox_url)
     outbox.prepare()
     decoy = tips.decoy()

@@ -14,8 +14,9 @@ from app.delivery.forwarder import Forwarder, Rules
 from app.delivery.leases import Turns
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import Drop
-from app.site import config, demo, factory
-from app.site import status as standing
+from app.site import demo, factory
+from app.site.config import load_config
+from app.site.status import read_status
 from app.vault.tip import new_id
 from tests.support.faults import Clock, delivered, report, scale
 
@@ -32,9 +33,9 @@ def dropped(folder: Path) -> dict[str, bytes]:
 
 def test_an_agency_away_for_a_day(tmp_path, monkeypatch):
     """A day of windows without the agency, tips all the while: status says so, and all arrive when it is back."""
-    settings = config.load(demo.prepare(tmp_path / "demo"), {"HAUMARU_FORWARD_WINDOW": "10min"})
+    settings = load_config(demo.prepare(tmp_path / "demo"), {"HAUMARU_FORWARD_WINDOW": "10min"})
     inbox, away, clock = tmp_path / "demo" / "inbox", tmp_path / "away", Clock()
-    monkeypatch.setattr(standing, "time", clock)
+    monkeypatch.setattr("app.site.status.time", clock)
     box = Outbox(settings.outbox_url)
     rules = Rules(window=WINDOW, batch=4, padded="example")
     forwarder = Forwarder(box, {"example": Drop(inbox, clock=clock)}, rules, make_decoy=make, clock=clock)
@@ -51,15 +52,15 @@ def test_an_agency_away_for_a_day(tmp_path, monkeypatch):
             clock.wait(WINDOW)
 
     windows(DAY // WINDOW + 1, arriving=2)
-    assert "example: deliveries fail (disk); see docs/operator.md" in standing.status(settings).acts
-    assert standing.status(settings).agencies[0].oldest_days == 1
-    assert standing.status(settings).agencies[0].waiting == len(tips)
+    assert "example: deliveries fail (disk); see docs/operator.md" in read_status(settings).actions_needed
+    assert read_status(settings).agencies[0].oldest_days == 1
+    assert read_status(settings).agencies[0].waiting == len(tips)
     away.rename(inbox)
     # Backoff is an hour at most.
     windows(8, arriving=0)
     left = dropped(inbox)
     assert tips.items() <= left.items()
-    assert standing.status(settings).acts == ()
+    assert read_status(settings).actions_needed == ()
     box.store.close()
     report("agency away for a day", acknowledged=len(tips), delivered=len(tips.keys() & left), lost=0, doubled=0)
 
@@ -142,7 +143,7 @@ TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 def test_the_form_under_a_clock_that_jumps(tmp_path):
     """A form whose time is wrong comes again with its text and a fresh token; "sent" is said only where it is true."""
     path = demo.prepare(tmp_path / "demo")
-    settings, clock = config.load(path, {"HAUMARU_REPORT_MIN_FILL": "3s"}), Clock()
+    settings, clock = load_config(path, {"HAUMARU_REPORT_MIN_FILL": "3s"}), Clock()
     browser = Client(factory.build(factory.prepare(settings), clock=clock))
 
     def post(step: str, token: str) -> tuple[int, str]:

@@ -16,7 +16,8 @@ import pytest
 
 from app.delivery.forwarder import Forwarder, Rules
 from app.delivery.outbox import Envelope, Outbox
-from app.site import config, demo, factory
+from app.site import demo, factory
+from app.site.config import load_config
 from app.site.web import padding
 from app.vault import tip as tips
 from app.vault.keys import DEMONSTRATION, recipient_of
@@ -95,7 +96,7 @@ OPEN_BEFORE = {
 def test_the_length_is_the_same_with_every_header_that_a_real_site_sends(tmp_path):
     """With TLS in front, and an onion service whose address in a header is as long as the page's own."""
     variables = {"HAUMARU_SITE_BASE_URL": "https://example.org", "HAUMARU_SITE_ONION": f"http://{'a' * 56}.onion"}
-    settings = config.load(demo.prepare(tmp_path / "demo"), variables)
+    settings = load_config(demo.prepare(tmp_path / "demo"), variables)
     found = Counter()
     for page in factory.prepare(settings).pages.values():
         names = dict(page.headers)

@@ -16,8 +16,8 @@ from app.delivery.clock import day
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.receipt_codes import ReceiptCode, parse_code
 from app.delivery.reply_store import DerivationQueue, Locator, ReplyBox, read_post
+from app.site.config import Config
 from app.site.report.forms import ReplyForm, Token, TokenContext
-from app.site.settings import Settings
 from app.site.web.rate_limits import Rates
 from app.vault import tip as tips
 from app.vault.reply import open_reply
@@ -42,7 +42,7 @@ class ReplyPages:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Config,
         *,
         origins: Sequence[str],
         outbox: Outbox,

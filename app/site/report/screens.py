@@ -12,9 +12,9 @@ from flask import Response, g, request
 
 from app.delivery.receipt_codes import ReceiptCode, numbers
 from app.files.protocol import REFUSALS
+from app.site.config import Config
 from app.site.report.file_rows import FileRow, sign_rows
 from app.site.report.forms import MILD_FIELDS, TEXT_FIELDS, ReportForm
-from app.site.settings import Settings
 from app.text.find import WHY, Finding, Phrases, find, remove
 
 # A box to take words out, as the check page writes it: field, start, end.
@@ -42,7 +42,7 @@ class HeldTip:
 class ReportScreens:
     """Makes each page; `render(template, lang, **values)` comes from whoever builds the site."""
 
-    def __init__(self, settings: Settings, *, secret: bytes, phrases: Phrases, render: Callable[..., str]) -> None:
+    def __init__(self, settings: Config, *, secret: bytes, phrases: Phrases, render: Callable[..., str]) -> None:
         self._settings, self._secret, self._phrases, self._render = settings, secret, phrases, render
 
     def form(self, form: ReportForm, problem: Problem | None, *, closed: bool) -> Response:

@@ -27,11 +27,11 @@ from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import ReceiptCode, parse_code
 from app.delivery.reply_store import DerivationQueue
 from app.files.protocol import REFUSALS
+from app.site.config import Config
 from app.site.report import submit
 from app.site.report.file_rows import read_rows, rows_of
 from app.site.report.forms import ReportForm, Token, TokenContext
 from app.site.report.screens import HeldTip, Problem, ReportScreens, answers_of
-from app.site.settings import Settings
 from app.site.web.rate_limits import Rates
 from app.text.find import Phrases
 from app.web.request import same_origin
@@ -48,7 +48,7 @@ class ReportPages:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Config,
         *,
         origins: Sequence[str],
         outbox: Outbox,

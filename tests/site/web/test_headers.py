@@ -9,7 +9,8 @@ from io import BytesIO
 
 import pytest
 
-from app.site import config, factory
+from app.site import factory
+from app.site.config import load_config
 
 EVERYWHERE = [
     "/",
@@ -40,7 +41,7 @@ def gate(tmp_path_factory):
     from app.site import demo
 
     path = demo.prepare(tmp_path_factory.mktemp("headers"))
-    settings = config.load(path, {"HAUMARU_SITE_BASE_URL": "https://haumaru.test", "HAUMARU_SITE_DEMO": "true"})
+    settings = load_config(path, {"HAUMARU_SITE_BASE_URL": "https://haumaru.test", "HAUMARU_SITE_DEMO": "true"})
     return factory.build(factory.prepare(settings))
 
 

@@ -14,7 +14,8 @@ from app.core.errors import FileRefusedError
 from app.delivery.clock import day
 from app.delivery.leases import Turns
 from app.delivery.outbox import Envelope, Outbox
-from app.site import config, demo, preflight, status
+from app.site import demo, preflight, status
+from app.site.config import load_config
 from app.vault import tip as tips
 from tests.support.paths import BIN
 from tests.support.servers import Certificates, smtp
@@ -123,9 +124,9 @@ def test_what_the_site_cannot_mend_is_warned_of(path, monkeypatch):
 
 def test_start_up_gives_the_same_warnings(path):
     """The site says at its start what `check` would warn of."""
-    settings = config.load(path, {})
+    settings = load_config(path, {})
     soon = replace(settings.agencies[0], expires=TODAY + timedelta(days=3))
-    assert any("expires" in words for words in preflight.machine(replace(settings, agencies=(soon,))))
+    assert any("expires" in words for words in preflight.host_warnings(replace(settings, agencies=(soon,))))
 
 
 def envelope(agency="example"):
@@ -134,7 +135,7 @@ def envelope(agency="example"):
 
 def test_status_counts_what_waits_and_ends_with_0_when_all_is_well(path):
     """Nothing waiting is well; a fresh envelope is counted and still well."""
-    settings = config.load(path, {})
+    settings = load_config(path, {})
     outbox = Outbox(settings.outbox_url)
     outbox.prepare()
     outbox.put(envelope())
@@ -152,7 +153,7 @@ def test_status_counts_what_waits_and_ends_with_0_when_all_is_well(path):
 def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
     """A failing agency, an old envelope, an ending key, an unknown agency: each is named with what to do."""
     soon = (TODAY + timedelta(days=5)).isoformat()
-    settings = config.load(path, {"HAUMARU_AGENCY_EXAMPLE_EXPIRES": soon})
+    settings = load_config(path, {"HAUMARU_AGENCY_EXAMPLE_EXPIRES": soon})
     outbox = Outbox(settings.outbox_url)
     outbox.prepare()
     outbox.put(envelope())
@@ -161,7 +162,7 @@ def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
     now = status.time()
     turns.note("example", code="tls", rest=True, at=int(now), seconds=600)
     turns.end(now - 5 * 86400)
-    acts = status.status(settings).acts
+    acts = status.read_status(settings).actions_needed
     for name in ("deliveries fail (tls)", "has waited", "its key ends in 5 days", "closed-down: envelopes wait"):
         assert any(name in act for act in acts), (name, acts)
     done = subprocess.run([BIN / "haumaru", "status", "--config", path], capture_output=True, text=True, check=False)
@@ -171,23 +172,23 @@ def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
 
 def test_status_tells_of_a_disk_that_fills_up_before_it_is_full(path, monkeypatch):
     """Below a gigabyte there is time to act; where no tip fits any more, the form already says "not sent"."""
-    settings = config.load(path, {})
+    settings = load_config(path, {})
     usage = status.shutil.disk_usage(path)
     for free, words in ((2 * 1024**3, ""), (1024**3 - 1, "before reports have to be"), (500_000, "(disk-full)")):
         monkeypatch.setattr(status.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
-        acts = status.status(settings).acts
+        acts = status.read_status(settings).actions_needed
         assert words in " ".join(acts)
         assert bool(acts) == bool(words)
 
 
 def test_status_tells_of_contacts_that_nobody_has_checked_for_long(path, monkeypatch):
     """A telephone number that was last checked over 180 days ago is somebody's work."""
-    settings = config.load(path, {})
+    settings = load_config(path, {})
     Outbox(settings.outbox_url).prepare()
-    assert status.status(settings).acts == ()
+    assert status.read_status(settings).actions_needed == ()
     later = status.time() + 200 * 86400
     monkeypatch.setattr(status, "time", lambda: later)
-    assert any("crime-stoppers" in act for act in status.status(settings).acts)
+    assert any("crime-stoppers" in act for act in status.read_status(settings).actions_needed)
 
 
 def test_build_makes_every_sheet_and_page(tmp_path):
