@@ -1,0 +1,125 @@
+"""What the documents name exists: paths, tests, commands, links; and what the editors' and reviewers' files call."""
+
+import re
+import tomllib
+from urllib.parse import unquote
+
+import click
+import pytest
+import yaml
+
+from app.desk import cli as desk_cli
+from app.site import cli as site_cli
+from tests.support.paths import ROOT
+
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "deploy/*.md", ".github/*.md", "translations/glossary/*.md")
+    for path in ROOT.glob(pattern)
+)
+# The changelog also names what is gone.
+PRESENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
+# The folders whose paths a document may name; `app/…` in a server's site-packages is the same path.
+PATH = re.compile(r"(?<![\w./-])((?:app|tests|bench|content|deploy|docs|translations|\.ci)/[\w./*@-]*\w)")
+TEST = re.compile(r"`(test_\w+)`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def ids(path):
+    return str(path.relative_to(ROOT))
+
+
+def text_of(path):
+    """The document without what is a placeholder: `content/<lang>/…`, `FILE`, `X`."""
+    return re.sub(r"[\w./-]*<[^>\n]+>[\w./*-]*", "", path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def names_of_tests():
+    found = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        found |= {path.stem, *re.findall(r"^\s*def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)}
+    return found
+
+
+@pytest.mark.parametrize("path", PRESENT, ids=ids)
+def test_every_path_that_a_document_names_exists(path):
+    """A file that was moved is found by its new name in every document."""
+    missing = [name for name in PATH.findall(text_of(path)) if not list(ROOT.glob(name))]
+    assert missing == [], "write the path as it is now"
+
+
+@pytest.mark.parametrize("path", PRESENT, ids=ids)
+def test_every_test_that_a_document_names_exists(path, names_of_tests):
+    """A claim names a test module or a test that is there."""
+    assert [name for name in TEST.findall(text_of(path)) if name not in names_of_tests] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=ids)
+def test_every_link_within_the_repository_leads_somewhere(path):
+    """Each relative link names a file that exists, and where it names a heading, a heading of that file."""
+    for link in LINK.findall(path.read_text(encoding="utf-8")):
+        if "://" in link or link.startswith(("mailto:", "../blob/")) or re.match(r"(page|contact|safety):", link):
+            continue
+        name, _, anchor = unquote(link).partition("#")
+        target = path.parent / name if name else path
+        assert target.exists(), f"{link} leads nowhere"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}, link
+
+
+def commands_of(group, name):
+    for command in group.commands.values():
+        yield f"{name} {command.name}"
+        if isinstance(command, click.Group):
+            yield from commands_of(command, f"{name} {command.name}")
+
+
+def test_every_command_is_in_the_changelog():
+    """Each command of both programs stands in CHANGELOG.md, where an operator looks for what there is."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    every = [*commands_of(site_cli.cli, "haumaru"), *commands_of(desk_cli.cli, "haumaru-desk")]
+    assert len(every) >= 14
+    assert [name for name in every if not re.search(rf"`{name}(?: [^`]*)?`", text)] == []
+
+
+def test_unreleased_says_what_changed():
+    """The changelog has an entry for what is not released yet."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    unreleased = text.partition("## [Unreleased]")[2].partition(f"## [{version}]")[0]
+    assert unreleased.count("\n- ") >= 1
+
+
+def test_a_commit_is_checked_by_what_make_lint_calls():
+    """The hooks before a commit call programs of .venv that `make lint` calls too, and fetch nothing."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    lint = (ROOT / "Makefile").read_text()
+    assert [repository["repo"] for repository in hooks["repos"]] == ["local"]
+    for hook in hooks["repos"][0]["hooks"]:
+        program = hook["entry"].split()[0]
+        assert hook["language"] == "system"
+        assert (ROOT / program).exists()
+        assert f"$(BIN)/{program.rpartition('/')[2]}" in lint
+
+
+def test_the_workflow_runs_what_anybody_runs_at_home():
+    """The hosted check calls `.ci/run` and nothing else of ours, with the right to read alone."""
+    (path,) = (ROOT / ".github" / "workflows").iterdir()
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    steps = workflow["jobs"]["run"]["steps"]
+    assert steps[-1] == {"run": ".ci/run"}
+    for step in steps:
+        assert re.fullmatch(r"actions/checkout@v\d+", step.get("uses", "actions/checkout@v4"))
+
+
+def test_the_issue_forms_are_forms():
+    """Each issue form parses, and asks something."""
+    forms = list((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yaml"))
+    assert forms
+    for path in forms:
+        form = yaml.safe_load(path.read_text())
+        assert {"name", "description", "body"} <= form.keys()
+        assert any(part["type"] != "markdown" for part in form["body"])
