@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support import servers
+from tests.support import databases
+from tests.support.databases import Postgres
 from tests.support.paths import ROOT
+from tests.support.servers import Certificates
+from tests.support.site import Running, Visitor, demonstration
 
 SKIPPED = frozenset(filter(None, os.environ.get("SKIP", "").split(",")))
 COMMANDS = {
@@ -61,11 +64,31 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=f"SKIP={name}"))
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[servers.Postgres]:
-    """A PostgreSQL of this module's own; each test asks it for a database."""
-    with servers.postgres() as server:
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that runs until the end; each test asks it for a database."""
+    with databases.postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory) -> Certificates:
+    """An authority of our own with certificates for loopback, in files."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory) -> Iterator[Running]:
+    """The demonstration: site and forwarder as processes, shared by all tests that only send tips and read them."""
+    limits = {"HAUMARU_LIMITS_PER_ADDRESS": "100000/hour", "HAUMARU_LIMITS_TOTAL": "100000/hour"}
+    with demonstration(tmp_path_factory.mktemp("demonstration"), **limits) as site:
+        yield site
+
+
+@pytest.fixture
+def visitor(running) -> Visitor:
+    """Somebody who reads the demonstration's pages without a browser."""
+    return Visitor(running.base_url)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from tests.support.browser import DESK, PHONE, chromium, violations, with_memory
-from tests.support.site import demonstration
 
 pytestmark = [pytest.mark.needs("browser"), pytest.mark.slow]
 
@@ -15,13 +14,7 @@ STORY = "My name is Rangi Sample. Call 021 555 0199, they lock the door at 9.45p
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    with demonstration(tmp_path_factory.mktemp("site"), HAUMARU_LIMITS_PER_ADDRESS="1000/hour") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(site):
+def browser(running):
     with chromium() as browser:
         yield browser
 
@@ -38,14 +31,14 @@ def no_sideways_scrolling(page):
     return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_every_step_passes_axe(site, page):
+def test_every_step_passes_axe(running, page):
     """The form, its errors, the look before sending, the sent page, the code and the reply page: no violation."""
     steps = {}
 
     def look(name):
         steps[name] = (violations(page), no_sideways_scrolling(page))
 
-    page.goto(f"{site.base_url}/en/report")
+    page.goto(f"{running.base_url}/en/report")
     look("form")
     page.click("button[value=check]")
     look("errors")
@@ -59,21 +52,21 @@ def test_every_step_passes_axe(site, page):
     page.fill("#typed", "not the code")
     page.click("button[value=kept]")
     look("kept")
-    page.goto(f"{site.base_url}/en/reply")
+    page.goto(f"{running.base_url}/en/reply")
     look("reply")
     page.fill("#code", "zoo " * 7 + "abandon")
     page.click("button[value=read]")
     look("no reply")
-    page.goto(f"{site.base_url}/en/nothing")
+    page.goto(f"{running.base_url}/en/nothing")
     look("error")
     assert len(steps) == 8
     assert steps == dict.fromkeys(steps, ([], True))
 
 
-def test_a_report_can_be_written_by_keyboard_alone(site, browser):
+def test_a_report_can_be_written_by_keyboard_alone(running, browser):
     """From the way out by Tab through every field to the button, and the hidden box is never reached."""
     page = browser.new_page(viewport=DESK)
-    page.goto(f"{site.base_url}/en/report")
+    page.goto(f"{running.base_url}/en/report")
     reached = []
     for _ in range(60):
         page.keyboard.press("Tab")
@@ -94,10 +87,10 @@ def test_a_report_can_be_written_by_keyboard_alone(site, browser):
     page.close()
 
 
-def test_the_hidden_box_is_out_of_sight_and_of_the_accessibility_tree(site, browser):
+def test_the_hidden_box_is_out_of_sight_and_of_the_accessibility_tree(running, browser):
     """Nobody sees the honeypot, and no screen reader says it."""
     page = browser.new_page(viewport=DESK)
-    page.goto(f"{site.base_url}/en/report")
+    page.goto(f"{running.base_url}/en/report")
     box = page.locator(".trap").bounding_box()
     hidden = page.evaluate("getComputedStyle(document.querySelector('.trap')).clipPath")
     assert (box["width"] <= 1, hidden) == (True, "inset(50%)")
@@ -105,20 +98,20 @@ def test_the_hidden_box_is_out_of_sight_and_of_the_accessibility_tree(site, brow
     page.close()
 
 
-def test_an_error_takes_the_reader_to_its_field(site, browser):
+def test_an_error_takes_the_reader_to_its_field(running, browser):
     """The summary's link puts the focus on the field that it names."""
     page = browser.new_page(viewport=PHONE)
-    page.goto(f"{site.base_url}/en/report")
+    page.goto(f"{running.base_url}/en/report")
     page.click("button[value=check]")
     page.click(".error-summary a")
     assert page.evaluate("document.activeElement.id") == "what"
     page.close()
 
 
-def test_changing_the_language_keeps_the_words(site, browser):
+def test_changing_the_language_keeps_the_words(running, browser):
     """In a browser too, the language button carries everything along."""
     page = browser.new_page(viewport=DESK)
-    page.goto(f"{site.base_url}/en/report")
+    page.goto(f"{running.base_url}/en/report")
     page.fill("#what", "Kept over languages")
     page.check("input[name=kinds][value=debt]")
     page.click(".langs summary")
@@ -157,7 +150,7 @@ def control():
     server.server_close()
 
 
-def test_the_browser_remembers_no_field(site, browser, control, tmp_path):
+def test_the_browser_remembers_no_field(running, browser, control, tmp_path):
     """Chromium keeps what is typed into an ordinary form, and nothing of what is typed into ours."""
     with with_memory(browser, tmp_path / "profile") as context:
         page = context.new_page()
@@ -166,7 +159,7 @@ def test_the_browser_remembers_no_field(site, browser, control, tmp_path):
         page.keyboard.type("control entry")
         page.click("button")
         page.wait_for_timeout(1000)
-        page.goto(f"{site.base_url}/en/report")
+        page.goto(f"{running.base_url}/en/report")
         page.click("#what")
         page.keyboard.type("remember nothing")
         page.click("#where")
@@ -177,7 +170,7 @@ def test_the_browser_remembers_no_field(site, browser, control, tmp_path):
         page.click("#typed")
         page.keyboard.type("remember nothing")
         page.click("button[value=kept]")
-        page.goto(f"{site.base_url}/en/reply")
+        page.goto(f"{running.base_url}/en/reply")
         page.click("#code")
         page.keyboard.type("remember nothing")
         page.click("button[value=read]")

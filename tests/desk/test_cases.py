@@ -19,12 +19,7 @@ from app.desk.queue import Queue, Wanted
 from app.vault import tip as tips
 from app.vault.keys import new_identity, recipient_of
 from app.vault.seal import seal
-from tests.support.desk import DAY, NOON, Office, jpeg, receive, reply_to, tip
-
-
-@pytest.fixture
-def office(tmp_path):
-    return Office(tmp_path)
+from tests.support.desk import DAY, NOON, jpeg, receive, reply_to, tip
 
 
 def test_envelopes_come_in_and_decoys_vanish(office):

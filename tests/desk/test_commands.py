@@ -8,7 +8,7 @@ import pytest
 
 from app.vault import tip as tips
 from app.vault.keys import parse_recipient
-from tests.support.desk import Office, jpeg, tip
+from tests.support.desk import jpeg, tip
 from tests.support.paths import BIN
 
 PASSPHRASE = "six words of a passphrase"
@@ -50,9 +50,8 @@ def test_keygen_makes_a_signing_key(tmp_path):
     assert b"ENCRYPTED" in (tmp_path / "locked.pem").read_bytes()
 
 
-def test_open_prints_each_tip_and_names_what_is_bad(tmp_path):
+def test_open_prints_each_tip_and_names_what_is_bad(tmp_path, office):
     """Good ones are one JSON line each, decoys print nothing, bad ones are named on standard error; exit 1."""
-    office = Office(tmp_path)
     good, decoy = office.drop(tip()), office.drop(tips.decoy())
     wrong = tips.new_id()
     office.drop(tip(), name=f"{wrong}.age")
@@ -69,9 +68,8 @@ def test_open_prints_each_tip_and_names_what_is_bad(tmp_path):
     assert run("open", office.inbox / f"{good}.age", "-i", tmp_path / "identity.txt").returncode == 0
 
 
-def test_open_unpacks_with_files_marked_as_untrusted(tmp_path):
+def test_open_unpacks_with_files_marked_as_untrusted(tmp_path, office):
     """With -o each tip gets a folder under its id, private, its files under `untrusted/`; nothing is written over."""
-    office = Office(tmp_path)
     one = office.drop(tip(files=(jpeg(),)))
     arguments = ("open", office.inbox / f"{one}.age", "-i", tmp_path / "identity.txt", "-o", tmp_path / "out")
     assert run(*arguments).returncode == 0
@@ -106,9 +104,8 @@ def test_a_wrong_call_ends_with_2_or_says_how(arguments):
     assert done.returncode == 2 or "Commands:" in done.stdout + done.stderr
 
 
-def test_a_missing_file_or_wrong_passphrase_is_one_line(tmp_path):
+def test_a_missing_file_or_wrong_passphrase_is_one_line(tmp_path, office):
     """No configuration, no identity file, a wrong passphrase, a tip where a referral should be: one clear line each."""
-    office = Office(tmp_path)
     one = office.drop(tip())
     run("keygen", "-o", tmp_path / "locked.txt", HAUMARU_PASSPHRASE=PASSPHRASE)
     envelope = office.inbox / f"{one}.age"

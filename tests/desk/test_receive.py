@@ -100,9 +100,8 @@ def _ask(port, folder, method="POST", body=b"", **headers):
         return answer.status
 
 
-def test_what_the_site_posts_lies_in_the_inbox(tmp_path):
+def test_what_the_site_posts_lies_in_the_inbox(tmp_path, office):
     """The site's own transport delivers with the token; twice is one; the desk opens it; then it is still known."""
-    office = Office(tmp_path)
     one = sealed(office)
     good = {"Content_Type": "application/age", "Authorization": f"Bearer {TOKEN}"}
     with receiving(office, tmp_path) as (transport, port, _):
@@ -120,9 +119,8 @@ def test_what_the_site_posts_lies_in_the_inbox(tmp_path):
         assert _ask(port, tmp_path, body=one.data, Idempotency_Key=one.id, **good) == 409, "known for good"
 
 
-def test_whatever_is_not_an_envelope_from_the_site_is_refused(tmp_path):
+def test_whatever_is_not_an_envelope_from_the_site_is_refused(tmp_path, office):
     """No token, a wrong one, another type, a path for a name, other bytes, too many: refused, and nothing kept."""
-    office = Office(tmp_path)
     one = sealed(office)
     good = {"Content_Type": "application/age", "Authorization": f"Bearer {TOKEN}", "Idempotency_Key": one.id}
     with receiving(office, tmp_path) as (transport, port, _):
@@ -143,9 +141,8 @@ def test_whatever_is_not_an_envelope_from_the_site_is_refused(tmp_path):
     assert list(office.inbox.iterdir()) == []
 
 
-def test_a_client_certificate_stands_in_for_a_token(tmp_path):
+def test_a_client_certificate_stands_in_for_a_token(tmp_path, office):
     """With client_ca only a client whose certificate it signed gets through."""
-    office = Office(tmp_path)
     one = sealed(office)
     with receiving(office, tmp_path, token="", ask_client=True) as (transport, _, certificates):
         with pytest.raises(DeliveryError):
@@ -162,9 +159,8 @@ def test_it_listens_to_nobody_without_a_secret(tmp_path):
         settings.load(office.config, {})
 
 
-def test_a_growing_journal_is_followed(tmp_path):
+def test_a_growing_journal_is_followed(office):
     """Ids become known as the desk journals them, however the journal grows."""
-    office = Office(tmp_path)
     known = Known(office.inbox, office.store)
     one = sealed(office)
     assert not known.has(one.id)

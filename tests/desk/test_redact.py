@@ -122,9 +122,8 @@ def _marked_draft(text, **more):
     return Draft(marks={"what": spans}, summary="A gate is locked.", authorities=("police",), looked=True, **more)
 
 
-def test_a_whole_referral_holds_nothing_redacted(tmp_path):
+def test_a_whole_referral_holds_nothing_redacted(office):
     """Text, JSON, file names, metadata and every other byte of the opened bundle are free of what was taken out."""
-    office = Office(tmp_path)
     first = tip(
         {"what": TEXT, "where": "Where mele Fifita lives", "victims": "0215550199 knows", "danger": "yes"},
         files=(jpeg(1), jpeg(2, picture(640, 480, "#ffffff"))),
@@ -150,9 +149,8 @@ def test_a_whole_referral_holds_nothing_redacted(tmp_path):
     assert brightest < 8, "the box covers everything, so everything is black"
 
 
-def test_a_secret_in_the_summary_stops_the_referral(tmp_path):
+def test_a_secret_in_the_summary_stops_the_referral(office):
     """What was taken out of the text cannot come back in by the summary, however it is written."""
-    office = Office(tmp_path)
     first = tip({"what": TEXT})
     office.drop(first)
     with office.desk() as desk:
@@ -174,9 +172,8 @@ def test_any_text_and_marks_make_a_referral_without_them(text, places):
     assert json.dumps(left)
 
 
-def test_the_sealed_size_depends_on_what_is_left_alone(tmp_path):
+def test_the_sealed_size_depends_on_what_is_left_alone(office):
     """A referral whose files were left out is as small as one that never had any."""
-    office = Office(tmp_path)
     big, small = tip({"what": TEXT}, files=(jpeg(1, picture(2000, 2000)),)), tip({"what": TEXT})
     office.drop(big)
     office.drop(small)

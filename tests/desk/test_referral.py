@@ -14,7 +14,7 @@ from app.desk.case import Case, Draft
 from app.desk.errors import RefusedError
 from app.vault.signature import new_signing_key, read_signing_key
 from app.vault.tip import TipFile, new_id
-from tests.support.desk import Browser, Office, receive, tip
+from tests.support.desk import Browser, receive, tip
 
 PEM, PUBLIC = new_signing_key(None)
 KEY = read_signing_key(PEM, None)
@@ -73,9 +73,8 @@ def test_another_signer_is_told_apart():
         referral.from_bytes(forged)
 
 
-def test_it_is_for_one_authority_alone(tmp_path):
+def test_it_is_for_one_authority_alone(office):
     """Each authority gets a referral of its own, under a new id, that names it: none can be passed on as another's."""
-    office = Office(tmp_path)
     one = office.drop(tip())
     with office.desk() as desk:
         receive(desk)
@@ -106,17 +105,15 @@ def test_it_is_for_one_authority_alone(tmp_path):
         ({"what": "x"}, ("police",)),
     ],
 )
-def test_authorities_are_suggested_by_the_answers(tmp_path, answers, expected):
+def test_authorities_are_suggested_by_the_answers(office, answers, expected):
     """Police take everything about trafficking; what is about work goes to the labour inspectorate as well."""
-    office = Office(tmp_path)
     with office.desk() as desk:
         case = Case(id=new_id(), received=date(2026, 11, 22), answers=answers)
         assert dispatch.suggested(case, desk.settings.authorities) == expected
 
 
-def test_an_expired_key_is_not_sealed_to(tmp_path):
+def test_an_expired_key_is_not_sealed_to(office):
     """Past its day an authority's key is refused, weeks before it the queue says so."""
-    office = Office(tmp_path)
     text = office.config.read_text().replace('takes = ["work"]', 'takes = ["work"]\nexpires = "2026-11-21"')
     text = text.replace("retain_days = 30", 'retain_days = 30\nexpires = "2026-12-20"')
     office.config.write_text(text)
@@ -135,9 +132,8 @@ def test_an_expired_key_is_not_sealed_to(tmp_path):
         assert desk.waiting_posts() == {}
 
 
-def test_a_key_that_changed_must_be_confirmed_again(tmp_path):
+def test_a_key_that_changed_must_be_confirmed_again(office):
     """The voice's word is for one key: another key of the same authority asks for it anew."""
-    office = Office(tmp_path)
     with office.desk() as desk:
         police = desk.settings.authorities["police"]
         assert not dispatch.confirmed(desk.cases, police)
@@ -146,9 +142,8 @@ def test_a_key_that_changed_must_be_confirmed_again(tmp_path):
         assert not dispatch.confirmed(desk.cases, replace(police, recipients=(*police.recipients, "age1pq1x")))
 
 
-def test_a_referral_waits_until_the_authority_can_be_reached(tmp_path):
+def test_a_referral_waits_until_the_authority_can_be_reached(tmp_path, office):
     """An authority that cannot be reached is named in the queue with its code; the referral is kept, and goes later."""
-    office = Office(tmp_path)
     away = tmp_path.parent / f"{tmp_path.name}-mount"
     office.config.write_text(office.config.read_text().replace("drop:referred/police", f"drop:{away}"))
     one = office.drop(tip())
@@ -170,9 +165,8 @@ def test_a_referral_waits_until_the_authority_can_be_reached(tmp_path):
         assert [path.suffix for path in away.iterdir()] == [".age"]
 
 
-def test_a_hand_over_says_what_it_is_for(tmp_path):
+def test_a_hand_over_says_what_it_is_for(office):
     """What the translator gets names the purpose, and carries neither files nor the internal number."""
-    office = Office(tmp_path)
     one = office.drop(tip())
     with office.desk() as desk:
         receive(desk)

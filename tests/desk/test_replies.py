@@ -13,21 +13,10 @@ from app.desk import replies
 from app.desk.config import Site
 from app.desk.errors import RefusedError
 from app.vault.reply import open_reply
-from tests.support.desk import NOON, Browser, Office, receive, reply_to, tip
+from tests.support.desk import NOON, Browser, receive, reply_to, tip
 from tests.support.servers import Certificates, https
 
 SITE = Site("https://example.org/agency/replies", "intake")
-
-
-@pytest.fixture
-def office(tmp_path):
-    return Office(tmp_path)
-
-
-@pytest.fixture
-def desk(office):
-    with office.desk() as made:
-        yield made
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from app.desk.store import Store
 from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
 from app.vault.signature import new_signing_key, read_signing_key
-from tests.support.desk import NOON, Office, receive, tip
+from tests.support.desk import NOON, receive, tip
 from tests.support.paths import ROOT
 
 KEY = read_signing_key(new_signing_key(None)[0], None)
@@ -36,18 +36,16 @@ def test_what_is_kept_is_sealed_to_the_first_identity(tmp_path):
     assert (tmp_path / "tips/b.age").stat().st_mode & 0o077 == 0
 
 
-def test_two_desks_on_one_store_are_refused(tmp_path):
+def test_two_desks_on_one_store_are_refused(office):
     """The second desk is told to close the first, and the first goes on."""
-    office = Office(tmp_path)
     with office.desk() as desk, pytest.raises(RefusedError, match="store-in-use"), office.desk():
         desk.cases.all()
     with office.desk() as desk:
         assert desk.cases.all() == ()
 
 
-def test_another_identity_is_told_apart_from_damage(tmp_path):
+def test_another_identity_is_told_apart_from_damage(office):
     """An identity that does not match is said to be one; a damaged file is said to be damaged."""
-    office = Office(tmp_path)
     with office.desk():
         pass
     with pytest.raises(RefusedError, match="store-key"), Store(office.store, [new_identity()]).locked():
@@ -83,9 +81,8 @@ def test_a_write_that_the_disk_refuses_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_changes_no_tip(tmp_path):
+def test_a_full_disk_changes_no_tip(office):
     """With the disk full a claim is refused with clear words, and the tip is as it was, in memory and on disk."""
-    office = Office(tmp_path)
     one = office.drop(tip())
     with office.desk() as desk:
         receive(desk)
@@ -206,9 +203,8 @@ def test_no_word_of_a_tip_fits_into_the_journal(tmp_path):
     )
 
 
-def test_rekeying_seals_everything_to_the_new_identity(tmp_path):
+def test_rekeying_seals_everything_to_the_new_identity(tmp_path, office):
     """After rekey the old identity opens nothing, the new one everything, and the desk reads its tips."""
-    office = Office(tmp_path)
     one = office.drop(tip())
     with office.desk() as desk:
         receive(desk)

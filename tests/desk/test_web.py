@@ -22,22 +22,6 @@ EVIL = """<script>alert(1)</script>"><img src=x onerror=alert(2)>'</textarea></t
 
 
 @pytest.fixture
-def office(tmp_path):
-    return Office(tmp_path)
-
-
-@pytest.fixture
-def desk(office):
-    with office.desk() as made:
-        yield made
-
-
-@pytest.fixture
-def browser(desk):
-    return Browser(desk)
-
-
-@pytest.fixture
 def one(office, desk):
     tip_id = office.drop(tip(files=(jpeg(),), reply=reply_to()))
     receive(desk)

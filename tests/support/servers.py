@@ -1,17 +1,11 @@
-"""Real servers on loopback for the tests: SMTP, HTTPS, a misbehaving one, and PostgreSQL.
+"""Real servers on loopback for the tests: SMTP, HTTPS, and one that misbehaves.
 
-Each is a context manager, listens on a port that the system chose, and is gone on leaving.
+Each is a context manager that stops its server when it ends.
 """
 
 # ruff: noqa: ARG002  # aiosmtpd calls its hooks with what it has
-import os
-import pwd
-import secrets
-import shutil
 import socket
 import ssl
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +13,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import psycopg
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
@@ -197,64 +190,3 @@ def misbehaving(behave: Callable[[socket.socket], None], context: ssl.SSLContext
             acceptor.join()
             for thread in threads:
                 thread.join()
-
-
-class Postgres:
-    """A PostgreSQL server in a temporary folder, run by a user that is not root."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._bin = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-        self._user = "postgres" if os.geteuid() == 0 else None
-        self.port = free_port()
-        if self._user:
-            shutil.chown(folder, self._user)
-        self._run("initdb", "-D", folder / "data", "-A", "trust", "-U", "haumaru", "--no-instructions", "-E", "UTF8")
-
-    def start(self) -> None:
-        """Start the server, on loopback alone; what it writes lies in its folder."""
-        options = f"-p {self.port} -k '' -c listen_addresses=127.0.0.1 -c max_connections=200"
-        self._run("pg_ctl", "-D", self._folder / "data", "-w", "-o", options, "-l", self._folder / "log", "start")
-
-    def stop(self) -> None:
-        """Stop the server at once, as if the machine had lost its power."""
-        self._run("pg_ctl", "-D", self._folder / "data", "-w", "-m", "immediate", "stop")
-
-    def database(self) -> str:
-        """Create an empty database; return its URL."""
-        name = f"test_{secrets.token_hex(6)}"
-        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return self._address(name).replace("postgresql://", "postgresql+psycopg://")
-
-    def _address(self, name: str) -> str:
-        return f"postgresql://haumaru@127.0.0.1:{self.port}/{name}"
-
-    def _run(self, program: str, *arguments: str | Path) -> None:
-        command = [self._bin / program, *arguments]
-        group = pwd.getpwnam(self._user).pw_gid if self._user else None
-        subprocess.run(
-            command,
-            check=True,
-            user=self._user,
-            group=group,
-            extra_groups=[] if self._user else None,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-
-@contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Run a PostgreSQL server."""
-    with tempfile.TemporaryDirectory(prefix="haumaru-postgres-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        server = Postgres(Path(folder))
-        server.start()
-        try:
-            yield server
-        finally:
-            with suppress(subprocess.CalledProcessError):
-                server.stop()

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -27,14 +27,19 @@ class Running:
     folder: Path
     process: subprocess.Popen
     log: Path
+    _seen: set[str] = field(default_factory=set)
+    _opened: list[dict] = field(default_factory=list)
 
     @property
     def inbox(self) -> Path:
         return self.folder / "instance" / "demo" / "inbox"
 
     def delivered(self) -> list[dict]:
-        """Every tip that has reached the inbox so far, opened by the agency's own command."""
-        return open_all(sorted(self.inbox.glob("*.age")), self.folder / "instance" / "demo" / "identity.txt")
+        """Every tip that has reached the inbox so far, each opened once by the agency's own command."""
+        new = sorted(path for path in self.inbox.glob("*.age") if path.name not in self._seen)
+        self._seen |= {path.name for path in new}
+        self._opened += open_all(new, self.folder / "instance" / "demo" / "identity.txt")
+        return self._opened
 
     def tip(self, what: str, seconds: float = 60) -> dict:
         """The delivered tip that says this, once it is there."""

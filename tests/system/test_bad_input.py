@@ -8,21 +8,9 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from tests.support.site import Visitor, demonstration, without
+from tests.support.site import Visitor, without
 
 EVIL = "https://evil.example"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    limits = {"HAUMARU_LIMITS_PER_ADDRESS": "100000/hour", "HAUMARU_LIMITS_TOTAL": "100000/hour"}
-    with demonstration(tmp_path_factory.mktemp("bad"), **limits) as site:
-        yield site
-
-
-@pytest.fixture
-def visitor(running):
-    return Visitor(running.base_url)
 
 
 @pytest.fixture(autouse=True)

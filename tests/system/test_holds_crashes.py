@@ -5,10 +5,9 @@ import time
 
 import pytest
 
+from tests.support.databases import BACKENDS
 from tests.support.faults import Program, deployment, scale, send_all, until, up, words
 from tests.support.ports import free_port
-
-BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))]
 
 
 @pytest.fixture(params=BACKENDS)

@@ -18,7 +18,7 @@ from app.delivery.forwarder import Forwarder, Rules
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import Drop
 from app.vault.tip import new_id
-from tests.support import servers
+from tests.support import databases
 from tests.support.faults import (
     LONG,
     Deployment,
@@ -167,7 +167,7 @@ if LONG:  # it needs the right to mount, which a container seldom has
 @pytest.mark.needs("postgres")
 def test_a_site_that_starts_while_its_database_is_away(tmp_path):
     """It serves pages and says "not sent"; once the database is there it sends, without a restart. So do forwarders."""
-    with servers.postgres() as server:
+    with databases.postgres() as server:
         url = server.database()
         server.stop()
         with running(tmp_path, url) as (here, _, ledger, sender):
@@ -185,7 +185,7 @@ def test_a_site_that_starts_while_its_database_is_away(tmp_path):
 @pytest.mark.needs("postgres")
 def test_a_database_that_goes_away_and_comes_back(tmp_path):
     """Cut off again and again, and once for a minute, while tips arrive: whoever was told "sent" is delivered."""
-    with servers.postgres() as server, running(tmp_path, server.database()) as (here, port, *_):
+    with databases.postgres() as server, running(tmp_path, server.database()) as (here, port, *_):
         here.forwarder()
         tips, cuts = scale(60, 1_000), scale(2, 20)
         ledger, done = send_all([port], words(tips))

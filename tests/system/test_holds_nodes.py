@@ -1,21 +1,18 @@
 """Many nodes on one database: two sites and two forwarders on PostgreSQL and Redis, some of them killed."""
 
 import random
-import shutil
-import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.delivery.forwarder import Forwarder, Rules
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import Drop
 from app.vault.tip import new_id
+from tests.support.databases import redis_server
 from tests.support.faults import (
     Deployment,
     Ledger,
@@ -39,21 +36,9 @@ PNG = bytes.fromhex(
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory) -> Iterator[str]:
-    port, folder = free_port(), tmp_path_factory.mktemp("redis")
-    command = [shutil.which("redis-server"), "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-
-    def answers() -> bool:
-        try:
-            return bool(Redis(port=port).ping())
-        except RedisConnectionError:
-            return False
-
-    until(answers, "Redis")
-    yield f"redis://127.0.0.1:{port}"
-    process.terminate()
-    process.wait()
+def redis() -> Iterator[str]:
+    with redis_server() as server:
+        yield server.url
 
 
 @pytest.fixture

@@ -9,25 +9,13 @@ import pytest
 from tests.corpus import make
 from tests.corpus.search import everywhere
 from tests.support.paths import BIN
-from tests.support.site import Visitor, demonstration
 
 STORY = "The passports are in this safe"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with demonstration(tmp_path_factory.mktemp("files"), HAUMARU_LIMITS_PER_ADDRESS="1000/hour") as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
 def specimens():
     return {specimen.name: specimen for specimen in make.corpus()}
-
-
-@pytest.fixture
-def visitor(running):
-    return Visitor(running.base_url)
 
 
 def held(visitor, what, files, lang="en", **answers):

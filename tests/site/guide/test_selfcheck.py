@@ -4,14 +4,7 @@ import re
 
 import pytest
 
-from tests.support.visit import open_site
-
 NEVER = re.compile(r"you are (not )?a victim\b(?! of people trafficking or not)")
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    return open_site(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from app.core.errors import ConfigError
 from app.site.guide import handouts, loader
 from app.site.guide.markdown import Run
 from tests.support.paths import ROOT
-from tests.support.visit import KNOWN, open_site
+from tests.support.visit import KNOWN
 
 MM = 72 / 25.4
 
@@ -155,9 +155,8 @@ def test_build_writes_what_the_site_serves(library, files, tmp_path):
     assert {path.name: path.read_bytes() for path in paths} == {name: file.data for name, file in files.items()}
 
 
-def test_any_sheet_can_be_had_from_any_languages_page(tmp_path):
+def test_any_sheet_can_be_had_from_any_languages_page(site):
     """Each page of sheets links to all of them with format and size, and each link gives that file."""
-    site = open_site(tmp_path)
     for code in site.languages:
         links = [link for link in site.get(f"/{code}/sheets").document.all("a") if "/sheets" in link.attrs["href"]]
         hrefs = {link.attrs["href"]: link.text for link in links if link.attrs["href"].endswith((".pdf", ".zip"))}

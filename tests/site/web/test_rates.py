@@ -1,9 +1,6 @@
 """Limits: what is counted, by what, and that nothing kept can be turned back into an address."""
 
 import re
-import shutil
-import subprocess
-import time
 from contextlib import suppress
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
@@ -14,7 +11,7 @@ from redis import Redis
 
 from app.core.errors import RateError
 from app.site.web.rate_limits import Rates
-from tests.support.ports import free_port
+from tests.support.databases import redis_server
 
 
 def rates(**changes):
@@ -153,38 +150,21 @@ def test_nobody_can_try_addresses_once_the_key_has_turned_over():
 
 
 @pytest.fixture
-def redis(tmp_path):
-    """A real Redis that keeps nothing on disk."""
-    port = free_port()
-    program = shutil.which("redis-server")
-    process = subprocess.Popen(
-        [program, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", tmp_path],
-        stdout=subprocess.DEVNULL,
-    )
-    store = Redis(port=port)
-    for _ in range(200):
-        try:
-            store.ping()
-            break
-        except OSError:
-            time.sleep(0.05)
-        except Exception:  # noqa: BLE001  # redis' own errors while it starts
-            time.sleep(0.05)
-    yield port, store, process
-    process.terminate()
-    process.wait()
+def redis():
+    with redis_server() as server:
+        yield server
 
 
 @pytest.mark.needs("redis")
 def test_nodes_count_together_in_redis_under_a_key_with_a_lifetime(redis):
     """Two nodes share one count; nothing in the store is an address, and everything in it ends."""
-    port, store, _ = redis
-    (app1, one), (app2, two) = rates(url=f"redis://127.0.0.1:{port}"), rates(url=f"redis://127.0.0.1:{port}", workers=9)
+    (app1, one), (app2, two) = rates(url=redis.url), rates(url=redis.url, workers=9)
     hits(app1, one, "192.0.2.7")
     hits(app2, two, "192.0.2.7")
     with pytest.raises(RateError):
         hits(app1, one, "192.0.2.7")
-    kept = {key: store.ttl(key) for key in store.scan_iter()}
+    with Redis(port=redis.port) as store:
+        kept = {key: store.ttl(key) for key in store.scan_iter()}
     assert len(kept) >= 2
     assert all(0 < ttl <= 3600 for ttl in kept.values())
     assert not any(b"192.0.2.7" in key for key in kept)
@@ -193,10 +173,9 @@ def test_nodes_count_together_in_redis_under_a_key_with_a_lifetime(redis):
 @pytest.mark.needs("redis")
 def test_without_its_store_a_node_goes_on_counting_by_itself(redis):
     """A store that is away turns nobody away who is within the limit, and floods are still counted."""
-    port, _, process = redis
-    app, one = rates(url=f"redis://127.0.0.1:{port}")
-    process.kill()
-    process.wait()
+    app, one = rates(url=redis.url)
+    redis.process.kill()
+    redis.process.wait()
     hits(app, one, "192.0.2.8", times=2)
     with pytest.raises(RateError):
         hits(app, one, "192.0.2.8")

@@ -27,47 +27,13 @@ from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blobs, envelopes, labels, owners, spares
 from app.delivery.transports import Drop
 from app.vault.tip import new_id
-from tests.support import servers
+from tests.support import databases, servers
+from tests.support.databases import opened
 from tests.support.ports import free_port
 
 WINDOW = 600
 START = 1_795_326_000  # a multiple of the window: 2026-11-22, 18:40 in New Zealand
-BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))]
 SMALL, LARGE = 1000, 300_000
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory) -> servers.Certificates:
-    return servers.Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(params=BACKENDS)
-def url(request, tmp_path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/private/outbox.db"
-    return request.getfixturevalue("postgres").database()
-
-
-@pytest.fixture
-def outbox(url) -> Iterator[Outbox]:
-    with opened(url) as box:
-        yield box
-
-
-@pytest.fixture
-def sqlite(tmp_path) -> Iterator[Outbox]:
-    with opened(f"sqlite:///{tmp_path}/private/outbox.db") as box:
-        yield box
-
-
-@contextmanager
-def opened(url: str) -> Iterator[Outbox]:
-    box = Outbox(url)
-    box.prepare()
-    try:
-        yield box
-    finally:
-        box.store.close()
 
 
 @dataclass
@@ -471,7 +437,7 @@ def test_run_works_every_window_whatever_happens(sqlite, tmp_path):
 def test_the_loop_outlives_the_database(tmp_path, caplog):
     """While the database is away the loop goes on with a code in the log; what was delivered is not sent twice."""
     folder, clock, stop = inbox(tmp_path), Clock(), threading.Event()
-    with servers.postgres() as server:
+    with databases.postgres() as server:
         sent: list[str] = []
 
         @dataclass(frozen=True)

@@ -27,41 +27,13 @@ from app.delivery.leases import Turns
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blobs, held, metadata, used
 from app.vault.tip import TipId, new_id
-from tests.support import servers
+from tests.support import databases
+from tests.support.databases import BACKENDS, opened
 
 NOW = datetime(2026, 11, 22, 5, 43, 21, tzinfo=UTC).timestamp()
 MIDNIGHT = datetime(2026, 11, 21, 11, 0, 0, tzinfo=UTC).timestamp()  # in New Zealand
-BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))]
 ENVELOPE = 140_000
 SECRET = b"marker-of-what-was-sent"
-
-
-@pytest.fixture(params=BACKENDS)
-def url(request, tmp_path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/private/outbox.db"
-    return request.getfixturevalue("postgres").database()
-
-
-@pytest.fixture
-def outbox(url) -> Iterator[Outbox]:
-    with opened(url) as box:
-        yield box
-
-
-@pytest.fixture
-def file(tmp_path) -> Path:
-    return tmp_path / "private" / "outbox.db"
-
-
-@contextmanager
-def opened(url: str | Path) -> Iterator[Outbox]:
-    box = Outbox(f"sqlite:///{url}" if isinstance(url, Path) else url)
-    box.prepare()
-    try:
-        yield box
-    finally:
-        box.store.close()
 
 
 def make(size: int = ENVELOPE, tip: TipId | None = None) -> Envelope:
@@ -589,7 +561,7 @@ def test_unprepared(tmp_path, caplog):
 @pytest.mark.needs("postgres")
 def test_database_away(caplog):
     """While the database is away nothing is kept and the code says so; afterwards it works without a restart."""
-    with servers.postgres() as server:
+    with databases.postgres() as server:
         url = server.database()
         with opened(url) as box:
             first = make()
@@ -608,7 +580,7 @@ def test_database_away(caplog):
 @pytest.mark.needs("postgres")
 def test_postgres_that_does_not_fsync(caplog):
     """A PostgreSQL that does not wait for its disk is refused."""
-    with servers.postgres() as server:
+    with databases.postgres() as server:
         url = server.database()
         with opened(url) as box, box.store.write() as connection:
             connection.exec_driver_sql("SELECT 1")

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
@@ -25,21 +24,11 @@ from app.vault.reply import SEALED_BYTES, open_reply, seal_reply
 NOW = datetime(2026, 11, 22, 5, 43, 21, tzinfo=UTC).timestamp()
 TODAY = date(2026, 11, 22)
 DAY = 86_400
-BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgres"))]
 
 # The code, and what Node's argon2Sync and hkdfSync derive from it.
 CODE = ReceiptCode("abandon ability able about above absent absorb abstract")
 LOCATOR = "3c3845ce2d191472f292cbf1e128ea01"
 REPLY_KEY = "a0d886325ba99051ab5419f24e85fbda8ca7452bcf3e643fea2e825e75a75720"
-
-
-@pytest.fixture(params=BACKENDS)
-def outbox(request, tmp_path) -> Iterator[Outbox]:
-    sqlite = request.param == "sqlite"
-    box = Outbox(f"sqlite:///{tmp_path}/o.db" if sqlite else request.getfixturevalue("postgres").database())
-    box.prepare()
-    yield box
-    box.store.close()
 
 
 @pytest.fixture

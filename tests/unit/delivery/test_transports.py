@@ -25,11 +25,6 @@ NOW = datetime(2026, 11, 22, 5, 43, 21, tzinfo=UTC).timestamp()  # 18:43 in New 
 MIDNIGHT = datetime(2026, 11, 21, 11, 0, 0, tzinfo=UTC).timestamp()
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory) -> servers.Certificates:
-    return servers.Certificates(tmp_path_factory.mktemp("certificates"))
-
-
 @pytest.fixture
 def envelope() -> Envelope:
     return Envelope(new_id(), "intake", os.urandom(140_000))
