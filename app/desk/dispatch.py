@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from app.core.unicode import clean_text
 from app.delivery.outbox import Envelope, Outbox
 from app.desk import attachments as seen_files
 from app.desk import redaction, referral
@@ -22,7 +23,7 @@ from app.desk.errors import RefusedError
 from app.desk.journal import Entry
 from app.desk.referral import Referral
 from app.files.clean import Cleaned
-from app.text.find import Finding, Phrases, clean
+from app.text.find import Finding, Phrases
 from app.vault.seal import seal
 from app.vault.tip import TipFile, new_id
 
@@ -209,7 +210,7 @@ def with_texts(case: Case, seen: Sequence[Seen]) -> dict[str, str]:
     fields = redaction.texts(case)
     for file in seen:
         if file.kind == "text" and isinstance(file.result, Cleaned) and len(file.result.data) <= LONGEST_TEXT:
-            fields[file.path] = clean(file.result.data.decode("utf-8", "replace"))
+            fields[file.path] = clean_text(file.result.data.decode("utf-8", "replace"))
     return fields
 
 
@@ -227,10 +228,10 @@ def _kept_files(case: Case, draft: Draft, fields: Mapping[str, str], files: File
         unmarked = seen.kind == "text" and seen.path not in fields
         if seen.path not in draft.files or unmarked or not isinstance(seen.result, Cleaned):
             continue
-        clean = _one_file(seen, draft, fields)
+        cleaned = _one_file(seen, draft, fields)
         # Numbered anew: a gap would tell that there was another file.
-        path = f"files/{len(kept) + 1}.{clean.path.rpartition('.')[2]}"
-        kept.append(TipFile(path, clean.type, (), clean.data))
+        path = f"files/{len(kept) + 1}.{cleaned.path.rpartition('.')[2]}"
+        kept.append(TipFile(path, cleaned.type, (), cleaned.data))
     return tuple(kept)
 
 

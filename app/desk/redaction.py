@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
+from app.core.unicode import clean_text
 from app.desk.case import Case, Draft, Span
 from app.text import find as words
 from app.text.find import REMOVED, Phrases
@@ -36,7 +37,7 @@ _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 
 def texts(case: Case) -> dict[str, str]:
     """A tip's free text by field, in the order of reading; a translation stands among them."""
-    answers = {name: words.clean(case.text(name)) for name in case.answers if name not in FIXED}
+    answers = {name: clean_text(case.text(name)) for name in case.answers if name not in FIXED}
     if case.translation:
         answers[TRANSLATION] = case.translation
     known = [name for name in ORDER if answers.get(name)]

@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import DeliveryError, ReplyError
+from app.core.unicode import clean_text
 from app.delivery.connection import connection
 from app.desk.case import Case, Message
 from app.desk.cases import DESK, Cases
 from app.desk.config import Site
 from app.desk.errors import RefusedError
-from app.text.find import clean
 from app.vault.reply import seal_reply
 
 CONTEXT = b"haumaru/reply-post/1"
@@ -60,7 +60,7 @@ def warnings(text: str) -> tuple[str, ...]:
 
 def write(cases: Cases, case: Case, who: str, untrusted_text: str, site: Site | None) -> Case:
     """Seal a reply and keep it with the tip, to be posted; raises RefusedError."""
-    text = clean(untrusted_text)
+    text = clean_text(untrusted_text)
     if site is None:
         raise RefusedError("no-site")
     if case.reply is None:

@@ -7,11 +7,11 @@ Sources: ISO/IEC 29500-1, OASIS OpenDocument 1.2.
 
 import io
 import re
-import unicodedata
 import zipfile
 import zlib
 
 from app.core.errors import FileRefusedError
+from app.core.unicode import clean_document_text, unify_line_ends
 from app.files.office_xml import document_text, shared_strings, sheet_list, sheet_rows
 from app.files.protocol import Answer, Form, Kind, one
 
@@ -25,18 +25,14 @@ _OFFICE_KINDS = {
 }  # fmt: skip
 _EMBEDDED = re.compile(r"embeddings/|activeX/|^Object ")
 
-# Neither printed nor needed, but able to mark a copy; joiners are kept for Hindi and emoji.
-_KEPT = "\n\t\u200c\u200d"
-_LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
-
 
 def rebuild_text(data: bytes) -> Answer:
     """The text as UTF-8 without control or invisible characters; FileRefusedError("unknown") if it is not text."""
     text = _decoded(data)
-    plain = _plain(text)
+    plain = clean_document_text(text)
     if not plain.strip():
         raise FileRefusedError("empty")
-    return one(Form.TEXT, plain.encode(), {Kind.MARKS} if len(plain) < len(_LINE_ENDS.sub("\n", text)) else ())
+    return one(Form.TEXT, plain.encode(), {Kind.MARKS} if len(plain) < len(unify_line_ends(text)) else ())
 
 
 def rebuild(data: bytes) -> Answer:
@@ -47,7 +43,7 @@ def rebuild(data: bytes) -> Answer:
             kinds |= _found(archive)
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError):
         raise FileRefusedError("damaged") from None
-    plain = _plain(text)
+    plain = clean_document_text(text)
     if not plain.strip():
         raise FileRefusedError("empty")
     return one(Form.TEXT, plain.encode(), kinds | {Kind.LAYOUT})
@@ -63,19 +59,6 @@ def _decoded(data: bytes) -> str:
         if not re.search("[\0-\x08\x0e-\x1a\x1c-\x1f]", text):
             return text
     raise FileRefusedError("unknown")
-
-
-def _plain(text: str) -> str:
-    text = _LINE_ENDS.sub("\n", unicodedata.normalize("NFC", text))
-    return text.translate({ord(letter): None for letter in set(text) if not _is_plain(letter)})
-
-
-def _is_plain(letter: str) -> bool:
-    if letter in _KEPT:
-        return True
-    # Variation selectors print nothing either, and a row of them can spell a name.
-    is_selector = "\ufe00" <= letter <= "\ufe0f" or letter >= "\U000e0000"
-    return not is_selector and unicodedata.category(letter) not in {"Cc", "Cf", "Cs", "Co"}
 
 
 def _office_text(archive: zipfile.ZipFile) -> tuple[str, set[Kind]]:

@@ -6,8 +6,6 @@ evidence. All of it is linear in the length of the text. No model, no network, n
 but in what is returned. Refuses nothing: any string is cleaned.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from types import MappingProxyType
@@ -17,7 +15,7 @@ from app.core.errors import N_
 from app.text.patterns import traces
 from app.text.phrases import SAID, Finding, Met, Phrases, Word, load_phrases, words_of
 
-__all__ = ["REMOVED", "WHY", "Finding", "Phrases", "clean", "find", "load_phrases", "remove"]
+__all__ = ["REMOVED", "WHY", "Finding", "Phrases", "find", "load_phrases", "remove"]
 
 REMOVED: Final = "[removed]"
 
@@ -64,53 +62,6 @@ _EQUALS: Final = ("relation", "role", "only")
 _RANK: Final = {kind: list(WHY).index("relation" if kind in _EQUALS else kind) for kind in WHY}
 # These run on to the words after a phrase, and give way there to what is more certain.
 _RUN_ON: Final = {"name": 4, "self": 5, "relation": 3, "role": 3}
-
-_QUOTES: Final = str.maketrans(dict.fromkeys("‘’‚‛‹›ʹʻʼʽˋ′‵`´Ꞌꞌ", "'") | dict.fromkeys("“”„‟«»″‶〝〞〟", '"'))
-_LINE_ENDS: Final = "\r\x0b\x0c\x85\u2028\u2029"
-_INVISIBLE: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\ufdd0-\ufdef\ufffe\uffff"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U0001fffe\U0001ffff\U0002fffe\U0002ffff\U0003fffe-\U0010ffff]"
-)
-# A joiner stands where it shapes what is read: within a letter, (nukta,) virama, letter of an Indic script,
-# and between two pictures of one emoji. Anywhere else it is a hidden mark.
-_VIRAMA: Final = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
-_PICTURE: Final = "\u2600-\u27bf\u2b05-\u2b55\U0001f000-\U0001faff"
-_JOINER: Final = re.compile(
-    rf"(?<=[\u0904-\u0939\u0958-\u0df4][{_VIRAMA}])[\u200c\u200d](?=[\u0904-\u0939\u0958-\u0961\u0980-\u0df4])"
-    rf"|(?<=[\u0904-\u0939]\u093c[{_VIRAMA}])[\u200c\u200d](?=[\u0904-\u0939])"
-    rf"|(?<=[{_PICTURE}])\u200d(?=[{_PICTURE}]|[\u2194\u2195](?![\u0300-\u036f\u200c\u200d]))"
-    "|([\u200c\u200d])"
-)
-
-
-def clean(untrusted_text: str) -> str:
-    """Make a text plain, composed (NFC); cleaning twice changes nothing more.
-
-    Line ends become newlines, every kind of space a space, typographic quotes and glottal marks ' and ".
-    Controls, bidirectional marks, zero-width marks, variation selectors (an emoji stays an emoji without),
-    tags, private and lone surrogate code points are gone, and so are spaces at line ends and empty lines
-    around the text. Chinese punctuation stays.
-    """
-    text = unicodedata.normalize("NFC", untrusted_text.replace("\r\n", "\n"))
-    text = "".join(map(_plain, text)).translate(_QUOTES)
-    text = unicodedata.normalize("NFC", text)
-    text = unicodedata.normalize("NFC", _JOINER.sub(lambda match: "" if match[1] else match[0], text))
-    return "\n".join(line.rstrip(" ") for line in text.split("\n")).strip(" \n")
-
-
-def _plain(character: str) -> str:
-    if character == "\n" or " " <= character <= "~":
-        return character
-    if character in _LINE_ENDS:
-        return "\n"
-    category = unicodedata.category(character)
-    if category == "Zs" or character in "\t\u2800":
-        return " "
-    if character in "\u200c\u200d":
-        return character
-    if category in {"Cc", "Cf", "Cs", "Co"} or _INVISIBLE.match(character):
-        return ""
-    return character
 
 
 def find(text: str, *, phrases: Phrases, mild: bool = False) -> tuple[Finding, ...]:

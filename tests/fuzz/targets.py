@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core import i18n
 from app.core.errors import HaumaruError
+from app.core.unicode import clean_text
 from app.delivery import receipt_codes, reply_store
 from app.desk import config as desk_settings
 from app.desk import imap, referral
@@ -191,8 +192,8 @@ def _phrases() -> find.Phrases:
 
 
 def _hygiene(data: bytes) -> None:
-    said = find.clean(_text(data))
-    assert find.clean(said) == said
+    said = clean_text(_text(data))
+    assert clean_text(said) == said
     found = find.find(said, phrases=_phrases())
     find.remove(said, [(one.start, one.end) for one in found])
 

@@ -6,6 +6,7 @@ from flask import Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import BusyError
+from app.core.unicode import clean_text
 from app.desk import export, language_guess, redaction
 from app.desk.attachments import Seen
 from app.desk.case import Case, Outcome, State
@@ -15,7 +16,6 @@ from app.desk.service import Desk
 from app.desk.web.app import get, go, page, post, who
 from app.desk.web.queue import attachment
 from app.files.clean import Cleaned
-from app.text.find import clean
 from app.vault.tip import LABELS
 
 _NOTE = 5000
@@ -79,13 +79,13 @@ class ReadingPages:
     @post("/tips/<tip>/note")
     def note(self, tip: str) -> AnyResponse:
         """Add a note."""
-        self._desk.cases.note(tip, who(), clean(request.form.get("text", ""))[:_NOTE])
+        self._desk.cases.note(tip, who(), clean_text(request.form.get("text", ""))[:_NOTE])
         return go(f"/tips/{tip}#notes", "Noted.")
 
     @post("/tips/<tip>/translation")
     def translation(self, tip: str) -> AnyResponse:
         """Keep a translation beside the text; it is redacted and referred with it."""
-        text = clean(request.form.get("text", ""))[:_TRANSLATION]
+        text = clean_text(request.form.get("text", ""))[:_TRANSLATION]
         needs = request.form.get("needs") == "yes"
 
         def translated(case: Case) -> Case:

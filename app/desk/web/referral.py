@@ -6,6 +6,7 @@ from dataclasses import replace
 from flask import request
 from werkzeug.wrappers import Response as AnyResponse
 
+from app.core.unicode import clean_text
 from app.desk import attachments as seen_files
 from app.desk import dispatch, marking, redaction, referral
 from app.desk.case import Case, Draft, Span, State
@@ -14,7 +15,7 @@ from app.desk.errors import RefusedError
 from app.desk.service import Desk
 from app.desk.web.app import get, go, page, post, who
 from app.desk.web.case import picture
-from app.text.find import WHY, Finding, clean
+from app.text.find import WHY, Finding
 from app.vault.bundle import size_class
 from app.vault.seal import seal
 
@@ -202,14 +203,14 @@ def _read_draft(case: Case, fields: Mapping[str, str], desk: Desk) -> Draft:
     form = request.form
     kept = form.getlist("keep")
     paths = {file.path for file in case.files}
-    terms = [clean(line).strip() for line in form.get("terms", "").splitlines()]
+    terms = [clean_text(line).strip() for line in form.get("terms", "").splitlines()]
     return replace(
         case.draft,
         marks=marking.read_marks(form.getlist("m"), fields),
         terms=tuple(dict.fromkeys(term for term in terms if term))[:_TERMS],
         left_out=tuple(name for name in fields if name not in kept and not name.startswith("files/")),
         files=tuple(path for path in form.getlist("file") if path in paths),
-        summary=clean(form.get("summary", ""))[:_SUMMARY],
+        summary=clean_text(form.get("summary", ""))[:_SUMMARY],
         authorities=tuple(name for name in desk.settings.authorities if name in form.getlist("authority")),
         looked=True,
     )

@@ -3,12 +3,12 @@
 from flask import request
 from werkzeug.wrappers import Response as AnyResponse
 
+from app.core.unicode import clean_text
 from app.desk import replies
 from app.desk.case import State
 from app.desk.errors import RefusedError
 from app.desk.service import Desk
 from app.desk.web.app import get, go, page, post, who
-from app.text.find import clean
 
 
 class ReplyingPages:
@@ -29,7 +29,7 @@ class ReplyingPages:
     def reply(self, tip: str) -> AnyResponse:
         """Check a reply, then seal and post it; with a warning, only when asked a second time."""
         case = self._desk.cases.get(tip)
-        text = clean(request.form.get("text", ""))
+        text = clean_text(request.form.get("text", ""))
         try:
             found = replies.warnings(text)
             if not found or request.form.get("sure") == "yes":

@@ -9,8 +9,8 @@ from hashlib import sha256
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from app.core.unicode import clean_text
 from app.files.clean import Cleaned, Refused
-from app.text.find import clean
 
 _NAME_SHOWN = 60
 
@@ -33,7 +33,7 @@ def rows_of(results: Sequence[Cleaned | Refused], untrusted_names: Sequence[str]
 
 
 def _row(result: Cleaned | Refused, untrusted_name: str) -> FileRow:
-    name = clean(untrusted_name).replace("\n", " ")[:_NAME_SHOWN]
+    name = clean_text(untrusted_name).replace("\n", " ")[:_NAME_SHOWN]
     if isinstance(result, Refused):
         return FileRow(name, "", "", 0, (), result.code)
     return FileRow(name, result.path, result.type, len(result.data), result.removed, "")

@@ -21,7 +21,7 @@ from wtforms.validators import InputRequired, Length, Optional
 from wtforms.validators import ValidationError as Invalid
 
 from app.core.errors import N_, HaumaruError
-from app.text.find import clean
+from app.core.unicode import clean_text
 
 TOKEN_SECONDS = 12 * 3600
 LONG, SHORT = 10_000, 1_000
@@ -139,7 +139,7 @@ class StatelessToken(CSRF):
 
 
 def _cleaned(value: str | None) -> str:
-    return clean(value or "").strip()
+    return clean_text(value or "").strip()
 
 
 def _text(label: Any, hint: Any, limit: int, *checks: Any) -> Field:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import grimp
 import pytest
 
 from app.core.errors import FileRefusedError
@@ -94,6 +95,44 @@ def test_the_worker_imports_nothing_of_the_house_but_errors_and_its_own_room():
     assert {name for name in modules.split() if not name.startswith("app.files")} <= allowed
     assert "app.text.find" not in modules
     assert "app.files.clean" not in modules
+
+
+# The native and parsing libraries that each task may load; a fault in one library then reaches no other task.
+LIBRARIES = {
+    Family.IMAGE: {"PIL", "pi_heif", "pikepdf"},
+    Family.PDF: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
+    Family.PAGES: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
+    Family.REDACT: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
+    Family.MEDIA: {"av"},
+    Family.WAV: {"av"},
+    Family.MP3: {"av"},
+    Family.DOCUMENT: set(),
+    Family.TEXT: set(),
+}
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return grimp.build_graph("app", include_external_packages=True, cache_dir=None)
+
+
+@pytest.mark.parametrize("task", _MODULES)
+def test_a_task_reaches_only_its_codecs_errors_and_unicode(graph, task):
+    """No import, however indirect, leads a task out of `app.files` but to errors and unicode, or to foreign codecs."""
+    module, _ = _MODULES[task]
+    reached = {module, *graph.find_upstream_modules(module), *graph.find_upstream_modules("app.files.worker")}
+    ours = {name for name in reached if name.startswith("app.")}
+    assert {name for name in ours if not name.startswith("app.files.")} <= {"app.core.errors", "app.core.unicode"}
+    assert ours.isdisjoint({"app.files.clean", "app.files.child_process"})
+    assert {name for name in reached - ours if name not in sys.stdlib_module_names} == LIBRARIES[task]
+
+
+def test_every_module_of_files_that_is_no_parent_s_is_reached_by_a_task(graph):
+    """The check above looks at every module of `app.files` but the two that run in the parent alone."""
+    roots = {"app.files.worker", *(module for module, _ in _MODULES.values())}
+    reached = roots.union(*(graph.find_upstream_modules(root) for root in roots))
+    others = {name for name in graph.modules if name.startswith("app.files.")} - reached
+    assert others == {"app.files.clean", "app.files.child_process", "app.files.slots"}
 
 
 def test_an_unknown_family_is_no_work():

@@ -1,9 +1,8 @@
-"""What is silently made plain, what is pointed out in ten languages, and that both take linear time."""
+"""What is pointed out in ten languages, what is taken out, and that both take linear time."""
 
 import re
 import sys
 import tomllib
-import unicodedata
 from collections import Counter
 from itertools import pairwise
 
@@ -11,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core import unicode
 from app.core.errors import ConfigError
 from app.core.i18n import LANGUAGES
+from app.core.unicode import clean_text
 from app.text import find as text_module
 from app.text import numbers, patterns, phrases
-from app.text.find import REMOVED, WHY, clean, find, load_phrases, remove
+from app.text.find import REMOVED, WHY, find, load_phrases, remove
 from tests.support.paths import ROOT
 from tests.support.visit import KNOWN
 
@@ -32,74 +33,10 @@ def kinds(all_phrases):
     """Give what is found in a text as (kind, words), cleaned first as the form does."""
 
     def kinds_of(untrusted_text, *, mild=False):
-        text = clean(untrusted_text)
+        text = clean_text(untrusted_text)
         return [(each.kind, text[each.start : each.end]) for each in find(text, phrases=all_phrases, mild=mild)]
 
     return kinds_of
-
-
-# -- hygiene
-
-CLEANED = [
-    ("one\r\ntwo\rthree\u2028four\x0bfive\x85six", "one\ntwo\nthree\nfour\nfive\nsix"),
-    ("cafe\u0301", "café"),
-    ("a\x00b\x07c\x1bd\x7fe\x9ff", "abcdef"),
-    ("tab\tbed", "tab bed"),
-    ("\u202eevil\u202c \u2066a\u2069 \u200fb \u061cc", "evil a b c"),
-    ("ze\u200bro\u2060 wi\ufeffdth\u034f", "zero width"),
-    ("so\u00adft hy\u00adphen", "soft hyphen"),
-    ("vs\ufe0f one\ufe00 and\U000e0101", "vs one and"),
-    ("tag\U000e0041\U000e007f", "tag"),
-    ("inter\ufff9lin\ufffaear\ufffb", "interlinear"),
-    ("a\u00a0b\u2003c\u3000d\u202fe\u1680f\u2800g", "a b c d e f g"),
-    ("‘one’ “two” „three‟ «four» ‹five›", '\'one\' "two" "three" "four" \'five\''),
-    ("o loʻu igoa, ’eku, `eku, ʼeku", "o lo'u igoa, 'eku, 'eku, 'eku"),
-    ("lone \ud800 and \udfff", "lone  and"),
-    ("non\ufdd0char\uffff\U0010ffff", "nonchar"),
-    ("private\ue000 use\U000f0000", "private use"),
-    ("line end   \n  next \n\n", "line end\n  next"),
-    ("他说：“好，走吧！”（完）。", '他说："好，走吧！"（完）。'),
-    ("क्\u200dष क्\u200cष", "क्\u200dष क्\u200cष"),
-    ("न\u200dम\u200cस\u200dते", "नमसते"),
-    ("👩\u200d👩\u200d👧 🧑🏽\u200d🌾", "👩\u200d👩\u200d👧 🧑🏽\u200d🌾"),
-    ("❤\ufe0f\u200d🔥 ☎\ufe0e", "❤\u200d🔥 ☎"),
-    ("a\u200db 👩\u200d x", "ab 👩 x"),
-]
-
-
-@pytest.mark.parametrize(("untrusted_text", "expected"), CLEANED)
-def test_each_hidden_mark_goes_and_each_word_stays(untrusted_text, expected):
-    """Hidden and typographic marks are made plain; what Hindi, Chinese and emoji need is kept."""
-    assert clean(untrusted_text) == expected
-
-
-AWKWARD = st.text(
-    st.one_of(
-        st.characters(),
-        st.sampled_from(
-            "\r\n \t\u200c\u200d\ufe0f\u0338\u0301\u093c\u0951"
-            "कतन\u094d\u09cd\u09bc\u0995\u2194👩🏽❤`\u1fef\u037e'\ud800"
-        ),
-    ),
-    max_size=40,
-)
-
-
-@given(AWKWARD)
-def test_cleaning_twice_changes_nothing_more(untrusted_text):
-    """Clean is idempotent, whatever the text."""
-    once = clean(untrusted_text)
-    assert clean(once) == once
-
-
-@given(AWKWARD)
-def test_nothing_hidden_is_left(untrusted_text):
-    """A cleaned text is NFC and holds no control, format or lone surrogate but joiners and newlines."""
-    text = clean(untrusted_text)
-    assert unicodedata.is_normalized("NFC", text)
-    left = {each for each in text if unicodedata.category(each) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}}
-    assert left <= {"\n", "\u200c", "\u200d"}
-    assert not re.search("[\ufe00-\ufe0f\u3164]| \n| $", text)
 
 
 # -- what is found
@@ -211,7 +148,7 @@ def test_what_only_looks_like_a_phrase_is_let_be(kinds, untrusted_text):
 
 def test_two_findings_never_overlap(kinds, all_phrases):
     """Where findings meet, one is kept whole and the other cut or left out."""
-    text = clean("I am the cousin of my boss Pita; my friend's e-mail is a@b.example and 021 555 0123.")
+    text = clean_text("I am the cousin of my boss Pita; my friend's e-mail is a@b.example and 021 555 0123.")
     found = find(text, phrases=all_phrases)
     assert [each.kind for each in found] == ["self", "role", "relation", "email", "phone"]
     assert all(one.end <= next_.start for one, next_ in pairwise(found))
@@ -312,7 +249,7 @@ def test_four_times_the_text_takes_at_most_four_times_the_steps(all_phrases, uni
 
     def steps(length):
         untrusted_text = (unit * length)[:length]
-        return _steps(lambda: find(clean(untrusted_text), phrases=all_phrases))
+        return _steps(lambda: find(clean_text(untrusted_text), phrases=all_phrases))
 
     steps(100)  # what a first call imports or caches is not counted
     assert steps(2400) <= 4.4 * steps(600) + 500
@@ -320,7 +257,7 @@ def test_four_times_the_text_takes_at_most_four_times_the_steps(all_phrases, uni
 
 PATTERNS = [
     pytest.param(value, id=f"{module.__name__}.{name}")
-    for module in (patterns, numbers, phrases, text_module)
+    for module in (patterns, numbers, phrases, text_module, unicode)
     for name, value in vars(module).items()
     if isinstance(value, re.Pattern)
 ]
