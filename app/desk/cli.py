@@ -209,11 +209,11 @@ def _try(path: Path, job: partial[None]) -> bool:
     try:
         job()
     except HaumaruError as error:
-        click.echo(f"haumaru: {name} does not open ({error.code}); set it aside", err=True)
+        click.echo(f"haumaru-desk: {name} does not open ({error.code}); set it aside", err=True)
     except FileExistsError:
-        click.echo(f"haumaru: {name} was unpacked there before; choose another folder", err=True)
+        click.echo(f"haumaru-desk: {name} was unpacked there before; choose another folder", err=True)
     except OSError:
-        click.echo(f"haumaru: {name} cannot be read; look at the file", err=True)
+        click.echo(f"haumaru-desk: {name} cannot be read; look at the file", err=True)
     else:
         return True
     return False
@@ -236,7 +236,7 @@ def _check_signer(one: Referral, signer: bytes | None) -> None:
         referral.signed_by(one, signer)
         return
     click.echo(
-        f"haumaru: {one.reference} is signed, but anyone can sign; give the desk's own key with --signer", err=True
+        f"haumaru-desk: {one.reference} is signed, but anyone can sign; give the desk's own key with --signer", err=True
     )
 
 
@@ -259,7 +259,7 @@ def _interrupt(*_: object) -> None:
 
 def main() -> None:
     """Run `haumaru-desk`."""
-    process.run(cli, "haumaru")
+    process.run(cli, "haumaru-desk")
 
 
 if __name__ == "__main__":

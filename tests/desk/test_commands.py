@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -62,7 +63,7 @@ def test_open_prints_each_tip_and_names_what_is_bad(tmp_path, office):
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [good]
     lines = done.stderr.splitlines()
     assert len(lines) == 3
-    assert all(line.startswith("haumaru: ") for line in lines)
+    assert all(line.startswith("haumaru-desk: ") for line in lines)
     assert not any(decoy in line for line in lines)
     assert any(wrong in line and "name" in line for line in lines)
     assert run("open", office.inbox / f"{good}.age", "-i", tmp_path / "identity.txt").returncode == 0
@@ -102,6 +103,8 @@ def test_a_wrong_call_ends_with_2_or_says_how(arguments):
     done = run(*arguments)
     assert "Traceback" not in done.stderr
     assert done.returncode == 2 or "Commands:" in done.stdout + done.stderr
+    if done.returncode == 2 and "Commands:" not in done.stderr:
+        assert re.fullmatch(r"haumaru-desk: .+; see haumaru-desk --help\n", done.stderr)
 
 
 def test_a_missing_file_or_wrong_passphrase_is_one_line(tmp_path, office):
@@ -118,4 +121,5 @@ def test_a_missing_file_or_wrong_passphrase_is_one_line(tmp_path, office):
     ):
         assert (done.returncode, done.stdout) == (code, ""), done.stderr
         assert words in done.stderr
+        assert done.stderr.startswith("haumaru-desk: ")
         assert done.stderr.count("\n") == 1

@@ -139,7 +139,7 @@ def test_a_new_identity_opens_what_is_sealed_to_it(tmp_path, monkeypatch):
     assert path.read_bytes().startswith(b"age-encryption.org/v1\n-> scrypt ")
     again = subprocess.run([BIN / "haumaru-desk", "keygen", "-o", path], capture_output=True, text=True, check=False)
     assert again.returncode == 2
-    assert re.fullmatch(r"haumaru: .+; .+\n", again.stderr)
+    assert re.fullmatch(r"haumaru-desk: .+; .+\n", again.stderr)
 
 
 def test_the_public_side_runs_without_what_opens_tips(tmp_path):
