@@ -10,11 +10,11 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from app.desk import case as records
-from app.desk import config, similarity
-from app.desk.case import from_tip
-from app.desk.jobs import Work
-from app.desk.service import Desk, opened
+from app.desk.case import case_from_tip, encode_case
+from app.desk.config import load_desk_config
+from app.desk.jobs import Job
+from app.desk.service import Desk, open_desk
+from app.desk.similarity import text_sketch
 from app.desk.web.app import Sessions
 from app.desk.web.factory import application
 from app.text.find import load_phrases
@@ -95,16 +95,16 @@ def main() -> None:
         (folder / "signing.pem").write_bytes(pem)
         (folder / "desk.toml").write_text(TOML.format(recipient=recipient))
         (folder / "inbox").mkdir()
-        conf = config.load(folder / "desk.toml", {})
+        conf = load_desk_config(folder / "desk.toml", {})
         phrases = load_phrases(Path(__file__).parent.parent / "content")
         desk = Desk(conf, (identity,), read_signing_key(pem, None), phrases)
-        with opened(desk):
+        with open_desk(desk):
             made = [a_tip(random) for _ in range(1000)]
             envelopes = [seal(tips.to_bytes(one), [recipient]) for one in made]
             for one, data in zip(made, envelopes, strict=True):
                 (conf.inbox / f"{one.id}.age").write_bytes(data)
             start = time.perf_counter()
-            desk.intake.receive(Work("bench"))
+            desk.inbox.receive(Job("bench"))
             opening = time.perf_counter() - start
             start = time.perf_counter()
             for data in envelopes:
@@ -115,9 +115,9 @@ def main() -> None:
 
             store = desk.store
             for _ in range(9000):
-                case = from_tip(a_tip(random), ())
-                case = replace(case, sketch=similarity.sketch(case.text("what")))
-                (store.folder / f"tips/{case.id}.age").write_bytes(seal(records.to_bytes(case), [recipient]))
+                case = case_from_tip(a_tip(random), ())
+                case = replace(case, sketch=text_sketch(case.text("what")))
+                (store.folder / f"tips/{case.id}.age").write_bytes(seal(encode_case(case), [recipient]))
             start = time.perf_counter()
             desk.cases.load(desk.loading)
             desk.loading.ended = True

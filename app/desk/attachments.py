@@ -23,7 +23,7 @@ _KEPT = 4  # tips whose files stay in memory
 
 
 @dataclass(frozen=True)
-class Seen:
+class Attachment:
     """One file of a tip: its path there, and what became of it here."""
 
     path: str
@@ -41,15 +41,15 @@ class Seen:
         return {"image": "picture", "audio": "sound", "video": "video"}.get(family, "text")
 
 
-class Files:
+class Attachments:
     """The files of the tips that were looked at last."""
 
     def __init__(self, cases: Cases) -> None:
         self._cases = cases
-        self._kept: OrderedDict[str, tuple[Seen, ...]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Attachment, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, case: Case) -> tuple[Seen, ...]:
+    def of(self, case: Case) -> tuple[Attachment, ...]:
         """The files of a tip, cleaned again; raises RefusedError, or BusyError."""
         if not case.files:
             return ()
@@ -61,7 +61,7 @@ class Files:
                 self._kept.popitem(last=False)
             return self._kept[case.id]
 
-    def one(self, case: Case, number: int) -> Seen:
+    def one(self, case: Case, number: int) -> Attachment:
         """One file, counted from 1; raises RefusedError `file`."""
         files = self.of(case)
         if not 1 <= number <= len(files):
@@ -74,7 +74,7 @@ class Files:
             self._kept.pop(tip, None)
 
 
-def _look(cases: Cases, case: Case) -> tuple[Seen, ...]:
+def _look(cases: Cases, case: Case) -> tuple[Attachment, ...]:
     tip = cases.envelope(case)
     results = _clean([file.data for file in tip.files])
     return tuple(_seen(file.path, result) for file, result in zip(tip.files, results, strict=True))
@@ -92,16 +92,16 @@ def _clean(untrusted_files: Sequence[bytes]) -> tuple[Cleaned | Refused, ...]:
             time.sleep(_PAUSE)
 
 
-def _seen(path: str, result: Cleaned | Refused) -> Seen:
+def _seen(path: str, result: Cleaned | Refused) -> Attachment:
     if isinstance(result, Refused) or result.type != "application/pdf":
-        return Seen(path, result)
+        return Attachment(path, result)
     try:
-        return Seen(path, result, clean.pdf_pages(result.data))
+        return Attachment(path, result, clean.pdf_pages(result.data))
     except FileRefusedError as error:
-        return Seen(path, Refused(result.path.count("."), error.code))
+        return Attachment(path, Refused(result.path.count("."), error.code))
 
 
-def blackened(seen: Seen, boxes: Mapping[int, Sequence[Box]]) -> Cleaned:
+def burn_boxes(seen: Attachment, boxes: Mapping[int, Sequence[Box]]) -> Cleaned:
     """A picture or PDF with boxes burnt into its pixels; raises RefusedError `file` where it is neither."""
     if seen.kind not in {"picture", "pages"} or isinstance(seen.result, Refused):
         raise RefusedError("file")
@@ -113,7 +113,7 @@ def blackened(seen: Seen, boxes: Mapping[int, Sequence[Box]]) -> Cleaned:
         raise RefusedError("file") from None
 
 
-def pages_of(made: Cleaned) -> tuple[Cleaned, ...]:
+def page_images(made: Cleaned) -> tuple[Cleaned, ...]:
     """The pages of a PDF as pictures; raises RefusedError `file`."""
     try:
         return clean.pdf_pages(made.data)

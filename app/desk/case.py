@@ -56,7 +56,7 @@ OUTCOMES: Mapping[Outcome, str] = {
 
 
 @dataclass(frozen=True)
-class FileNote:
+class CaseFile:
     """A file of the tip, without its bytes."""
 
     path: str
@@ -66,7 +66,7 @@ class FileNote:
 
 
 @dataclass(frozen=True)
-class Note:
+class CaseNote:
     """Words of a handler about a tip; they never leave the desk."""
 
     day: date
@@ -75,7 +75,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Message:
+class ThreadMessage:
     """One turn of the thread with the sender; `body` is what is posted to the site, "" once the site has it."""
 
     day: date
@@ -86,7 +86,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Draft:
+class RedactionDraft:
     """What is to be taken out, kept, and said: the referral before it is one."""
 
     marks: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Referred:
+class SentReferral:
     """One referral that went out; `text` is its referral.json, `signature` the base64 beside it."""
 
     id: TipId
@@ -121,17 +121,17 @@ class Case:
     id: TipId
     received: date
     answers: Mapping[str, str | tuple[str, ...]]
-    files: tuple[FileNote, ...] = ()
+    files: tuple[CaseFile, ...] = ()
     reply: ReplyTo | None = None
     answers_to: str | None = None
     state: State = State.NEW
     holder: str = ""
     translator: bool = False
     translation: str = ""
-    notes: tuple[Note, ...] = ()
-    draft: Draft = field(default_factory=Draft)
-    referrals: tuple[Referred, ...] = ()
-    thread: tuple[Message, ...] = ()
+    notes: tuple[CaseNote, ...] = ()
+    draft: RedactionDraft = field(default_factory=RedactionDraft)
+    referrals: tuple[SentReferral, ...] = ()
+    thread: tuple[ThreadMessage, ...] = ()
     unread: bool = False  # the sender has answered since a handler looked
     outcome: Outcome = Outcome.UNKNOWN
     reason: str = ""
@@ -166,26 +166,26 @@ class Case:
         return self.state in {State.NEW, State.WORK, State.WAITING, State.REFERRED}
 
 
-def from_tip(tip: Tip, sketch: tuple[int, ...]) -> Case:
+def case_from_tip(tip: Tip, sketch: tuple[int, ...]) -> Case:
     """A new record of a tip that has come in."""
     return Case(
         id=tip.id,
         received=tip.received,
         answers=dict(tip.answers),
-        files=tuple(FileNote(file.path, file.type, file.removed, len(file.data)) for file in tip.files),
+        files=tuple(CaseFile(file.path, file.type, file.removed, len(file.data)) for file in tip.files),
         reply=tip.reply,
         answers_to=tip.answers_to,
         sketch=sketch,
     )
 
 
-def to_bytes(case: Case) -> bytes:
+def encode_case(case: Case) -> bytes:
     """A record as JSON."""
     fields = asdict(case) | {"format": FORMAT}
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=_plain).encode()
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=_json_value).encode()
 
 
-def from_bytes(data: bytes) -> Case:
+def decode_case(data: bytes) -> Case:
     """A record as `to_bytes` made it; raises ValueError, KeyError or TypeError for anything else."""
     raw: dict[str, Any] = json.loads(data)
     if raw.pop("format") != FORMAT:
@@ -193,32 +193,32 @@ def from_bytes(data: bytes) -> Case:
     raw["received"] = date.fromisoformat(raw["received"])
     raw["closed"] = date.fromisoformat(raw["closed"]) if raw["closed"] else None
     raw["answers"] = {name: tuple(v) if isinstance(v, list) else v for name, v in raw["answers"].items()}
-    raw["files"] = tuple(FileNote(**{**one, "removed": tuple(one["removed"])}) for one in raw["files"])
+    raw["files"] = tuple(CaseFile(**{**one, "removed": tuple(one["removed"])}) for one in raw["files"])
     raw["reply"] = ReplyTo(b64decode(raw["reply"]["key"]), raw["reply"]["locator"]) if raw["reply"] else None
     raw["state"], raw["outcome"] = State(raw["state"]), Outcome(raw["outcome"])
-    raw["notes"] = tuple(Note(**_dated(one)) for one in raw["notes"])
-    raw["thread"] = tuple(Message(**_dated(one)) for one in raw["thread"])
-    raw["referrals"] = tuple(Referred(**_dated(one)) for one in raw["referrals"])
-    raw["draft"] = _draft(raw["draft"])
+    raw["notes"] = tuple(CaseNote(**_with_date(one)) for one in raw["notes"])
+    raw["thread"] = tuple(ThreadMessage(**_with_date(one)) for one in raw["thread"])
+    raw["referrals"] = tuple(SentReferral(**_with_date(one)) for one in raw["referrals"])
+    raw["draft"] = _decode_draft(raw["draft"])
     raw["sketch"] = tuple(raw["sketch"])
     return Case(**raw)
 
 
-def _draft(raw: dict[str, Any]) -> Draft:
+def _decode_draft(raw: dict[str, Any]) -> RedactionDraft:
     marks = {name: tuple((start, end) for start, end in spans) for name, spans in raw.pop("marks").items()}
     boxes = {
         path: {int(page): tuple((a, b, c, d) for a, b, c, d in of_page) for page, of_page in pages.items()}
         for path, pages in raw.pop("boxes").items()
     }
     lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
-    return Draft(marks=marks, boxes=boxes, **lists)
+    return RedactionDraft(marks=marks, boxes=boxes, **lists)
 
 
-def _dated(raw: dict[str, Any]) -> dict[str, Any]:
+def _with_date(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "day": date.fromisoformat(raw["day"])}
 
 
-def _plain(value: object) -> str:
+def _json_value(value: object) -> str:
     if isinstance(value, bytes):
         return b64encode(value).decode()
     if isinstance(value, date):

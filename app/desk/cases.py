@@ -13,13 +13,23 @@ from pathlib import Path
 
 from app.core.errors import HaumaruError
 from app.delivery.clock import day
-from app.desk import case as records
-from app.desk import envelopes, similarity
-from app.desk.case import Case, Message, Note, Outcome, State
+from app.desk.case import (
+    REASONS,
+    Case,
+    CaseNote,
+    Outcome,
+    State,
+    ThreadMessage,
+    case_from_tip,
+    decode_case,
+    encode_case,
+)
+from app.desk.envelopes import open_tip
 from app.desk.errors import RefusedError
-from app.desk.jobs import Work
-from app.desk.journal import Entry, Journal
-from app.desk.store import Store, faults
+from app.desk.jobs import Job
+from app.desk.journal import Journal, JournalEntry
+from app.desk.similarity import text_sketch
+from app.desk.store import SealedStore, faults
 from app.vault.keys import Identity
 from app.vault.tip import Tip, TipId
 
@@ -34,7 +44,7 @@ class Cases:
 
     def __init__(
         self,
-        store: Store,
+        store: SealedStore,
         journal: Journal,
         identities: Sequence[Identity],
         *,
@@ -51,7 +61,7 @@ class Cases:
         """The day in New Zealand."""
         return day(self._clock())
 
-    def load(self, work: Work) -> None:
+    def load(self, work: Job) -> None:
         """Open every record; raises RefusedError where one does not open."""
         names = self.store.names("tips")
         work.total += len(names)
@@ -60,14 +70,14 @@ class Cases:
             if work.stopped:
                 return
             try:
-                case = records.from_bytes(self.store.read(f"tips/{name}"))
+                case = decode_case(self.store.read(f"tips/{name}"))
             except (ValueError, KeyError, TypeError):
                 raise RefusedError("store-damaged") from None
             self._cases[case.id] = case
             if case.id not in self._seen:
                 missed.append(case.id)
             work.step()
-        self.journal.write(*(Entry(DESK, "received", tip) for tip in missed))
+        self.journal.write(*(JournalEntry(DESK, "received", tip) for tip in missed))
         self._seen.update(missed)
         self.changes += 1
 
@@ -94,7 +104,7 @@ class Cases:
 
     def _keep(self, path: Path, tip: Tip) -> None:
         text = "\n".join(str(tip.answers.get(name, "")) for name in _TEXTS)
-        case = records.from_tip(tip, similarity.sketch(text))
+        case = case_from_tip(tip, text_sketch(text))
         parent = self._parent_of(case)
         early = [one for one in self._cases.values() if case.reply and one.answers_to == case.reply.locator]
         if early and case.answers_to is None:
@@ -102,7 +112,7 @@ class Cases:
             case = replace(case, thread=tuple(map(_answer, early)), unread=True)
         self._write(case)
         self.store.take_in(path, f"envelopes/{tip.id}.age")
-        self.journal.write(Entry(DESK, "received", tip.id, f"answers {parent.id}" if parent else ""))
+        self.journal.write(JournalEntry(DESK, "received", tip.id, f"answers {parent.id}" if parent else ""))
         self._seen.add(tip.id)
         self._see(case)
         if parent is not None:
@@ -138,7 +148,7 @@ class Cases:
             if not free:
                 _check_holder(case, who)
             changed = replace(change(case), version=case.version + 1)
-            self.journal.write(Entry(who, did, case.id, what))
+            self.journal.write(JournalEntry(who, did, case.id, what))
             return self._put(changed)
 
     def claim(self, tip: str, who: str) -> Case:
@@ -169,7 +179,7 @@ class Cases:
         """Add words that never leave the desk."""
         if not text:
             raise RefusedError("no-words")
-        note = Note(self.today(), who, text)
+        note = CaseNote(self.today(), who, text)
         return self.change(tip, who, "noted", lambda case: replace(case, notes=(*case.notes, note)), free=True)
 
     def close(self, tip: str, who: str, reason: str, outcome: Outcome = Outcome.UNKNOWN) -> Case:
@@ -184,7 +194,7 @@ class Cases:
                 case, state=State.CLOSED, reason=reason, outcome=outcome or case.outcome, closed=self.today(), holder=""
             )
 
-        if reason not in records.REASONS:
+        if reason not in REASONS:
             raise RefusedError("state")
         return self.change(tip, who, "closed", closed, what=reason, free=True)
 
@@ -216,7 +226,7 @@ class Cases:
     def looked(self, tip: str, who: str) -> Case:
         """Journal that somebody opened a tip; what is objectionable, too."""
         case = self.get(tip)
-        self.journal.write(Entry(who, "opened", case.id, case.state))
+        self.journal.write(JournalEntry(who, "opened", case.id, case.state))
         if case.unread:
             return self.change(tip, who, "read-answer", lambda one: replace(one, unread=False), free=True)
         return case
@@ -226,7 +236,7 @@ class Cases:
         if case.state is State.OBJECTIONABLE:
             raise RefusedError("objectionable")
         try:
-            return envelopes.open_envelope(self.store.folder / "envelopes" / f"{case.id}.age", self._identities)
+            return open_tip(self.store.folder / "envelopes" / f"{case.id}.age", self._identities)
         except (OSError, HaumaruError):
             raise RefusedError("store-damaged") from None
 
@@ -234,7 +244,7 @@ class Cases:
         """Destroy tips for good: record, envelope, and the answers in their threads; journaled."""
         for case in tips:
             with self._lock:
-                self.journal.write(Entry(DESK, did, case.id))
+                self.journal.write(JournalEntry(DESK, did, case.id))
                 self.store.delete([f"envelopes/{case.id}.age", f"tips/{case.id}.age"])
                 self._cases.pop(case.id, None)
                 self.changes += 1
@@ -246,7 +256,7 @@ class Cases:
         threads = {message.id for case in over for message in case.thread if not message.who}
         return [*over, *(case for case in self.all() if case.id in threads and case not in over)]
 
-    def reseal(self, work: Work) -> None:
+    def reseal(self, work: Job) -> None:
         """Seal everything anew to the store's first identity; raises RefusedError. Nothing is lost if it is stopped."""
         names = [f"{folder}/{name}" for folder in ("tips", "envelopes") for name in self.store.names(folder)]
         names += [name for name in self.store.names(".") if name.endswith(".age") and not name.startswith(".")]
@@ -256,7 +266,7 @@ class Cases:
                 return
             self.store.write(name, self.store.read(name))
             work.step()
-        self.journal.write(Entry(DESK, "rekeyed", "", str(len(names))))
+        self.journal.write(JournalEntry(DESK, "rekeyed", "", str(len(names))))
 
     def _put(self, case: Case) -> Case:
         with self._lock:
@@ -269,11 +279,11 @@ class Cases:
         self.changes += 1
 
     def _write(self, case: Case) -> None:
-        self.store.write(f"tips/{case.id}.age", records.to_bytes(case))
+        self.store.write(f"tips/{case.id}.age", encode_case(case))
 
 
-def _answer(case: Case) -> Message:
-    return Message(case.received, "", case.text("what"), id=case.id)
+def _answer(case: Case) -> ThreadMessage:
+    return ThreadMessage(case.received, "", case.text("what"), id=case.id)
 
 
 def _check_holder(case: Case, who: str) -> None:

@@ -23,21 +23,21 @@ from app.core import process
 from app.core.errors import ConfigError, HaumaruError
 from app.core.log import quiet_logs
 from app.core.resources import ROOT
-from app.desk import config, journal, keyfiles, referral
-from app.desk import envelopes as opening
-from app.desk import status as statuses
+from app.desk import keyfiles
 from app.desk.cases import Cases
-from app.desk.config import Receive
+from app.desk.config import ReceiverConfig, load_desk_config, parse_public_key
+from app.desk.envelopes import open_tip_or_referral, unpack_to_folder
 from app.desk.errors import RefusedError
-from app.desk.jobs import Work
-from app.desk.journal import Journal
-from app.desk.receiver import Taker
-from app.desk.referral import Referral
-from app.desk.service import Desk, opened
-from app.desk.store import Store
+from app.desk.jobs import Job
+from app.desk.journal import Journal, verify_journal
+from app.desk.receiver import EnvelopeReceiver
+from app.desk.referral import Referral, referral_json, require_signer
+from app.desk.service import Desk, open_desk
+from app.desk.status import now, tell
+from app.desk.store import SealedStore
 from app.desk.web import factory
 from app.text.find import load_phrases
-from app.vault import tip as tips
+from app.vault import tip
 from app.vault.age_open import write_identity_file
 from app.vault.keys import DEMONSTRATION, Identity, new_identity, recipient_of
 from app.vault.signature import new_signing_key
@@ -101,10 +101,10 @@ def verify(envelopes: tuple[Path, ...], identity_files: tuple[Path, ...], signer
     identities, key = keyfiles.identities(identity_files), _signer(signer)
 
     def check(path: Path) -> None:
-        opened_one = opening.open_any(path, identities)
+        opened_one = open_tip_or_referral(path, identities)
         if not isinstance(opened_one, Referral):
             raise RefusedError("not-a-referral")
-        referral.signed_by(opened_one, key or b"")
+        require_signer(opened_one, key or b"")
         click.echo(f"{opened_one.reference} is signed by that desk, for {opened_one.to}")
 
     sys.exit(1 if sum(not _try(path, partial(check, path)) for path in envelopes) else 0)
@@ -114,12 +114,12 @@ def verify(envelopes: tuple[Path, ...], identity_files: tuple[Path, ...], signer
 @_CONFIG
 def serve(path: Path) -> None:
     """Open the desk in a browser, on loopback only; prints a link that works once."""
-    conf = config.load(path, _variables(os.environ))
+    conf = load_desk_config(path, _variables(os.environ))
     quiet_logs()
     identities = keyfiles.identities(conf.identities)
     desk = Desk(conf, identities, keyfiles.signing_key(conf.signing_key), load_phrases(ROOT / "content"))
     demo = DEMONSTRATION in identities
-    with opened(desk):
+    with open_desk(desk):
         make = partial(factory.application, desk, demo=demo)
         server = factory.listen(conf.bind, lambda link: click.echo(f"Open this link; it works once: {link}"), make)
         signal.signal(signal.SIGTERM, _interrupt)
@@ -135,12 +135,12 @@ def serve(path: Path) -> None:
 @_CONFIG
 def receive(path: Path) -> None:
     """Take envelopes that a site posts, into the inbox; holds no identity."""
-    conf = config.load(path, os.environ)
+    conf = load_desk_config(path, os.environ)
     if conf.receive is None:
         raise ConfigError(("[receive] bind: is missing; write the address to listen at, and a token_file",))
     quiet_logs()
     conf.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _serve_receiving(conf.receive, Taker(conf.inbox, conf.store, token=conf.receive.token))
+    _serve_receiving(conf.receive, EnvelopeReceiver(conf.inbox, conf.store, token=conf.receive.token))
 
 
 @cli.group("journal")
@@ -152,8 +152,8 @@ def journal_group() -> None:
 @_CONFIG
 def journal_verify(path: Path) -> None:
     """Find any change of the journal; prints how many lines it has and the last one's hash, to be noted elsewhere."""
-    conf = config.load(path, os.environ)
-    count, last = journal.verify(conf.store, keyfiles.signing_key(conf.signing_key).public_key())
+    conf = load_desk_config(path, os.environ)
+    count, last = verify_journal(conf.store, keyfiles.signing_key(conf.signing_key).public_key())
     click.echo(f"{count} lines, unchanged; the last is {last}")
 
 
@@ -161,14 +161,12 @@ def journal_verify(path: Path) -> None:
 @_CONFIG
 def rekey(path: Path) -> None:
     """Seal everything in the store to the first identity of desk.toml; the others only open what was."""
-    conf = config.load(path, os.environ)
+    conf = load_desk_config(path, os.environ)
     identities = keyfiles.identities(conf.identities)
-    store = Store(conf.store, identities)
+    store = SealedStore(conf.store, identities)
     with store.locked():
-        cases = Cases(
-            store, Journal(conf.store, keyfiles.signing_key(conf.signing_key), clock=statuses.now), identities
-        )
-        work = Work("Sealing anew")
+        cases = Cases(store, Journal(conf.store, keyfiles.signing_key(conf.signing_key), clock=now), identities)
+        work = Job("Sealing anew")
         cases.reseal(work)
     click.echo(f"{work.done} items are sealed to {recipient_of(identities[0])[:24]}… now")
 
@@ -177,13 +175,13 @@ def rekey(path: Path) -> None:
 @_CONFIG
 def status(path: Path) -> None:
     """Tell what waits and whose key expires within six weeks; ends with 1 where somebody must act."""
-    lines, acts = statuses.tell(config.load(path, os.environ))
+    lines, acts = tell(load_desk_config(path, os.environ))
     for line in lines:
         click.echo(line)
     sys.exit(1 if acts else 0)
 
 
-def _serve_receiving(conf: Receive, taker: WSGIApplication) -> None:
+def _serve_receiving(conf: ReceiverConfig, taker: WSGIApplication) -> None:
     from granian import Granian  # noqa: PLC0415  # only this command needs it
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
 
@@ -220,20 +218,20 @@ def _try(path: Path, job: partial[None]) -> bool:
 
 
 def _open_one(path: Path, identities: tuple[Identity, ...], folder: Path | None, signer: bytes | None) -> None:
-    one = opening.open_any(path, identities)
+    one = open_tip_or_referral(path, identities)
     if isinstance(one, Tip) and one.decoy:
         return
     if isinstance(one, Referral):
         _check_signer(one, signer)
     if folder is not None:
-        opening.unpack(one, folder)
+        unpack_to_folder(one, folder)
     else:
-        click.echo((referral.to_json(one) if isinstance(one, Referral) else tips.to_json(one)).decode())
+        click.echo((referral_json(one) if isinstance(one, Referral) else tip.to_json(one)).decode())
 
 
 def _check_signer(one: Referral, signer: bytes | None) -> None:
     if signer is not None:
-        referral.signed_by(one, signer)
+        require_signer(one, signer)
         return
     click.echo(
         f"haumaru-desk: {one.reference} is signed, but anyone can sign; give the desk's own key with --signer", err=True
@@ -242,7 +240,7 @@ def _check_signer(one: Referral, signer: bytes | None) -> None:
 
 def _signer(text: str | None) -> bytes | None:
     try:
-        return None if text is None else config.read_key(text)
+        return None if text is None else parse_public_key(text)
     except ValueError:
         raise click.UsageError("--signer is not a public key in base64") from None
 

@@ -19,7 +19,7 @@ from app.vault.keys import Recipient, parse_recipient, public_key
 
 
 @dataclass(frozen=True)
-class Address:
+class ListenAddress:
     """Where something listens."""
 
     host: str
@@ -39,7 +39,7 @@ class Authority:
 
 
 @dataclass(frozen=True)
-class Imap:
+class ImapConfig:
     """A mailbox to which the site sends envelopes, over TLS from the first byte."""
 
     host: str
@@ -52,10 +52,10 @@ class Imap:
 
 
 @dataclass(frozen=True)
-class Receive:
+class ReceiverConfig:
     """The far end of the `https:` transport; with no certificate of its own it stands behind a proxy."""
 
-    bind: Address
+    bind: ListenAddress
     token: str = field(repr=False)
     cert: Path | None
     key: Path | None
@@ -63,7 +63,7 @@ class Receive:
 
 
 @dataclass(frozen=True)
-class Site:
+class ReplySite:
     """Where replies are left (`replies`), and this agency's id there."""
 
     replies: str
@@ -72,14 +72,14 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Settings:
+class DeskConfig:
     """All of `desk.toml`."""
 
     identities: tuple[Path, ...]
     signing_key: Path
     inbox: Path
     store: Path
-    bind: Address
+    bind: ListenAddress
     release: int
     retain_days: int
     contact: str
@@ -87,23 +87,25 @@ class Settings:
     handlers: tuple[str, ...]
     authorities: Mapping[str, Authority]
     translators: Mapping[str, Authority]
-    site: Site | None
-    imap: Imap | None
-    receive: Receive | None
+    site: ReplySite | None
+    imap: ImapConfig | None
+    receive: ReceiverConfig | None
 
 
-def load(path: Path, env: Mapping[str, str]) -> Settings:
+def load_desk_config(path: Path, env: Mapping[str, str]) -> DeskConfig:
     """The settings of a file with `HAUMARU_…` variables over them; raises ConfigError with every fault."""
     faults: list[str] = []
     folder = path.absolute().parent
     root = Reader(read_toml(path), name=path.name, prefix="HAUMARU", folder=folder, env=env, faults=faults)
     desk = root.table("desk")
-    settings = Settings(
+    settings = DeskConfig(
         identities=tuple(folder / name for name in desk.texts("identities")),
         signing_key=_path(desk, "signing_key"),
         inbox=_path(desk, "inbox"),
         store=_path(desk, "store"),
-        bind=desk.convert("bind", _loopback, Address("127.0.0.1", 1), mend='write "127.0.0.1:8001": loopback only'),
+        bind=desk.convert(
+            "bind", _loopback, ListenAddress("127.0.0.1", 1), mend='write "127.0.0.1:8001": loopback only'
+        ),
         release=desk.integer("release", 1, 1, 2),
         retain_days=desk.integer("retain_days", 90, 1, 3650),
         contact=desk.text("contact"),
@@ -117,13 +119,13 @@ def load(path: Path, env: Mapping[str, str]) -> Settings:
     )
     desk.reject_unknown_keys()
     root.reject_unknown_keys()
-    _together(settings, faults)
+    _check_references(settings, faults)
     if faults:
         raise ConfigError(tuple(faults))
     return settings
 
 
-def _together(settings: Settings, faults: list[str]) -> None:
+def _check_references(settings: DeskConfig, faults: list[str]) -> None:
     if not settings.identities:
         faults.append("[desk] identities: is empty; name the identity file that haumaru-desk keygen made")
     if len(set(settings.handlers)) < settings.release:
@@ -186,18 +188,18 @@ def _transport(destination: Destination, title: str, folder: Path, faults: list[
         return open_transport(Destination(destination.agency, "drop:."), base=folder)
 
 
-def _site(root: Reader) -> Site | None:
+def _site(root: Reader) -> ReplySite | None:
     row = root.table("site")
     replies = row.converted("replies", _reply_address, "", mend="write https://…/agency/replies")
-    site = Site(replies, row.text("agency", "intake"), row.path("ca"))
+    site = ReplySite(replies, row.text("agency", "intake"), row.path("ca"))
     row.reject_unknown_keys()
     return site if replies else None
 
 
-def _imap(root: Reader) -> Imap | None:
+def _imap(root: Reader) -> ImapConfig | None:
     row = root.table("imap", title="[imap]")
     host = row.text("host", "")
-    imap = Imap(
+    imap = ImapConfig(
         host=host,
         port=row.integer("port", 993, 1, 65535),
         user=row.text("user", ""),
@@ -212,10 +214,10 @@ def _imap(root: Reader) -> Imap | None:
     return imap if host else None
 
 
-def _receive(root: Reader) -> Receive | None:
+def _receive(root: Reader) -> ReceiverConfig | None:
     row = root.table("receive")
-    bind = row.converted("bind", _address, Address("", 0), mend='write "127.0.0.1:8002"')
-    receive = Receive(bind, row.secret("token"), row.path("cert"), row.path("key"), row.path("client_ca"))
+    bind = row.converted("bind", _address, ListenAddress("", 0), mend='write "127.0.0.1:8002"')
+    receive = ReceiverConfig(bind, row.secret("token"), row.path("cert"), row.path("key"), row.path("client_ca"))
     row.reject_unknown_keys()
     if not bind.host:
         return None
@@ -235,12 +237,12 @@ def _path(row: Reader, key: str) -> Path:
     return path or Path()
 
 
-def _address(text: str) -> Address:
+def _address(text: str) -> ListenAddress:
     host, _, port = text.rpartition(":")
-    return Address(str(ipaddress.ip_address(host.strip("[]"))), _port(port))
+    return ListenAddress(str(ipaddress.ip_address(host.strip("[]"))), _port(port))
 
 
-def _loopback(text: str) -> Address:
+def _loopback(text: str) -> ListenAddress:
     address = _address(text)
     if not ipaddress.ip_address(address.host).is_loopback:
         raise ValueError
@@ -260,7 +262,7 @@ def _reply_address(text: str) -> str:
     return text
 
 
-def read_key(text: str) -> bytes:
+def parse_public_key(text: str) -> bytes:
     """The 32 bytes of an Ed25519 public key in base64; raises ValueError."""
     key = b64decode(text, validate=True)
     if len(key) != 32:  # noqa: PLR2004

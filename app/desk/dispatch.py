@@ -13,15 +13,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.unicode import clean_text
 from app.delivery.outbox import Envelope, Outbox
-from app.desk import attachments as seen_files
-from app.desk import redaction, referral
-from app.desk.attachments import Files, Seen
-from app.desk.case import Case, Draft, Referred, State
+from app.desk import redaction
+from app.desk.attachments import Attachment, Attachments, burn_boxes
+from app.desk.case import Case, RedactionDraft, SentReferral, State
 from app.desk.cases import Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError
-from app.desk.journal import Entry
-from app.desk.referral import Referral
+from app.desk.journal import JournalEntry
+from app.desk.referral import Referral, pack_referral, referral_json, sign_referral
 from app.files.clean import Cleaned
 from app.text.find import Finding, Phrases
 from app.vault.seal import seal
@@ -54,18 +53,18 @@ _FILES_OUT = "whole files"
 
 
 @dataclass(frozen=True)
-class Sending:
+class ReferralContext:
     """Everything that sealing needs and that is the same for every tip."""
 
     cases: Cases
-    files: Files
+    attachments: Attachments
     outbox: Outbox
     key: Ed25519PrivateKey
     phrases: Phrases
     contact: str
 
 
-def suggested(case: Case, authorities: Mapping[str, Authority]) -> tuple[str, ...]:
+def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tuple[str, ...]:
     """Which authorities a tip's answers speak for, in the configuration's order."""
     topics = {"trafficking", *case.kinds}
     topics |= {"danger"} if case.danger else set()
@@ -75,35 +74,37 @@ def suggested(case: Case, authorities: Mapping[str, Authority]) -> tuple[str, ..
     return tuple(one.id for one in authorities.values() if topics.intersection(one.takes))
 
 
-def fingerprint(authority: Authority) -> str:
+def key_fingerprint(authority: Authority) -> str:
     """A short name of an authority's keys, to be compared by voice: eight groups of four hexadecimal digits."""
     digest = sha256("\n".join(authority.recipients).encode()).hexdigest()[:32]
     return " ".join(digest[at : at + 4] for at in range(0, 32, 4))
 
 
-def confirmed(cases: Cases, authority: Authority) -> bool:
+def is_key_confirmed(cases: Cases, authority: Authority) -> bool:
     """Whether somebody has confirmed this very key by voice; the journal knows."""
     what = _key_mark(authority)
     return any(entry.did == "confirmed-key" and entry.what == what for entry in cases.journal.entries)
 
 
-def confirm(cases: Cases, authority: Authority, who: str) -> None:
+def confirm_key(cases: Cases, authority: Authority, who: str) -> None:
     """Journal that an authority's key was confirmed by voice."""
-    cases.journal.write(Entry(who, "confirmed-key", "", _key_mark(authority)))
+    cases.journal.write(JournalEntry(who, "confirmed-key", "", _key_mark(authority)))
 
 
 def _key_mark(authority: Authority) -> str:
-    return f"{authority.id} {fingerprint(authority).replace(' ', '')}"
+    return f"{authority.id} {key_fingerprint(authority).replace(' ', '')}"
 
 
-def build(case: Case, draft: Draft, to: str, sending: Sending, *, purpose: str = "referral") -> Referral:
+def build_referral(
+    case: Case, draft: RedactionDraft, to: str, context: ReferralContext, *, purpose: str = "referral"
+) -> Referral:
     """What an authority would get, before it is signed.
 
     Raises RefusedError: `nothing-left`, `file`, `still-there` (what was taken out stands elsewhere, as in the summary).
     """
-    fields = with_texts(case, sending.files.of(case) if _text_files(case) else ())
+    fields = with_texts(case, context.attachments.of(case) if _text_files(case) else ())
     left = {name: text for name, text in redaction.redacted(fields, draft).items() if not _is_file(name)}
-    kept = _kept_files(case, draft, fields, sending.files)
+    kept = _kept_files(case, draft, fields, context.attachments)
     if not left and not kept:
         raise RefusedError("nothing-left")
     made = Referral(
@@ -111,21 +112,21 @@ def build(case: Case, draft: Draft, to: str, sending: Sending, *, purpose: str =
         to=to,
         day=case.received,
         summary=draft.summary,
-        danger=_fixed(case, "danger"),
-        children=_fixed(case, "children"),
+        danger=_choice(case, "danger"),
+        children=_choice(case, "children"),
         kinds=tuple(kind for kind in case.kinds if kind in redaction.FIXED["kinds"]),
         fields=left,
         files=kept,
-        removed=_kinds(fields, draft, case, kept, sending.phrases),
-        contact=sending.contact,
-        key=b64encode(sending.key.public_key().public_bytes_raw()).decode(),
+        removed=_removed_kinds(fields, draft, case, kept, context.phrases),
+        contact=context.contact,
+        key=b64encode(context.key.public_key().public_bytes_raw()).decode(),
         purpose=purpose,
     )
-    check(made, redaction.marked(fields, draft))
+    require_nothing_left(made, redaction.marked(fields, draft))
     return made
 
 
-def check(made: Referral, pieces: Sequence[str]) -> None:
+def require_nothing_left(made: Referral, pieces: Sequence[str]) -> None:
     """The last gate: nothing that was taken out is in anything the sender wrote or a handler added."""
     texts = [made.summary, *made.fields.values(), *made.fields, *(file.path for file in made.files)]
     texts += [file.data.decode("utf-8", "replace") for file in made.files if file.type == "text/plain"]
@@ -133,16 +134,18 @@ def check(made: Referral, pieces: Sequence[str]) -> None:
         raise RefusedError("still-there")
 
 
-def send(case: Case, parties: Sequence[Authority], sending: Sending, who: str, *, second: str = "") -> Case:
+def send_referrals(
+    case: Case, parties: Sequence[Authority], context: ReferralContext, who: str, *, second: str = ""
+) -> Case:
     """Seal one referral for each party, put them in the outbox, and note them; raises RefusedError, OutboxError."""
     if not parties:
         raise RefusedError("no-authority")
     if not case.draft.summary:
         raise RefusedError("no-summary")
     for party in parties:
-        _check_key(party, sending)
-    made = [(party, build(case, case.draft, party.name, sending)) for party in parties]
-    gone = tuple(_post(one, party, sending, who, second) for party, one in made)
+        _require_usable_key(party, context)
+    made = [(party, build_referral(case, case.draft, party.name, context)) for party in parties]
+    gone = tuple(_enqueue(one, party, context, who, second) for party, one in made)
     actor = second or who
 
     def referred(now: Case) -> Case:
@@ -151,61 +154,59 @@ def send(case: Case, parties: Sequence[Authority], sending: Sending, who: str, *
         )
 
     what = "to " + " ".join(party.id for party in parties)
-    return sending.cases.change(case.id, actor, "referred", referred, what=what, free=bool(second))
+    return context.cases.change(case.id, actor, "referred", referred, what=what, free=bool(second))
 
 
-def prepare(case: Case, sending: Sending, who: str) -> Case:
+def prepare_referral(case: Case, context: ReferralContext, who: str) -> Case:
     """Hand a finished draft to a second person; raises what `send` would raise for it."""
     if not case.draft.authorities:
         raise RefusedError("no-authority")
     if not case.draft.summary:
         raise RefusedError("no-summary")
-    build(case, case.draft, "-", sending)
+    build_referral(case, case.draft, "-", context)
 
     def waiting(now: Case) -> Case:
         return replace(now, state=State.WAITING, draft=replace(now.draft, by=who))
 
-    return sending.cases.change(case.id, who, "prepared", waiting)
+    return context.cases.change(case.id, who, "prepared", waiting)
 
 
-def release(case: Case, parties: Sequence[Authority], sending: Sending, who: str) -> Case:
+def release_referral(case: Case, parties: Sequence[Authority], context: ReferralContext, who: str) -> Case:
     """Send what another person prepared; raises RefusedError `same-person` or `state`."""
     if case.state is not State.WAITING:
         raise RefusedError("state")
     if who == case.draft.by:
         raise RefusedError("same-person")
-    return send(case, parties, sending, case.draft.by, second=who)
+    return send_referrals(case, parties, context, case.draft.by, second=who)
 
 
-def hand_over(case: Case, translator: Authority, sending: Sending, who: str) -> Case:
+def send_to_translator(case: Case, translator: Authority, context: ReferralContext, who: str) -> Case:
     """Seal the redacted text, without files, to a translator."""
-    _check_key(translator, sending)
+    _require_usable_key(translator, context)
     draft = replace(case.draft, files=())
-    made = build(case, draft, translator.name, sending, purpose="translation")
-    sending.outbox.put(
-        Envelope(made.id, translator.id, seal(referral.to_bytes(made, sending.key), translator.recipients))
-    )
-    return sending.cases.change(
+    made = build_referral(case, draft, translator.name, context, purpose="translation")
+    context.outbox.put(Envelope(made.id, translator.id, seal(pack_referral(made, context.key), translator.recipients)))
+    return context.cases.change(
         case.id, who, "to-translator", lambda now: replace(now, translator=True), what=translator.id
     )
 
 
-def _check_key(party: Authority, sending: Sending) -> None:
-    if party.expires < sending.cases.today():
+def _require_usable_key(party: Authority, context: ReferralContext) -> None:
+    if party.expires < context.cases.today():
         raise RefusedError("expired")
-    if not confirmed(sending.cases, party):
+    if not is_key_confirmed(context.cases, party):
         raise RefusedError("unconfirmed")
 
 
-def _post(made: Referral, party: Authority, sending: Sending, who: str, second: str) -> Referred:
-    bundle = referral.to_bytes(made, sending.key)
-    sending.outbox.put(Envelope(made.id, party.id, seal(bundle, party.recipients)))
-    text = referral.to_json(made)
-    signature = b64encode(referral.sign(text, sending.key)).decode()
-    return Referred(made.id, party.id, party.name, sending.cases.today(), who, second, text.decode(), signature)
+def _enqueue(made: Referral, party: Authority, context: ReferralContext, who: str, second: str) -> SentReferral:
+    bundle = pack_referral(made, context.key)
+    context.outbox.put(Envelope(made.id, party.id, seal(bundle, party.recipients)))
+    text = referral_json(made)
+    signature = b64encode(sign_referral(text, context.key)).decode()
+    return SentReferral(made.id, party.id, party.name, context.cases.today(), who, second, text.decode(), signature)
 
 
-def with_texts(case: Case, seen: Sequence[Seen]) -> dict[str, str]:
+def with_texts(case: Case, seen: Sequence[Attachment]) -> dict[str, str]:
     """The free text by field, files that are text among them under their paths, unless too long to be marked."""
     fields = redaction.texts(case)
     for file in seen:
@@ -222,36 +223,38 @@ def _is_file(name: str) -> bool:
     return name.startswith("files/")
 
 
-def _kept_files(case: Case, draft: Draft, fields: Mapping[str, str], files: Files) -> tuple[TipFile, ...]:
+def _kept_files(
+    case: Case, draft: RedactionDraft, fields: Mapping[str, str], files: Attachments
+) -> tuple[TipFile, ...]:
     kept: list[TipFile] = []
     for seen in files.of(case) if draft.files else ():
         unmarked = seen.kind == "text" and seen.path not in fields
         if seen.path not in draft.files or unmarked or not isinstance(seen.result, Cleaned):
             continue
-        cleaned = _one_file(seen, draft, fields)
+        cleaned = _redacted_file(seen, draft, fields)
         # Numbered anew: a gap would tell that there was another file.
         path = f"files/{len(kept) + 1}.{cleaned.path.rpartition('.')[2]}"
         kept.append(TipFile(path, cleaned.type, (), cleaned.data))
     return tuple(kept)
 
 
-def _one_file(seen: Seen, draft: Draft, fields: Mapping[str, str]) -> Cleaned:
+def _redacted_file(seen: Attachment, draft: RedactionDraft, fields: Mapping[str, str]) -> Cleaned:
     assert isinstance(seen.result, Cleaned)
     if seen.kind == "text":
         text = redaction.redacted({**fields}, replace(draft, left_out=())).get(seen.path, "")
         return replace(seen.result, data=text.encode())
     if seen.kind in {"picture", "pages"}:
-        return seen_files.blackened(seen, draft.boxes.get(seen.path, {}))
+        return burn_boxes(seen, draft.boxes.get(seen.path, {}))
     return seen.result
 
 
-def _fixed(case: Case, name: str) -> str:
+def _choice(case: Case, name: str) -> str:
     value = case.text(name)
     return value if value in redaction.FIXED[name] else ""
 
 
-def _kinds(
-    fields: Mapping[str, str], draft: Draft, case: Case, kept: Sequence[TipFile], phrases: Phrases
+def _removed_kinds(
+    fields: Mapping[str, str], draft: RedactionDraft, case: Case, kept: Sequence[TipFile], phrases: Phrases
 ) -> tuple[str, ...]:
     """What kinds of things were taken out, each once; a mark that meets a finding is of its kind."""
     found = redaction.suggestions({name: fields[name] for name in draft.marks if name in fields}, phrases)

@@ -9,49 +9,48 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.core.errors import EnvelopeError
-from app.desk import referral as referrals
-from app.desk.referral import Referral
-from app.vault import tip as tips
+from app.desk.referral import Referral, is_referral, referral_json, referral_text, unpack_referral
+from app.vault import tip
 from app.vault.age_open import unseal
 from app.vault.tip import Tip, TipFile, TipId
 
-LARGEST = 34 * 1024 * 1024  # bytes of an envelope: the last size class, and room for 64 recipients
+MAX_ENVELOPE_BYTES = 34 * 1024 * 1024  # bytes of an envelope: the last size class, and room for 64 recipients
 _NAME = re.compile(r"([0-9a-hjkmnp-tv-z]{26})\.age")
 
 
-def id_in(name: str) -> TipId | None:
+def id_from_name(name: str) -> TipId | None:
     """The id that an envelope's file name says, or None for a name of another form."""
     match = _NAME.fullmatch(name)
     return TipId(match[1]) if match else None
 
 
-def open_any(path: Path, identities: Sequence[str]) -> Tip | Referral:
+def open_tip_or_referral(path: Path, identities: Sequence[str]) -> Tip | Referral:
     """What is in an envelope's file.
 
     Raises `EnvelopeError("name")` where the id inside is not the file's name, `("too-large")`, and whatever
     opening it raises.
     """
-    name = id_in(path.name)
+    name = id_from_name(path.name)
     if name is None:
         raise EnvelopeError("name")
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_ENVELOPE_BYTES:
         raise EnvelopeError("too-large")
     bundle = unseal(path.read_bytes(), identities)
-    opened = referrals.from_bytes(bundle) if referrals.is_referral(bundle) else tips.from_bytes(bundle)
+    opened = unpack_referral(bundle) if is_referral(bundle) else tip.from_bytes(bundle)
     if opened.id != name:
         raise EnvelopeError("name")
     return opened
 
 
-def open_envelope(path: Path, identities: Sequence[str]) -> Tip:
+def open_tip(path: Path, identities: Sequence[str]) -> Tip:
     """The tip in an envelope's file; raises what `open_any` raises, and `EnvelopeError("referral")`."""
-    opened = open_any(path, identities)
+    opened = open_tip_or_referral(path, identities)
     if isinstance(opened, Referral):
         raise EnvelopeError("referral")
     return opened
 
 
-def unpack(opened: Tip | Referral, folder: Path) -> Path:
+def unpack_to_folder(opened: Tip | Referral, folder: Path) -> Path:
     """Write a tip or referral into `folder/<id>/`, its files under `untrusted/`, readable by this user alone.
 
     Raises `FileExistsError` rather than write over anything.
@@ -59,11 +58,11 @@ def unpack(opened: Tip | Referral, folder: Path) -> Path:
     target = folder / opened.id
     target.mkdir(mode=0o700, parents=True)
     if isinstance(opened, Referral):
-        _write(target / "referral.json", referrals.to_json(opened) + b"\n")
-        _write(target / "referral.txt", referrals.to_text(opened).encode())
+        _write(target / "referral.json", referral_json(opened) + b"\n")
+        _write(target / "referral.txt", referral_text(opened).encode())
     else:
-        _write(target / "tip.json", tips.to_json(opened) + b"\n")
-        _write(target / "tip.txt", tips.to_text(opened).encode())
+        _write(target / "tip.json", tip.to_json(opened) + b"\n")
+        _write(target / "tip.txt", tip.to_text(opened).encode())
     _unpack_files(target / "untrusted", opened.files)
     return target
 

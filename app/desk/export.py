@@ -10,18 +10,18 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
-from app.desk.attachments import Files
+from app.desk.attachments import Attachments
 from app.desk.case import Case, State
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
-from app.desk.jobs import Work
-from app.desk.journal import Entry
+from app.desk.jobs import Job
+from app.desk.journal import JournalEntry
 from app.files.clean import Cleaned
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def as_json(case: Case) -> bytes:
+def export_json(case: Case) -> bytes:
     """A tip as indented JSON: what came, and what the desk did."""
     if case.state is State.OBJECTIONABLE:
         raise RefusedError("objectionable")
@@ -41,9 +41,9 @@ def as_json(case: Case) -> bytes:
     return json.dumps(fields, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
-def members(case: Case, files: Files) -> dict[str, bytes]:
+def export_members(case: Case, files: Attachments) -> dict[str, bytes]:
     """The files of a tip's zip by name, without the manifest."""
-    found = {"tip.json": as_json(case)}
+    found = {"tip.json": export_json(case)}
     for seen in files.of(case):
         if isinstance(seen.result, Cleaned):
             found[seen.path] = seen.result.data
@@ -53,7 +53,7 @@ def members(case: Case, files: Files) -> dict[str, bytes]:
     return found
 
 
-def as_zip(every: Mapping[str, bytes]) -> bytes:
+def zip_with_manifest(every: Mapping[str, bytes]) -> bytes:
     """A stored zip of files, with `manifest.json`: each name and its SHA-256."""
     hashes = {name: sha256(data).hexdigest() for name, data in every.items()}
     manifest = json.dumps({"format": "haumaru-manifest/1", "sha256": hashes}, indent=2).encode() + b"\n"
@@ -64,7 +64,7 @@ def as_zip(every: Mapping[str, bytes]) -> bytes:
     return target.getvalue()
 
 
-def many(cases: Cases, files: Files, tips: Iterable[str], who: str, work: Work) -> None:
+def export_many(cases: Cases, files: Attachments, tips: Iterable[str], who: str, work: Job) -> None:
     """Export many tips into one zip, which is `work.result`; stopped, there is none."""
     chosen = [case for case in map(cases.get, tips) if case.state is not State.OBJECTIONABLE]
     work.total = len(chosen)
@@ -72,8 +72,8 @@ def many(cases: Cases, files: Files, tips: Iterable[str], who: str, work: Work) 
     for case in chosen:
         if work.stopped:
             return
-        cases.journal.write(Entry(who, "exported", case.id))
-        every |= {f"{case.id}/{name}": data for name, data in members(case, files).items()}
+        cases.journal.write(JournalEntry(who, "exported", case.id))
+        every |= {f"{case.id}/{name}": data for name, data in export_members(case, files).items()}
         files.forget(case.id)
         work.step()
-    work.result = as_zip(every)
+    work.result = zip_with_manifest(every)

@@ -17,16 +17,16 @@ from pathlib import Path
 from app.core.errors import DeliveryError
 from app.delivery.outbox import Envelope
 from app.delivery.transports import Drop
-from app.desk import envelopes as opening
-from app.desk.config import Imap
+from app.desk.config import ImapConfig
+from app.desk.envelopes import MAX_ENVELOPE_BYTES, id_from_name
 
 _SECONDS = 60
-_LARGEST = opening.LARGEST * 3 // 2  # base64, and the mail around it
+_LARGEST = MAX_ENVELOPE_BYTES * 3 // 2  # base64, and the mail around it
 _SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
 _MOST = 500  # mails a round
 
 
-def fetch(imap: Imap, inbox: Path) -> tuple[int, int]:
+def fetch_envelopes(imap: ImapConfig, inbox: Path) -> tuple[int, int]:
     """Take every new mail's envelope into the inbox.
 
     Returns how many envelopes came and how many mails were left alone. Raises DeliveryError: `unreachable`, `tls`,
@@ -46,7 +46,7 @@ def fetch(imap: Imap, inbox: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def _session(imap: Imap) -> Iterator[imaplib.IMAP4_SSL]:
+def _session(imap: ImapConfig) -> Iterator[imaplib.IMAP4_SSL]:
     try:
         context = ssl.create_default_context(cafile=imap.ca)
         session = imaplib.IMAP4_SSL(imap.host, imap.port, ssl_context=context, timeout=_SECONDS)
@@ -64,7 +64,7 @@ def _session(imap: Imap) -> Iterator[imaplib.IMAP4_SSL]:
             session.logout()
 
 
-def _enter(session: imaplib.IMAP4_SSL, imap: Imap) -> None:
+def _enter(session: imaplib.IMAP4_SSL, imap: ImapConfig) -> None:
     try:
         session.login(imap.user, imap.password)
     except imaplib.IMAP4.error:
@@ -97,6 +97,6 @@ def _attached(untrusted_mail: bytes) -> Iterator[Envelope]:
     except Exception:  # noqa: BLE001  # the parser raises many kinds on hostile mail, and the mail is left alone
         return
     for name, data in parts:
-        tip = opening.id_in(name)
+        tip = id_from_name(name)
         if tip is not None and isinstance(data, bytes) and data.startswith(b"age-encryption.org/v1"):
             yield Envelope(tip, "", data)

@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.core.errors import HaumaruError
-from app.desk import envelopes
 from app.desk.cases import DESK, Cases
+from app.desk.envelopes import id_from_name, open_tip
 from app.desk.errors import RefusedError
-from app.desk.jobs import Work
-from app.desk.journal import Entry
-from app.desk.store import Store, faults
-from app.vault import tip as tips
+from app.desk.jobs import Job
+from app.desk.journal import JournalEntry
+from app.desk.store import SealedStore, faults
 from app.vault.keys import Identity
+from app.vault.tip import new_id
 
 
-class Intake:
+class Inbox:
     """One inbox, and what was set aside from it."""
 
-    def __init__(self, inbox: Path, cases: Cases, store: Store, identities: Sequence[Identity]) -> None:
+    def __init__(self, inbox: Path, cases: Cases, store: SealedStore, identities: Sequence[Identity]) -> None:
         self._inbox, self._cases, self._store = inbox, cases, store
         self._identities = tuple(identities)
 
-    def receive(self, work: Work) -> None:
+    def receive(self, work: Job) -> None:
         """Take in every envelope, until done or stopped; raises RefusedError."""
         with faults():
             paths = sorted(path for path in self._inbox.glob("*.age") if not path.name.startswith("."))
@@ -39,7 +39,7 @@ class Intake:
         try:
             if path.is_symlink() or not path.is_file():
                 raise RefusedError("file")
-            opened = envelopes.open_envelope(path, self._identities)
+            opened = open_tip(path, self._identities)
         except FileNotFoundError:
             return
         except HaumaruError as error:
@@ -52,8 +52,8 @@ class Intake:
         self._cases.add(path, opened)
 
     def _set_aside(self, path: Path, code: str) -> None:
-        tip = envelopes.id_in(path.name) or tips.new_id()
-        self._cases.journal.write(Entry(DESK, "set-aside", tip, code))
+        tip = id_from_name(path.name) or new_id()
+        self._cases.journal.write(JournalEntry(DESK, "set-aside", tip, code))
         self._store.take_in(path, f"aside/{tip}.{code}")
 
     def aside(self) -> list[tuple[str, str]]:
@@ -64,14 +64,14 @@ class Intake:
     def retry(self, who: str, untrusted_name: str) -> None:
         """Put something set aside back into the inbox."""
         name, tip = self._checked(untrusted_name)
-        self._cases.journal.write(Entry(who, "tried-again", tip))
+        self._cases.journal.write(JournalEntry(who, "tried-again", tip))
         with faults():
             (self._store.folder / "aside" / name).rename(self._inbox / f"{tip}.age")
 
     def destroy(self, who: str, untrusted_name: str) -> None:
         """Destroy something set aside."""
         name, tip = self._checked(untrusted_name)
-        self._cases.journal.write(Entry(who, "destroyed-aside", tip))
+        self._cases.journal.write(JournalEntry(who, "destroyed-aside", tip))
         self._store.delete([f"aside/{name}"])
 
     def _checked(self, untrusted_name: str) -> tuple[str, str]:

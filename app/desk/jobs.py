@@ -8,7 +8,7 @@ from app.core.errors import HaumaruError
 
 
 @dataclass
-class Work:
+class Job:
     """One piece of long work: what it is, how far, how it ended, and what came of it."""
 
     title: str
@@ -34,7 +34,7 @@ class Work:
         return self._stop.is_set()
 
 
-def start(work: Work, job: Callable[[Work], None]) -> threading.Thread:
+def start_job(work: Job, job: Callable[[Job], None]) -> threading.Thread:
     """Run a job in a thread of its own; how it ended is in `work`."""
 
     def run() -> None:

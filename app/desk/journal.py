@@ -32,7 +32,7 @@ _CODE = re.compile(r"[a-z0-9-]{1,40}(?:[ :,][a-z0-9-]{1,64}){0,8}|")
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One thing done: `did` is a word of ours, `what` ids and codes of ours, never anything of a tip's words."""
 
     who: str
@@ -49,17 +49,17 @@ class Journal:
         self._path, self._head = folder / "journal.jsonl", folder / "journal.head"
         self._key, self._clock = key, clock
         self._lock = threading.Lock()
-        self.entries: list[Entry] = []
+        self.entries: list[JournalEntry] = []
         _drop_torn_line(self._path)
-        count, last, whole = _read(self._path, key.public_key(), self.entries.append)
+        count, last, whole = _read_journal(self._path, key.public_key(), self.entries.append)
         _check_head(self._head, key.public_key(), count, last, self._path)
         self._count, self._last, self._length = count, last, whole
 
-    def write(self, *entries: Entry) -> None:
+    def write(self, *entries: JournalEntry) -> None:
         """Append, durably, all of the entries or none; raises RefusedError."""
         with self._lock:
             at = datetime.fromtimestamp(self._clock(), ZoneInfo("Pacific/Auckland")).isoformat(timespec="seconds")
-            stamped = [Entry(one.who, one.did, one.tip, one.what, at) for one in entries]
+            stamped = [JournalEntry(one.who, one.did, one.tip, one.what, at) for one in entries]
             lines, count, last = [], self._count, self._last
             for entry in stamped:
                 if not _CODE.fullmatch(entry.what):
@@ -74,7 +74,7 @@ class Journal:
             signature = b64encode(self._key.sign(CONTEXT + head))
             replace(self._head, head + b"\n" + signature + b"\n")
 
-    def _line(self, entry: Entry, count: int, last: str) -> bytes:
+    def _line(self, entry: JournalEntry, count: int, last: str) -> bytes:
         fields = {"n": count, "at": entry.at, "who": entry.who, "did": entry.did, "tip": entry.tip, "what": entry.what}
         body = _canonical({**fields, "before": last})
         signature = b64encode(self._key.sign(CONTEXT + body)).decode()
@@ -96,15 +96,15 @@ class Journal:
             self._length += len(data)
 
 
-def verify(folder: Path, key: Ed25519PublicKey) -> tuple[int, str]:
+def verify_journal(folder: Path, key: Ed25519PublicKey) -> tuple[int, str]:
     """How many lines a journal has and the hash of the last, everything checked; raises RefusedError `journal`."""
     path = folder / "journal.jsonl"
-    count, last, _ = _read(path, key, lambda _: None)
+    count, last, _ = _read_journal(path, key, lambda _: None)
     _check_head(folder / "journal.head", key, count, last, path)
     return count, last
 
 
-def _read(path: Path, key: Ed25519PublicKey, take: Callable[[Entry], None]) -> tuple[int, str, int]:
+def _read_journal(path: Path, key: Ed25519PublicKey, take: Callable[[JournalEntry], None]) -> tuple[int, str, int]:
     count, last, length = 0, START, 0
     for line in _lines(path):
         count += 1
@@ -129,7 +129,7 @@ def _lines(path: Path) -> Iterable[bytes]:
         return file.readlines()
 
 
-def _check_line(line: bytes, key: Ed25519PublicKey, count: int, last: str) -> Entry:
+def _check_line(line: bytes, key: Ed25519PublicKey, count: int, last: str) -> JournalEntry:
     try:
         fields = json.loads(line)
         signature = b64decode(fields.pop("signature"), validate=True)
@@ -140,7 +140,7 @@ def _check_line(line: bytes, key: Ed25519PublicKey, count: int, last: str) -> En
         raise RefusedError("journal") from None
     if not good:
         raise RefusedError("journal")
-    return Entry(fields["who"], fields["did"], fields["tip"], fields["what"], fields["at"])
+    return JournalEntry(fields["who"], fields["did"], fields["tip"], fields["what"], fields["at"])
 
 
 def _check_head(path: Path, key: Ed25519PublicKey, count: int, last: str, journal: Path) -> None:

@@ -29,7 +29,7 @@ _SURE = 0.15
 _FEWEST = 4
 
 
-def guess(text: str) -> str:
+def guess_language(text: str) -> str:
     """The code of a language, or "" where the text is too short or like none."""
     sample = text[:4000]
     letters = sum(map(str.isalpha, sample)) or 1
@@ -45,6 +45,6 @@ def guess(text: str) -> str:
     return best if share[best] >= _SURE else ""
 
 
-def name(code: str) -> str:
+def language_name(code: str) -> str:
     """What a handler reads: a language's own name."""
     return LANGUAGES[code].own_name if code in LANGUAGES else "not known"

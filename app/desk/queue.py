@@ -9,16 +9,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.desk import similarity
 from app.desk.case import Case, State
 from app.desk.cases import Cases
+from app.desk.similarity import similar_groups
 
 PAGE = 50
 VIEWS = ("open", "new", "work", "waiting", "answered", "referred", "closed", "objectionable")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class QueueFilter:
     """What a handler asked to see; empty means any."""
 
     view: str = "open"
@@ -33,7 +33,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Listing:
+class QueuePage:
     """One page of the queue, how many tips fit in all, and how many each view holds."""
 
     rows: tuple[Case, ...]
@@ -57,13 +57,15 @@ class Queue:
         self._groups: dict[str, frozenset[str]] = {}
         self._sketched: dict[str, tuple[int, ...]] = {}
 
-    def show(self, wanted: Wanted, who: str) -> Listing:
+    def show(self, wanted: QueueFilter, who: str) -> QueuePage:
         """The page of tips that a handler asked for."""
         order = self.order()
-        rows = [case for case in order if self._fits(case, wanted, who)]
+        rows = [case for case in order if self._matches(case, wanted, who)]
         pages = max(1, -(-len(rows) // PAGE))
         page = min(max(1, wanted.page), pages)
-        return Listing(tuple(rows[(page - 1) * PAGE : page * PAGE]), len(rows), pages, self._counts, self._groups, page)
+        return QueuePage(
+            tuple(rows[(page - 1) * PAGE : page * PAGE]), len(rows), pages, self._counts, self._groups, page
+        )
 
     def order(self) -> tuple[Case, ...]:
         """Every row, the most urgent first."""
@@ -71,7 +73,7 @@ class Queue:
             if self._at != self._cases.changes:
                 self._at = self._cases.changes
                 rows = self._rows()
-                self._order = tuple(sorted(rows, key=urgency))
+                self._order = tuple(sorted(rows, key=urgency_key))
                 self._counts = Counter(view for case in rows for view in _views(case))
                 self._regroup(rows)
             return self._order
@@ -94,9 +96,9 @@ class Queue:
     def _regroup(self, rows: Sequence[Case]) -> None:
         sketched: dict[str, tuple[int, ...]] = {case.id: case.sketch for case in rows if case.open and case.sketch}
         if sketched.keys() != self._sketched.keys():
-            self._sketched, self._groups = sketched, similarity.groups(sketched)
+            self._sketched, self._groups = sketched, similar_groups(sketched)
 
-    def _fits(self, case: Case, wanted: Wanted, who: str) -> bool:
+    def _matches(self, case: Case, wanted: QueueFilter, who: str) -> bool:
         if wanted.view not in _views(case):
             return False
         if case.state is State.OBJECTIONABLE:
@@ -108,15 +110,15 @@ class Queue:
             or (wanted.mine and case.holder != who)
             or (wanted.translator and not case.translator)
         )
-        return not plain and self._says(case, wanted)
+        return not plain and self._matches_text(case, wanted)
 
-    def _says(self, case: Case, wanted: Wanted) -> bool:
+    def _matches_text(self, case: Case, wanted: QueueFilter) -> bool:
         if wanted.place and wanted.place.casefold() not in case.text("where").casefold():
             return False
-        folded = self._fold(case) if wanted.words else ""
+        folded = self._search_text(case) if wanted.words else ""
         return all(word in folded for word in wanted.words.casefold().split())
 
-    def _fold(self, case: Case) -> str:
+    def _search_text(self, case: Case) -> str:
         version, folded = self._folded.get(case.id, (-1, ""))
         if version != case.version:
             thread = [message.text for message in case.thread]
@@ -127,7 +129,7 @@ class Queue:
         return folded
 
 
-def urgency(case: Case) -> tuple[bool, bool, int, str]:
+def urgency_key(case: Case) -> tuple[bool, bool, int, str]:
     """Sorts danger first, then children, then the oldest day."""
     return (not case.danger, not case.children, case.received.toordinal(), case.id)
 

@@ -15,7 +15,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from app.core.errors import BundleError, DeliveryError
 from app.delivery.outbox import Envelope
 from app.delivery.transports import Drop
-from app.desk import envelopes
+from app.desk.envelopes import MAX_ENVELOPE_BYTES, id_from_name
 from app.vault.tip import TipId, size_class
 from app.web.middleware import REFUSED, BodyLimiter
 
@@ -23,7 +23,7 @@ BODIES = 8
 _SECONDS = 60.0
 
 
-class Known:
+class ReceivedIds:
     """Which ids are here already: in the inbox, in the store, or in the journal of what the store once held."""
 
     def __init__(self, inbox: Path, store: Path) -> None:
@@ -56,18 +56,18 @@ class Known:
                     self._ids.add(entry["tip"])
 
 
-class Taker:
+class EnvelopeReceiver:
     """The WSGI application of `haumaru-desk receive`; an empty `token` leaves that to client certificates."""
 
     def __init__(self, inbox: Path, store: Path, *, token: str, hosts: frozenset[str] | None = None) -> None:
         self._token = token
-        self._known = Known(inbox, store)
+        self._known = ReceivedIds(inbox, store)
         self._drop = Drop(inbox)
         self._limiter = BodyLimiter(
             self._take,
             hosts=hosts,
             bodies=BODIES,
-            max_body=envelopes.LARGEST,
+            max_body=MAX_ENVELOPE_BYTES,
             deadline=_SECONDS,
         )
 
@@ -75,28 +75,28 @@ class Taker:
         """Answer one request (PEP 3333)."""
         if environ["REQUEST_METHOD"] != "POST":
             healthy = environ["PATH_INFO"] == "/healthz"
-            return _say(start_response, HTTPStatus.OK if healthy else HTTPStatus.METHOD_NOT_ALLOWED)
+            return _respond(start_response, HTTPStatus.OK if healthy else HTTPStatus.METHOD_NOT_ALLOWED)
         given = environ.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
         if self._token and not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
-            return _say(start_response, HTTPStatus.UNAUTHORIZED)
+            return _respond(start_response, HTTPStatus.UNAUTHORIZED)
         if environ.get("CONTENT_TYPE") != "application/age":
-            return _say(start_response, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+            return _respond(start_response, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         return self._limiter(environ, start_response)
 
     def _take(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if REFUSED in environ:
-            return _say(start_response, HTTPStatus(environ[REFUSED]))
-        tip = envelopes.id_in(f"{environ.get('HTTP_IDEMPOTENCY_KEY', '')}.age")
+            return _respond(start_response, HTTPStatus(environ[REFUSED]))
+        tip = id_from_name(f"{environ.get('HTTP_IDEMPOTENCY_KEY', '')}.age")
         data = environ["wsgi.input"].read()
         if tip is None or not _is_envelope(data):
-            return _say(start_response, HTTPStatus.UNPROCESSABLE_ENTITY)
+            return _respond(start_response, HTTPStatus.UNPROCESSABLE_ENTITY)
         if self._known.has(tip):
-            return _say(start_response, HTTPStatus.CONFLICT)
+            return _respond(start_response, HTTPStatus.CONFLICT)
         try:
             self._drop.deliver(Envelope(tip, "", data), seconds=_SECONDS)
         except DeliveryError:
-            return _say(start_response, HTTPStatus.INSUFFICIENT_STORAGE)
-        return _say(start_response, HTTPStatus.CREATED)
+            return _respond(start_response, HTTPStatus.INSUFFICIENT_STORAGE)
+        return _respond(start_response, HTTPStatus.CREATED)
 
 
 def _is_envelope(data: bytes) -> bool:
@@ -107,7 +107,7 @@ def _is_envelope(data: bytes) -> bool:
     return data.startswith(b"age-encryption.org/v1\n")
 
 
-def _say(start_response: StartResponse, status: HTTPStatus) -> Iterable[bytes]:
+def _respond(start_response: StartResponse, status: HTTPStatus) -> Iterable[bytes]:
     headers = [
         ("Content-Length", "0"),
         ("Cache-Control", "no-store"),

@@ -10,9 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from app.core.unicode import clean_text
-from app.desk.case import Case, Draft, Span
-from app.text import find as words
-from app.text.find import REMOVED, Phrases
+from app.desk.case import Case, RedactionDraft, Span
+from app.text.find import REMOVED, Finding, Phrases, find, remove
 
 # About the suspects, whose names and numbers are evidence: searched more mildly for what names the writer.
 MILD = frozenset({"people"})
@@ -44,12 +43,12 @@ def texts(case: Case) -> dict[str, str]:
     return {name: answers[name] for name in (*known, *(name for name in answers if name not in ORDER)) if answers[name]}
 
 
-def suggestions(fields: Mapping[str, str], phrases: Phrases) -> dict[str, tuple[words.Finding, ...]]:
+def suggestions(fields: Mapping[str, str], phrases: Phrases) -> dict[str, tuple[Finding, ...]]:
     """What may name the sender, by field: the form's own finder."""
-    return {name: words.find(text, phrases=phrases, mild=name in MILD) for name, text in fields.items()}
+    return {name: find(text, phrases=phrases, mild=name in MILD) for name, text in fields.items()}
 
 
-def marked(fields: Mapping[str, str], draft: Draft) -> tuple[str, ...]:
+def marked(fields: Mapping[str, str], draft: RedactionDraft) -> tuple[str, ...]:
     """Every piece of text that was taken out, each once, without the blanks and stops around it."""
     pieces = [
         fields[name][start:end]
@@ -73,13 +72,13 @@ def _names_in(piece: str, small: set[str]) -> list[str]:
     return [*names, *(word for word in words if sum(map(str.isdigit, word)) > _FEW_DIGITS)]
 
 
-def redacted(fields: Mapping[str, str], draft: Draft) -> dict[str, str]:
+def redacted(fields: Mapping[str, str], draft: RedactionDraft) -> dict[str, str]:
     """What is left: the fields that are kept, each with what was marked taken out, wherever it stands."""
     out = taken_out(fields, draft)
-    return {name: words.remove(text, out[name]) for name, text in fields.items() if name not in draft.left_out}
+    return {name: remove(text, out[name]) for name, text in fields.items() if name not in draft.left_out}
 
 
-def taken_out(fields: Mapping[str, str], draft: Draft) -> dict[str, list[Span]]:
+def taken_out(fields: Mapping[str, str], draft: RedactionDraft) -> dict[str, list[Span]]:
     """What goes, by field: the marks, grown to whole words, and wherever else the same stands."""
     elsewhere = also(fields, draft)
     return {
@@ -88,7 +87,7 @@ def taken_out(fields: Mapping[str, str], draft: Draft) -> dict[str, list[Span]]:
     }
 
 
-def also(fields: Mapping[str, str], draft: Draft) -> dict[str, tuple[Span, ...]]:
+def also(fields: Mapping[str, str], draft: RedactionDraft) -> dict[str, tuple[Span, ...]]:
     """Where else, by field, something that was marked stands and will be taken out too."""
     everywhere = [pattern(piece) for piece in marked(fields, draft)]
     return {

@@ -57,7 +57,7 @@ class Referral:
         return f"{self.id[:4]}-{self.id[4:8]}".upper()
 
 
-def to_json(referral: Referral) -> bytes:
+def referral_json(referral: Referral) -> bytes:
     """`referral.json`: one line of UTF-8, in one form only."""
     fields: dict[str, Any] = {
         "format": FORMAT,
@@ -88,7 +88,7 @@ def to_json(referral: Referral) -> bytes:
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def to_text(referral: Referral) -> str:
+def referral_text(referral: Referral) -> str:
     """`referral.txt`: the same for a person with any unzip program."""
     title = "For translation" if referral.purpose == "translation" else "Referral"
     lines = [
@@ -110,18 +110,18 @@ def to_text(referral: Referral) -> str:
     return "\n".join(lines) + "\n"
 
 
-def sign(text: bytes, key: Ed25519PrivateKey) -> bytes:
+def sign_referral(text: bytes, key: Ed25519PrivateKey) -> bytes:
     """The detached signature of a `referral.json` (RFC 8032)."""
     return key.sign(CONTEXT + text)
 
 
-def to_bytes(referral: Referral, key: Ed25519PrivateKey) -> bytes:
+def pack_referral(referral: Referral, key: Ed25519PrivateKey) -> bytes:
     """The bundle of a referral, signed; raises BundleError `too-large`."""
-    text = to_json(referral)
+    text = referral_json(referral)
     members = {
         "referral.json": text,
-        "referral.sig": b64encode(sign(text, key)),
-        "referral.txt": to_text(referral).encode(),
+        "referral.sig": b64encode(sign_referral(text, key)),
+        "referral.txt": referral_text(referral).encode(),
     }
     return pack(members | {file.path: file.data for file in referral.files})
 
@@ -131,7 +131,7 @@ def is_referral(bundle: bytes) -> bool:
     return bundle[30:43] == b"referral.json"
 
 
-def from_bytes(bundle: bytes) -> Referral:
+def unpack_referral(bundle: bytes) -> Referral:
     """The referral in a bundle, its signature checked by the key that it names itself.
 
     Whose key that is, only `signed_by` can tell. Raises BundleError for anything that `to_bytes` would not have
@@ -139,12 +139,15 @@ def from_bytes(bundle: bytes) -> Referral:
     """
     members = unpack(bundle, _NAMES)
     try:
-        referral = _from_json(members)
+        referral = _parse_referral(members)
         signature = b64decode(members["referral.sig"], validate=True)
         public = Ed25519PublicKey.from_public_bytes(b64decode(referral.key, validate=True))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         raise BundleError("referral") from None
-    same = to_json(referral) == members["referral.json"] and to_text(referral).encode() == members["referral.txt"]
+    same = (
+        referral_json(referral) == members["referral.json"]
+        and referral_text(referral).encode() == members["referral.txt"]
+    )
     order = ["referral.json", "referral.sig", "referral.txt", *(file.path for file in referral.files)]
     if not same or list(members) != order:
         raise BundleError("referral")
@@ -155,14 +158,14 @@ def from_bytes(bundle: bytes) -> Referral:
     return referral
 
 
-def signed_by(referral: Referral, key: bytes) -> Referral:
+def require_signer(referral: Referral, key: bytes) -> Referral:
     """The same referral, if the desk whose 32-byte public key this is signed it; raises RefusedError `signature`."""
     if b64decode(referral.key) != key:
         raise RefusedError("signature")
     return referral
 
 
-def _from_json(members: Mapping[str, bytes]) -> Referral:
+def _parse_referral(members: Mapping[str, bytes]) -> Referral:
     fields = json.loads(members["referral.json"])
     texts = {name: fields[name] for name in ("to", "summary", "danger", "children", "contact", "key", "purpose")}
     every = (*texts.values(), *fields["kinds"], *fields["removed"], *fields["fields"].values())

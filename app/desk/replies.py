@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.core.errors import DeliveryError, ReplyError
 from app.core.unicode import clean_text
 from app.delivery.connection import connection
-from app.desk.case import Case, Message
+from app.desk.case import Case, ThreadMessage
 from app.desk.cases import DESK, Cases
-from app.desk.config import Site
+from app.desk.config import ReplySite
 from app.desk.errors import RefusedError
 from app.vault.reply import seal_reply
 
@@ -51,14 +51,14 @@ WARNINGS: Mapping[str, str] = {
 }
 
 
-def warnings(text: str) -> tuple[str, ...]:
+def reply_warnings(text: str) -> tuple[str, ...]:
     """What in a reply could put its reader at risk, as sentences; raises RefusedError for a link."""
     if _LINK.search(text):
         raise RefusedError("reply-link")
     return tuple(WARNINGS[name] for name, asks in _ASKS.items() if asks.search(text))
 
 
-def write(cases: Cases, case: Case, who: str, untrusted_text: str, site: Site | None) -> Case:
+def write_reply(cases: Cases, case: Case, who: str, untrusted_text: str, site: ReplySite | None) -> Case:
     """Seal a reply and keep it with the tip, to be posted; raises RefusedError."""
     text = clean_text(untrusted_text)
     if site is None:
@@ -69,7 +69,7 @@ def write(cases: Cases, case: Case, who: str, untrusted_text: str, site: Site | 
         raise RefusedError("no-words")
     if len(text) > LONGEST:
         raise RefusedError("too-long")
-    warnings(text)
+    reply_warnings(text)
     today = cases.today()
     number = secrets.token_hex(16)
     try:
@@ -83,11 +83,11 @@ def write(cases: Cases, case: Case, who: str, untrusted_text: str, site: Site | 
         "expires": (today + timedelta(days=DAYS)).isoformat(),
         "message": b64encode(sealed).decode(),
     }
-    message = Message(today, who, text, id=number, body=json.dumps(body))
+    message = ThreadMessage(today, who, text, id=number, body=json.dumps(body))
     return cases.change(case.id, who, "replied", lambda now: replace(now, thread=(*now.thread, message)))
 
 
-def post_waiting(cases: Cases, key: Ed25519PrivateKey, site: Site) -> str:
+def post_waiting(cases: Cases, key: Ed25519PrivateKey, site: ReplySite) -> str:
     """Try to post every reply that waits; "" or the code of the last failure."""
     code = ""
     for case in cases.all():
@@ -102,7 +102,7 @@ def post_waiting(cases: Cases, key: Ed25519PrivateKey, site: Site) -> str:
     return code
 
 
-def post(body: bytes, key: Ed25519PrivateKey, site: Site) -> None:
+def post(body: bytes, key: Ed25519PrivateKey, site: ReplySite) -> None:
     """POST one signed reply; returns when the site has it. Raises DeliveryError."""
     parts = urlsplit(site.replies)
     secure = parts.scheme == "https"

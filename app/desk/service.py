@@ -19,17 +19,18 @@ from app.delivery.forwarder import Forwarder, Rules
 from app.delivery.leases import Turns
 from app.delivery.outbox import Outbox
 from app.delivery.transports import Drop
-from app.desk import imap as mailbox
-from app.desk import jobs, replies, statistics
-from app.desk.attachments import Files
+from app.desk import replies
+from app.desk.attachments import Attachments
 from app.desk.cases import Cases
-from app.desk.config import Authority, Settings
-from app.desk.dispatch import Sending
-from app.desk.inbox import Intake
-from app.desk.jobs import Work
+from app.desk.config import Authority, DeskConfig
+from app.desk.dispatch import ReferralContext
+from app.desk.imap import fetch_envelopes
+from app.desk.inbox import Inbox
+from app.desk.jobs import Job, start_job
 from app.desk.journal import Journal
 from app.desk.queue import Queue
-from app.desk.store import Store
+from app.desk.statistics import keep_rows
+from app.desk.store import SealedStore
 from app.text.find import Phrases
 from app.vault.keys import Identity
 
@@ -46,48 +47,50 @@ class Desk:
 
     def __init__(
         self,
-        settings: Settings,
+        config: DeskConfig,
         identities: Sequence[Identity],
         key: Ed25519PrivateKey,
         phrases: Phrases,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.settings, self.clock, self.key = settings, clock, key
-        self.store = Store(settings.store, identities)
-        self.outbox = Outbox(f"sqlite:///{settings.store / 'outbox.db'}")
+        self.config, self.clock, self.key = config, clock, key
+        self.store = SealedStore(config.store, identities)
+        self.outbox = Outbox(f"sqlite:///{config.store / 'outbox.db'}")
         self._identities, self.phrases = tuple(identities), phrases
         self.troubles: dict[str, str] = {}  # what fails in the background, by what it is: a code each
-        self.loading = Work("Opening the store")
-        self.opening = Work("Opening new tips", ended=True)
-        self.jobs: dict[str, Work] = {}
+        self.loading = Job("Opening the store")
+        self.opening = Job("Opening new tips", ended=True)
+        self.jobs: dict[str, Job] = {}
         self._stop = threading.Event()
 
     def prepare(self) -> None:
         """Read the journal and make what is missing; call it under the store's lock."""
-        self.journal = Journal(self.settings.store, self.key, clock=self.clock)
+        self.journal = Journal(self.config.store, self.key, clock=self.clock)
         self.cases = Cases(self.store, self.journal, self._identities, clock=self.clock)
-        self.intake = Intake(self.settings.inbox, self.cases, self.store, self._identities)
-        self.queue, self.files = Queue(self.cases), Files(self.cases)
+        self.inbox = Inbox(self.config.inbox, self.cases, self.store, self._identities)
+        self.queue, self.attachments = Queue(self.cases), Attachments(self.cases)
         self.outbox.prepare()
         transports = {name: party.transport for name, party in self._parties().items()}
         self._forwarder = Forwarder(self.outbox, transports, Rules(window=_WINDOW, batch=1), clock=self.clock)
-        self.settings.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.config.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
         for party in self._parties().values():
-            if isinstance(party.transport, Drop) and _ours(party.transport.folder, self.settings):
+            if isinstance(party.transport, Drop) and _ours(party.transport.folder, self.config):
                 party.transport.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.sending = Sending(self.cases, self.files, self.outbox, self.key, self.phrases, self.settings.contact)
+        self.referral_context = ReferralContext(
+            self.cases, self.attachments, self.outbox, self.key, self.phrases, self.config.contact
+        )
 
     def _parties(self) -> Mapping[str, Authority]:
-        return {**self.settings.authorities, **self.settings.translators}
+        return {**self.config.authorities, **self.config.translators}
 
     # What handlers ask for.
 
-    def take_in(self) -> Work:
+    def take_in(self) -> Job:
         """Start to open what lies in the inbox, unless that goes on already."""
         if self.opening.ended:
-            self.opening = Work("Opening new tips")
-            jobs.start(self.opening, self.intake.receive)
+            self.opening = Job("Opening new tips")
+            start_job(self.opening, self.inbox.receive)
         return self.opening
 
     def waiting_posts(self) -> dict[str, tuple[int, str]]:
@@ -98,8 +101,8 @@ class Desk:
     def expiring(self) -> list[tuple[str, int]]:
         """Whose keys expire within six weeks, or have: a name and the days that are left."""
         today = self.cases.today()
-        days: dict[str, date] = {"This desk": self.settings.expires}
-        every = [*self.settings.authorities.values(), *self.settings.translators.values()]
+        days: dict[str, date] = {"This desk": self.config.expires}
+        every = [*self.config.authorities.values(), *self.config.translators.values()]
         days |= {party.name: party.expires for party in every}
         soon = today + timedelta(days=WARN_DAYS)
         return [(name, (end - today).days) for name, end in days.items() if end <= soon]
@@ -113,20 +116,20 @@ class Desk:
 
     def destroy_overdue(self) -> None:
         """Destroy what was closed `retain_days` ago; its counts stay."""
-        over = self.cases.overdue(self.settings.retain_days)
+        over = self.cases.overdue(self.config.retain_days)
         if over:
-            statistics.remember(self.store, [case for case in over if case.answers_to is None])
+            keep_rows(self.store, [case for case in over if case.answers_to is None])
             self.cases.destroy(over)
 
     def start(self) -> threading.Thread:
         """Open every record in the background, then begin its other work; `loading` says how far it is."""
 
-        def load(loading: Work) -> None:
+        def load(loading: Job) -> None:
             self.cases.load(loading)
             if not (loading.stopped or self._stop.is_set()):
                 self.run()
 
-        return jobs.start(self.loading, load)
+        return start_job(self.loading, load)
 
     def run(self) -> list[threading.Thread]:
         """Start the background; `stop` ends it."""
@@ -135,7 +138,7 @@ class Desk:
             threading.Thread(target=self._repeat, args=("inbox", _LOOK, self._look), daemon=True),
             threading.Thread(target=self._repeat, args=("destroying", 3600.0, self.destroy_overdue), daemon=True),
         ]
-        imap, site = self.settings.imap, self.settings.site
+        imap, site = self.config.imap, self.config.site
         if imap:
             job = self._fetch
             threads.append(threading.Thread(target=self._repeat, args=("mailbox", float(imap.every), job), daemon=True))
@@ -151,19 +154,19 @@ class Desk:
         self.opening.stop()
 
     def _look(self) -> None:
-        if self.opening.ended and not self.opening.stopped and any(self.settings.inbox.glob("*.age")):
+        if self.opening.ended and not self.opening.stopped and any(self.config.inbox.glob("*.age")):
             self.take_in()
         if self.opening.code:
             code, self.opening.code = self.opening.code, ""
             raise HaumaruError(code)
 
     def _fetch(self) -> None:
-        assert self.settings.imap is not None
-        mailbox.fetch(self.settings.imap, self.settings.inbox)
+        assert self.config.imap is not None
+        fetch_envelopes(self.config.imap, self.config.inbox)
 
     def _post(self) -> None:
-        assert self.settings.site is not None
-        code = replies.post_waiting(self.cases, self.key, self.settings.site)
+        assert self.config.site is not None
+        code = replies.post_waiting(self.cases, self.key, self.config.site)
         if code:
             raise HaumaruError(code)
 
@@ -185,7 +188,7 @@ class Desk:
 
 
 @contextmanager
-def opened(desk: Desk) -> Iterator[Desk]:
+def open_desk(desk: Desk) -> Iterator[Desk]:
     """Hold the store's lock, and have the desk ready but for its records; raises RefusedError."""
     with desk.store.locked():
         desk.prepare()
@@ -197,6 +200,6 @@ def opened(desk: Desk) -> Iterator[Desk]:
                 desk.outbox.store.close()
 
 
-def _ours(folder: Path, settings: Settings) -> bool:
+def _ours(folder: Path, config: DeskConfig) -> bool:
     """Whether a folder lies beside the store: one elsewhere may be a mount, and must be there."""
-    return folder.absolute().is_relative_to(settings.store.absolute().parent)
+    return folder.absolute().is_relative_to(config.store.absolute().parent)

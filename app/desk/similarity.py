@@ -17,7 +17,7 @@ _FEWEST = 8  # words; shorter texts are alike too easily
 _EMPTY = -1
 
 
-def sketch(text: str) -> tuple[int, ...]:
+def text_sketch(text: str) -> tuple[int, ...]:
     """The sketch of a text; empty for one too short to compare."""
     words = [word.forms[0] for word in words_of(text)]
     if len(words) < _FEWEST:
@@ -31,7 +31,7 @@ def sketch(text: str) -> tuple[int, ...]:
     return tuple(least)
 
 
-def groups(sketches: Mapping[str, tuple[int, ...]]) -> dict[str, frozenset[str]]:
+def similar_groups(sketches: Mapping[str, tuple[int, ...]]) -> dict[str, frozenset[str]]:
     """Each key that has likely repeats, with all the keys of its group, its own among them."""
     buckets: dict[tuple[int, int, int], list[str]] = defaultdict(list)
     for key, one in sketches.items():

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.desk.case import OUTCOMES, Case, Outcome, State
-from app.desk.store import Store
+from app.desk.store import SealedStore
 
 FEWEST = 5
 _TALLY = "tally.age"
 
 
 @dataclass(frozen=True)
-class Table:
+class StatisticsTable:
     """One table: `whole` says that each tip is in exactly one row, so that the rows add up to the total."""
 
     title: str
@@ -26,7 +26,7 @@ class Table:
     whole: bool
 
 
-def row(case: Case) -> dict[str, Any]:
+def statistics_row(case: Case) -> dict[str, Any]:
     """What counts of a tip, and no more."""
     return {
         "id": case.id,
@@ -39,13 +39,13 @@ def row(case: Case) -> dict[str, Any]:
     }
 
 
-def remember(store: Store, cases: Iterable[Case]) -> None:
+def keep_rows(store: SealedStore, cases: Iterable[Case]) -> None:
     """Keep the rows of tips that are about to be destroyed; once each."""
-    rows = {one["id"]: one for one in remembered(store)} | {case.id: row(case) for case in cases}
+    rows = {one["id"]: one for one in kept_rows(store)} | {case.id: statistics_row(case) for case in cases}
     store.write(_TALLY, json.dumps(list(rows.values())).encode())
 
 
-def remembered(store: Store) -> list[dict[str, Any]]:
+def kept_rows(store: SealedStore) -> list[dict[str, Any]]:
     """The rows of tips that were destroyed."""
     try:
         rows: list[dict[str, Any]] = json.loads(store.read(_TALLY))
@@ -54,9 +54,11 @@ def remembered(store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def tables(cases: Iterable[Case], gone: Iterable[Mapping[str, Any]], authorities: Mapping[str, str]) -> list[Table]:
+def statistics_tables(
+    cases: Iterable[Case], gone: Iterable[Mapping[str, Any]], authorities: Mapping[str, str]
+) -> list[StatisticsTable]:
     """The tables of a public report; answers in a thread are not tips of their own."""
-    here = [row(case) for case in cases if case.answers_to is None and case.state is not State.OBJECTIONABLE]
+    here = [statistics_row(case) for case in cases if case.answers_to is None and case.state is not State.OBJECTIONABLE]
     rows = list({one["id"]: one for one in [*gone, *here]}.values())
     urgent = {"Someone in danger": "danger", "Children involved": "children"}
     names = {str(outcome): name for outcome, name in OUTCOMES.items()}
@@ -73,7 +75,7 @@ def tables(cases: Iterable[Case], gone: Iterable[Mapping[str, Any]], authorities
     ]
 
 
-def _table(title: str, counts: Counter[str], *, whole: bool) -> Table:
+def _table(title: str, counts: Counter[str], *, whole: bool) -> StatisticsTable:
     hidden = {name for name, count in counts.items() if count < FEWEST}
     shown = sorted((count, name) for name, count in counts.items() if name not in hidden)
     if whole and len(hidden) == 1 and shown:
@@ -83,16 +85,16 @@ def _table(title: str, counts: Counter[str], *, whole: bool) -> Table:
     # The sum would give a hidden count away: it is told only where nothing is hidden.
     if whole and not hidden:
         rows.append(("Total", str(counts.total())))
-    return Table(title, tuple(rows), whole)
+    return StatisticsTable(title, tuple(rows), whole)
 
 
-def to_csv(every: Iterable[Table]) -> str:
+def tables_to_csv(every: Iterable[StatisticsTable]) -> str:
     """The tables as CSV; nothing in it begins with what a spreadsheet would run."""
     lines = ["table,row,count"]
     for table in every:
-        lines += [f'"{table.title}","{name}",{count}' for name, count in table.rows if _plain(name)]
+        lines += [f'"{table.title}","{name}",{count}' for name, count in table.rows if _is_safe_cell(name)]
     return "\r\n".join(lines) + "\r\n"
 
 
-def _plain(name: str) -> bool:
+def _is_safe_cell(name: str) -> bool:
     return '"' not in name and name[:1] not in "=+-@\t\r"

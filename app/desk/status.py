@@ -6,7 +6,7 @@ from datetime import timedelta
 from app.delivery.clock import day
 from app.delivery.leases import Turns
 from app.delivery.outbox import Outbox
-from app.desk.config import Settings
+from app.desk.config import DeskConfig
 from app.desk.service import WARN_DAYS
 
 
@@ -15,7 +15,7 @@ def now() -> float:
     return time.time()
 
 
-def tell(settings: Settings) -> tuple[list[str], bool]:
+def tell(settings: DeskConfig) -> tuple[list[str], bool]:
     """Lines for a person, and whether somebody must act."""
     inbox = sum(1 for _ in settings.inbox.glob("*.age")) if settings.inbox.exists() else 0
     aside = sum(1 for _ in (settings.store / "aside").glob("*")) if settings.store.exists() else 0

@@ -21,7 +21,7 @@ _PROBE = "desk.age"
 _PROBE_WORDS = b"haumaru-desk/1"
 
 
-class Store:
+class SealedStore:
     """A folder and the identities that open what lies in it; hold its `lock` while you write."""
 
     def __init__(self, folder: Path, identities: Sequence[Identity]) -> None:

@@ -10,12 +10,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.desk import case as records
-from app.desk import language_guess, similarity, statistics
-from app.desk.case import Case, Message, Note, Outcome, Referred, State, from_tip
+from app.desk.case import (
+    Case,
+    CaseNote,
+    Outcome,
+    RedactionDraft,
+    SentReferral,
+    State,
+    ThreadMessage,
+    case_from_tip,
+    decode_case,
+    encode_case,
+)
 from app.desk.errors import RefusedError
-from app.desk.jobs import Work
-from app.desk.queue import Queue, Wanted
+from app.desk.jobs import Job
+from app.desk.language_guess import guess_language
+from app.desk.queue import Queue, QueueFilter
+from app.desk.similarity import similar_groups, text_sketch
+from app.desk.statistics import kept_rows, statistics_tables, tables_to_csv
 from app.vault import tip as tips
 from app.vault.keys import new_identity, recipient_of
 from app.vault.seal import seal
@@ -63,16 +75,16 @@ def test_what_does_not_open_is_set_aside_with_its_reason(office):
     with office.desk() as desk:
         receive(desk)
         assert [case.id for case in desk.cases.all()] == [good]
-        reasons = sorted(code for _, code in desk.intake.aside())
+        reasons = sorted(code for _, code in desk.inbox.aside())
         assert reasons == ["file", "name", "name", "no-match", "payload"]
-        name = next(f"{one}.{code}" for one, code in desk.intake.aside() if code == "no-match")
-        desk.intake.retry("Ana", name)
+        name = next(f"{one}.{code}" for one, code in desk.inbox.aside() if code == "no-match")
+        desk.inbox.retry("Ana", name)
         receive(desk)
-        assert len(desk.intake.aside()) == 5
-        desk.intake.destroy("Ana", name)
-        assert len(desk.intake.aside()) == 4
+        assert len(desk.inbox.aside()) == 5
+        desk.inbox.destroy("Ana", name)
+        assert len(desk.inbox.aside()) == 4
         with pytest.raises(RefusedError, match="gone"):
-            desk.intake.destroy("Ana", "../desk.age")
+            desk.inbox.destroy("Ana", "../desk.age")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -89,7 +101,7 @@ def test_no_bytes_stop_the_desk(office, data):
     with office.desk() as desk:
         receive(desk)
         assert not list(office.inbox.iterdir())
-        assert len(desk.cases.all()) + len(desk.intake.aside()) >= 1
+        assert len(desk.cases.all()) + len(desk.inbox.aside()) >= 1
 
 
 def test_a_start_that_was_cut_short_loses_nothing(office):
@@ -116,7 +128,7 @@ def test_opening_many_shows_its_progress_and_stops(office):
     for _ in range(6):
         office.drop(tip())
 
-    class Impatient(Work):
+    class Impatient(Job):
         def step(self, count=1):
             super().step(count)
             if self.done == 2:
@@ -124,7 +136,7 @@ def test_opening_many_shows_its_progress_and_stops(office):
 
     with office.desk() as desk:
         work = Impatient("test")
-        desk.intake.receive(work)
+        desk.inbox.receive(work)
         assert (work.done, work.total, len(desk.cases.all())) == (2, 6, 2)
         assert len(list(office.inbox.iterdir())) == 4
         receive(desk)
@@ -176,11 +188,11 @@ def test_a_tip_changed_in_the_thread_of_another_is_searched_anew(office):
     one = office.drop(tip())
     with office.desk() as desk:
         receive(desk)
-        assert desk.queue.show(Wanted(words="inspector"), "Ana").total == 0
+        assert desk.queue.show(QueueFilter(words="inspector"), "Ana").total == 0
         desk.cases.note(one, "Ana", "told the inspector")
-        assert desk.queue.show(Wanted(words="inspector"), "Ana").total == 1
+        assert desk.queue.show(QueueFilter(words="inspector"), "Ana").total == 1
         desk.cases.lock_away(one, "Ana")
-        assert desk.queue.show(Wanted(words="inspector"), "Ana").total == 0
+        assert desk.queue.show(QueueFilter(words="inspector"), "Ana").total == 0
 
 
 def test_the_state_of_a_tip_outlives_the_desk(office):
@@ -218,7 +230,7 @@ def test_closed_tips_are_destroyed_when_their_time_is_over(office):
         assert {case.id for case in desk.cases.all()} == {locked, kept}
         assert not list(office.store.rglob(f"{old}*"))
         assert desk.journal.entries[-1].did == "destroyed"
-        assert [row["outcome"] for row in statistics.remembered(desk.store)] == ["no-action"]
+        assert [row["outcome"] for row in kept_rows(desk.store)] == ["no-action"]
         office.drop(tip(id=old))
         receive(desk)
         assert len(desk.cases.all()) == 2, "an id that was here once is known for good"
@@ -245,7 +257,7 @@ def test_a_locked_tip_is_wiped_and_never_changes(office):
                 act()
         desk.cases.looked(one, "Ben")
         assert [(entry.who, entry.did) for entry in desk.journal.entries][-1] == ("Ben", "opened")
-        assert desk.queue.show(Wanted(view="objectionable", words="packhouse"), "Ana").total == 0
+        assert desk.queue.show(QueueFilter(view="objectionable", words="packhouse"), "Ana").total == 0
 
 
 @pytest.mark.parametrize("order", [lambda first, answer: (first, answer), lambda first, answer: (answer, first)])
@@ -261,11 +273,11 @@ def test_an_answer_joins_its_thread(office, order):
         case = desk.cases.get(first.id)
         assert [(one.who, one.text) for one in case.thread] == [("", "They moved on Friday")]
         assert case.unread
-        rows = {row.id for row in desk.queue.show(Wanted(), "Ana").rows}
+        rows = {row.id for row in desk.queue.show(QueueFilter(), "Ana").rows}
         assert rows == {first.id, stranger.id}
-        assert desk.queue.show(Wanted(view="answered"), "Ana").total == 1
+        assert desk.queue.show(QueueFilter(view="answered"), "Ana").total == 1
         desk.cases.looked(first.id, "Ana")
-        assert desk.queue.show(Wanted(view="answered"), "Ana").total == 0
+        assert desk.queue.show(QueueFilter(view="answered"), "Ana").total == 0
 
 
 def test_danger_and_children_come_first_then_the_oldest_day(office):
@@ -296,20 +308,20 @@ def test_the_queue_is_filtered_and_searched(office):
         desk.cases.claim(two, "Ana")
         desk.cases.note(two, "Ana", "Labour inspector informed")
         for wanted, total in (
-            (Wanted(), 2),
-            (Wanted(view="new"), 1),
-            (Wanted(view="work"), 1),
-            (Wanted(kind="domestic"), 1),
-            (Wanted(danger=True, children=True), 0),
-            (Wanted(place="ōTARA"), 1),
-            (Wanted(words="vineyard BLENHEIM"), 1),
-            (Wanted(words="inspector"), 1),
-            (Wanted(words="inspector vineyard"), 0),
-            (Wanted(mine=True), 1),
-            (Wanted(view="closed"), 0),
+            (QueueFilter(), 2),
+            (QueueFilter(view="new"), 1),
+            (QueueFilter(view="work"), 1),
+            (QueueFilter(kind="domestic"), 1),
+            (QueueFilter(danger=True, children=True), 0),
+            (QueueFilter(place="ōTARA"), 1),
+            (QueueFilter(words="vineyard BLENHEIM"), 1),
+            (QueueFilter(words="inspector"), 1),
+            (QueueFilter(words="inspector vineyard"), 0),
+            (QueueFilter(mine=True), 1),
+            (QueueFilter(view="closed"), 0),
         ):
             assert desk.queue.show(wanted, "Ana").total == total, wanted
-        assert Queue(desk.cases).show(Wanted(page=99), "Ana").place == 1
+        assert Queue(desk.cases).show(QueueFilter(page=99), "Ana").place == 1
 
 
 def test_likely_repeats_are_grouped_by_their_text():
@@ -320,12 +332,12 @@ def test_likely_repeats_are_grouped_by_their_text():
         "A nail salon in Hamilton where all the women live upstairs and are driven everywhere by the owner's brother"
     )
     made = {
-        "a": similarity.sketch(one),
-        "b": similarity.sketch(other),
-        "c": similarity.sketch(apart),
-        "d": similarity.sketch("help"),
+        "a": text_sketch(one),
+        "b": text_sketch(other),
+        "c": text_sketch(apart),
+        "d": text_sketch("help"),
     }
-    found = similarity.groups({name: sketch for name, sketch in made.items() if sketch})
+    found = similar_groups({name: sketch for name, sketch in made.items() if sketch})
     assert found == {"a": frozenset("ab"), "b": frozenset("ab")}
     assert made["d"] == ()
 
@@ -348,7 +360,7 @@ def test_likely_repeats_are_grouped_by_their_text():
 )
 def test_the_language_of_a_text_is_guessed(code, text):
     """Each of the ten languages is told from the others by its script or small words; nonsense is not guessed."""
-    assert language_guess.guess(text) == code
+    assert guess_language(text) == code
 
 
 NAMES = st.text(min_size=1, max_size=12)
@@ -360,13 +372,13 @@ CASES = st.builds(
     reply=st.none() | st.just(reply_to()),
     state=st.sampled_from(State),
     holder=st.text(max_size=5),
-    notes=st.lists(st.builds(Note, st.dates(), st.text(), st.text()), max_size=2).map(tuple),
-    thread=st.lists(st.builds(Message, st.dates(), st.text(), st.text()), max_size=2).map(tuple),
+    notes=st.lists(st.builds(CaseNote, st.dates(), st.text(), st.text()), max_size=2).map(tuple),
+    thread=st.lists(st.builds(ThreadMessage, st.dates(), st.text(), st.text()), max_size=2).map(tuple),
     referrals=st.lists(
-        st.builds(Referred, st.just("1" * 26), NAMES, NAMES, st.dates(), NAMES, NAMES, NAMES, NAMES), max_size=2
+        st.builds(SentReferral, st.just("1" * 26), NAMES, NAMES, st.dates(), NAMES, NAMES, NAMES, NAMES), max_size=2
     ).map(tuple),
     draft=st.builds(
-        records.Draft,
+        RedactionDraft,
         marks=st.dictionaries(NAMES, st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9))).map(tuple), max_size=2),
         boxes=st.dictionaries(
             NAMES,
@@ -386,11 +398,11 @@ def test_a_record_is_read_as_it_was_written(case):
     """Every record survives its way through JSON."""
     surrogates = repr(case).encode("utf-8", "surrogatepass")
     assert surrogates
-    assert records.from_bytes(records.to_bytes(case)) == case
+    assert decode_case(encode_case(case)) == case
 
 
 def _cases(count, **answers):
-    return [from_tip(tip({"what": "x", **answers}), ()) for _ in range(count)]
+    return [case_from_tip(tip({"what": "x", **answers}), ()) for _ in range(count)]
 
 
 def test_small_counts_are_hidden_and_cannot_be_worked_out():
@@ -398,14 +410,14 @@ def test_small_counts_are_hidden_and_cannot_be_worked_out():
     cases = [*_cases(9, kinds=("work",)), *_cases(4, kinds=("organs",), danger="yes")]
     cases = [replace(case, outcome=Outcome.INVESTIGATED) if place < 6 else case for place, case in enumerate(cases)]
     months = [replace(case, received=date(2026, 1 + place % 2, 1)) for place, case in enumerate(cases)]
-    tables = {table.title: dict(table.rows) for table in statistics.tables(months, [], {})}
+    tables = {table.title: dict(table.rows) for table in statistics_tables(months, [], {})}
     assert tables["What they are about"] == {"work": "9", "organs": "hidden"}
     assert tables["Urgent"] == {"Someone in danger": "hidden"}
     assert tables["Outcomes"] == {"Investigated": "6", "Not known yet": "7", "Total": "13"}
     few = [replace(case, outcome=Outcome.VICTIM_SAFE) if place == 0 else case for place, case in enumerate(cases)]
-    outcomes = {table.title: dict(table.rows) for table in statistics.tables(few, [], {})}["Outcomes"]
+    outcomes = {table.title: dict(table.rows) for table in statistics_tables(few, [], {})}["Outcomes"]
     assert outcomes == {"Victim safe": "hidden", "Investigated": "hidden", "Not known yet": "7"}
-    assert "work" in statistics.to_csv(statistics.tables(months, [], {}))
+    assert "work" in tables_to_csv(statistics_tables(months, [], {}))
 
 
 @pytest.fixture

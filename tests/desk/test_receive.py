@@ -21,10 +21,9 @@ from app.core.errors import DeliveryError
 from app.delivery.destinations import Destination, open_transport
 from app.delivery.outbox import Envelope
 from app.delivery.smtp import Smtp
-from app.desk import config as settings
-from app.desk import imap as mailbox
-from app.desk.config import Imap
-from app.desk.receiver import Known
+from app.desk.config import ImapConfig, load_desk_config
+from app.desk.imap import _attached, fetch_envelopes
+from app.desk.receiver import ReceivedIds
 from app.vault import tip as tips
 from app.vault.keys import recipient_of
 from app.vault.seal import seal
@@ -156,12 +155,12 @@ def test_it_listens_to_nobody_without_a_secret(tmp_path):
     """A receive table with neither token nor client certificates is a fault: anyone could fill the disk."""
     office = Office(tmp_path, more='\n[receive]\nbind = "127.0.0.1:8702"\n')
     with pytest.raises(Exception, match="anybody could fill the disk"):
-        settings.load(office.config, {})
+        load_desk_config(office.config, {})
 
 
 def test_a_growing_journal_is_followed(office):
     """Ids become known as the desk journals them, however the journal grows."""
-    known = Known(office.inbox, office.store)
+    known = ReceivedIds(office.inbox, office.store)
     one = sealed(office)
     assert not known.has(one.id)
     (office.inbox / f"{one.id}.age").write_bytes(one.data)
@@ -226,7 +225,7 @@ def dovecot(folder: Path):
     process = subprocess.Popen(["dovecot", "-F", "-c", config], stderr=subprocess.PIPE)
     try:
         _wait(port, process)
-        yield Imap("127.0.0.1", port, "intake", "open-sesame", "INBOX", 60, folder / "ca.pem")
+        yield ImapConfig("127.0.0.1", port, "intake", "open-sesame", "INBOX", 60, folder / "ca.pem")
     finally:
         process.terminate()
         process.communicate(timeout=30)
@@ -251,29 +250,29 @@ def test_envelopes_come_out_of_a_mailbox(tmp_path):
         _mail(server, "2.b", b"Subject: lunch?\r\nFrom: a@example.org\r\n\r\nToday at twelve?\r\n")
         _mail(server, "3.c", maker.mail(two))
         _mail(server, "4.d", maker.mail(one).replace(b"age-encryption", b"xxx").replace(one.id.encode(), b"../../evil"))
-        assert mailbox.fetch(imap, office.inbox) == (2, 2)
+        assert fetch_envelopes(imap, office.inbox) == (2, 2)
         assert {path.name for path in office.inbox.iterdir()} == {f"{one.id}.age", f"{two.id}.age"}
         assert (office.inbox / f"{one.id}.age").read_bytes() == one.data
-        assert mailbox.fetch(imap, office.inbox) == (0, 0), "what was left alone is not looked at again"
+        assert fetch_envelopes(imap, office.inbox) == (0, 0), "what was left alone is not looked at again"
         _mail(server, "5.e", maker.mail(one))
         office.inbox.rename(tmp_path / "away")
         with pytest.raises(DeliveryError, match="disk"):
-            mailbox.fetch(imap, office.inbox)
+            fetch_envelopes(imap, office.inbox)
         (tmp_path / "away").rename(office.inbox)
-        assert mailbox.fetch(imap, office.inbox) == (1, 0), "a mail whose envelope was not kept is still there"
+        assert fetch_envelopes(imap, office.inbox) == (1, 0), "a mail whose envelope was not kept is still there"
         with pytest.raises(DeliveryError, match="auth"):
-            mailbox.fetch(replace(imap, password="wrong"), office.inbox)
+            fetch_envelopes(replace(imap, password="wrong"), office.inbox)
         with pytest.raises(DeliveryError, match="tls"):
-            mailbox.fetch(replace(imap, ca=None), office.inbox)
+            fetch_envelopes(replace(imap, ca=None), office.inbox)
         with office.desk() as desk:
             receive(desk)
             assert {case.id for case in desk.cases.all()} == {one.id, two.id}
     with pytest.raises(DeliveryError, match="unreachable"):
-        mailbox.fetch(imap, office.inbox)
+        fetch_envelopes(imap, office.inbox)
 
 
 @given(st.binary(max_size=400) | st.text(max_size=400).map(str.encode))
 def test_no_mail_stops_the_mailbox(data):
     """Whatever bytes a mail is made of, it holds envelopes or none, and never ends in an error."""
     for mail in (data, b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n" + data + b"\r\n--x--"):
-        assert all(one.data.startswith(b"age-encryption.org/v1") for one in mailbox._attached(mail))
+        assert all(one.data.startswith(b"age-encryption.org/v1") for one in _attached(mail))

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.desk import dispatch, marking, redaction, referral
-from app.desk.case import Draft, from_tip
+from app.desk import marking, redaction
+from app.desk.case import RedactionDraft, case_from_tip
+from app.desk.dispatch import build_referral, confirm_key, send_referrals
 from app.desk.errors import RefusedError
+from app.desk.referral import NOTICE, pack_referral, unpack_referral
 from app.text.find import REMOVED
 from app.vault.bundle import SIZE_CLASSES
 from tests.support.desk import Office, jpeg, phrases, picture, receive, tip
@@ -21,7 +23,7 @@ WORDS = st.text("abcdeéĀēA B漢字Zz09 .-'\n", min_size=1, max_size=60)
 
 
 def _fields(**texts):
-    return redaction.texts(from_tip(tip(texts), ()))
+    return redaction.texts(case_from_tip(tip(texts), ()))
 
 
 @given(st.dictionaries(st.sampled_from(("what", "where", "when", "people")), WORDS, min_size=1), st.data())
@@ -30,7 +32,7 @@ def test_nothing_marked_is_left_in_any_field(fields, data):
     name = data.draw(st.sampled_from(sorted(fields)))
     start = data.draw(st.integers(0, len(fields[name]) - 1))
     end = data.draw(st.integers(start + 1, len(fields[name])))
-    draft = Draft(marks={name: ((start, end),)})
+    draft = RedactionDraft(marks={name: ((start, end),)})
     left = redaction.redacted(fields, draft)
     assert not redaction.left_in(left.values(), redaction.marked(fields, draft))
     pieces = redaction.marked(fields, draft)
@@ -44,8 +46,8 @@ def test_nothing_marked_is_left_in_any_field(fields, data):
 def test_the_length_of_what_was_taken_out_is_not_told(text, times):
     """A short and a long secret leave the same referral text."""
     short, long = f"before {text.strip()} after", f"before {'x' * times} after"
-    one = redaction.redacted({"what": short}, Draft(marks={"what": ((7, len(short) - 6),)}))
-    other = redaction.redacted({"what": long}, Draft(marks={"what": ((7, len(long) - 6),)}))
+    one = redaction.redacted({"what": short}, RedactionDraft(marks={"what": ((7, len(short) - 6),)}))
+    other = redaction.redacted({"what": long}, RedactionDraft(marks={"what": ((7, len(long) - 6),)}))
     assert one["what"] == other["what"] == f"before {REMOVED} after"
 
 
@@ -73,7 +75,7 @@ def test_pieces_joined_are_the_text(text):
 def test_what_is_marked_is_taken_out_wherever_it_stands(marked, elsewhere):
     """A name goes with each of its parts, a number however it is grouped, Chinese without blanks around it."""
     fields = _fields(what=f"I saw {marked} there", where=elsewhere)
-    draft = Draft(marks={"what": ((6, 6 + len(marked)),)})
+    draft = RedactionDraft(marks={"what": ((6, 6 + len(marked)),)})
     left = redaction.redacted(fields, draft)
     assert REMOVED in left["where"]
     assert not redaction.left_in(left.values(), redaction.marked(fields, draft))
@@ -83,7 +85,7 @@ def test_common_words_of_a_mark_stay_elsewhere():
     """The mark "My sister" takes out every "my sister", not every "my"."""
     fields = _fields(what="My sister works there. It is my house.")
     assert (
-        redaction.redacted(fields, Draft(marks={"what": ((0, 9),)}))["what"]
+        redaction.redacted(fields, RedactionDraft(marks={"what": ((0, 9),)}))["what"]
         == f"{REMOVED} works there. It is my house."
     )
 
@@ -119,7 +121,9 @@ TEXT = f"{SECRETS[0]} called from {SECRETS[1]} on the {SECRETS[2]}. The gate is 
 
 def _marked_draft(text, **more):
     spans = tuple((text.index(one), text.index(one) + len(one)) for one in SECRETS)
-    return Draft(marks={"what": spans}, summary="A gate is locked.", authorities=("police",), looked=True, **more)
+    return RedactionDraft(
+        marks={"what": spans}, summary="A gate is locked.", authorities=("police",), looked=True, **more
+    )
 
 
 def test_a_whole_referral_holds_nothing_redacted(office):
@@ -135,12 +139,14 @@ def test_a_whole_referral_holds_nothing_redacted(office):
         case = desk.cases.get(first.id)
         draft = _marked_draft(TEXT, files=("files/2.jpg",), boxes={"files/2.jpg": {0: ((0.0, 0.0, 1.0, 1.0),)}})
         desk.cases.change(case.id, "Ana", "redacted", lambda now: replace(now, draft=draft))
-        dispatch.confirm(desk.cases, desk.settings.authorities["police"], "Ana")
-        case = dispatch.send(desk.cases.get(case.id), [desk.settings.authorities["police"]], desk.sending, "Ana")
-        made = referral.from_bytes(
-            referral.to_bytes(dispatch.build(case, draft, "Example Police", desk.sending), desk.key)
+        confirm_key(desk.cases, desk.config.authorities["police"], "Ana")
+        case = send_referrals(
+            desk.cases.get(case.id), [desk.config.authorities["police"]], desk.referral_context, "Ana"
         )
-    bundle = referral.to_bytes(made, office.key)
+        made = unpack_referral(
+            pack_referral(build_referral(case, draft, "Example Police", desk.referral_context), desk.key)
+        )
+    bundle = pack_referral(made, office.key)
     assert len(bundle) in SIZE_CLASSES.values()
     for secret in (*SECRETS, "Mele", "Fifita", "0215550199", case.id, first.id):
         assert secret.encode().lower() not in bundle.lower()
@@ -158,7 +164,7 @@ def test_a_secret_in_the_summary_stops_the_referral(office):
         case = desk.cases.get(first.id)
         for summary in ("FIFITA was there", "call 0215550199", "tuesday  night shift"):
             with pytest.raises(RefusedError, match="still-there"):
-                dispatch.build(case, replace(_marked_draft(TEXT), summary=summary), "x", desk.sending)
+                build_referral(case, replace(_marked_draft(TEXT), summary=summary), "x", desk.referral_context)
 
 
 @given(st.text(max_size=200), st.lists(st.integers(0, 200), min_size=2, max_size=8))
@@ -166,7 +172,7 @@ def test_any_text_and_marks_make_a_referral_without_them(text, places):
     """For any Unicode text and any marks, the referral's JSON holds none of the pieces that were taken out."""
     spans = tuple((min(pair), max(pair)) for pair in zip(places[::2], places[1::2], strict=False))
     fields = {"what": text} if text else {}
-    draft = Draft(marks={"what": tuple((a, b) for a, b in spans if b <= len(text))})
+    draft = RedactionDraft(marks={"what": tuple((a, b) for a, b in spans if b <= len(text))})
     left = redaction.redacted(fields, draft)
     assert not redaction.left_in(left.values(), redaction.marked(fields, draft))
     assert json.dumps(left)
@@ -181,8 +187,8 @@ def test_the_sealed_size_depends_on_what_is_left_alone(office):
         receive(desk)
         sizes = {
             len(
-                referral.to_bytes(
-                    dispatch.build(desk.cases.get(one.id), _marked_draft(TEXT), "x", desk.sending), desk.key
+                pack_referral(
+                    build_referral(desk.cases.get(one.id), _marked_draft(TEXT), "x", desk.referral_context), desk.key
                 )
             )
             for one in (big, small)
@@ -195,7 +201,7 @@ def sending(tmp_path_factory):
     """What a referral needs, from one desk."""
     office = Office(tmp_path_factory.mktemp("office"))
     with office.desk() as desk:
-        yield desk.sending
+        yield desk.referral_context
 
 
 SECRET = st.from_regex(
@@ -213,16 +219,16 @@ def test_no_byte_of_the_bundle_holds_what_was_taken_out(sending, data, secret):
     answers = {
         name: f"{data.draw(AROUND)} {data.draw(st.sampled_from(written))} {data.draw(AROUND)}" for name in fields
     }
-    case = from_tip(tip(answers), ())
+    case = case_from_tip(tip(answers), ())
     text = redaction.texts(case)[fields[0]]
     place = re.search(r"\s+".join(map(re.escape, secret.split())), text, re.IGNORECASE)
     assert place
-    draft = Draft(marks={fields[0]: (place.span(),)}, summary="A summary.")
-    bundle = referral.to_bytes(dispatch.build(case, draft, "Example Police", sending), sending.key).lower()
+    draft = RedactionDraft(marks={fields[0]: (place.span(),)}, summary="A summary.")
+    bundle = pack_referral(build_referral(case, draft, "Example Police", sending), sending.key).lower()
     for form in {
         secret,
         secret.replace(" ", "  "),
         secret.replace(" ", ""),
         *(secret.split() if secret[0].isupper() else ()),
     }:
-        assert form.lower().encode() not in bundle or form.lower() in referral.NOTICE.lower()
+        assert form.lower().encode() not in bundle or form.lower() in NOTICE.lower()

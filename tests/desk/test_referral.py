@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import HaumaruError
-from app.desk import dispatch, referral
-from app.desk.case import Case, Draft
+from app.desk.case import Case, RedactionDraft
+from app.desk.dispatch import build_referral, confirm_key, is_key_confirmed, send_referrals, suggest_authorities
 from app.desk.errors import RefusedError
+from app.desk.referral import Referral, pack_referral, referral_text, require_signer, unpack_referral
 from app.vault.signature import new_signing_key, read_signing_key
 from app.vault.tip import TipFile, new_id
 from tests.support.desk import Browser, receive, tip
@@ -36,17 +37,17 @@ def made(**more):
         "contact": "Example desk",
         "key": b64encode(PUBLIC).decode(),
     }
-    return referral.Referral(**values | more)
+    return Referral(**values | more)
 
 
-BUNDLE = referral.to_bytes(made(), KEY)
+BUNDLE = pack_referral(made(), KEY)
 
 
 def test_a_referral_is_read_as_it_was_made():
     """JSON, text, signature and files come back the same; danger and children stand before the fields."""
     one = made()
-    assert referral.from_bytes(referral.to_bytes(one, KEY)) == one
-    text = referral.to_text(one)
+    assert unpack_referral(pack_referral(one, KEY)) == one
+    text = referral_text(one)
     assert text.index("danger") < text.index("children") < text.index("What is happening")
     assert "anonymous" in text
     assert "may themselves be victims" in text
@@ -59,18 +60,18 @@ def test_any_changed_byte_is_found(place, by):
     changed = bytearray(BUNDLE)
     changed[place] ^= by
     with pytest.raises(HaumaruError):
-        referral.from_bytes(bytes(changed))
+        unpack_referral(bytes(changed))
 
 
 def test_another_signer_is_told_apart():
     """A referral that is whole but signed by somebody else is refused for this desk's key."""
     other_pem, other = new_signing_key(None)
-    assert referral.signed_by(referral.from_bytes(BUNDLE), PUBLIC)
+    assert require_signer(unpack_referral(BUNDLE), PUBLIC)
     with pytest.raises(RefusedError, match="signature"):
-        referral.signed_by(referral.from_bytes(BUNDLE), other)
-    forged = referral.to_bytes(made(), read_signing_key(other_pem, None))
+        require_signer(unpack_referral(BUNDLE), other)
+    forged = pack_referral(made(), read_signing_key(other_pem, None))
     with pytest.raises(RefusedError, match="signature"):
-        referral.from_bytes(forged)
+        unpack_referral(forged)
 
 
 def test_it_is_for_one_authority_alone(office):
@@ -79,16 +80,16 @@ def test_it_is_for_one_authority_alone(office):
     with office.desk() as desk:
         receive(desk)
         desk.cases.claim(one, "Ana")
-        draft = Draft(summary="Men are held.", authorities=("police", "mbie"), looked=True)
+        draft = RedactionDraft(summary="Men are held.", authorities=("police", "mbie"), looked=True)
         desk.cases.change(one, "Ana", "redacted", lambda case: replace(case, draft=draft))
-        parties = list(desk.settings.authorities.values())
+        parties = list(desk.config.authorities.values())
         for party in parties:
-            dispatch.confirm(desk.cases, party, "Ana")
-        case = dispatch.send(desk.cases.get(one), parties, desk.sending, "Ana")
+            confirm_key(desk.cases, party, "Ana")
+        case = send_referrals(desk.cases.get(one), parties, desk.referral_context, "Ana")
         ids = {referred.id for referred in case.referrals}
         assert len(ids) == 2
         assert one not in ids
-        assert {referral.from_bytes(referral.to_bytes(made(), KEY)).to} == {"Example Police"}
+        assert {unpack_referral(pack_referral(made(), KEY)).to} == {"Example Police"}
         assert ['"to":"Example Police"' in case.referrals[0].text, '"to":"Example MBIE"' in case.referrals[1].text] == [
             True,
             True,
@@ -109,7 +110,7 @@ def test_authorities_are_suggested_by_the_answers(office, answers, expected):
     """Police take everything about trafficking; what is about work goes to the labour inspectorate as well."""
     with office.desk() as desk:
         case = Case(id=new_id(), received=date(2026, 11, 22), answers=answers)
-        assert dispatch.suggested(case, desk.settings.authorities) == expected
+        assert suggest_authorities(case, desk.config.authorities) == expected
 
 
 def test_an_expired_key_is_not_sealed_to(office):
@@ -135,11 +136,11 @@ def test_an_expired_key_is_not_sealed_to(office):
 def test_a_key_that_changed_must_be_confirmed_again(office):
     """The voice's word is for one key: another key of the same authority asks for it anew."""
     with office.desk() as desk:
-        police = desk.settings.authorities["police"]
-        assert not dispatch.confirmed(desk.cases, police)
-        dispatch.confirm(desk.cases, police, "Ana")
-        assert dispatch.confirmed(desk.cases, police)
-        assert not dispatch.confirmed(desk.cases, replace(police, recipients=(*police.recipients, "age1pq1x")))
+        police = desk.config.authorities["police"]
+        assert not is_key_confirmed(desk.cases, police)
+        confirm_key(desk.cases, police, "Ana")
+        assert is_key_confirmed(desk.cases, police)
+        assert not is_key_confirmed(desk.cases, replace(police, recipients=(*police.recipients, "age1pq1x")))
 
 
 def test_a_referral_waits_until_the_authority_can_be_reached(tmp_path, office):
@@ -172,10 +173,14 @@ def test_a_hand_over_says_what_it_is_for(office):
         receive(desk)
         desk.cases.claim(one, "Ana")
         case = desk.cases.get(one)
-        sent = dispatch.build(
-            case, Draft(left_out=("people",)), "Example translator", desk.sending, purpose="translation"
+        sent = build_referral(
+            case,
+            RedactionDraft(left_out=("people",)),
+            "Example translator",
+            desk.referral_context,
+            purpose="translation",
         )
-    text = referral.to_text(sent)
+    text = referral_text(sent)
     assert text.startswith("For translation")
     assert "Ray" not in text
     assert one not in text

@@ -10,13 +10,14 @@ from app.core.errors import DeliveryError, ReplyKnownError
 from app.delivery.outbox import Outbox
 from app.delivery.reply_store import ReplyBox, read_post
 from app.desk import replies
-from app.desk.config import Site
+from app.desk.config import ReplySite
 from app.desk.errors import RefusedError
+from app.desk.replies import reply_warnings, write_reply
 from app.vault.reply import open_reply
 from tests.support.desk import NOON, Browser, receive, reply_to, tip
 from tests.support.servers import Certificates, https
 
-SITE = Site("https://example.org/agency/replies", "intake")
+SITE = ReplySite("https://example.org/agency/replies", "intake")
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def case(office, desk):
 def test_a_link_never_goes_out(desk, case, text):
     """A link or address in a reply is refused outright: opening it could show who they are."""
     with pytest.raises(RefusedError, match="reply-link"):
-        replies.write(desk.cases, case, "Ana", text, SITE)
+        write_reply(desk.cases, case, "Ana", text, SITE)
     assert desk.cases.get(case.id).thread == ()
 
 
@@ -60,7 +61,7 @@ def test_a_link_never_goes_out(desk, case, text):
 )
 def test_what_could_harm_the_reader_is_warned_of(text, count):
     """Asking who they are, or to meet, is warned of; a plain question about the case is not."""
-    assert len(replies.warnings(text)) == count
+    assert len(reply_warnings(text)) == count
 
 
 def test_a_warned_reply_goes_only_when_asked_again(desk, case):
@@ -76,7 +77,7 @@ def test_a_warned_reply_goes_only_when_asked_again(desk, case):
 
 def test_the_site_takes_what_the_desk_signed_and_the_sender_reads_it(desk, case, office, tmp_path):
     """The post is signed over its exact body, names a locator and a day, and opens with the tip's reply key alone."""
-    after = replies.write(desk.cases, case, "Ana", "Thank you.\n\nIs anyone hurt?", SITE)
+    after = write_reply(desk.cases, case, "Ana", "Thank you.\n\nIs anyone hurt?", SITE)
     body = after.thread[-1].body.encode()
     assert set(json.loads(body)) == {"agency", "reply_id", "locator", "expires", "message"}
     assert b"hurt" not in body
@@ -100,8 +101,8 @@ def test_a_reply_is_posted_until_the_site_has_it(desk, case, tmp_path):
     """A refusal or an error keeps the very same bytes waiting; 204 settles them, and so does 409."""
     certificates = Certificates(tmp_path)
     with https(certificates) as (port, endpoint):
-        site = Site(f"https://127.0.0.1:{port}/agency/replies", "intake", certificates.ca)
-        replies.write(desk.cases, case, "Ana", "One", site)
+        site = ReplySite(f"https://127.0.0.1:{port}/agency/replies", "intake", certificates.ca)
+        write_reply(desk.cases, case, "Ana", "One", site)
         endpoint.statuses = [503, 403, 204]
         assert replies.post_waiting(desk.cases, desk.key, site) == "refused"
         assert replies.post_waiting(desk.cases, desk.key, site) == "auth"
@@ -110,17 +111,17 @@ def test_a_reply_is_posted_until_the_site_has_it(desk, case, tmp_path):
         assert len(endpoint.requests) == 3
         assert len({request.body for request in endpoint.requests}) == 1
         assert endpoint.requests[0].path == "/agency/replies"
-        replies.write(desk.cases, desk.cases.get(case.id), "Ana", "Two", site)
+        write_reply(desk.cases, desk.cases.get(case.id), "Ana", "Two", site)
         endpoint.statuses = [409]
         assert replies.post_waiting(desk.cases, desk.key, site) == ""
         assert [message.body for message in desk.cases.get(case.id).thread] == ["", ""]
         with pytest.raises(DeliveryError):
-            replies.post(b"{}", desk.key, Site(site.replies, "intake"))
+            replies.post(b"{}", desk.key, ReplySite(site.replies, "intake"))
 
 
 def test_a_reply_that_waits_outlives_the_desk(desk, case, office):
     """What the site has not taken yet is kept sealed, to the byte, over a restart."""
-    body = replies.write(desk.cases, case, "Ana", "Thank you", SITE).thread[-1].body
+    body = write_reply(desk.cases, case, "Ana", "Thank you", SITE).thread[-1].body
     assert body.encode()[:40] not in (office.store / f"tips/{case.id}.age").read_bytes()
     assert json.loads(desk.store.read(f"tips/{case.id}.age"))["thread"][-1]["body"] == body
 
@@ -137,6 +138,6 @@ def test_without_a_way_back_nothing_is_written(desk, office, case):
         (case, "x" * 5001, SITE, "too-long"),
     ):
         with pytest.raises(RefusedError, match=code):
-            replies.write(desk.cases, about, "Ana", text, site)
+            write_reply(desk.cases, about, "Ana", text, site)
     with pytest.raises(RefusedError, match="claimed"):
-        replies.write(desk.cases, case, "Ben", "x", SITE)
+        write_reply(desk.cases, case, "Ben", "x", SITE)

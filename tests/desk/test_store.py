@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.desk import journal
 from app.desk.errors import RefusedError
-from app.desk.journal import Entry, Journal
-from app.desk.store import Store
+from app.desk.journal import Journal, JournalEntry, verify_journal
+from app.desk.store import SealedStore
 from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
 from app.vault.signature import new_signing_key, read_signing_key
@@ -27,8 +26,8 @@ KEY = read_signing_key(new_signing_key(None)[0], None)
 def test_what_is_kept_is_sealed_to_the_first_identity(tmp_path):
     """A file of the store opens with the first identity, and older ones still with the others."""
     old, new = new_identity(), new_identity()
-    Store(tmp_path, [old]).write("tips/a.age", b"old words")
-    store = Store(tmp_path, [new, old])
+    SealedStore(tmp_path, [old]).write("tips/a.age", b"old words")
+    store = SealedStore(tmp_path, [new, old])
     store.write("tips/b.age", b"new words")
     assert store.read("tips/a.age") == b"old words"
     assert unseal((tmp_path / "tips/b.age").read_bytes(), [new]) == b"new words"
@@ -48,7 +47,7 @@ def test_another_identity_is_told_apart_from_damage(office):
     """An identity that does not match is said to be one; a damaged file is said to be damaged."""
     with office.desk():
         pass
-    with pytest.raises(RefusedError, match="store-key"), Store(office.store, [new_identity()]).locked():
+    with pytest.raises(RefusedError, match="store-key"), SealedStore(office.store, [new_identity()]).locked():
         pass
     probe = office.store / "desk.age"
     probe.write_bytes(probe.read_bytes()[:-1])
@@ -100,14 +99,14 @@ def test_a_full_disk_changes_no_tip(office):
         assert desk.cases.get(one).holder == ""
         assert (office.store / f"tips/{one}.age").read_bytes() == before
         desk.cases.claim(one, "Ana")
-    count, _ = journal.verify(office.store, office.key.public_key())
+    count, _ = verify_journal(office.store, office.key.public_key())
     assert count == 2
 
 
 def _journal(folder, lines=6):
     made = Journal(folder, KEY, clock=lambda: NOON)
     for number in range(lines):
-        made.write(Entry("Ana", "noted", f"tip{number}"))
+        made.write(JournalEntry("Ana", "noted", f"tip{number}"))
     return folder / "journal.jsonl"
 
 
@@ -116,8 +115,8 @@ def test_a_whole_journal_is_verified_and_read_again(tmp_path):
     _journal(tmp_path)
     again = Journal(tmp_path, KEY, clock=lambda: NOON)
     assert [entry.tip for entry in again.entries] == [f"tip{number}" for number in range(6)]
-    again.write(Entry("Ben", "closed", "tip1", "finished"))
-    count, last = journal.verify(tmp_path, KEY.public_key())
+    again.write(JournalEntry("Ben", "closed", "tip1", "finished"))
+    count, last = verify_journal(tmp_path, KEY.public_key())
     assert count == 7
     assert len(last) == 64
     assert again.entries[-1].at.startswith("2026-11-22T12:00:00")
@@ -144,7 +143,7 @@ def test_any_change_of_the_journal_is_found(tmp_path_factory, data):
     }[how]
     path.write_bytes(changed)
     with pytest.raises(RefusedError, match="journal"):
-        journal.verify(folder, KEY.public_key())
+        verify_journal(folder, KEY.public_key())
 
 
 def test_a_journal_made_by_another_key_is_found(tmp_path):
@@ -152,7 +151,7 @@ def test_a_journal_made_by_another_key_is_found(tmp_path):
     _journal(tmp_path)
     other = read_signing_key(new_signing_key(None)[0], None)
     with pytest.raises(RefusedError, match="journal"):
-        journal.verify(tmp_path, other.public_key())
+        verify_journal(tmp_path, other.public_key())
 
 
 def test_a_line_that_a_power_failure_cut_is_taken_back(tmp_path):
@@ -162,18 +161,18 @@ def test_a_line_that_a_power_failure_cut_is_taken_back(tmp_path):
     path.write_bytes(whole + b'{"n":7,"at":"20')
     again = Journal(tmp_path, KEY, clock=lambda: NOON)
     assert path.read_bytes() == whole
-    again.write(Entry("Ana", "noted", "tip9"))
-    assert journal.verify(tmp_path, KEY.public_key())[0] == 7
+    again.write(JournalEntry("Ana", "noted", "tip9"))
+    assert verify_journal(tmp_path, KEY.public_key())[0] == 7
 
 
 def test_a_journal_ahead_of_its_head_is_whole(tmp_path):
     """Where the power failed between the line and the head, the journal is whole; behind its head it is not."""
     path = _journal(tmp_path, 3)
     head = (tmp_path / "journal.head").read_bytes()
-    Journal(tmp_path, KEY, clock=lambda: NOON).write(Entry("Ana", "noted", "tip9"))
+    Journal(tmp_path, KEY, clock=lambda: NOON).write(JournalEntry("Ana", "noted", "tip9"))
     newer = (tmp_path / "journal.head").read_bytes()
     (tmp_path / "journal.head").write_bytes(head)
-    assert journal.verify(tmp_path, KEY.public_key())[0] == 4
+    assert verify_journal(tmp_path, KEY.public_key())[0] == 4
     (tmp_path / "journal.head").write_bytes(newer)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
     with pytest.raises(RefusedError, match="journal"):
@@ -187,7 +186,7 @@ def test_somebody_else_writing_into_the_journal_is_noticed(tmp_path):
     with path.open("ab") as file:
         file.write(b"{}\n")
     with pytest.raises(RefusedError, match="journal"):
-        desk.write(Entry("Ana", "noted", "tip0"))
+        desk.write(JournalEntry("Ana", "noted", "tip0"))
 
 
 def test_no_word_of_a_tip_fits_into_the_journal(tmp_path):
@@ -195,7 +194,7 @@ def test_no_word_of_a_tip_fits_into_the_journal(tmp_path):
     path = _journal(tmp_path)
     before = path.read_bytes()
     with pytest.raises(RefusedError, match="journal"):
-        Journal(tmp_path, KEY, clock=lambda: NOON).write(Entry("Ana", "noted", "tip0", "Seven men live there."))
+        Journal(tmp_path, KEY, clock=lambda: NOON).write(JournalEntry("Ana", "noted", "tip0", "Seven men live there."))
     assert path.read_bytes() == before
     assert all(
         set(json.loads(line)) == {"n", "at", "who", "did", "tip", "what", "before", "signature"}

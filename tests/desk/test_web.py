@@ -12,8 +12,8 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from app.desk import dispatch
 from app.desk.case import State
+from app.desk.dispatch import build_referral
 from app.desk.web.app import Sessions
 from app.vault.tip import TipFile
 from tests.support.desk import ANSWERS, ORIGIN, Browser, Office, jpeg, picture, receive, reply_to, tip, wait_for
@@ -385,7 +385,7 @@ def test_a_text_file_is_redacted_with_the_rest_and_a_long_one_stays(browser, des
     assert "Too long to be marked" in browser.get(f"/tips/{tip_id}/redact").text
     sent = ["files/1.txt", "files/2.txt"]
     browser.post(f"/tips/{tip_id}/redact", m="what:0-11", keep=["what"], file=sent, summary="x", authority=["police"])
-    made = dispatch.build(desk.cases.get(tip_id), desk.cases.get(tip_id).draft, "x", desk.sending)
+    made = build_referral(desk.cases.get(tip_id), desk.cases.get(tip_id).draft, "x", desk.referral_context)
     assert [file.data for file in made.files] == [b"[removed] wrote this list of names."]
     assert "Mele" not in browser.get(f"/tips/{tip_id}/refer").text.partition('id="after"')[2]
 
@@ -452,11 +452,11 @@ def test_what_was_set_aside_is_listed_and_settled(browser, desk, office):
     receive(desk)
     assert "Not an envelope" in browser.get("/aside").text
     assert "set aside" in browser.get("/").text
-    (name,) = (f"{one}.{code}" for one, code in desk.intake.aside())
+    (name,) = (f"{one}.{code}" for one, code in desk.inbox.aside())
     browser.post("/aside", name=name, do="again")
-    wait_for(lambda: desk.opening.ended and desk.intake.aside())
+    wait_for(lambda: desk.opening.ended and desk.inbox.aside())
     browser.post("/aside", name=name, do="destroy")
-    assert desk.intake.aside() == []
+    assert desk.inbox.aside() == []
     assert browser.post("/aside", name="../desk.age", do="destroy").status_code == 404
 
 

@@ -21,8 +21,9 @@ from app.core import i18n
 from app.core.errors import HaumaruError
 from app.core.unicode import clean_text
 from app.delivery import receipt_codes, reply_store
-from app.desk import config as desk_settings
-from app.desk import imap, referral
+from app.desk import imap
+from app.desk.config import load_desk_config
+from app.desk.referral import unpack_referral
 from app.files import sniff
 from app.site import demo, factory
 from app.site.config import load_config
@@ -214,7 +215,7 @@ TARGETS = {
         lambda data: keys.parse_recipient(_text(data)), lambda: [keys.recipient_of(keys.DEMONSTRATION).encode()]
     ),
     "bundle": Target(tip.from_bytes, _bundle_seeds, slow=True),
-    "referral": Target(referral.from_bytes, _bundle_seeds, slow=True),
+    "referral": Target(unpack_referral, _bundle_seeds, slow=True),
     "reply": Target(
         lambda data: reply.open_reply(data, _KEY, _LOCATOR), lambda: [reply.seal_reply({"text": "x"}, _KEY, _LOCATOR)]
     ),
@@ -224,7 +225,7 @@ TARGETS = {
         lambda: [receipt_codes.new_code().encode(), receipt_codes.numbers(receipt_codes.new_code()).encode()],
     ),
     "configuration": Target(_configuration(load_config), _configuration_seeds, slow=True),
-    "desk-configuration": Target(_configuration(desk_settings.load), _configuration_seeds, slow=True),
+    "desk-configuration": Target(_configuration(load_desk_config), _configuration_seeds, slow=True),
     "accept-language": Target(
         lambda data: i18n.best(_text(data), i18n.LANGUAGES),
         lambda: [b"fil, zh-Hant;q=0.9, *;q=0.1", b"en;q=nan,;=,"],

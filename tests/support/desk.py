@@ -17,9 +17,9 @@ from urllib.parse import urlencode
 
 from PIL import Image
 
-from app.desk import config as settings
-from app.desk.jobs import Work
-from app.desk.service import Desk, opened
+from app.desk.config import load_desk_config
+from app.desk.jobs import Job
+from app.desk.service import Desk, open_desk
 from app.desk.web.app import Sessions
 from app.desk.web.factory import application
 from app.text.find import Phrases, load_phrases
@@ -134,8 +134,8 @@ class Office:
     @contextmanager
     def desk(self, *, clock=lambda: NOON) -> Iterator[Desk]:
         """The open desk, its records loaded, nothing going on in its background."""
-        made = Desk(settings.load(self.config, {}), (self.identity,), self.key, phrases(), clock=clock)
-        with opened(made):
+        made = Desk(load_desk_config(self.config, {}), (self.identity,), self.key, phrases(), clock=clock)
+        with open_desk(made):
             made.cases.load(made.loading)
             made.loading.ended = True
             yield made
@@ -168,10 +168,10 @@ def reply_to() -> ReplyTo:
     return ReplyTo(key=bytes(range(32)), locator="0123456789abcdef" * 2)
 
 
-def receive(desk: Desk) -> Work:
+def receive(desk: Desk) -> Job:
     """Take in what lies in the inbox."""
-    work = Work("test")
-    desk.intake.receive(work)
+    work = Job("test")
+    desk.inbox.receive(work)
     return work
 
 

@@ -7,11 +7,13 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import BusyError
 from app.core.unicode import clean_text
-from app.desk import export, language_guess, redaction
-from app.desk.attachments import Seen
+from app.desk import redaction
+from app.desk.attachments import Attachment
 from app.desk.case import Case, Outcome, State
 from app.desk.errors import RefusedError
-from app.desk.journal import Entry
+from app.desk.export import export_json, export_members, zip_with_manifest
+from app.desk.journal import JournalEntry
+from app.desk.language_guess import guess_language, language_name
 from app.desk.service import Desk
 from app.desk.web.app import get, go, page, post, who
 from app.desk.web.queue import attachment
@@ -43,11 +45,11 @@ class ReadingPages:
             case=case,
             texts=redaction.texts(case),
             files=look(self._desk, case),
-            language=language_guess.name(language_guess.guess(text)),
+            language=language_name(guess_language(text)),
             group=group,
             parent=self._desk.cases.parent(case),
             today=self._desk.cases.today(),
-            translators=self._desk.settings.translators.values(),
+            translators=self._desk.config.translators.values(),
         )
 
     @get("/tips/<tip>/files/<int:number>")
@@ -64,17 +66,19 @@ class ReadingPages:
     def as_print(self, tip: str) -> AnyResponse:
         """A tip to be printed; journaled."""
         case = _open_case(self._desk, tip)
-        self._desk.journal.write(Entry(who(), "printed", case.id))
+        self._desk.journal.write(JournalEntry(who(), "printed", case.id))
         return page("print.html", case=case, texts=redaction.texts(case))
 
     @post("/tips/<tip>/export")
     def take_away(self, tip: str) -> AnyResponse:
         """A tip as JSON or as a zip; journaled."""
         case = _open_case(self._desk, tip)
-        self._desk.journal.write(Entry(who(), "exported", case.id))
+        self._desk.journal.write(JournalEntry(who(), "exported", case.id))
         if request.form.get("as") == "json":
-            return attachment(export.as_json(case), f"{case.id}.json", "application/json")
-        return attachment(export.as_zip(export.members(case, self._desk.files)), f"{case.id}.zip", "application/zip")
+            return attachment(export_json(case), f"{case.id}.json", "application/json")
+        return attachment(
+            zip_with_manifest(export_members(case, self._desk.attachments)), f"{case.id}.zip", "application/zip"
+        )
 
     @post("/tips/<tip>/note")
     def note(self, tip: str) -> AnyResponse:
@@ -98,7 +102,7 @@ class ReadingPages:
     def close(self, tip: str) -> AnyResponse:
         """Close a tip and go on to the next new one."""
         case = self._desk.cases.close(tip, who(), request.form.get("reason", ""), _outcome())
-        self._desk.files.forget(tip)
+        self._desk.attachments.forget(tip)
         following = self._desk.queue.next_after(case)
         return go(
             f"/tips/{following.id}" if following else "/",
@@ -122,15 +126,15 @@ class ReadingPages:
         """Lock a tip away for good."""
         if request.form.get("sure") != "yes":
             return go(f"/tips/{tip}#objectionable", "Nothing was done: tick the box first.")
-        self._desk.files.forget(tip)
+        self._desk.attachments.forget(tip)
         self._desk.cases.lock_away(tip, who())
         return go(f"/tips/{tip}", "Locked.")
 
 
-def look(desk: Desk, case: Case) -> tuple[Seen, ...] | None:
+def look(desk: Desk, case: Case) -> tuple[Attachment, ...] | None:
     """The files of a tip; None where the machine is too busy to clean them now."""
     try:
-        return desk.files.of(case)
+        return desk.attachments.of(case)
     except BusyError:
         return None
 
@@ -145,13 +149,13 @@ def label(name: str) -> str:
 def _open_case(desk: Desk, tip: str) -> Case:
     case = desk.cases.get(tip)
     if case.state is State.OBJECTIONABLE:
-        desk.journal.write(Entry(who(), "refused", case.id))
+        desk.journal.write(JournalEntry(who(), "refused", case.id))
         raise RefusedError("objectionable")
     return case
 
 
 def _show(case: Case, desk: Desk, number: int, place: int) -> AnyResponse:
-    seen = desk.files.one(case, number)
+    seen = desk.attachments.one(case, number)
     shown = seen.pages[place - 1] if 1 <= place <= len(seen.pages) else seen.result
     if not isinstance(shown, Cleaned) or not shown.type.startswith(_SHOWN):
         raise RefusedError("file")

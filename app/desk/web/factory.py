@@ -9,10 +9,9 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from app.desk import case as records
-from app.desk import language_guess
-from app.desk.case import Case, State
-from app.desk.config import Address
+from app.desk.case import OUTCOMES, REASONS, Case, State
+from app.desk.config import ListenAddress
+from app.desk.language_guess import guess_language, language_name
 from app.desk.redaction import FIXED
 from app.desk.service import Desk
 from app.desk.web import app as web
@@ -42,7 +41,7 @@ def application(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
     """The desk's pages."""
     app = web.build(desk, sessions, demo=demo)
     app.jinja_env.globals.update(
-        reasons=records.REASONS, outcomes=records.OUTCOMES, kinds=sorted(FIXED["kinds"]), label=label, State=State
+        reasons=REASONS, outcomes=OUTCOMES, kinds=sorted(FIXED["kinds"]), label=label, State=State
     )
     app.jinja_env.filters["language"] = _language
     web.add(app, EntryPages(desk, sessions))
@@ -52,10 +51,10 @@ def application(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
 
 
 def _language(case: Case) -> str:
-    return language_guess.name(language_guess.guess(case.text("what")))
+    return language_name(guess_language(case.text("what")))
 
 
-def listen(address: Address, say: Callable[[str], None], make: Callable[[Sessions], Flask]) -> BaseWSGIServer:
+def listen(address: ListenAddress, say: Callable[[str], None], make: Callable[[Sessions], Flask]) -> BaseWSGIServer:
     """A server that listens, and has shown its one-time link; port 0 lets the system choose."""
     server = make_server(
         address.host,

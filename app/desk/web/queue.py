@@ -8,11 +8,11 @@ from flask import Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import HaumaruError
-from app.desk import export, jobs
 from app.desk.case import Outcome
 from app.desk.errors import RefusedError
-from app.desk.jobs import Work
-from app.desk.queue import VIEWS, Wanted
+from app.desk.export import export_many
+from app.desk.jobs import Job, start_job
+from app.desk.queue import VIEWS, QueueFilter
 from app.desk.redaction import FIXED
 from app.desk.service import Desk
 from app.desk.web.app import get, go, page, post, who
@@ -29,7 +29,7 @@ class QueuePages:
         """One page of the queue."""
         wanted = _wanted()
         listing = self._desk.queue.show(wanted, who())
-        waiting = sum(1 for _ in self._desk.settings.inbox.glob("*.age"))
+        waiting = sum(1 for _ in self._desk.config.inbox.glob("*.age"))
         return page(
             "queue.html",
             wanted=wanted,
@@ -40,7 +40,7 @@ class QueuePages:
             inbox=waiting,
             posts=self._desk.waiting_posts(),
             expiring=self._desk.expiring(),
-            aside=len(self._desk.intake.aside()),
+            aside=len(self._desk.inbox.aside()),
         )
 
     @post("/tips/<tip>/claim")
@@ -75,8 +75,8 @@ class QueuePages:
         if not tips:
             return go("/", "Choose tips first: the box at the start of each row.")
         name, actor = secrets.token_hex(8), who()
-        job = self._desk.jobs[name] = Work("Exporting")
-        jobs.start(job, lambda one: export.many(self._desk.cases, self._desk.files, tips, actor, one))
+        job = self._desk.jobs[name] = Job("Exporting")
+        start_job(job, lambda one: export_many(self._desk.cases, self._desk.attachments, tips, actor, one))
         return go(f"/progress/{name}")
 
     @get("/progress/<name>/export.zip")
@@ -93,11 +93,11 @@ def attachment(data: bytes, name: str, kind: str) -> Response:
     return Response(data, mimetype=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def _wanted() -> Wanted:
+def _wanted() -> QueueFilter:
     given = request.args
     view = given.get("view", "open")
     number = given.get("page", "1")
-    return Wanted(
+    return QueueFilter(
         view=view if view in VIEWS else "open",
         danger=given.get("danger") == "1",
         children=given.get("children") == "1",
@@ -110,7 +110,7 @@ def _wanted() -> Wanted:
     )
 
 
-def _plain(wanted: Wanted) -> dict[str, str]:
+def _plain(wanted: QueueFilter) -> dict[str, str]:
     flags = {name: "1" for name in ("danger", "children", "mine", "translator") if getattr(wanted, name)}
     texts = {name: getattr(wanted, name) for name in ("kind", "place", "words") if getattr(wanted, name)}
     paging = {"page": str(wanted.page)} if wanted.page > 1 else {}

@@ -3,8 +3,8 @@
 from flask import request
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.desk import statistics
 from app.desk.service import Desk
+from app.desk.statistics import StatisticsTable, kept_rows, statistics_tables, tables_to_csv
 from app.desk.web.app import get, go, page, post, who
 from app.desk.web.queue import attachment
 
@@ -44,12 +44,12 @@ class BookPages:
     @get("/figures.csv")
     def figures_csv(self) -> AnyResponse:
         """The same as CSV."""
-        return attachment(statistics.to_csv(_tables(self._desk)).encode(), "figures.csv", "text/csv")
+        return attachment(tables_to_csv(_tables(self._desk)).encode(), "figures.csv", "text/csv")
 
     @get("/aside")
     def aside(self) -> AnyResponse:
         """What did not open, each with its reason."""
-        rows = [(tip, code, WHY_ASIDE.get(code, _WHY_BUNDLE)) for tip, code in self._desk.intake.aside()]
+        rows = [(tip, code, WHY_ASIDE.get(code, _WHY_BUNDLE)) for tip, code in self._desk.inbox.aside()]
         return page("aside.html", rows=rows)
 
     @post("/aside")
@@ -57,13 +57,13 @@ class BookPages:
         """Try one again, or destroy it."""
         name = request.form.get("name", "")
         if request.form.get("do") == "destroy":
-            self._desk.intake.destroy(who(), name)
+            self._desk.inbox.destroy(who(), name)
             return go("/aside", "Destroyed.")
-        self._desk.intake.retry(who(), name)
+        self._desk.inbox.retry(who(), name)
         self._desk.take_in()
         return go("/aside", "Back in the inbox; it is being opened again.")
 
 
-def _tables(desk: Desk) -> list[statistics.Table]:
-    names = {party.id: party.name for party in desk.settings.authorities.values()}
-    return statistics.tables(desk.cases.all(), statistics.remembered(desk.store), names)
+def _tables(desk: Desk) -> list[StatisticsTable]:
+    names = {party.id: party.name for party in desk.config.authorities.values()}
+    return statistics_tables(desk.cases.all(), kept_rows(desk.store), names)

@@ -7,11 +7,23 @@ from flask import request
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.unicode import clean_text
-from app.desk import attachments as seen_files
-from app.desk import dispatch, marking, redaction, referral
-from app.desk.case import Case, Draft, Span, State
+from app.desk import dispatch, marking, redaction
+from app.desk.attachments import burn_boxes, page_images
+from app.desk.case import Case, RedactionDraft, Span, State
 from app.desk.config import Authority
+from app.desk.dispatch import (
+    build_referral,
+    confirm_key,
+    is_key_confirmed,
+    key_fingerprint,
+    prepare_referral,
+    release_referral,
+    send_referrals,
+    send_to_translator,
+    suggest_authorities,
+)
 from app.desk.errors import RefusedError
+from app.desk.referral import NOTICE, pack_referral
 from app.desk.service import Desk
 from app.desk.web.app import get, go, page, post, who
 from app.desk.web.case import picture
@@ -33,7 +45,7 @@ class ReferringPages:
     def redact_page(self, tip: str) -> AnyResponse:
         """The words and files of a tip, each to be marked or kept."""
         case = _held(self._desk, tip)
-        fields = dispatch.with_texts(case, self._desk.files.of(case))
+        fields = dispatch.with_texts(case, self._desk.attachments.of(case))
         found = redaction.suggestions(fields, self._desk.phrases)
         draft = case.draft if case.draft.looked else _first_draft(case, found, self._desk)
         also = redaction.also(fields, draft)
@@ -47,15 +59,15 @@ class ReferringPages:
             draft=draft,
             shown=shown,
             why=WHY,
-            files=self._desk.files.of(case),
-            authorities=self._desk.settings.authorities.values(),
+            files=self._desk.attachments.of(case),
+            authorities=self._desk.config.authorities.values(),
         )
 
     @post("/tips/<tip>/redact")
     def save_draft(self, tip: str) -> AnyResponse:
         """Keep the draft, then go where the button says."""
         case = _held(self._desk, tip)
-        fields = dispatch.with_texts(case, self._desk.files.of(case))
+        fields = dispatch.with_texts(case, self._desk.attachments.of(case))
         draft = _read_draft(case, fields, self._desk)
         self._desk.cases.change(tip, who(), "redacted", lambda now: replace(now, draft=draft))
         where = request.form.get("go", "")
@@ -67,7 +79,7 @@ class ReferringPages:
     def boxes(self, tip: str, number: int) -> AnyResponse:
         """One picture, or a PDF's pages, to draw boxes on."""
         case = _held(self._desk, tip)
-        seen = self._desk.files.one(case, number)
+        seen = self._desk.attachments.one(case, number)
         if seen.kind not in {"picture", "pages"}:
             raise RefusedError("file")
         lines = marking.write_boxes(case.draft.boxes.get(seen.path, {}))
@@ -77,7 +89,7 @@ class ReferringPages:
     def save_boxes(self, tip: str, number: int) -> AnyResponse:
         """Keep the boxes of one file; the file is then one to send."""
         case = _held(self._desk, tip)
-        seen = self._desk.files.one(case, number)
+        seen = self._desk.attachments.one(case, number)
         drawn = marking.read_boxes(request.form.get("boxes", ""), len(seen.pages) or 1)
         every = {**case.draft.boxes, seen.path: drawn}
         sent = tuple(dict.fromkeys([*case.draft.files, seen.path]))
@@ -92,10 +104,10 @@ class ReferringPages:
         case = self._desk.cases.get(tip)
         if not case.open:
             raise RefusedError("not-open")
-        seen = self._desk.files.one(case, number)
-        made = seen_files.blackened(seen, case.draft.boxes.get(seen.path, {}))
+        seen = self._desk.attachments.one(case, number)
+        made = burn_boxes(seen, case.draft.boxes.get(seen.path, {}))
         if seen.kind == "pages":
-            pages = seen_files.pages_of(made)
+            pages = page_images(made)
             if not 1 <= place <= len(pages):
                 raise RefusedError("file")
             return picture(pages[place - 1])
@@ -107,24 +119,24 @@ class ReferringPages:
         case = self._desk.cases.get(tip)
         if case.state is not State.WAITING:
             case = _held(self._desk, tip)
-        seen = self._desk.files.of(case)
+        seen = self._desk.attachments.of(case)
         fields = dispatch.with_texts(case, seen)
         names = _parties(self._desk, case.draft.authorities)
-        made = dispatch.build(case, case.draft, " and ".join(one.name for one in names), self._desk.sending)
-        sealed = seal(referral.to_bytes(made, self._desk.key), names[0].recipients) if names else b""
+        made = build_referral(case, case.draft, " and ".join(one.name for one in names), self._desk.referral_context)
+        sealed = seal(pack_referral(made, self._desk.key), names[0].recipients) if names else b""
         out = redaction.taken_out(fields, case.draft)
         return page(
             "refer.html",
             case=case,
             made=made,
-            notice_text=referral.NOTICE,
+            notice_text=NOTICE,
             before={
                 name: _before(text, out[name], left_out=name in case.draft.left_out) for name, text in fields.items()
             },
             files=[(place, one) for place, one in enumerate(seen, 1) if one.path in case.draft.files],
             size=size_class(len(sealed)) if sealed else "",
-            parties=[(one, dispatch.fingerprint(one), dispatch.confirmed(self._desk.cases, one)) for one in names],
-            two=self._desk.settings.release > 1,
+            parties=[(one, key_fingerprint(one), is_key_confirmed(self._desk.cases, one)) for one in names],
+            two=self._desk.config.release > 1,
         )
 
     @post("/tips/<tip>/refer")
@@ -136,13 +148,13 @@ class ReferringPages:
         parties = _parties(self._desk, case.draft.authorities)
         _confirm(self._desk, parties)
         if case.state is State.WAITING:
-            dispatch.release(case, parties, self._desk.sending, who())
+            release_referral(case, parties, self._desk.referral_context, who())
             return go(f"/tips/{tip}", "Released. It is sealed, signed and on its way.")
         case = _held(self._desk, tip)
-        if self._desk.settings.release > 1:
-            dispatch.prepare(case, self._desk.sending, who())
+        if self._desk.config.release > 1:
+            prepare_referral(case, self._desk.referral_context, who())
             return go(f"/tips/{tip}", "Prepared. A second person must release it.")
-        dispatch.send(case, parties, self._desk.sending, who())
+        send_referrals(case, parties, self._desk.referral_context, who())
         return go(f"/tips/{tip}", "Referred. It is sealed, signed and on its way.")
 
     @post("/tips/<tip>/refer/back")
@@ -160,11 +172,11 @@ class ReferringPages:
     @post("/tips/<tip>/translator")
     def hand_over(self, tip: str) -> AnyResponse:
         """Seal the redacted text to a translator."""
-        translator = self._desk.settings.translators.get(request.form.get("translator", ""))
+        translator = self._desk.config.translators.get(request.form.get("translator", ""))
         if translator is None:
             raise RefusedError("no-authority")
         _confirm(self._desk, [translator])
-        dispatch.hand_over(_held(self._desk, tip), translator, self._desk.sending, who())
+        send_to_translator(_held(self._desk, tip), translator, self._desk.referral_context, who())
         return go(f"/tips/{tip}", "The redacted text is sealed to the translator and on its way.")
 
 
@@ -181,25 +193,25 @@ def _held(desk: Desk, tip: str) -> Case:
 
 
 def _parties(desk: Desk, names: tuple[str, ...]) -> list[Authority]:
-    return [desk.settings.authorities[name] for name in names if name in desk.settings.authorities]
+    return [desk.config.authorities[name] for name in names if name in desk.config.authorities]
 
 
 def _confirm(desk: Desk, parties: list[Authority]) -> None:
     ticked = request.form.getlist("confirmed")
     for party in parties:
-        if party.id in ticked and not dispatch.confirmed(desk.cases, party):
-            dispatch.confirm(desk.cases, party, who())
+        if party.id in ticked and not is_key_confirmed(desk.cases, party):
+            confirm_key(desk.cases, party, who())
 
 
-def _first_draft(case: Case, found: Mapping[str, tuple[Finding, ...]], desk: Desk) -> Draft:
+def _first_draft(case: Case, found: Mapping[str, tuple[Finding, ...]], desk: Desk) -> RedactionDraft:
     """Every suggestion marked, files kept back, the authorities that the answers speak for."""
     marks = {name: tuple((one.start, one.end) for one in of_field) for name, of_field in found.items() if of_field}
     unknown = tuple(name for name in found if name not in redaction.ORDER and not name.startswith("files/"))
-    chosen = dispatch.suggested(case, desk.settings.authorities)
+    chosen = suggest_authorities(case, desk.config.authorities)
     return replace(case.draft, marks=marks, left_out=unknown, authorities=chosen)
 
 
-def _read_draft(case: Case, fields: Mapping[str, str], desk: Desk) -> Draft:
+def _read_draft(case: Case, fields: Mapping[str, str], desk: Desk) -> RedactionDraft:
     form = request.form
     kept = form.getlist("keep")
     paths = {file.path for file in case.files}
@@ -211,7 +223,7 @@ def _read_draft(case: Case, fields: Mapping[str, str], desk: Desk) -> Draft:
         left_out=tuple(name for name in fields if name not in kept and not name.startswith("files/")),
         files=tuple(path for path in form.getlist("file") if path in paths),
         summary=clean_text(form.get("summary", ""))[:_SUMMARY],
-        authorities=tuple(name for name in desk.settings.authorities if name in form.getlist("authority")),
+        authorities=tuple(name for name in desk.config.authorities if name in form.getlist("authority")),
         looked=True,
     )
 

@@ -4,9 +4,9 @@ from flask import request
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.unicode import clean_text
-from app.desk import replies
 from app.desk.case import State
 from app.desk.errors import RefusedError
+from app.desk.replies import reply_warnings, write_reply
 from app.desk.service import Desk
 from app.desk.web.app import get, go, page, post, who
 
@@ -31,9 +31,9 @@ class ReplyingPages:
         case = self._desk.cases.get(tip)
         text = clean_text(request.form.get("text", ""))
         try:
-            found = replies.warnings(text)
+            found = reply_warnings(text)
             if not found or request.form.get("sure") == "yes":
-                replies.write(self._desk.cases, case, who(), text, self._desk.settings.site)
+                write_reply(self._desk.cases, case, who(), text, self._desk.config.site)
                 return go(f"/tips/{tip}/reply", "The reply is sealed and on its way to the site.")
         except RefusedError as error:
             return page("reply.html", error.answer, case=case, text=text, warnings=(), problem=error.message)

@@ -27,12 +27,12 @@ class EntryPages:
     @get("/who")
     def ask_who(self) -> AnyResponse:
         """Ask who is working."""
-        return page("who.html", handlers=self._desk.settings.handlers)
+        return page("who.html", handlers=self._desk.config.handlers)
 
     @post("/who")
     def set_who(self) -> AnyResponse:
         """Note who is working."""
-        if request.form.get("who") not in self._desk.settings.handlers:
+        if request.form.get("who") not in self._desk.config.handlers:
             raise RefusedError("handler")
         g.session.who = request.form["who"]
         return go("/")
