@@ -161,7 +161,7 @@ class Visitor:
         is_html = response.mimetype == "text/html" and response.status_code != 303
         document = Document(response.get_data(as_text=True) if is_html else "")
         if is_html:
-            check(document, path, self.parts.settings.site.base_url, found=response.status_code == 200)
+            check(document, path, self.parts.config.site.base_url, found=response.status_code == 200)
         return Visit(path, response, document)
 
 
