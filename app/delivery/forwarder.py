@@ -20,7 +20,7 @@ from app.delivery.leases import Claimed, Owner, Turns
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.recovery import rescue
 from app.delivery.transports import Transport
-from app.vault.tip import SIZE_CLASSES, TipId
+from app.vault.bundle import SIZE_CLASSES
 
 IN_A_ROW = 3  # failures after which an agency is left alone until its next turn
 AGENCY_WIDE = frozenset({"unreachable", "tls", "auth"})  # failures that the next envelope would meet too
@@ -116,7 +116,7 @@ class Forwarder:
         self._make_decoy = make_decoy
         self._clock = clock
         self._stop = threading.Event()
-        self._delivered: set[TipId] = set()  # the agency has them, but the database was away
+        self._delivered: set[str] = set()  # the agency has them, but the database was away
 
     def run(self, stop: threading.Event, wait: Callable[[float], object] | None = None) -> None:
         """Work at the start of every window until `stop` is set, then finish the envelope in hand."""

@@ -12,7 +12,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from app.vault.tip import ReplyTo, Tip, TipId
+from app.vault.tip import SCHEMA, ReplyTo, Tip, TipId
 
 FORMAT = "haumaru-case/1"
 
@@ -152,13 +152,19 @@ class Case:
     @property
     def children(self) -> bool:
         """Whether the sender says that a child is involved."""
-        return self.text("children") == "yes" or "child" in self.kinds
+        ticked = any(kind.value in self.kinds for kind in SCHEMA.kinds if kind.topic == "children")
+        return ticked or self.text("children") == "yes"
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """What the sender ticked."""
         value = self.answers.get("kinds", ())
         return value if isinstance(value, tuple) else (value,)
+
+    @property
+    def known_kinds(self) -> tuple[str, ...]:
+        """Those of the kinds that are the schema's, in its order; anybody may seal a tip with others."""
+        return tuple(kind.value for kind in SCHEMA.kinds if kind.value in self.kinds)
 
     @property
     def open(self) -> bool:

@@ -31,10 +31,9 @@ from app.desk.journal import Journal, JournalEntry
 from app.desk.similarity import text_sketch
 from app.desk.store import SealedStore, faults
 from app.vault.keys import Identity
-from app.vault.tip import Tip, TipId
+from app.vault.tip import SCHEMA, Tip, TipId
 
 DESK = "desk"
-_TEXTS = ("what", "where", "when", "people", "victims", "how-known")
 
 Change = Callable[[Case], Case]
 
@@ -103,7 +102,7 @@ class Cases:
                 self._keep(path, tip)
 
     def _keep(self, path: Path, tip: Tip) -> None:
-        text = "\n".join(str(tip.answers.get(name, "")) for name in _TEXTS)
+        text = "\n".join(str(tip.answers.get(name, "")) for name in SCHEMA.text_names)
         case = case_from_tip(tip, text_sketch(text))
         parent = self._parent_of(case)
         early = [one for one in self._cases.values() if case.reply and one.answers_to == case.reply.locator]

@@ -24,7 +24,7 @@ from app.desk.referral import Referral, pack_referral, referral_json, sign_refer
 from app.files.clean import Cleaned
 from app.text.find import Finding, Phrases
 from app.vault.seal import seal
-from app.vault.tip import TipFile, new_id
+from app.vault.tip import SCHEMA, TipFile, new_id
 
 LONGEST_TEXT = 60_000  # bytes of a file whose words can be marked in a browser; a longer one is not sent
 # What was taken out, as kinds: the words an authority reads. It says nothing of what stood there.
@@ -66,11 +66,9 @@ class ReferralContext:
 
 def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tuple[str, ...]:
     """Which authorities a tip's answers speak for, in the configuration's order."""
-    topics = {"trafficking", *case.kinds}
+    topics = {"trafficking", *case.kinds, *(kind.topic for kind in SCHEMA.kinds if kind.value in case.kinds)}
     topics |= {"danger"} if case.danger else set()
     topics |= {"children", "child"} if case.children else set()
-    work = {"work", "domestic", "money", "debt"}
-    topics |= {"work"} if topics & work else set()
     return tuple(one.id for one in authorities.values() if topics.intersection(one.takes))
 
 
@@ -114,7 +112,7 @@ def build_referral(
         summary=draft.summary,
         danger=_choice(case, "danger"),
         children=_choice(case, "children"),
-        kinds=tuple(kind for kind in case.kinds if kind in redaction.FIXED["kinds"]),
+        kinds=case.known_kinds,
         fields=left,
         files=kept,
         removed=_removed_kinds(fields, draft, case, kept, context.phrases),
@@ -250,7 +248,7 @@ def _redacted_file(seen: Attachment, draft: RedactionDraft, fields: Mapping[str,
 
 def _choice(case: Case, name: str) -> str:
     value = case.text(name)
-    return value if value in redaction.FIXED[name] else ""
+    return value if value in {choice.value for choice in SCHEMA.field(name).choices} else ""
 
 
 def _removed_kinds(

@@ -16,7 +16,8 @@ from app.core.errors import BundleError, DeliveryError
 from app.delivery.outbox import Envelope
 from app.delivery.transports import Drop
 from app.desk.envelopes import MAX_ENVELOPE_BYTES, id_from_name
-from app.vault.tip import TipId, size_class
+from app.vault.bundle import size_class
+from app.vault.tip import TipId
 from app.web.middleware import REFUSED, BodyLimiter
 
 BODIES = 8

@@ -12,19 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from app.core.unicode import clean_text
 from app.desk.case import Case, RedactionDraft, Span
 from app.text.find import REMOVED, Finding, Phrases, find, remove
+from app.vault.tip import SCHEMA
 
-# About the suspects, whose names and numbers are evidence: searched more mildly for what names the writer.
-MILD = frozenset({"people"})
-# Answers from fixed lists: shown and sent as such, never searched.
-FIXED: Mapping[str, frozenset[str]] = {
-    "danger": frozenset({"yes", "no", "unsure"}),
-    "children": frozenset({"yes", "no", "unsure"}),
-    "kinds": frozenset(
-        "work sex-work domestic debt documents threats money movement marriage crime organs child other".split()
-    ),
-}
+# Choices for which referral.json has keys of their own: shown and sent as such, never searched.
+SEPARATE = frozenset({"danger", "children", "kinds"})
 TRANSLATION = "translation"
-ORDER = ("what", TRANSLATION, "where", "when", "people", "victims", "how-known")
 
 _EDGES = " \t\n.,;:!?()[]{}\"'«»-–—/\\，。、；：！？（）「」"
 _NUMBER = re.compile(r"\+?\d(?:[\s().\-/]*\d){5,}")
@@ -36,16 +28,24 @@ _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 
 def texts(case: Case) -> dict[str, str]:
     """A tip's free text by field, in the order of reading; a translation stands among them."""
-    answers = {name: clean_text(case.text(name)) for name in case.answers if name not in FIXED}
+    answers = {name: clean_text(case.text(name)) for name in case.answers if name not in SEPARATE}
     if case.translation:
         answers[TRANSLATION] = case.translation
-    known = [name for name in ORDER if answers.get(name)]
-    return {name: answers[name] for name in (*known, *(name for name in answers if name not in ORDER)) if answers[name]}
+    first, *others = (field.name for field in SCHEMA.fields if field.name not in SEPARATE)
+    order = dict.fromkeys([first, TRANSLATION, *others, *answers])
+    return {name: answers[name] for name in order if answers.get(name)}
+
+
+def left_out_at_first(fields: Iterable[str]) -> tuple[str, ...]:
+    """Return the fields that a referral carries only if a handler says so: unknown ones, and those not `referred`."""
+    carried = {TRANSLATION, *(field.name for field in SCHEMA.fields if field.referred)}
+    return tuple(name for name in fields if name not in carried and not name.startswith("files/"))
 
 
 def suggestions(fields: Mapping[str, str], phrases: Phrases) -> dict[str, tuple[Finding, ...]]:
     """What may name the sender, by field: the form's own finder."""
-    return {name: find(text, phrases=phrases, mild=name in MILD) for name, text in fields.items()}
+    mild = {field.name for field in SCHEMA.fields if field.about_suspects}
+    return {name: find(text, phrases=phrases, mild=name in mild) for name, text in fields.items()}
 
 
 def marked(fields: Mapping[str, str], draft: RedactionDraft) -> tuple[str, ...]:

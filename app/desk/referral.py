@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from app.core.errors import BundleError
 from app.desk.errors import RefusedError
 from app.vault.bundle import pack, unpack
-from app.vault.tip import LABELS, TipFile, TipId, parse_id
+from app.vault.tip import SCHEMA, TipFile, TipId, parse_id
 
 FORMAT = "haumaru-referral/1"
 CONTEXT = b"haumaru/referral/1"
@@ -96,14 +96,14 @@ def referral_text(referral: Referral) -> str:
         "",
         NOTICE,
         "",
-        f"Is someone in danger now: {referral.danger or 'not said'}",
-        f"Are children involved: {referral.children or 'not said'}",
+        f"{SCHEMA.heading('danger')}: {referral.danger or 'not said'}",
+        f"{SCHEMA.heading('children')}: {referral.children or 'not said'}",
         f"Summary: {_indented(referral.summary)}",
         f"Received: {referral.day.isoformat()}",
-        f"What it is about: {', '.join(referral.kinds) or 'not said'}",
+        f"{SCHEMA.heading('kinds')}: {', '.join(referral.kinds) or 'not said'}",
     ]
     for name, text in referral.fields.items():
-        lines += ["", f"{LABELS.get(name, name)}:", f"  {_indented(text)}"]
+        lines += ["", f"{SCHEMA.heading(name)}:", f"  {_indented(text)}"]
     lines += ["", *(f"File: {file.path} ({file.type})" for file in referral.files)]
     lines += [f"Kinds of things taken out before sending: {', '.join(referral.removed) or 'none'}"]
     lines += ["", f"Who sent this on: {referral.contact}", f"Signed with the Ed25519 key {referral.key}"]

@@ -33,7 +33,7 @@ def statistics_row(case: Case) -> dict[str, Any]:
         "month": case.received.strftime("%Y-%m"),
         "danger": case.danger,
         "children": case.children,
-        "kinds": sorted(set(case.kinds)),
+        "kinds": sorted(case.known_kinds),
         "outcome": str(case.outcome),
         "authorities": sorted({one.authority for one in case.referrals}),
     }

@@ -19,8 +19,8 @@ from sqlalchemy.exc import ArgumentError
 from app.core.config_reader import Reader, read_toml
 from app.core.errors import ConfigError, HaumaruError
 from app.delivery.destinations import Destination, open_transport
+from app.vault.bundle import SIZE_CLASSES
 from app.vault.keys import DEMONSTRATION, HYBRID_RECIPIENT, parse_recipient, recipient_of
-from app.vault.tip import SIZE_CLASSES
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -22,7 +22,7 @@ from app.files import clean
 from app.site.config import Config, load_config
 from app.site.factory import form_secret, served_languages
 from app.site.guide import loader
-from app.vault.tip import SIZE_CLASSES
+from app.vault.bundle import SIZE_CLASSES
 
 _PROBE_SECONDS = 15
 _EXPIRY_WARNING_DAYS = 30

@@ -12,26 +12,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Any, NewType
 
-from app.core.errors import BundleError
-from app.vault.bundle import SIZE_CLASSES, SMALLEST, pack, size_class, unpack
-
-__all__ = [
-    "SIZE_CLASSES",
-    "ReplyTo",
-    "Tip",
-    "TipFile",
-    "TipId",
-    "decoy",
-    "from_bytes",
-    "new_id",
-    "parse_id",
-    "size_class",
-    "to_bytes",
-    "to_json",
-    "to_text",
-]
+from app.core.errors import N_, BundleError
+from app.vault.bundle import SMALLEST, pack, unpack
 
 TipId = NewType("TipId", str)
 
@@ -47,20 +32,142 @@ _TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,100}")
 _FIELD = re.compile(r"[a-z][a-z-]{0,31}")
 _LOCATOR = re.compile(r"[!-~]{1,128}")
 
-LABELS: Mapping[str, str] = {
-    "what": "What is happening",
-    "kinds": "What it is about",
-    "where": "Where",
-    "when": "When",
-    "people": "Who is doing it",
-    "victims": "To whom it is done",
-    "how-known": "How the sender knows",
-    "danger": "Is someone in danger now",
-    "children": "Are children involved",
-}
 # What could steer a terminal or turn a line around; `tip.json` has it as it was.
 _STEERING = {*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)} - {0x09, 0x0A}
 _HARMLESS = dict.fromkeys(_STEERING, "\ufffd") | {0x0A: "\n  "}
+
+
+class FieldType(StrEnum):
+    """How a field is asked: two sizes of free text, one choice, or several."""
+
+    LONG = "long text"
+    SHORT = "short text"
+    CHOICE = "choice"
+    CHOICES = "choices"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of a choice field, its label, and the `takes` topic of the authorities that it concerns."""
+
+    value: str
+    label: str
+    topic: str = ""
+
+
+@dataclass(frozen=True)
+class TipField:
+    """One question of the report: its label and hint on the form, its heading in tip.txt, desk and referral.
+
+    `max_length` is in characters. A field is about the writer unless it is `about_suspects`; names of suspects are
+    evidence, so the finder searches such a field mildly. A referral carries a field unless a handler leaves it out,
+    or, where it is not `referred`, only if a handler puts it in. `required` is the sentence for an empty field.
+    """
+
+    name: str
+    type: FieldType
+    label: str
+    heading: str
+    hint: str = ""
+    max_length: int = 0
+    choices: tuple[Choice, ...] = ()
+    about_suspects: bool = False
+    referred: bool = True
+    required: str = ""
+
+
+@dataclass(frozen=True)
+class TipSchema:
+    """The questions of the report in their order; form, check page, tip.txt, desk and referral derive from it."""
+
+    fields: tuple[TipField, ...]
+
+    def field(self, name: str) -> TipField:
+        """Return the field of this name; raises KeyError."""
+        return {field.name: field for field in self.fields}[name]
+
+    def heading(self, name: str) -> str:
+        """Return the heading of a field in tip.txt, at the desk and in a referral; the name where it is unknown."""
+        return next((field.heading for field in self.fields if field.name == name), name)
+
+    @property
+    def text_names(self) -> tuple[str, ...]:
+        """The names of the fields with free text, which is searched and redacted; all other fields have choices."""
+        return tuple(field.name for field in self.fields if not field.choices)
+
+    @property
+    def kinds(self) -> tuple[Choice, ...]:
+        """The kinds of exploitation that a sender can tick."""
+        return self.field("kinds").choices
+
+
+_KINDS = (
+    Choice("work", N_("Forced or badly underpaid work"), topic="work"),
+    Choice("sex-work", N_("Sex work against someone’s will")),
+    Choice("domestic", N_("Work in a home, such as cleaning or child care"), topic="work"),
+    Choice("debt", N_("Working to pay off a debt"), topic="work"),
+    Choice("documents", N_("Passport or papers taken away")),
+    Choice("threats", N_("Threats or violence")),
+    Choice("money", N_("Wages kept back"), topic="work"),
+    Choice("movement", N_("Not free to leave or to move about")),
+    Choice("marriage", N_("Forced marriage")),
+    Choice("crime", N_("Made to commit crimes")),
+    Choice("organs", N_("Removal of organs")),
+    Choice("child", N_("A child is involved"), topic="children"),
+    Choice("other", N_("Something else")),
+)
+_YES_NO_UNSURE = (Choice("yes", N_("Yes")), Choice("no", N_("No")), Choice("unsure", N_("I am not sure")))
+_FIELDS = (
+    TipField(
+        "danger", FieldType.CHOICE, N_("Is someone in danger now?"), "Is someone in danger now", choices=_YES_NO_UNSURE
+    ),
+    TipField("children", FieldType.CHOICE, N_("Is a child involved?"), "Are children involved", choices=_YES_NO_UNSURE),
+    TipField(
+        "what",
+        FieldType.LONG,
+        N_("What is happening?"),
+        "What is happening",
+        N_("Write what you saw or heard, in any language. Leave out who you are."),
+        10_000,
+        required=N_("Write what is happening. A few words are enough."),
+    ),
+    TipField("kinds", FieldType.CHOICES, N_("What kind of thing is it?"), "What it is about", choices=_KINDS),
+    TipField(
+        "where",
+        FieldType.SHORT,
+        N_("Where?"),
+        "Where",
+        N_("A town, a street, the name of a business or a website."),
+        1000,
+    ),
+    TipField("when", FieldType.SHORT, N_("When?"), "When", N_("For example: since March, or every night."), 1000),
+    TipField(
+        "people",
+        FieldType.SHORT,
+        N_("Who is doing it?"),
+        "Who is doing it",
+        N_("Names, what they look like, cars, telephone numbers, whatever you know."),
+        1000,
+        about_suspects=True,
+    ),
+    TipField(
+        "victims",
+        FieldType.SHORT,
+        N_("Who is it happening to?"),
+        "To whom it is done",
+        N_("How many people, and what you know of them."),
+        1000,
+    ),
+    TipField(
+        "how-known",
+        FieldType.SHORT,
+        N_("How do you know?"),
+        "How the sender knows",
+        N_("Leave out what only you could know, if you can."),
+        1000,
+    ),
+)
+SCHEMA = TipSchema(_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -197,7 +304,7 @@ def to_text(tip: Tip) -> str:
     lines.append(f"Can be answered: {'yes' if tip.reply else 'no'}")
     for field, value in tip.answers.items():
         text = value if isinstance(value, str) else ", ".join(value)
-        lines += ["", f"{LABELS.get(field, field)}:", f"  {text.translate(_HARMLESS)}"]
+        lines += ["", f"{SCHEMA.heading(field)}:", f"  {text.translate(_HARMLESS)}"]
     if tip.files:
         lines += ["", "Files, and what was taken out of each:"]
     for file in tip.files:

@@ -18,7 +18,7 @@ from app.desk.service import Desk
 from app.desk.web.app import get, go, page, post, who
 from app.desk.web.queue import attachment
 from app.files.clean import Cleaned
-from app.vault.tip import LABELS
+from app.vault.tip import SCHEMA
 
 _NOTE = 5000
 _TRANSLATION = 20_000
@@ -143,7 +143,7 @@ def label(name: str) -> str:
     """What a handler reads for a field."""
     if name.startswith("files/"):
         return f"Text of {name}"
-    return {"translation": "Translation"}.get(name) or LABELS.get(name) or name
+    return {"translation": "Translation"}.get(name) or SCHEMA.heading(name)
 
 
 def _open_case(desk: Desk, tip: str) -> Case:

@@ -12,7 +12,6 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from app.desk.case import OUTCOMES, REASONS, Case, State
 from app.desk.config import ListenAddress
 from app.desk.language_guess import guess_language, language_name
-from app.desk.redaction import FIXED
 from app.desk.service import Desk
 from app.desk.web import app as web
 from app.desk.web.app import Sessions
@@ -22,6 +21,7 @@ from app.desk.web.records import BookPages
 from app.desk.web.referral import ReferringPages
 from app.desk.web.replying import ReplyingPages
 from app.desk.web.session import EntryPages
+from app.vault.tip import SCHEMA
 
 
 class _Quiet(WSGIRequestHandler):
@@ -41,7 +41,11 @@ def application(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
     """The desk's pages."""
     app = web.build(desk, sessions, demo=demo)
     app.jinja_env.globals.update(
-        reasons=REASONS, outcomes=OUTCOMES, kinds=sorted(FIXED["kinds"]), label=label, State=State
+        reasons=REASONS,
+        outcomes=OUTCOMES,
+        kinds=sorted(kind.value for kind in SCHEMA.kinds),
+        label=label,
+        State=State,
     )
     app.jinja_env.filters["language"] = _language
     web.add(app, EntryPages(desk, sessions))

@@ -13,9 +13,9 @@ from app.desk.errors import RefusedError
 from app.desk.export import export_many
 from app.desk.jobs import Job, start_job
 from app.desk.queue import VIEWS, QueueFilter
-from app.desk.redaction import FIXED
 from app.desk.service import Desk
 from app.desk.web.app import get, go, page, post, who
+from app.vault.tip import SCHEMA
 
 
 class QueuePages:
@@ -101,7 +101,7 @@ def _wanted() -> QueueFilter:
         view=view if view in VIEWS else "open",
         danger=given.get("danger") == "1",
         children=given.get("children") == "1",
-        kind=given.get("kind", "") if given.get("kind", "") in FIXED["kinds"] else "",
+        kind=given.get("kind", "") if given.get("kind", "") in {kind.value for kind in SCHEMA.kinds} else "",
         place=given.get("place", "")[:100].strip(),
         words=given.get("words", "")[:200].strip(),
         mine=given.get("mine") == "1",

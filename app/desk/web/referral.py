@@ -206,9 +206,8 @@ def _confirm(desk: Desk, parties: list[Authority]) -> None:
 def _first_draft(case: Case, found: Mapping[str, tuple[Finding, ...]], desk: Desk) -> RedactionDraft:
     """Every suggestion marked, files kept back, the authorities that the answers speak for."""
     marks = {name: tuple((one.start, one.end) for one in of_field) for name, of_field in found.items() if of_field}
-    unknown = tuple(name for name in found if name not in redaction.ORDER and not name.startswith("files/"))
     chosen = suggest_authorities(case, desk.config.authorities)
-    return replace(case.draft, marks=marks, left_out=unknown, authorities=chosen)
+    return replace(case.draft, marks=marks, left_out=redaction.left_out_at_first(found), authorities=chosen)
 
 
 def _read_draft(case: Case, fields: Mapping[str, str], desk: Desk) -> RedactionDraft:

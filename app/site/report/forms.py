@@ -22,33 +22,9 @@ from wtforms.validators import ValidationError as Invalid
 
 from app.core.errors import N_, HaumaruError
 from app.core.unicode import clean_text
+from app.vault.tip import SCHEMA, FieldType, TipField
 
 TOKEN_SECONDS = 12 * 3600
-LONG, SHORT = 10_000, 1_000
-TEXT_FIELDS = ("what", "where", "when", "people", "victims", "how-known")
-# About the suspects, whose names and numbers are evidence: searched more mildly for what names the writer.
-MILD_FIELDS = ("people",)
-
-KINDS = [
-    SelectChoice("work", N_("Forced or badly underpaid work")),
-    SelectChoice("sex-work", N_("Sex work against someone’s will")),
-    SelectChoice("domestic", N_("Work in a home, such as cleaning or child care")),
-    SelectChoice("debt", N_("Working to pay off a debt")),
-    SelectChoice("documents", N_("Passport or papers taken away")),
-    SelectChoice("threats", N_("Threats or violence")),
-    SelectChoice("money", N_("Wages kept back")),
-    SelectChoice("movement", N_("Not free to leave or to move about")),
-    SelectChoice("marriage", N_("Forced marriage")),
-    SelectChoice("crime", N_("Made to commit crimes")),
-    SelectChoice("organs", N_("Removal of organs")),
-    SelectChoice("child", N_("A child is involved")),
-    SelectChoice("other", N_("Something else")),
-]
-YES_NO_UNSURE = [
-    SelectChoice("yes", N_("Yes")),
-    SelectChoice("no", N_("No")),
-    SelectChoice("unsure", N_("I am not sure")),
-]
 
 
 class TokenError(HaumaruError):
@@ -142,14 +118,22 @@ def _cleaned(value: str | None) -> str:
     return clean_text(value or "").strip()
 
 
-def _text(label: Any, hint: Any, limit: int, *checks: Any) -> Field:
-    too_long = _l("This is too long. Use at most %(limit)s characters.", limit=f"{limit:,}")
-    checks = (*checks, Length(max=limit, message=too_long))
-    return TextAreaField(label, description=hint, filters=[_cleaned], validators=checks)
+def _text_field(label: str, hint: str, max_length: int, required: str = "") -> Field:
+    too_long = _l("This is too long. Use at most %(limit)s characters.", limit=f"{max_length:,}")
+    checks = [InputRequired(message=_l(required))] if required else []
+    return TextAreaField(
+        label, description=hint, filters=[_cleaned], validators=[*checks, Length(max=max_length, message=too_long)]
+    )
 
 
-def _choice(label: Any) -> Field:
-    return RadioField(label, choices=YES_NO_UNSURE, validators=[Optional()], validate_choice=True)
+def _form_field(field: TipField) -> Field:
+    """Return the WTForms field that asks for one field of the schema."""
+    choices = [SelectChoice(choice.value, choice.label) for choice in field.choices]
+    if field.type is FieldType.CHOICE:
+        return RadioField(field.label, description=field.hint, choices=choices, validators=[Optional()])
+    if field.type is FieldType.CHOICES:
+        return SelectMultipleField(field.label, description=field.hint, choices=choices, validators=[Optional()])
+    return _text_field(field.label, field.hint, field.max_length, field.required)
 
 
 class TokenForm(FlaskForm):  # type: ignore[misc]
@@ -185,32 +169,20 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
 class ReplyForm(TokenForm):
     """What somebody writes who came back with a receipt code."""
 
-    what = _text(N_("Your answer"), N_("Leave out who you are."), LONG)
+    what = _text_field(N_("Your answer"), N_("Leave out who you are."), SCHEMA.field("what").max_length)
 
 
 class ReportForm(TokenForm):
-    """The questions. Only the first is required; none asks who is writing."""
+    """The questions of the schema, and whether the sender wants a receipt code; none asks who is writing."""
 
-    danger = _choice(N_("Is someone in danger now?"))
-    children = _choice(N_("Is a child involved?"))
-    what = _text(
-        N_("What is happening?"),
-        N_("Write what you saw or heard, in any language. Leave out who you are."),
-        LONG,
-        InputRequired(message=_l("Write what is happening. A few words are enough.")),
-    )
-    kinds = SelectMultipleField(N_("What kind of thing is it?"), choices=KINDS, validators=[Optional()])
-    where = _text(N_("Where?"), N_("A town, a street, the name of a business or a website."), SHORT)
-    when = _text(N_("When?"), N_("For example: since March, or every night."), SHORT)
-    people = _text(
-        N_("Who is doing it?"), N_("Names, what they look like, cars, telephone numbers, whatever you know."), SHORT
-    )
-    victims = _text(N_("Who is it happening to?"), N_("How many people, and what you know of them."), SHORT)
     reply = BooleanField(N_("I want to be able to come back for a reply"))
 
+    @property
+    def questions(self) -> list[Field]:
+        """The fields of the schema, in its order."""
+        return [self[field.name] for field in SCHEMA.fields]
 
-setattr(
-    ReportForm,
-    "how-known",
-    _text(N_("How do you know?"), N_("Leave out what only you could know, if you can."), SHORT),
-)
+
+# The WTForms way to compose a form from data ("Dynamic Form Composition" in its documentation).
+for _field in SCHEMA.fields:
+    setattr(ReportForm, _field.name, _form_field(_field))

@@ -14,8 +14,9 @@ from app.delivery.receipt_codes import ReceiptCode, numbers
 from app.files.protocol import REFUSALS
 from app.site.config import Config
 from app.site.report.file_rows import FileRow, sign_rows
-from app.site.report.forms import MILD_FIELDS, TEXT_FIELDS, ReportForm
+from app.site.report.forms import ReportForm
 from app.text.find import WHY, Finding, Phrases, find, remove
+from app.vault.tip import SCHEMA
 
 # A box to take words out, as the check page writes it: field, start, end.
 _SPAN = re.compile(r"([a-z-]{1,20}):(\d{1,6})-(\d{1,6})", re.ASCII)
@@ -57,7 +58,6 @@ class ReportScreens:
             problem,
             form=form,
             token=self._next(form),
-            answers=answers_of(form),
             findings=self._findings(form),
             why=WHY,
             removed=frozenset(request.form.getlist("remove")),
@@ -95,8 +95,8 @@ class ReportScreens:
 
     def _findings(self, form: ReportForm) -> dict[str, tuple[Finding, ...]]:
         return {
-            name: find(form[name].data, phrases=self._phrases, mild=name in MILD_FIELDS) if form[name].data else ()
-            for name in TEXT_FIELDS
+            name: find(form[name].data or "", phrases=self._phrases, mild=SCHEMA.field(name).about_suspects)
+            for name in SCHEMA.text_names
         }
 
 
@@ -104,15 +104,12 @@ def answers_of(form: ReportForm, untrusted_spans: Iterable[str] = ()) -> Mapping
     """The answers that a tip holds, without what its sender ticked to take out."""
     answers: dict[str, str | tuple[str, ...]] = {}
     spans = _spans(untrusted_spans)
-    for field in form:
-        if not field.data:
-            continue
-        if field.name in TEXT_FIELDS:
-            answers[field.name] = remove(field.data, spans.get(field.name, ()))
-        elif field.name == "kinds":
-            answers["kinds"] = tuple(field.data)
-        elif field.name in ("danger", "children"):
-            answers[field.name] = field.data
+    for field in SCHEMA.fields:
+        data = form[field.name].data
+        if data and field.choices:
+            answers[field.name] = tuple(data) if isinstance(data, list) else data
+        elif data:
+            answers[field.name] = remove(data, spans.get(field.name, ()))
     return answers
 
 
@@ -121,6 +118,6 @@ def _spans(untrusted_values: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
     spans: dict[str, list[tuple[int, int]]] = {}
     for value in untrusted_values:
         parts = _SPAN.fullmatch(value)
-        if parts and parts[1] in TEXT_FIELDS:
+        if parts and parts[1] in SCHEMA.text_names:
             spans.setdefault(parts[1], []).append((int(parts[2]), int(parts[3])))
     return spans

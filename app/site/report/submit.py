@@ -14,8 +14,9 @@ from app.delivery.outbox import Envelope, Outbox
 from app.delivery.receipt_codes import ReceiptCode, new_code
 from app.delivery.reply_store import DerivationQueue
 from app.files.clean import Cleaned, Refused
+from app.vault.bundle import SIZE_CLASSES
 from app.vault.seal import seal
-from app.vault.tip import SIZE_CLASSES, ReplyTo, Tip, TipFile, new_id, to_bytes
+from app.vault.tip import ReplyTo, Tip, TipFile, new_id, to_bytes
 
 CleanFiles = Callable[[Sequence[bytes]], Sequence[Cleaned | Refused]]
 
