@@ -1,5 +1,6 @@
 """`make messages` and `make digests`: changed English reaches each translation, and no review outlives the change."""
 
+import re
 import shutil
 
 import polib
@@ -10,6 +11,8 @@ from deploy import translations
 from tests.support.paths import ROOT
 
 SENTENCE = '{{ _("A new sentence, seven words in all.") }}\n'
+# A sentence of a template without a placeholder.
+MARKED = re.compile(r"_\('([^'%]{12,})'\)")
 REVIEWED = {
     ".md": """\
 title: T
@@ -62,11 +65,13 @@ def test_the_template_is_the_programs():
 def test_a_sentence_that_is_not_collected_yet_is_named(tree):
     """The check names each sentence that was added and each that is gone."""
     page = template_of(tree)
-    page.write_text(page.read_text(encoding="utf-8").replace("Skip to the content", "Go to the content") + SENTENCE)
+    text = page.read_text(encoding="utf-8")
+    old = next(found for found in MARKED.findall(text) if text.count(found) == 1)
+    page.write_text(text.replace(old, "Zzz: other words") + SENTENCE, encoding="utf-8")
     assert translations.check(tree) == [
         "not yet in translations/messages.pot: 'A new sentence, seven words in all.'",
-        "not yet in translations/messages.pot: 'Go to the content'",
-        "no longer in the program: 'Skip to the content'",
+        "not yet in translations/messages.pot: 'Zzz: other words'",
+        f"no longer in the program: {old!r}",
     ]
 
 

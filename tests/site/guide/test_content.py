@@ -129,7 +129,8 @@ def test_changed_english_makes_a_translation_stale_and_voids_its_review(tree):
         "status: reviewed\nreviewed_by: A Speaker\nreviewed_on: 2026-11-22",
     )
     assert loader.load(tree, ("en", "hi")).editions["hi"].pages["help"].review.reviewed
-    spoil(tree / "en" / "help.md", "It is not your fault.", "It is never your fault.")
+    english = tree / "en" / "help.md"
+    english.write_text(english.read_text(encoding="utf-8") + "\nOne more sentence.\n", encoding="utf-8")
     library = loader.load(tree, ("en", "hi"))
     assert library.stale == ("content/hi/help.md",)
     assert not library.editions["hi"].pages["help"].review.reviewed
