@@ -16,7 +16,7 @@ from app.core.errors import BundleError
 from app.vault import keys, tip
 from app.vault.bundle import SIZE_CLASSES, pack, size_class, unpack
 from app.vault.seal import MAX_RECIPIENTS, seal
-from app.vault.tip import ReplyTo, Tip, TipFile, from_bytes, to_bytes, to_json, to_text
+from app.vault.tip import SCHEMA, ReplyTo, Tip, TipFile, from_bytes, to_bytes, to_json, to_text
 
 KIB = 1024
 DAY = date(2026, 11, 22)
@@ -35,22 +35,6 @@ FULL = Tip(
     answers_to="earlier",
 )
 FULL_BUNDLE = to_bytes(FULL)
-FIELDS = ["where", "when", "people", "victims", "how-known"]
-KINDS = (
-    "work",
-    "sex-work",
-    "domestic",
-    "debt",
-    "documents",
-    "threats",
-    "money",
-    "movement",
-    "marriage",
-    "crime",
-    "organs",
-    "child",
-    "other",
-)
 
 # Text as it is after cleaning: of the control characters only line ends and tabs are left.
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], include_characters="\n\t"), max_size=300)
@@ -159,8 +143,11 @@ def test_other_tools_open_a_bundle(tmp_path):
 @pytest.mark.parametrize("letter", ["a", "ā", "中", "🙂", '"', "\\", "\n", "\t", "\u2028", "\u202e", "\x7f", "\n🙂"])
 def test_the_longest_report_fits_the_smallest_class(letter):
     """Every text field at its full length, in any script, with every box ticked, is 128 KiB."""
-    answers: dict[str, str | tuple[str, ...]] = {"what": (letter * 10_000)[:10_000], "kinds": KINDS}
-    answers |= dict.fromkeys(FIELDS, (letter * 1000)[:1000]) | {"danger": "unsure", "children": "unsure"}
+    answers: dict[str, str | tuple[str, ...]] = {"danger": "unsure", "children": "unsure"}
+    answers |= {
+        name: (letter * limit)[:limit] for name in SCHEMA.text_names for limit in [SCHEMA.field(name).max_length]
+    }
+    answers["kinds"] = tuple(kind.value for kind in SCHEMA.kinds)
     made = Tip(ID, DAY, answers, reply=ReplyTo(bytes(32), "L" * 128), answers_to="L" * 128)
     bundle = to_bytes(made)
     assert len(bundle) == 128 * KIB
