@@ -1,4 +1,4 @@
-"""A schema with one field and one kind more, and the way of a tip that has both: form, check page, tip.txt, desk, referral.
+"""A schema with one field and one kind more, and the way of a tip that has both, from the form to the referral.
 
 `extend` changes the schema alone, before any other module of the program is imported, so this runs in a process of its
 own: `python -m tests.support.one_more_field FOLDER` prints what each place showed, as JSON.
