@@ -15,8 +15,8 @@ from app.desk.config import load_desk_config
 from app.desk.jobs import Job
 from app.desk.service import Desk, open_desk
 from app.desk.similarity import text_sketch
-from app.desk.web.app import Sessions
-from app.desk.web.factory import application
+from app.desk.web.factory import create_app
+from app.desk.web.session import Sessions
 from app.text.find import load_phrases
 from app.vault import tip as tips
 from app.vault.age_open import unseal
@@ -128,12 +128,12 @@ def main() -> None:
 def pages(desk: Desk) -> None:
     """Time the queue's page from a loaded desk."""
     links: list[str] = []
-    sessions = Sessions(ORIGIN, say=links.append)
-    client = application(desk, sessions, demo=False).test_client()
-    sessions.show_link()
+    sessions = Sessions(ORIGIN, show_link=links.append)
+    client = create_app(desk, sessions, demo=False).test_client()
+    sessions.new_link()
     client.get(links[0].removeprefix(ORIGIN), base_url=ORIGIN)
-    cookie = client.get_cookie(sessions.cookie, domain="127.0.0.1")
-    session = sessions.of(cookie.value if cookie else "")
+    cookie = client.get_cookie(sessions.cookie_name, domain="127.0.0.1")
+    session = sessions.get(cookie.value if cookie else "")
     assert session is not None
     session.who = "Ana"
 

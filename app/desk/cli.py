@@ -120,7 +120,7 @@ def serve(path: Path) -> None:
     desk = Desk(conf, identities, keyfiles.signing_key(conf.signing_key), load_phrases(ROOT / "content"))
     demo = DEMONSTRATION in identities
     with open_desk(desk):
-        make = partial(factory.application, desk, demo=demo)
+        make = partial(factory.create_app, desk, demo=demo)
         server = factory.listen(conf.bind, lambda link: click.echo(f"Open this link; it works once: {link}"), make)
         signal.signal(signal.SIGTERM, _interrupt)
         desk.start()

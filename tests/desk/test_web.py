@@ -14,7 +14,7 @@ from PIL import Image
 
 from app.desk.case import State
 from app.desk.dispatch import build_referral
-from app.desk.web.app import Sessions
+from app.desk.web.session import Sessions
 from app.vault.tip import TipFile
 from tests.support.desk import ANSWERS, ORIGIN, Browser, Office, jpeg, picture, receive, reply_to, tip, wait_for
 
@@ -39,17 +39,17 @@ def test_the_link_works_once(browser):
 def test_the_cookie_is_strict(desk):
     """HttpOnly, SameSite=Strict, without a lifetime, under a name of this port's own."""
     links = []
-    sessions = Sessions(ORIGIN, say=links.append)
+    sessions = Sessions(ORIGIN, show_link=links.append)
     client = Browser(desk, who="").app.test_client()
     assert client.get("/", base_url=ORIGIN).status_code == 403
     fresh = Browser(desk, who="")
-    fresh.sessions.show_link()
+    fresh.sessions.new_link()
     header = fresh.enter(fresh.links[-1]).headers["Set-Cookie"]
     assert header.startswith("desk-8701=")
     assert "HttpOnly" in header
     assert "SameSite=Strict" in header
     assert "Max-Age" not in header
-    assert sessions.cookie == "desk-8701"
+    assert sessions.cookie_name == "desk-8701"
 
 
 @pytest.mark.parametrize(

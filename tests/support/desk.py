@@ -20,8 +20,8 @@ from PIL import Image
 from app.desk.config import load_desk_config
 from app.desk.jobs import Job
 from app.desk.service import Desk, open_desk
-from app.desk.web.app import Sessions
-from app.desk.web.factory import application
+from app.desk.web.factory import create_app
+from app.desk.web.session import Sessions
 from app.text.find import Phrases, load_phrases
 from app.vault import tip as tips
 from app.vault.age_open import write_identity_file
@@ -180,10 +180,10 @@ class Browser:
 
     def __init__(self, desk: Desk, who: str = "Ana") -> None:
         self.links: list[str] = []
-        self.sessions = Sessions(ORIGIN, say=self.links.append)
-        self.app = application(desk, self.sessions, demo=False)
+        self.sessions = Sessions(ORIGIN, show_link=self.links.append)
+        self.app = create_app(desk, self.sessions, demo=False)
         self.client = self.app.test_client()
-        self.sessions.show_link()
+        self.sessions.new_link()
         self.enter(self.links[-1])
         if who:
             self.post("/who", who=who)
@@ -195,8 +195,8 @@ class Browser:
     @property
     def token(self) -> str:
         """The form token of this session."""
-        cookie = self.client.get_cookie(self.sessions.cookie, domain="127.0.0.1")
-        session = self.sessions.of(cookie.value if cookie else "")
+        cookie = self.client.get_cookie(self.sessions.cookie_name, domain="127.0.0.1")
+        session = self.sessions.get(cookie.value if cookie else "")
         return session.token if session else ""
 
     def get(self, path: str, **headers: str):

@@ -1,8 +1,13 @@
-"""Reading a tip: its answers, its files made safe anew, its notes, and what can be done with it."""
+"""The pages of one case: its answers and cleaned files, notes, translation, thread with the sender, and its end.
+
+Each opening, print and export is journaled. A case that is locked as objectionable is never shown again: every page
+of it but the instructions is refused, and each try is journaled. A reply that could harm its reader is sent only when
+the handler asks a second time.
+"""
 
 from dataclasses import replace
 
-from flask import Response, request
+from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import BusyError
@@ -14,159 +19,179 @@ from app.desk.errors import RefusedError
 from app.desk.export import export_json, export_members, zip_with_manifest
 from app.desk.journal import JournalEntry
 from app.desk.language_guess import guess_language, language_name
+from app.desk.replies import reply_warnings, write_reply
 from app.desk.service import Desk
-from app.desk.web.app import get, go, page, post, who
-from app.desk.web.queue import attachment
+from app.desk.web.context import current_desk, current_handler, file_to_save, file_to_show, render_page, see_other
 from app.files.clean import Cleaned
 from app.vault.tip import SCHEMA
 
-_NOTE = 5000
-_TRANSLATION = 20_000
+_MAX_NOTE = 5000
+_MAX_TRANSLATION = 20_000
 # What may be shown as itself; everything else is only ever a picture of a page, or text.
-_SHOWN = ("image/", "audio/", "video/")
+_SHOWN_TYPES = ("image/", "audio/", "video/")
+
+blueprint = Blueprint("case", __name__)
 
 
-class ReadingPages:
-    """Reading a tip: its answers, its files made safe anew, its notes, and what can be done with it."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    @get("/tips/<tip>")
-    def read(self, tip: str) -> AnyResponse:
-        """One tip, for reading; journaled."""
-        case = self._desk.cases.looked(tip, who())
-        if case.state is State.OBJECTIONABLE:
-            return page("objectionable.html", case=case)
-        text = "\n".join(redaction.texts(case).values())
-        group = self._desk.queue.show_group(case)
-        return page(
-            "tip.html",
-            case=case,
-            texts=redaction.texts(case),
-            files=look(self._desk, case),
-            language=language_name(guess_language(text)),
-            group=group,
-            parent=self._desk.cases.parent(case),
-            today=self._desk.cases.today(),
-            translators=self._desk.config.translators.values(),
-        )
-
-    @get("/tips/<tip>/files/<int:number>")
-    def file(self, tip: str, number: int) -> AnyResponse:
-        """One file as it was made safe here."""
-        return _show(_open_case(self._desk, tip), self._desk, number, 0)
-
-    @get("/tips/<tip>/files/<int:number>/<int:place>")
-    def file_page(self, tip: str, number: int, place: int) -> AnyResponse:
-        """One page of a PDF, as a picture."""
-        return _show(_open_case(self._desk, tip), self._desk, number, place)
-
-    @get("/tips/<tip>/print")
-    def as_print(self, tip: str) -> AnyResponse:
-        """A tip to be printed; journaled."""
-        case = _open_case(self._desk, tip)
-        self._desk.journal.write(JournalEntry(who(), "printed", case.id))
-        return page("print.html", case=case, texts=redaction.texts(case))
-
-    @post("/tips/<tip>/export")
-    def take_away(self, tip: str) -> AnyResponse:
-        """A tip as JSON or as a zip; journaled."""
-        case = _open_case(self._desk, tip)
-        self._desk.journal.write(JournalEntry(who(), "exported", case.id))
-        if request.form.get("as") == "json":
-            return attachment(export_json(case), f"{case.id}.json", "application/json")
-        return attachment(
-            zip_with_manifest(export_members(case, self._desk.attachments)), f"{case.id}.zip", "application/zip"
-        )
-
-    @post("/tips/<tip>/note")
-    def note(self, tip: str) -> AnyResponse:
-        """Add a note."""
-        self._desk.cases.note(tip, who(), clean_text(request.form.get("text", ""))[:_NOTE])
-        return go(f"/tips/{tip}#notes", "Noted.")
-
-    @post("/tips/<tip>/translation")
-    def translation(self, tip: str) -> AnyResponse:
-        """Keep a translation beside the text; it is redacted and referred with it."""
-        text = clean_text(request.form.get("text", ""))[:_TRANSLATION]
-        needs = request.form.get("needs") == "yes"
-
-        def translated(case: Case) -> Case:
-            return replace(case, translation=text, translator=needs and not text)
-
-        self._desk.cases.change(tip, who(), "translated" if text else "needs-translator", translated)
-        return go(f"/tips/{tip}", "Saved.")
-
-    @post("/tips/<tip>/close")
-    def close(self, tip: str) -> AnyResponse:
-        """Close a tip and go on to the next new one."""
-        case = self._desk.cases.close(tip, who(), request.form.get("reason", ""), _outcome())
-        self._desk.attachments.forget(tip)
-        following = self._desk.queue.next_after(case)
-        return go(
-            f"/tips/{following.id}" if following else "/",
-            "Closed. This is the next new tip." if following else "Closed.",
-        )
-
-    @post("/tips/<tip>/reopen")
-    def reopen(self, tip: str) -> AnyResponse:
-        """Work on a closed tip again."""
-        self._desk.cases.reopen(tip, who())
-        return go(f"/tips/{tip}", "Open again, and yours.")
-
-    @post("/tips/<tip>/outcome")
-    def outcome(self, tip: str) -> AnyResponse:
-        """Note what came of a tip."""
-        self._desk.cases.settle(tip, who(), _outcome())
-        return go(f"/tips/{tip}", "The outcome is noted.")
-
-    @post("/tips/<tip>/objectionable")
-    def lock_away(self, tip: str) -> AnyResponse:
-        """Lock a tip away for good."""
-        if request.form.get("sure") != "yes":
-            return go(f"/tips/{tip}#objectionable", "Nothing was done: tick the box first.")
-        self._desk.attachments.forget(tip)
-        self._desk.cases.lock_away(tip, who())
-        return go(f"/tips/{tip}", "Locked.")
+@blueprint.get("/tips/<tip>")
+def show(tip: str) -> AnyResponse:
+    """Show one case, for reading; journaled."""
+    desk = current_desk()
+    case = desk.cases.looked(tip, current_handler())
+    if case.state is State.OBJECTIONABLE:
+        return render_page("objectionable.html", case=case)
+    texts = redaction.texts(case)
+    return render_page(
+        "tip.html",
+        case=case,
+        texts=texts,
+        files=_files_or_none(desk, case),
+        language=language_name(guess_language("\n".join(texts.values()))),
+        group=desk.queue.show_group(case),
+        parent=desk.cases.parent(case),
+        today=desk.cases.today(),
+        translators=desk.config.translators.values(),
+    )
 
 
-def look(desk: Desk, case: Case) -> tuple[Attachment, ...] | None:
-    """The files of a tip; None where the machine is too busy to clean them now."""
+@blueprint.get("/tips/<tip>/files/<int:number>")
+@blueprint.get("/tips/<tip>/files/<int:number>/<int:place>")
+def show_file(tip: str, number: int, place: int = 0) -> AnyResponse:
+    """Show one file as it was made safe here, or one page of a PDF as a picture."""
+    seen = current_desk().attachments.one(_open_case(tip), number)
+    shown = seen.pages[place - 1] if 1 <= place <= len(seen.pages) else seen.result
+    if not isinstance(shown, Cleaned) or not shown.type.startswith(_SHOWN_TYPES):
+        raise RefusedError("file")
+    return file_to_show(shown)
+
+
+@blueprint.get("/tips/<tip>/print")
+def show_print(tip: str) -> AnyResponse:
+    """Show a case to be printed; journaled."""
+    case = _open_case(tip)
+    current_desk().journal.write(JournalEntry(current_handler(), "printed", case.id))
+    return render_page("print.html", case=case, texts=redaction.texts(case))
+
+
+@blueprint.post("/tips/<tip>/export")
+def save_export(tip: str) -> AnyResponse:
+    """Hand a case over as JSON or as a zip; journaled."""
+    desk, case = current_desk(), _open_case(tip)
+    desk.journal.write(JournalEntry(current_handler(), "exported", case.id))
+    if request.form.get("as") == "json":
+        return file_to_save(export_json(case), f"{case.id}.json", "application/json")
+    return file_to_save(zip_with_manifest(export_members(case, desk.attachments)), f"{case.id}.zip", "application/zip")
+
+
+@blueprint.post("/tips/<tip>/note")
+def add_note(tip: str) -> AnyResponse:
+    """Add a note."""
+    current_desk().cases.note(tip, current_handler(), clean_text(request.form.get("text", ""))[:_MAX_NOTE])
+    return see_other(url_for("case.show", tip=tip, _anchor="notes"), "Noted.")
+
+
+@blueprint.post("/tips/<tip>/translation")
+def save_translation(tip: str) -> AnyResponse:
+    """Keep a translation beside the text; the translation is redacted and referred with the text."""
+    text = clean_text(request.form.get("text", ""))[:_MAX_TRANSLATION]
+    needs = request.form.get("needs") == "yes"
+
+    def translated(case: Case) -> Case:
+        return replace(case, translation=text, translator=needs and not text)
+
+    did = "translated" if text else "needs-translator"
+    current_desk().cases.change(tip, current_handler(), did, translated)
+    return see_other(url_for("case.show", tip=tip), "Saved.")
+
+
+@blueprint.post("/tips/<tip>/close")
+def close(tip: str) -> AnyResponse:
+    """Close a case and go on to the next new one."""
+    desk = current_desk()
+    case = desk.cases.close(tip, current_handler(), request.form.get("reason", ""), _read_outcome())
+    desk.attachments.forget(tip)
+    following = desk.queue.next_after(case)
+    if following is None:
+        return see_other(url_for("queue.show"), "Closed.")
+    return see_other(url_for("case.show", tip=following.id), "Closed. This is the next new tip.")
+
+
+@blueprint.post("/tips/<tip>/reopen")
+def reopen(tip: str) -> AnyResponse:
+    """Work on a closed case again."""
+    current_desk().cases.reopen(tip, current_handler())
+    return see_other(url_for("case.show", tip=tip), "Open again, and yours.")
+
+
+@blueprint.post("/tips/<tip>/outcome")
+def set_outcome(tip: str) -> AnyResponse:
+    """Note what came of a tip."""
+    current_desk().cases.settle(tip, current_handler(), _read_outcome())
+    return see_other(url_for("case.show", tip=tip), "The outcome is noted.")
+
+
+@blueprint.post("/tips/<tip>/objectionable")
+def lock_objectionable(tip: str) -> AnyResponse:
+    """Lock a case as objectionable, for good."""
+    desk = current_desk()
+    if request.form.get("sure") != "yes":
+        back = url_for("case.show", tip=tip, _anchor="objectionable")
+        return see_other(back, "Nothing was done: tick the box first.")
+    desk.attachments.forget(tip)
+    desk.cases.lock_away(tip, current_handler())
+    return see_other(url_for("case.show", tip=tip), "Locked.")
+
+
+@blueprint.get("/tips/<tip>/reply")
+def show_thread(tip: str) -> AnyResponse:
+    """Show the thread with the sender, and a form for a reply."""
+    case = current_desk().cases.get(tip)
+    if case.state is State.OBJECTIONABLE:
+        raise RefusedError("objectionable")
+    return render_page("reply.html", case=case, text="", warnings=(), problem="")
+
+
+@blueprint.post("/tips/<tip>/reply")
+def send_reply(tip: str) -> AnyResponse:
+    """Check a reply, then seal and send it; a reply with a warning is sent only when asked a second time."""
+    desk, text = current_desk(), clean_text(request.form.get("text", ""))
+    case = desk.cases.get(tip)
+    try:
+        found = reply_warnings(text)
+        if not found or request.form.get("sure") == "yes":
+            write_reply(desk.cases, case, current_handler(), text, desk.config.site)
+            notice = "The reply is sealed and on its way to the site."
+            return see_other(url_for("case.show_thread", tip=tip), notice)
+    except RefusedError as error:
+        return render_page("reply.html", error.answer, case=case, text=text, warnings=(), problem=error.message)
+    return render_page("reply.html", 422, case=case, text=text, warnings=found, problem="")
+
+
+def field_label(name: str) -> str:
+    """Return what a handler reads for a field of a tip or of a referral."""
+    if name.startswith("files/"):
+        return f"Text of {name}"
+    return {"translation": "Translation"}.get(name) or SCHEMA.heading(name)
+
+
+def _files_or_none(desk: Desk, case: Case) -> tuple[Attachment, ...] | None:
+    """Return the files of a case, or None where the machine is too busy to clean them now."""
     try:
         return desk.attachments.of(case)
     except BusyError:
         return None
 
 
-def label(name: str) -> str:
-    """What a handler reads for a field."""
-    if name.startswith("files/"):
-        return f"Text of {name}"
-    return {"translation": "Translation"}.get(name) or SCHEMA.heading(name)
-
-
-def _open_case(desk: Desk, tip: str) -> Case:
+def _open_case(tip: str) -> Case:
+    """Return a case that may be shown; the refusal of an objectionable one is journaled."""
+    desk = current_desk()
     case = desk.cases.get(tip)
     if case.state is State.OBJECTIONABLE:
-        desk.journal.write(JournalEntry(who(), "refused", case.id))
+        desk.journal.write(JournalEntry(current_handler(), "refused", case.id))
         raise RefusedError("objectionable")
     return case
 
 
-def _show(case: Case, desk: Desk, number: int, place: int) -> AnyResponse:
-    seen = desk.attachments.one(case, number)
-    shown = seen.pages[place - 1] if 1 <= place <= len(seen.pages) else seen.result
-    if not isinstance(shown, Cleaned) or not shown.type.startswith(_SHOWN):
-        raise RefusedError("file")
-    return picture(shown)
-
-
-def picture(shown: Cleaned) -> Response:
-    """A cleaned file's bytes, to be shown within a page of ours."""
-    return Response(shown.data, mimetype=shown.type, headers={"Content-Disposition": "inline"})
-
-
-def _outcome() -> Outcome:
-    given = request.form.get("outcome", "")
-    return Outcome(given) if given in set(Outcome) else Outcome.UNKNOWN
+def _read_outcome() -> Outcome:
+    untrusted_outcome = request.form.get("outcome", "")
+    return Outcome(untrusted_outcome) if untrusted_outcome in set(Outcome) else Outcome.UNKNOWN

@@ -1,4 +1,7 @@
-"""Builds the desk's web application from its rooms, and serves it on loopback."""
+"""Builds the desk's web application from its blueprints, and serves it on loopback.
+
+The server logs no request, names no software, and drops a connection that is silent for a minute.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -13,69 +16,54 @@ from app.desk.case import OUTCOMES, REASONS, Case, State
 from app.desk.config import ListenAddress
 from app.desk.language_guess import guess_language, language_name
 from app.desk.service import Desk
-from app.desk.web import app as web
-from app.desk.web.app import Sessions
-from app.desk.web.case import ReadingPages, label
-from app.desk.web.queue import QueuePages
-from app.desk.web.records import BookPages
-from app.desk.web.referral import ReferringPages
-from app.desk.web.replying import ReplyingPages
-from app.desk.web.session import EntryPages
+from app.desk.web import case, queue, records, referral, session
+from app.desk.web.app import create_base_app
+from app.desk.web.session import Sessions
 from app.vault.tip import SCHEMA
 
 
-class _Quiet(WSGIRequestHandler):
-    """Keeps no account of requests, names no software, and lets nobody hold a thread for long."""
-
-    timeout = 60
+class _QuietRequestHandler(WSGIRequestHandler):
+    timeout = 60  # seconds that a silent connection may hold a thread
 
     def version_string(self) -> str:
-        """Name no software."""
         return "desk"
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing."""
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  # Werkzeug's own name
+        pass
 
 
-def application(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
-    """The desk's pages."""
-    app = web.build(desk, sessions, demo=demo)
+def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
+    """Return the desk's application with all its pages; `demo` says on each page that it is a demonstration."""
+    app = create_base_app(desk, sessions, demo=demo)
     app.jinja_env.globals.update(
         reasons=REASONS,
         outcomes=OUTCOMES,
         kinds=sorted(kind.value for kind in SCHEMA.kinds),
-        label=label,
+        label=case.field_label,
         State=State,
     )
     app.jinja_env.filters["language"] = _language
-    web.add(app, EntryPages(desk, sessions))
-    for pages in (QueuePages, ReadingPages, ReferringPages, ReplyingPages, BookPages):
-        web.add(app, pages(desk))
+    for pages in (session, queue, case, referral, records):
+        app.register_blueprint(pages.blueprint)
     return app
 
 
-def _language(case: Case) -> str:
-    return language_name(guess_language(case.text("what")))
+def _language(shown: Case) -> str:
+    return language_name(guess_language(shown.text("what")))
 
 
-def listen(address: ListenAddress, say: Callable[[str], None], make: Callable[[Sessions], Flask]) -> BaseWSGIServer:
-    """A server that listens, and has shown its one-time link; port 0 lets the system choose."""
-    server = make_server(
-        address.host,
-        address.port,
-        _not_yet,
-        threaded=True,
-        request_handler=_Quiet,
-    )
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    sessions = Sessions(f"http://{host}:{server.server_port}", say=say)
-    server.app = make(sessions)
-    sessions.show_link()
+def listen(bind: ListenAddress, show_link: Callable[[str], None], build: Callable[[Sessions], Flask]) -> BaseWSGIServer:
+    """Return a server that listens and has shown its one-time link; with port 0 the system chooses the port."""
+    server = make_server(bind.host, bind.port, _no_app_yet, threaded=True, request_handler=_QuietRequestHandler)
+    host = f"[{bind.host}]" if ":" in bind.host else bind.host
+    sessions = Sessions(f"http://{host}:{server.server_port}", show_link=show_link)
+    server.app = build(sessions)
+    sessions.new_link()
     return server
 
 
-def _not_yet(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    """Stand in until the port, and with it the address, is known."""
+def _no_app_yet(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """Stand in for the application, which is created when the port, and with it the address, is known."""
     raise RuntimeError(environ["PATH_INFO"], start_response)
 
 

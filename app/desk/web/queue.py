@@ -1,10 +1,14 @@
-"""The queue's pages: the list and its filters, claim and give back, close or export many at once."""
+"""The queue's pages: the list and its filters, claim and give back, close or export many, progress of long work.
+
+Closing many leaves what another handler works on. An export is made in the background, handed over once, and then
+forgotten.
+"""
 
 import secrets
 from dataclasses import replace
-from urllib.parse import urlencode
+from typing import Any
 
-from flask import Response, request
+from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import HaumaruError
@@ -13,105 +17,135 @@ from app.desk.errors import RefusedError
 from app.desk.export import export_many
 from app.desk.jobs import Job, start_job
 from app.desk.queue import VIEWS, QueueFilter
-from app.desk.service import Desk
-from app.desk.web.app import get, go, page, post, who
+from app.desk.web.context import current_desk, current_handler, file_to_save, render_page, see_other
 from app.vault.tip import SCHEMA
 
+_INBOX_JOB = "intake"
+_NOTHING_CHOSEN = "Choose tips first: the box at the start of each row."
+_FLAGS = ("danger", "children", "mine", "translator")
+_TEXTS = ("kind", "place", "words")
 
-class QueuePages:
-    """The queue's pages: the list and its filters, claim and give back, close or export many at once."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    @get("/")
-    def queue(self) -> AnyResponse:
-        """One page of the queue."""
-        wanted = _wanted()
-        listing = self._desk.queue.show(wanted, who())
-        waiting = sum(1 for _ in self._desk.config.inbox.glob("*.age"))
-        return page(
-            "queue.html",
-            wanted=wanted,
-            listing=listing,
-            views=VIEWS,
-            today=self._desk.cases.today(),
-            link=lambda **changes: "/?" + urlencode(_plain(replace(wanted, **changes))),
-            inbox=waiting,
-            posts=self._desk.waiting_posts(),
-            expiring=self._desk.expiring(),
-            aside=len(self._desk.inbox.aside()),
-        )
-
-    @post("/tips/<tip>/claim")
-    def claim(self, tip: str) -> AnyResponse:
-        """Take a tip to work on, and open it."""
-        self._desk.cases.claim(tip, who())
-        return go(f"/tips/{tip}")
-
-    @post("/tips/<tip>/release")
-    def give_back(self, tip: str) -> AnyResponse:
-        """Give a tip back to the queue, or take it from somebody who is away."""
-        self._desk.cases.release(tip, who(), force=request.form.get("force") == "yes")
-        return go("/", "The tip is back in the queue.")
-
-    @post("/close")
-    def close_many(self) -> AnyResponse:
-        """Close every chosen tip for one reason."""
-        reason, done, left = request.form.get("reason", ""), 0, 0
-        for tip in request.form.getlist("tip"):
-            try:
-                self._desk.cases.close(tip, who(), reason, Outcome.UNKNOWN)
-                done += 1
-            except HaumaruError:
-                left += 1
-        notice = f"{done} closed." + (f" {left} left: somebody is working on them, or they are closed." if left else "")
-        return go("/", notice if done or left else "Choose tips first: the box at the start of each row.")
-
-    @post("/export")
-    def export_many(self) -> AnyResponse:
-        """Export every chosen tip into one zip, with progress."""
-        tips = request.form.getlist("tip")
-        if not tips:
-            return go("/", "Choose tips first: the box at the start of each row.")
-        name, actor = secrets.token_hex(8), who()
-        job = self._desk.jobs[name] = Job("Exporting")
-        start_job(job, lambda one: export_many(self._desk.cases, self._desk.attachments, tips, actor, one))
-        return go(f"/progress/{name}")
-
-    @get("/progress/<name>/export.zip")
-    def take_export(self, name: str) -> AnyResponse:
-        """Hand the finished zip over, once."""
-        job = self._desk.jobs.pop(name, None)
-        if job is None or not job.result:
-            raise RefusedError("gone")
-        return attachment(job.result, "export.zip", "application/zip")
+blueprint = Blueprint("queue", __name__)
 
 
-def attachment(data: bytes, name: str, kind: str) -> Response:
-    """Bytes for the browser to keep, never to show."""
-    return Response(data, mimetype=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+@blueprint.get("/")
+def show() -> AnyResponse:
+    """Show one page of the queue."""
+    desk, wanted = current_desk(), _read_filter()
+    return render_page(
+        "queue.html",
+        wanted=wanted,
+        filtered=any(getattr(wanted, name) for name in _FLAGS + _TEXTS),
+        listing=desk.queue.show(wanted, current_handler()),
+        views=VIEWS,
+        today=desk.cases.today(),
+        link=lambda **changes: url_for("queue.show", **_query(replace(wanted, **changes))),
+        inbox=sum(1 for _ in desk.config.inbox.glob("*.age")),
+        posts=desk.waiting_posts(),
+        expiring=desk.expiring(),
+        aside=len(desk.inbox.aside()),
+    )
 
 
-def _wanted() -> QueueFilter:
-    given = request.args
-    view = given.get("view", "open")
-    number = given.get("page", "1")
+@blueprint.post("/tips/<tip>/claim")
+def claim(tip: str) -> AnyResponse:
+    """Take a tip to work on, and show it."""
+    current_desk().cases.claim(tip, current_handler())
+    return see_other(url_for("case.show", tip=tip))
+
+
+@blueprint.post("/tips/<tip>/release")
+def give_back(tip: str) -> AnyResponse:
+    """Give a tip back to the queue, or take it from a handler who is away."""
+    current_desk().cases.release(tip, current_handler(), force=request.form.get("force") == "yes")
+    return see_other(url_for("queue.show"), "The tip is back in the queue.")
+
+
+@blueprint.post("/close")
+def close_many() -> AnyResponse:
+    """Close every chosen tip for one reason."""
+    cases, reason, closed, left = current_desk().cases, request.form.get("reason", ""), 0, 0
+    for tip in request.form.getlist("tip"):
+        try:
+            cases.close(tip, current_handler(), reason, Outcome.UNKNOWN)
+            closed += 1
+        except HaumaruError:
+            left += 1
+    notice = f"{closed} closed." + (f" {left} left: somebody is working on them, or they are closed." if left else "")
+    return see_other(url_for("queue.show"), notice if closed or left else _NOTHING_CHOSEN)
+
+
+@blueprint.post("/export")
+def export_chosen() -> AnyResponse:
+    """Export every chosen tip into one zip, in the background."""
+    tips = request.form.getlist("tip")
+    if not tips:
+        return see_other(url_for("queue.show"), _NOTHING_CHOSEN)
+    desk, name, handler = current_desk(), secrets.token_hex(8), current_handler()
+    job = desk.jobs[name] = Job("Exporting")
+    start_job(job, lambda running: export_many(desk.cases, desk.attachments, tips, handler, running))
+    return see_other(url_for("queue.show_progress", name=name))
+
+
+@blueprint.get("/progress/<name>/export.zip")
+def save_export(name: str) -> AnyResponse:
+    """Hand the finished zip over, once."""
+    job = current_desk().jobs.pop(name, None)
+    if job is None or not job.result:
+        raise RefusedError("gone")
+    return file_to_save(job.result, "export.zip", "application/zip")
+
+
+@blueprint.post("/take-in")
+def open_inbox() -> AnyResponse:
+    """Open the envelopes that wait in the inbox, in the background."""
+    current_desk().take_in()
+    return see_other(url_for("queue.show_progress", name=_INBOX_JOB))
+
+
+@blueprint.get("/progress/<name>")
+def show_progress(name: str) -> AnyResponse:
+    """Show how far some long work is."""
+    return render_page("work.html", work=_find_job(name), name=name)
+
+
+@blueprint.post("/progress/<name>/stop")
+def stop_job(name: str) -> AnyResponse:
+    """Stop some long work after the item in hand."""
+    _find_job(name).stop()
+    return see_other(
+        url_for("queue.show_progress", name=name), "It stops after the item in hand. What is done stays done."
+    )
+
+
+def _find_job(name: str) -> Job:
+    desk = current_desk()
+    job = desk.opening if name == _INBOX_JOB else desk.jobs.get(name)
+    if job is None:
+        raise RefusedError("gone")
+    return job
+
+
+def _read_filter() -> QueueFilter:
+    """Return what the address asks for; anything unknown in it counts as not asked for."""
+    query = request.args
+    view, kind, number = query.get("view", "open"), query.get("kind", ""), query.get("page", "1")
     return QueueFilter(
         view=view if view in VIEWS else "open",
-        danger=given.get("danger") == "1",
-        children=given.get("children") == "1",
-        kind=given.get("kind", "") if given.get("kind", "") in {kind.value for kind in SCHEMA.kinds} else "",
-        place=given.get("place", "")[:100].strip(),
-        words=given.get("words", "")[:200].strip(),
-        mine=given.get("mine") == "1",
-        translator=given.get("translator") == "1",
+        danger=query.get("danger") == "1",
+        children=query.get("children") == "1",
+        kind=kind if kind in {kind.value for kind in SCHEMA.kinds} else "",
+        place=query.get("place", "")[:100].strip(),
+        words=query.get("words", "")[:200].strip(),
+        mine=query.get("mine") == "1",
+        translator=query.get("translator") == "1",
         page=int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 1,  # noqa: PLR2004
     )
 
 
-def _plain(wanted: QueueFilter) -> dict[str, str]:
-    flags = {name: "1" for name in ("danger", "children", "mine", "translator") if getattr(wanted, name)}
-    texts = {name: getattr(wanted, name) for name in ("kind", "place", "words") if getattr(wanted, name)}
+def _query(wanted: QueueFilter) -> dict[str, Any]:
+    """Return the query of an address that asks for this."""
+    flags = {name: "1" for name in _FLAGS if getattr(wanted, name)}
+    texts = {name: getattr(wanted, name) for name in _TEXTS if getattr(wanted, name)}
     paging = {"page": str(wanted.page)} if wanted.page > 1 else {}
     return {"view": wanted.view} | flags | texts | paging

@@ -1,15 +1,16 @@
-"""What the desk keeps account of: the journal, figures, what was set aside."""
+"""The desk's records: the journal, figures that may be published, and the envelopes that were set aside.
 
-from flask import request
+An envelope that did not open is shown with its reason in words; only a handler destroys it.
+"""
+
+from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.desk.service import Desk
 from app.desk.statistics import StatisticsTable, kept_rows, statistics_tables, tables_to_csv
-from app.desk.web.app import get, go, page, post, who
-from app.desk.web.queue import attachment
+from app.desk.web.context import current_desk, current_handler, file_to_save, render_page, see_other
 
-_LINES = 200
-WHY_ASIDE = {
+_SHOWN_LINES = 200
+_WHY_ASIDE = {
     "no-match": "Sealed to a key that this desk does not hold. Add the identity file, then try again.",
     "name": "The id inside is not the file's name.",
     "too-large": "Larger than any envelope can be.",
@@ -22,48 +23,49 @@ WHY_ASIDE = {
 }
 _WHY_BUNDLE = "It opened, but what is inside was not made by the site."
 
-
-class BookPages:
-    """What the desk keeps account of: the journal, figures, what was set aside."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    @get("/journal")
-    def journal(self) -> AnyResponse:
-        """The last lines of the journal, or all of one tip's."""
-        tip = request.args.get("tip", "")[:26]
-        entries = [one for one in self._desk.journal.entries if not tip or one.tip == tip]
-        return page("journal.html", entries=entries[: -_LINES - 1 : -1], total=len(entries), tip=tip)
-
-    @get("/figures")
-    def show_figures(self) -> AnyResponse:
-        """Figures that may be published."""
-        return page("figures.html", tables=_tables(self._desk))
-
-    @get("/figures.csv")
-    def figures_csv(self) -> AnyResponse:
-        """The same as CSV."""
-        return attachment(tables_to_csv(_tables(self._desk)).encode(), "figures.csv", "text/csv")
-
-    @get("/aside")
-    def aside(self) -> AnyResponse:
-        """What did not open, each with its reason."""
-        rows = [(tip, code, WHY_ASIDE.get(code, _WHY_BUNDLE)) for tip, code in self._desk.inbox.aside()]
-        return page("aside.html", rows=rows)
-
-    @post("/aside")
-    def settle_aside(self) -> AnyResponse:
-        """Try one again, or destroy it."""
-        name = request.form.get("name", "")
-        if request.form.get("do") == "destroy":
-            self._desk.inbox.destroy(who(), name)
-            return go("/aside", "Destroyed.")
-        self._desk.inbox.retry(who(), name)
-        self._desk.take_in()
-        return go("/aside", "Back in the inbox; it is being opened again.")
+blueprint = Blueprint("records", __name__)
 
 
-def _tables(desk: Desk) -> list[StatisticsTable]:
+@blueprint.get("/journal")
+def show_journal() -> AnyResponse:
+    """Show the last lines of the journal, or of the lines about one tip, the newest first."""
+    tip = request.args.get("tip", "")[:26]
+    entries = [entry for entry in current_desk().journal.entries if not tip or entry.tip == tip]
+    return render_page("journal.html", entries=entries[: -_SHOWN_LINES - 1 : -1], total=len(entries), tip=tip)
+
+
+@blueprint.get("/figures")
+def show_figures() -> AnyResponse:
+    """Show figures that may be published."""
+    return render_page("figures.html", tables=_tables())
+
+
+@blueprint.get("/figures.csv")
+def save_figures() -> AnyResponse:
+    """Hand the same figures over as CSV."""
+    return file_to_save(tables_to_csv(_tables()).encode(), "figures.csv", "text/csv")
+
+
+@blueprint.get("/aside")
+def show_aside() -> AnyResponse:
+    """Show the envelopes that did not open, each with its reason."""
+    rows = [(tip, code, _WHY_ASIDE.get(code, _WHY_BUNDLE)) for tip, code in current_desk().inbox.aside()]
+    return render_page("aside.html", rows=rows)
+
+
+@blueprint.post("/aside")
+def settle_aside() -> AnyResponse:
+    """Try to open one of them again, or destroy it."""
+    desk, name = current_desk(), request.form.get("name", "")
+    if request.form.get("do") == "destroy":
+        desk.inbox.destroy(current_handler(), name)
+        return see_other(url_for("records.show_aside"), "Destroyed.")
+    desk.inbox.retry(current_handler(), name)
+    desk.take_in()
+    return see_other(url_for("records.show_aside"), "Back in the inbox; it is being opened again.")
+
+
+def _tables() -> list[StatisticsTable]:
+    desk = current_desk()
     names = {party.id: party.name for party in desk.config.authorities.values()}
     return statistics_tables(desk.cases.all(), kept_rows(desk.store), names)

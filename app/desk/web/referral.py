@@ -1,9 +1,13 @@
-"""From a tip to a referral: mark what must not go on, draw boxes, look at what they will see, send or hand on."""
+"""From a case to a referral: mark what must not go on, draw boxes, look at what they will see, send or hand on.
+
+What was looked at is what is sent: a case that changed since must be looked at again. With two-person release the
+first handler prepares a referral and a second releases it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from flask import request
+from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.unicode import clean_text
@@ -24,193 +28,204 @@ from app.desk.dispatch import (
 )
 from app.desk.errors import RefusedError
 from app.desk.referral import NOTICE, pack_referral
-from app.desk.service import Desk
-from app.desk.web.app import get, go, page, post, who
-from app.desk.web.case import picture
+from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other
 from app.text.find import WHY, Finding
 from app.vault.bundle import size_class
 from app.vault.seal import seal
 
-_SUMMARY = 2000
-_TERMS = 50
+_MAX_SUMMARY = 2000
+_MAX_TERMS = 50
+
+blueprint = Blueprint("referral", __name__)
 
 
-class ReferringPages:
-    """From a tip to a referral: mark what must not go on, draw boxes, look at what they will see, send or hand on."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    @get("/tips/<tip>/redact")
-    def redact_page(self, tip: str) -> AnyResponse:
-        """The words and files of a tip, each to be marked or kept."""
-        case = _held(self._desk, tip)
-        fields = dispatch.with_texts(case, self._desk.attachments.of(case))
-        found = redaction.suggestions(fields, self._desk.phrases)
-        draft = case.draft if case.draft.looked else _first_draft(case, found, self._desk)
-        also = redaction.also(fields, draft)
-        shown = {
-            name: marking.pieces(text, found[name], draft.marks.get(name, ()), also[name])
-            for name, text in fields.items()
-        }
-        return page(
-            "redact.html",
-            case=case,
-            draft=draft,
-            shown=shown,
-            why=WHY,
-            files=self._desk.attachments.of(case),
-            authorities=self._desk.config.authorities.values(),
-        )
-
-    @post("/tips/<tip>/redact")
-    def save_draft(self, tip: str) -> AnyResponse:
-        """Keep the draft, then go where the button says."""
-        case = _held(self._desk, tip)
-        fields = dispatch.with_texts(case, self._desk.attachments.of(case))
-        draft = _read_draft(case, fields, self._desk)
-        self._desk.cases.change(tip, who(), "redacted", lambda now: replace(now, draft=draft))
-        where = request.form.get("go", "")
-        if where.startswith("boxes-") and where[6:].isdigit():
-            return go(f"/tips/{tip}/boxes/{where[6:]}")
-        return go(f"/tips/{tip}/refer") if where == "look" else go(f"/tips/{tip}/redact", "Saved.")
-
-    @get("/tips/<tip>/boxes/<int:number>")
-    def boxes(self, tip: str, number: int) -> AnyResponse:
-        """One picture, or a PDF's pages, to draw boxes on."""
-        case = _held(self._desk, tip)
-        seen = self._desk.attachments.one(case, number)
-        if seen.kind not in {"picture", "pages"}:
-            raise RefusedError("file")
-        lines = marking.write_boxes(case.draft.boxes.get(seen.path, {}))
-        return page("boxes.html", case=case, seen=seen, number=number, lines=lines, pages=len(seen.pages) or 1)
-
-    @post("/tips/<tip>/boxes/<int:number>")
-    def save_boxes(self, tip: str, number: int) -> AnyResponse:
-        """Keep the boxes of one file; the file is then one to send."""
-        case = _held(self._desk, tip)
-        seen = self._desk.attachments.one(case, number)
-        drawn = marking.read_boxes(request.form.get("boxes", ""), len(seen.pages) or 1)
-        every = {**case.draft.boxes, seen.path: drawn}
-        sent = tuple(dict.fromkeys([*case.draft.files, seen.path]))
-        draft = replace(case.draft, boxes=every, files=sent)
-        self._desk.cases.change(tip, who(), "redacted", lambda now: replace(now, draft=draft))
-        return go(f"/tips/{tip}/redact", "The boxes are saved. They are burnt in when you look at what they will see.")
-
-    @get("/tips/<tip>/burnt/<int:number>")
-    @get("/tips/<tip>/burnt/<int:number>/<int:place>")
-    def burnt(self, tip: str, number: int, place: int = 0) -> AnyResponse:
-        """A file as the authority would get it."""
-        case = self._desk.cases.get(tip)
-        if not case.open:
-            raise RefusedError("not-open")
-        seen = self._desk.attachments.one(case, number)
-        made = burn_boxes(seen, case.draft.boxes.get(seen.path, {}))
-        if seen.kind == "pages":
-            pages = page_images(made)
-            if not 1 <= place <= len(pages):
-                raise RefusedError("file")
-            return picture(pages[place - 1])
-        return picture(made)
-
-    @get("/tips/<tip>/refer")
-    def look_at_it(self, tip: str) -> AnyResponse:
-        """What the authority will see, beside what came."""
-        case = self._desk.cases.get(tip)
-        if case.state is not State.WAITING:
-            case = _held(self._desk, tip)
-        seen = self._desk.attachments.of(case)
-        fields = dispatch.with_texts(case, seen)
-        names = _parties(self._desk, case.draft.authorities)
-        made = build_referral(case, case.draft, " and ".join(one.name for one in names), self._desk.referral_context)
-        sealed = seal(pack_referral(made, self._desk.key), names[0].recipients) if names else b""
-        out = redaction.taken_out(fields, case.draft)
-        return page(
-            "refer.html",
-            case=case,
-            made=made,
-            notice_text=NOTICE,
-            before={
-                name: _before(text, out[name], left_out=name in case.draft.left_out) for name, text in fields.items()
-            },
-            files=[(place, one) for place, one in enumerate(seen, 1) if one.path in case.draft.files],
-            size=size_class(len(sealed)) if sealed else "",
-            parties=[(one, key_fingerprint(one), is_key_confirmed(self._desk.cases, one)) for one in names],
-            two=self._desk.config.release > 1,
-        )
-
-    @post("/tips/<tip>/refer")
-    def send(self, tip: str) -> AnyResponse:
-        """Send it, or hand it to the second person."""
-        case = self._desk.cases.get(tip)
-        if request.form.get("version") != str(case.version):
-            raise RefusedError("changed")
-        parties = _parties(self._desk, case.draft.authorities)
-        _confirm(self._desk, parties)
-        if case.state is State.WAITING:
-            release_referral(case, parties, self._desk.referral_context, who())
-            return go(f"/tips/{tip}", "Released. It is sealed, signed and on its way.")
-        case = _held(self._desk, tip)
-        if self._desk.config.release > 1:
-            prepare_referral(case, self._desk.referral_context, who())
-            return go(f"/tips/{tip}", "Prepared. A second person must release it.")
-        send_referrals(case, parties, self._desk.referral_context, who())
-        return go(f"/tips/{tip}", "Referred. It is sealed, signed and on its way.")
-
-    @post("/tips/<tip>/refer/back")
-    def send_back(self, tip: str) -> AnyResponse:
-        """Take a prepared referral back to work."""
-
-        def back(case: Case) -> Case:
-            if case.state is not State.WAITING:
-                raise RefusedError("state")
-            return replace(case, state=State.WORK, holder=who(), draft=replace(case.draft, by=""))
-
-        self._desk.cases.change(tip, who(), "sent-back", back, free=True)
-        return go(f"/tips/{tip}/redact", "It is back in work, and yours.")
-
-    @post("/tips/<tip>/translator")
-    def hand_over(self, tip: str) -> AnyResponse:
-        """Seal the redacted text to a translator."""
-        translator = self._desk.config.translators.get(request.form.get("translator", ""))
-        if translator is None:
-            raise RefusedError("no-authority")
-        _confirm(self._desk, [translator])
-        send_to_translator(_held(self._desk, tip), translator, self._desk.referral_context, who())
-        return go(f"/tips/{tip}", "The redacted text is sealed to the translator and on its way.")
+@blueprint.get("/tips/<tip>/redact")
+def show_draft(tip: str) -> AnyResponse:
+    """Show the words and files of a case, each to be marked or kept."""
+    desk, case = current_desk(), _held_case(tip)
+    files = desk.attachments.of(case)
+    fields = dispatch.with_texts(case, files)
+    found = redaction.suggestions(fields, desk.phrases)
+    draft = case.draft if case.draft.looked else _first_draft(case, found)
+    also = redaction.also(fields, draft)
+    shown = {
+        name: marking.pieces(text, found[name], draft.marks.get(name, ()), also[name]) for name, text in fields.items()
+    }
+    return render_page(
+        "redact.html",
+        case=case,
+        draft=draft,
+        shown=shown,
+        why=WHY,
+        files=files,
+        authorities=desk.config.authorities.values(),
+    )
 
 
-def _held(desk: Desk, tip: str) -> Case:
-    """A tip that this handler works on; raises RefusedError."""
+@blueprint.post("/tips/<tip>/redact")
+def save_draft(tip: str) -> AnyResponse:
+    """Keep the draft, then go where the button says."""
+    desk, case = current_desk(), _held_case(tip)
+    fields = dispatch.with_texts(case, desk.attachments.of(case))
+    draft = _read_draft(case, fields)
+    desk.cases.change(tip, current_handler(), "redacted", lambda now: replace(now, draft=draft))
+    go, _, number = request.form.get("go", "").partition("-")
+    if go == "boxes" and number.isascii() and number.isdigit():
+        return see_other(url_for("referral.show_boxes", tip=tip, number=int(number)))
+    if go == "look":
+        return see_other(url_for("referral.show_preview", tip=tip))
+    return see_other(url_for("referral.show_draft", tip=tip), "Saved.")
+
+
+@blueprint.get("/tips/<tip>/boxes/<int:number>")
+def show_boxes(tip: str, number: int) -> AnyResponse:
+    """Show one picture, or a PDF's pages, to draw boxes on."""
+    case = _held_case(tip)
+    seen = current_desk().attachments.one(case, number)
+    if seen.kind not in {"picture", "pages"}:
+        raise RefusedError("file")
+    lines = marking.write_boxes(case.draft.boxes.get(seen.path, {}))
+    return render_page("boxes.html", case=case, seen=seen, number=number, lines=lines, pages=len(seen.pages) or 1)
+
+
+@blueprint.post("/tips/<tip>/boxes/<int:number>")
+def save_boxes(tip: str, number: int) -> AnyResponse:
+    """Keep the boxes of one file; the file is then one to send."""
+    desk, case = current_desk(), _held_case(tip)
+    seen = desk.attachments.one(case, number)
+    drawn = marking.read_boxes(request.form.get("boxes", ""), len(seen.pages) or 1)
+    boxes = {**case.draft.boxes, seen.path: drawn}
+    draft = replace(case.draft, boxes=boxes, files=tuple(dict.fromkeys([*case.draft.files, seen.path])))
+    desk.cases.change(tip, current_handler(), "redacted", lambda now: replace(now, draft=draft))
+    notice = "The boxes are saved. They are burnt in when you look at what they will see."
+    return see_other(url_for("referral.show_draft", tip=tip), notice)
+
+
+@blueprint.get("/tips/<tip>/burnt/<int:number>")
+@blueprint.get("/tips/<tip>/burnt/<int:number>/<int:place>")
+def show_redacted_file(tip: str, number: int, place: int = 0) -> AnyResponse:
+    """Show a file as the authority would get it, its boxes burnt in; of a PDF one page."""
+    desk = current_desk()
     case = desk.cases.get(tip)
+    if not case.open:
+        raise RefusedError("not-open")
+    seen = desk.attachments.one(case, number)
+    redacted = burn_boxes(seen, case.draft.boxes.get(seen.path, {}))
+    if seen.kind == "pages":
+        pages = page_images(redacted)
+        if not 1 <= place <= len(pages):
+            raise RefusedError("file")
+        return file_to_show(pages[place - 1])
+    return file_to_show(redacted)
+
+
+@blueprint.get("/tips/<tip>/refer")
+def show_preview(tip: str) -> AnyResponse:
+    """Show what the authority will see, beside what came."""
+    desk = current_desk()
+    case = desk.cases.get(tip)
+    if case.state is not State.WAITING:
+        case = _held_case(tip)
+    seen = desk.attachments.of(case)
+    fields = dispatch.with_texts(case, seen)
+    parties = _parties(case.draft.authorities)
+    made = build_referral(case, case.draft, " and ".join(one.name for one in parties), desk.referral_context)
+    sealed = seal(pack_referral(made, desk.key), parties[0].recipients) if parties else b""
+    out = redaction.taken_out(fields, case.draft)
+    return render_page(
+        "refer.html",
+        case=case,
+        made=made,
+        notice_text=NOTICE,
+        before={name: _runs(text, out[name], left_out=name in case.draft.left_out) for name, text in fields.items()},
+        files=[(place, one) for place, one in enumerate(seen, 1) if one.path in case.draft.files],
+        size=size_class(len(sealed)) if sealed else "",
+        parties=[(one, key_fingerprint(one), is_key_confirmed(desk.cases, one)) for one in parties],
+        two=desk.config.release > 1,
+    )
+
+
+@blueprint.post("/tips/<tip>/refer")
+def send(tip: str) -> AnyResponse:
+    """Send the referral, or hand it to the second person."""
+    desk, handler, shown = current_desk(), current_handler(), url_for("case.show", tip=tip)
+    case = desk.cases.get(tip)
+    if request.form.get("version") != str(case.version):
+        raise RefusedError("changed")
+    parties = _parties(case.draft.authorities)
+    _note_confirmed_keys(parties)
+    if case.state is State.WAITING:
+        release_referral(case, parties, desk.referral_context, handler)
+        return see_other(shown, "Released. It is sealed, signed and on its way.")
+    case = _held_case(tip)
+    if desk.config.release > 1:
+        prepare_referral(case, desk.referral_context, handler)
+        return see_other(shown, "Prepared. A second person must release it.")
+    send_referrals(case, parties, desk.referral_context, handler)
+    return see_other(shown, "Referred. It is sealed, signed and on its way.")
+
+
+@blueprint.post("/tips/<tip>/refer/back")
+def send_back(tip: str) -> AnyResponse:
+    """Take a prepared referral back to work."""
+    handler = current_handler()
+
+    def back(case: Case) -> Case:
+        if case.state is not State.WAITING:
+            raise RefusedError("state")
+        return replace(case, state=State.WORK, holder=handler, draft=replace(case.draft, by=""))
+
+    current_desk().cases.change(tip, handler, "sent-back", back, free=True)
+    return see_other(url_for("referral.show_draft", tip=tip), "It is back in work, and yours.")
+
+
+@blueprint.post("/tips/<tip>/translator")
+def hand_to_translator(tip: str) -> AnyResponse:
+    """Seal the redacted text to a translator."""
+    desk = current_desk()
+    translator = desk.config.translators.get(request.form.get("translator", ""))
+    if translator is None:
+        raise RefusedError("no-authority")
+    _note_confirmed_keys([translator])
+    send_to_translator(_held_case(tip), translator, desk.referral_context, current_handler())
+    notice = "The redacted text is sealed to the translator and on its way."
+    return see_other(url_for("case.show", tip=tip), notice)
+
+
+def _held_case(tip: str) -> Case:
+    """Return a case that this handler works on; raises RefusedError."""
+    case = current_desk().cases.get(tip)
     if case.state is State.OBJECTIONABLE:
         raise RefusedError("objectionable")
     if not case.open or case.state is State.WAITING:
         raise RefusedError("state" if case.open else "not-open")
-    if case.holder != who():
+    if case.holder != current_handler():
         raise RefusedError("claimed" if case.holder else "not-claimed")
     return case
 
 
-def _parties(desk: Desk, names: tuple[str, ...]) -> list[Authority]:
-    return [desk.config.authorities[name] for name in names if name in desk.config.authorities]
+def _parties(names: tuple[str, ...]) -> list[Authority]:
+    authorities = current_desk().config.authorities
+    return [authorities[name] for name in names if name in authorities]
 
 
-def _confirm(desk: Desk, parties: list[Authority]) -> None:
-    ticked = request.form.getlist("confirmed")
+def _note_confirmed_keys(parties: list[Authority]) -> None:
+    """Journal each key that the handler ticks as compared by voice, unless that is in the journal already."""
+    cases, ticked = current_desk().cases, request.form.getlist("confirmed")
     for party in parties:
-        if party.id in ticked and not is_key_confirmed(desk.cases, party):
-            confirm_key(desk.cases, party, who())
+        if party.id in ticked and not is_key_confirmed(cases, party):
+            confirm_key(cases, party, current_handler())
 
 
-def _first_draft(case: Case, found: Mapping[str, tuple[Finding, ...]], desk: Desk) -> RedactionDraft:
-    """Every suggestion marked, files kept back, the authorities that the answers speak for."""
+def _first_draft(case: Case, found: Mapping[str, tuple[Finding, ...]]) -> RedactionDraft:
+    """Return a draft with every suggestion marked, files kept back, the authorities that the answers speak for."""
     marks = {name: tuple((one.start, one.end) for one in of_field) for name, of_field in found.items() if of_field}
-    chosen = suggest_authorities(case, desk.config.authorities)
+    chosen = suggest_authorities(case, current_desk().config.authorities)
     return replace(case.draft, marks=marks, left_out=redaction.left_out_at_first(found), authorities=chosen)
 
 
-def _read_draft(case: Case, fields: Mapping[str, str], desk: Desk) -> RedactionDraft:
+def _read_draft(case: Case, fields: Mapping[str, str]) -> RedactionDraft:
+    """Return the draft of the form; what names no field, file or authority of ours is left out."""
     form = request.form
     kept = form.getlist("keep")
     paths = {file.path for file in case.files}
@@ -218,17 +233,17 @@ def _read_draft(case: Case, fields: Mapping[str, str], desk: Desk) -> RedactionD
     return replace(
         case.draft,
         marks=marking.read_marks(form.getlist("m"), fields),
-        terms=tuple(dict.fromkeys(term for term in terms if term))[:_TERMS],
+        terms=tuple(dict.fromkeys(term for term in terms if term))[:_MAX_TERMS],
         left_out=tuple(name for name in fields if name not in kept and not name.startswith("files/")),
         files=tuple(path for path in form.getlist("file") if path in paths),
-        summary=clean_text(form.get("summary", ""))[:_SUMMARY],
-        authorities=tuple(name for name in desk.config.authorities if name in form.getlist("authority")),
+        summary=clean_text(form.get("summary", ""))[:_MAX_SUMMARY],
+        authorities=tuple(name for name in current_desk().config.authorities if name in form.getlist("authority")),
         looked=True,
     )
 
 
-def _before(text: str, out: Sequence[Span], *, left_out: bool) -> list[tuple[str, bool]]:
-    """A text as it came, in runs: each with whether it is taken out."""
+def _runs(text: str, out: Sequence[Span], *, left_out: bool) -> list[tuple[str, bool]]:
+    """Return a text as it came, in runs, each with whether it is taken out."""
     runs: list[tuple[str, bool]] = []
     at = 0
     for start, end in [(0, len(text))] if left_out else out:

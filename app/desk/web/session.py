@@ -1,81 +1,127 @@
-"""Coming in and going out: the one-time link, who is working, locking, progress of long work, help."""
+"""Sessions of the desk's browsers: the one-time link that starts one, who is working, shortcuts, and locking.
 
-from flask import g, redirect, request
+Links and sessions are held in memory only and end with the program. A link works once; a session ends when any
+handler locks the desk. The cookie is HttpOnly and SameSite=Strict and has no lifetime (ASVS 3.3).
+"""
+
+import secrets
+import threading
+from collections.abc import Callable
+
+from flask import Blueprint, current_app, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.desk.errors import RefusedError
-from app.desk.service import Desk
-from app.desk.web.app import Sessions, get, go, page, post
+from app.desk.web.context import Session, current_desk, current_session, render_page, see_other
+
+SESSIONS_EXTENSION = "haumaru-desk-sessions"
+_ENTER = "/enter/"
+
+blueprint = Blueprint("session", __name__)
 
 
-class EntryPages:
-    """Coming in and going out: the one-time link, who is working, locking, progress of long work, help."""
+class Sessions:
+    """The one-time link that is valid now, and the sessions that earlier links started; safe for threads."""
 
-    def __init__(self, desk: Desk, sessions: Sessions) -> None:
-        self._desk, self._sessions = desk, sessions
+    def __init__(self, origin: str, *, show_link: Callable[[str], None]) -> None:
+        self.origin, self._show_link = origin, show_link
+        self.cookie_name = f"desk-{origin.rpartition(':')[2]}"  # browsers send a cookie to every port of a host
+        self._links: set[str] = set()
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
 
-    @get("/enter/<key>")
-    def enter(self, key: str) -> AnyResponse:
-        """Use up the one-time link; the cookie is for this browser alone and ends with it."""
-        cookie = self._sessions.enter(key)
-        if cookie is None:
-            raise RefusedError("session")
-        answer = redirect("/who", 303)
-        answer.set_cookie(self._sessions.cookie, cookie, httponly=True, samesite="Strict", path="/")
-        return answer
+    def new_link(self) -> str:
+        """Make a link that works once, and show it; earlier links stop working. Return its key."""
+        key = secrets.token_urlsafe(32)
+        with self._lock:
+            self._links = {key}
+        self._show_link(f"{self.origin}{_ENTER}{key}")
+        return key
 
-    @get("/who")
-    def ask_who(self) -> AnyResponse:
-        """Ask who is working."""
-        return page("who.html", handlers=self._desk.config.handlers)
+    def start(self, untrusted_key: str) -> str | None:
+        """Use up a link and start a session; return the value of its cookie, or None where no link has this key."""
+        with self._lock:
+            if untrusted_key not in self._links:
+                return None
+            self._links.clear()
+            cookie = secrets.token_urlsafe(32)
+            self._sessions[cookie] = Session()
+            return cookie
 
-    @post("/who")
-    def set_who(self) -> AnyResponse:
-        """Note who is working."""
-        if request.form.get("who") not in self._desk.config.handlers:
-            raise RefusedError("handler")
-        g.session.who = request.form["who"]
-        return go("/")
+    def get(self, untrusted_cookie: str) -> Session | None:
+        """Return the session of a cookie, or None."""
+        return self._sessions.get(untrusted_cookie)
 
-    @post("/lock")
-    def lock(self) -> AnyResponse:
-        """End every session; the terminal shows a new link."""
-        self._sessions.end()
-        g.session = None
-        answer = page("locked.html")
-        answer.delete_cookie(self._sessions.cookie, path="/")
-        return answer
+    def end_all(self) -> None:
+        """End every session, and show a new link."""
+        self._sessions.clear()
+        self.new_link()
 
-    @post("/keys")
-    def keys(self) -> AnyResponse:
-        """Turn the one-letter shortcuts on or off for this session."""
-        g.session.keys = request.form.get("keys") == "on"
-        return go("/help", "Shortcuts are on." if g.session.keys else "Shortcuts are off.")
 
-    @get("/help")
-    def show_help(self) -> AnyResponse:
-        """The keys, and the rules that matter most."""
-        return page("help.html")
+def current_sessions() -> Sessions:
+    """Return the sessions of this application."""
+    sessions: Sessions = current_app.extensions[SESSIONS_EXTENSION]
+    return sessions
 
-    @get("/progress/<name>")
-    def progress(self, name: str) -> AnyResponse:
-        """How far some long work is."""
-        job = self._desk.opening if name == "intake" else self._desk.jobs.get(name)
-        if job is None:
-            raise RefusedError("gone")
-        return page("work.html", work=job, name=name)
 
-    @post("/progress/<name>/stop")
-    def stop(self, name: str) -> AnyResponse:
-        """Stop some long work after the item in hand."""
-        job = self._desk.opening if name == "intake" else self._desk.jobs.get(name)
-        if job is None:
-            raise RefusedError("gone")
-        job.stop()
-        return go(f"/progress/{name}", "It stops after the item in hand. What is done stays done.")
+@blueprint.get(f"{_ENTER}<key>")
+def enter(key: str) -> AnyResponse:
+    """Use up the one-time link; the cookie is for this browser alone and ends with the browser."""
+    sessions = current_sessions()
+    cookie = sessions.start(key)
+    if cookie is None:
+        raise RefusedError("session")
+    answer = redirect(url_for("session.choose_handler"), 303)
+    answer.set_cookie(sessions.cookie_name, cookie, httponly=True, samesite="Strict", path="/")
+    return answer
 
-    @post("/take-in")
-    def take_in(self) -> AnyResponse:
-        """Open what waits in the inbox."""
-        self._desk.take_in()
-        return go("/progress/intake")
+
+@blueprint.get("/who")
+def choose_handler() -> AnyResponse:
+    """Ask who is working."""
+    return render_page("who.html", handlers=current_desk().config.handlers)
+
+
+@blueprint.post("/who")
+def set_handler() -> AnyResponse:
+    """Note who is working."""
+    handler, session = request.form.get("who", ""), current_session()
+    if session is None or handler not in current_desk().config.handlers:
+        raise RefusedError("handler")
+    session.handler = handler
+    return see_other(url_for("queue.show"))
+
+
+@blueprint.post("/lock")
+def lock() -> AnyResponse:
+    """End every session; the terminal shows a new link."""
+    sessions = current_sessions()
+    sessions.end_all()
+    answer = render_page("locked.html", session=None)
+    answer.delete_cookie(sessions.cookie_name, path="/")
+    return answer
+
+
+@blueprint.post("/keys")
+def set_shortcuts() -> AnyResponse:
+    """Turn the one-letter shortcuts of this session on or off."""
+    on = request.form.get("keys") == "on"
+    session = current_session()
+    if session:
+        session.shortcuts = on
+    return see_other(url_for("session.show_help"), "Shortcuts are on." if on else "Shortcuts are off.")
+
+
+@blueprint.get("/help")
+def show_help() -> AnyResponse:
+    """Show the keys, and the rules that matter most."""
+    return render_page("help.html")
+
+
+@blueprint.post("/loading/stop")
+def stop_loading() -> AnyResponse:
+    """Stop opening the store, unless that has ended; the guard then shows that it was stopped."""
+    desk = current_desk()
+    if not desk.loading.ended:
+        desk.loading.stop()
+    return see_other(url_for("queue.show"))

@@ -1,0 +1,78 @@
+"""What each view of the desk uses: the open desk, the browser's session, the handler, and the kinds of answer.
+
+The desk is an extension of the application and the session is a value of the request, so a view holds no state. Each
+answer is a page of ours, a redirection after a POST, a file to save, or a cleaned file to show within a page.
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Response, current_app, g, redirect, render_template
+from markupsafe import Markup
+from werkzeug.wrappers import Response as AnyResponse
+
+from app.desk.service import Desk
+from app.files.clean import Cleaned
+
+DESK_EXTENSION = "haumaru-desk"
+
+
+@dataclass
+class Session:
+    """One browser that came in by a one-time link."""
+
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    handler: str = ""  # "" until somebody says who is working
+    notice: str = ""  # what the last action has to say, shown once
+    shortcuts: bool = True  # one-letter keys can be turned off (WCAG 2.2, 2.1.4)
+
+
+def current_desk() -> Desk:
+    """Return the desk that this application shows."""
+    desk: Desk = current_app.extensions[DESK_EXTENSION]
+    return desk
+
+
+def current_session() -> Session | None:
+    """Return the session of the browser that sent the request, or None before the guard has found one."""
+    session: Session | None = g.get("session")
+    return session
+
+
+def current_handler() -> str:
+    """Return the name of the handler who works in this session."""
+    session: Session = g.session
+    return session.handler
+
+
+def form_token() -> Markup:
+    """Return the hidden field that each form carries, against forged requests (ASVS 3.5.1)."""
+    session = current_session()
+    return Markup('<input type="hidden" name="token" value="{}">').format(session.token if session else "")
+
+
+def render_page(template: str, status: int = 200, **values: Any) -> AnyResponse:
+    """Return a page, with the notice of the last action, which is then forgotten."""
+    session, notice = current_session(), ""
+    if session:
+        notice, session.notice = session.notice, ""
+    return Response(render_template(template, notice=notice, **values), status, mimetype="text/html")
+
+
+def see_other(url: str, notice: str = "") -> AnyResponse:
+    """Return the answer to a POST: 303 to a page, which shows `notice` (RFC 9110, 15.4.4)."""
+    session = current_session()
+    if session and notice:
+        session.notice = notice
+    return redirect(url, 303)
+
+
+def file_to_save(data: bytes, name: str, mimetype: str) -> Response:
+    """Return bytes that the browser saves and never shows."""
+    return Response(data, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def file_to_show(cleaned: Cleaned) -> Response:
+    """Return the bytes of a cleaned file, for the browser to show within a page of ours."""
+    return Response(cleaned.data, mimetype=cleaned.type, headers={"Content-Disposition": "inline"})
