@@ -10,7 +10,8 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from app.desk.case import case_from_tip, encode_case
+from app.desk.case import case_from_tip
+from app.desk.case_json import encode_case
 from app.desk.config import load_desk_config
 from app.desk.jobs import Job
 from app.desk.service import Desk, open_desk

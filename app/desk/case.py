@@ -1,27 +1,24 @@
-"""What the desk knows of one tip, beside the envelope it came in: frozen values, and their JSON both ways.
+"""A tip as the desk knows it, in frozen values, and every change of its state: which is allowed, and by whom.
 
-A record is only ever written through the store, sealed. `answers` and file paths come from whoever sealed the tip:
-anyone may. They are shown escaped and believed in nothing.
+A change is a method that returns a new Case or raises RefusedError, and does nothing else: `cases` journals the new
+value and keeps it. The right to act is asked by `Case.require_holder` alone. Answers and file paths come from anyone
+who sealed a tip: they are shown escaped and are not believed.
 """
 
-import json
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
-from typing import Any
 
+from app.desk.errors import RefusedError
 from app.vault.tip import SCHEMA, ReplyTo, Tip, TipId
-
-FORMAT = "haumaru-case/1"
 
 Box = tuple[float, float, float, float]
 Span = tuple[int, int]
 
 
 class State(StrEnum):
-    """Where a tip stands."""
+    """The state of a tip."""
 
     NEW = "new"
     WORK = "work"
@@ -31,8 +28,12 @@ class State(StrEnum):
     OBJECTIONABLE = "objectionable"
 
 
+OPEN_STATES = frozenset({State.NEW, State.WORK, State.WAITING, State.REFERRED})
+REDACTABLE_STATES = OPEN_STATES - {State.WAITING}  # a prepared referral is changed by nobody
+
+
 class Outcome(StrEnum):
-    """What came of a tip, as far as anybody told the desk."""
+    """What came of a tip, as far as the desk was told."""
 
     UNKNOWN = ""
     NO_ACTION = "no-action"
@@ -87,7 +88,7 @@ class ThreadMessage:
 
 @dataclass(frozen=True)
 class RedactionDraft:
-    """What is to be taken out, kept, and said: the referral before it is one."""
+    """What a handler chose for a referral: marks by field, further terms, answers and files, boxes, summary."""
 
     marks: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     terms: tuple[str, ...] = ()
@@ -116,7 +117,7 @@ class SentReferral:
 
 @dataclass(frozen=True)
 class Case:
-    """One tip on the desk."""
+    """One tip on the desk: what came, its state, who works on it, and what the desk has done."""
 
     id: TipId
     received: date
@@ -132,7 +133,7 @@ class Case:
     draft: RedactionDraft = field(default_factory=RedactionDraft)
     referrals: tuple[SentReferral, ...] = ()
     thread: tuple[ThreadMessage, ...] = ()
-    unread: bool = False  # the sender has answered since a handler looked
+    unread: bool = False  # the sender has answered since a handler opened the tip
     outcome: Outcome = Outcome.UNKNOWN
     reason: str = ""
     closed: date | None = None
@@ -140,7 +141,7 @@ class Case:
     version: int = 0
 
     def text(self, name: str) -> str:
-        """An answer as text, "" where there is none."""
+        """Return an answer as text, "" where there is none."""
         value = self.answers.get(name, "")
         return value if isinstance(value, str) else ", ".join(value)
 
@@ -157,7 +158,7 @@ class Case:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What the sender ticked."""
+        """The kinds that the sender ticked."""
         value = self.answers.get("kinds", ())
         return value if isinstance(value, tuple) else (value,)
 
@@ -169,11 +170,130 @@ class Case:
     @property
     def open(self) -> bool:
         """Whether there is still something to do."""
-        return self.state in {State.NEW, State.WORK, State.WAITING, State.REFERRED}
+        return self.state in OPEN_STATES
+
+    def require_open(self) -> None:
+        """Raise RefusedError `objectionable` or `not-open` unless there is still something to do."""
+        self.require_shown()
+        if not self.open:
+            raise RefusedError("not-open")
+
+    def require_shown(self) -> None:
+        """Raise RefusedError `objectionable` if the tip is locked away."""
+        if self.state is State.OBJECTIONABLE:
+            raise RefusedError("objectionable")
+
+    def require_holder(self, who: str, *, states: frozenset[State] = OPEN_STATES) -> None:
+        """Raise RefusedError unless `who` works on this tip, and it is in one of the states.
+
+        The codes: `objectionable`, `not-open`, `state`, `claimed` (somebody else works on it), `not-claimed`.
+        """
+        self.require_open()
+        if self.state not in states:
+            raise RefusedError("state")
+        if self.holder != who:
+            raise RefusedError("claimed" if self.holder else "not-claimed")
+
+    def require_redactor(self, who: str) -> None:
+        """Raise as `require_holder` does, and `state` while a prepared referral waits for a second person."""
+        self.require_holder(who, states=REDACTABLE_STATES)
+
+    def claimed(self, who: str) -> "Case":
+        """Return the tip with `who` working on it; raises RefusedError `claimed` or `not-open`."""
+        self.require_open()
+        if self.holder:
+            raise RefusedError("claimed")
+        return replace(self, holder=who, state=State.WORK if self.state is State.NEW else self.state)
+
+    def released(self, who: str, *, force: bool = False) -> "Case":
+        """Return the tip with nobody working on it; `force` takes it from whoever does."""
+        if not force:
+            self.require_holder(who)
+        untouched = self.state is State.WORK and not self.draft.by
+        return replace(self, holder="", state=State.NEW if untouched else self.state)
+
+    def with_note(self, note: CaseNote) -> "Case":
+        """Return the tip with one more note; anybody may add one."""
+        return replace(self, notes=(*self.notes, note))
+
+    def with_draft(self, who: str, draft: RedactionDraft) -> "Case":
+        """Return the tip with another draft of its referral."""
+        self.require_redactor(who)
+        return replace(self, draft=draft)
+
+    def with_translation(self, who: str, text: str, *, needs_translator: bool) -> "Case":
+        """Return the tip with a translation, which is redacted and referred beside the text."""
+        self.require_holder(who)
+        return replace(self, translation=text, translator=needs_translator and not text)
+
+    def sent_to_translator(self, who: str) -> "Case":
+        """Return the tip as one whose redacted text a translator has."""
+        self.require_redactor(who)
+        return replace(self, translator=True)
+
+    def prepared(self, who: str) -> "Case":
+        """Return the tip with a finished draft that waits for a second person."""
+        self.require_redactor(who)
+        return replace(self, state=State.WAITING, draft=replace(self.draft, by=who))
+
+    def sent_back(self, who: str) -> "Case":
+        """Return a prepared tip to work, with `who` working on it; raises RefusedError `state`."""
+        if self.state is not State.WAITING:
+            raise RefusedError("state")
+        return replace(self, state=State.WORK, holder=who, draft=replace(self.draft, by=""))
+
+    def require_second(self, who: str) -> None:
+        """Raise RefusedError `state` or `same-person` unless `who` may release what another person prepared."""
+        if self.state is not State.WAITING:
+            raise RefusedError("state")
+        if who == self.draft.by:
+            raise RefusedError("same-person")
+
+    def referred(self, sent: tuple[SentReferral, ...], *, holder: str) -> "Case":
+        """Return the tip as referred; who may do that was asked before anything was sealed."""
+        return replace(self, state=State.REFERRED, referrals=(*self.referrals, *sent), holder=holder)
+
+    def with_reply(self, who: str, message: ThreadMessage) -> "Case":
+        """Return the tip with a reply in its thread."""
+        self.require_holder(who)
+        return replace(self, thread=(*self.thread, message))
+
+    def with_answers(self, *answers: ThreadMessage) -> "Case":
+        """Return the tip with the sender's answers in its thread, unread."""
+        return replace(self, thread=(*self.thread, *answers), unread=True)
+
+    def read(self) -> "Case":
+        """Return the tip with its thread read."""
+        return replace(self, unread=False)
+
+    def with_outcome(self, outcome: Outcome) -> "Case":
+        """Return the tip with what came of it; anybody may note that."""
+        return replace(self, outcome=outcome)
+
+    def ended(self, who: str, day: date, reason: str, outcome: Outcome) -> "Case":
+        """Return the tip closed, one's own or nobody's; raises RefusedError `state` for an unknown reason."""
+        if reason not in REASONS:
+            raise RefusedError("state")
+        self.require_open()
+        if self.holder not in ("", who):
+            raise RefusedError("claimed")
+        outcome = outcome or self.outcome
+        return replace(self, state=State.CLOSED, reason=reason, outcome=outcome, closed=day, holder="")
+
+    def reopened(self, who: str) -> "Case":
+        """Return a closed tip to work, with `who` working on it; raises RefusedError `state`."""
+        if self.state is not State.CLOSED:
+            raise RefusedError("state")
+        state = State.REFERRED if self.referrals else State.WORK
+        return replace(self, state=state, holder=who, reason="", closed=None)
+
+    def locked_away(self) -> "Case":
+        """Return the tip as objectionable, for good, without its words, notes, draft or thread."""
+        return Case(id=self.id, received=self.received, answers={}, state=State.OBJECTIONABLE, referrals=self.referrals)
 
 
 def case_from_tip(tip: Tip, sketch: tuple[int, ...]) -> Case:
-    """A new record of a tip that has come in."""
+    """Return the new case of a tip that has come in."""
     return Case(
         id=tip.id,
         received=tip.received,
@@ -183,50 +303,3 @@ def case_from_tip(tip: Tip, sketch: tuple[int, ...]) -> Case:
         answers_to=tip.answers_to,
         sketch=sketch,
     )
-
-
-def encode_case(case: Case) -> bytes:
-    """A record as JSON."""
-    fields = asdict(case) | {"format": FORMAT}
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=_json_value).encode()
-
-
-def decode_case(data: bytes) -> Case:
-    """A record as `to_bytes` made it; raises ValueError, KeyError or TypeError for anything else."""
-    raw: dict[str, Any] = json.loads(data)
-    if raw.pop("format") != FORMAT:
-        raise ValueError
-    raw["received"] = date.fromisoformat(raw["received"])
-    raw["closed"] = date.fromisoformat(raw["closed"]) if raw["closed"] else None
-    raw["answers"] = {name: tuple(v) if isinstance(v, list) else v for name, v in raw["answers"].items()}
-    raw["files"] = tuple(CaseFile(**{**one, "removed": tuple(one["removed"])}) for one in raw["files"])
-    raw["reply"] = ReplyTo(b64decode(raw["reply"]["key"]), raw["reply"]["locator"]) if raw["reply"] else None
-    raw["state"], raw["outcome"] = State(raw["state"]), Outcome(raw["outcome"])
-    raw["notes"] = tuple(CaseNote(**_with_date(one)) for one in raw["notes"])
-    raw["thread"] = tuple(ThreadMessage(**_with_date(one)) for one in raw["thread"])
-    raw["referrals"] = tuple(SentReferral(**_with_date(one)) for one in raw["referrals"])
-    raw["draft"] = _decode_draft(raw["draft"])
-    raw["sketch"] = tuple(raw["sketch"])
-    return Case(**raw)
-
-
-def _decode_draft(raw: dict[str, Any]) -> RedactionDraft:
-    marks = {name: tuple((start, end) for start, end in spans) for name, spans in raw.pop("marks").items()}
-    boxes = {
-        path: {int(page): tuple((a, b, c, d) for a, b, c, d in of_page) for page, of_page in pages.items()}
-        for path, pages in raw.pop("boxes").items()
-    }
-    lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
-    return RedactionDraft(marks=marks, boxes=boxes, **lists)
-
-
-def _with_date(raw: dict[str, Any]) -> dict[str, Any]:
-    return {**raw, "day": date.fromisoformat(raw["day"])}
-
-
-def _json_value(value: object) -> str:
-    if isinstance(value, bytes):
-        return b64encode(value).decode()
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError

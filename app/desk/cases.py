@@ -14,16 +14,15 @@ from pathlib import Path
 from app.core.errors import HaumaruError
 from app.delivery.clock import day
 from app.desk.case import (
-    REASONS,
     Case,
     CaseNote,
     Outcome,
+    RedactionDraft,
     State,
     ThreadMessage,
     case_from_tip,
-    decode_case,
-    encode_case,
 )
+from app.desk.case_json import decode_case, encode_case
 from app.desk.envelopes import open_tip
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
@@ -35,7 +34,7 @@ from app.vault.tip import SCHEMA, Tip, TipId
 
 DESK = "desk"
 
-Change = Callable[[Case], Case]
+Transition = Callable[[Case], Case]
 
 
 class Cases:
@@ -108,14 +107,14 @@ class Cases:
         early = [one for one in self._cases.values() if case.reply and one.answers_to == case.reply.locator]
         if early and case.answers_to is None:
             # Envelopes of one window arrive in any order: an answer may have come before what it answers.
-            case = replace(case, thread=tuple(map(_answer, early)), unread=True)
+            case = case.with_answers(*map(_answer, early))
         self._write(case)
         self.store.take_in(path, f"envelopes/{tip.id}.age")
         self.journal.write(JournalEntry(DESK, "received", tip.id, f"answers {parent.id}" if parent else ""))
         self._seen.add(tip.id)
         self._see(case)
         if parent is not None:
-            self._put(replace(parent, thread=(*parent.thread, _answer(case)), unread=True))
+            self._put(parent.with_answers(_answer(case)))
 
     def _parent_of(self, case: Case) -> Case | None:
         """The tip whose sender answers here: only who has the receipt code can name its locator."""
@@ -136,104 +135,82 @@ class Cases:
         with faults():
             path.unlink(missing_ok=True)
 
-    # What changes.
+    # Changes.
 
-    def change(self, tip: str, who: str, did: str, change: Change, *, what: str = "", free: bool = False) -> Case:
-        """Journal, keep, see one change by `who`, who must hold the tip unless it is `free`; raises RefusedError."""
+    def change(self, tip: str, who: str, did: str, transition: Transition, *, what: str = "") -> Case:
+        """Journal, keep and publish one change by `who`, or none of these; raises RefusedError.
+
+        `transition` asks whether the change is allowed, under the lock of every change; what it raises is raised. A
+        tip that is locked away is never changed.
+        """
         with self._lock:
             case = self.get(tip)
-            if case.state is State.OBJECTIONABLE:
-                raise RefusedError("objectionable")
-            if not free:
-                _check_holder(case, who)
-            changed = replace(change(case), version=case.version + 1)
+            case.require_shown()
+            changed = replace(transition(case), version=case.version + 1)
             self.journal.write(JournalEntry(who, did, case.id, what))
             return self._put(changed)
 
     def claim(self, tip: str, who: str) -> Case:
-        """Take a tip to work on; one's own is no error."""
+        """Give a tip to `who` to work on; one's own stays as it is."""
         case = self.get(tip)
         if case.holder == who:
             return case
-
-        def taken(case: Case) -> Case:
-            if case.holder:
-                raise RefusedError("claimed")
-            if not case.open:
-                raise RefusedError("not-open")
-            return replace(case, holder=who, state=State.WORK if case.state is State.NEW else case.state)
-
-        return self.change(tip, who, "claimed", taken, free=True)
+        return self.change(tip, who, "claimed", lambda now: now.claimed(who))
 
     def release(self, tip: str, who: str, *, force: bool = False) -> Case:
-        """Give a tip back, one's own or, with `force` and so journaled, somebody else's."""
-
-        def given(case: Case) -> Case:
-            state = State.NEW if case.state is State.WORK and not case.draft.by else case.state
-            return replace(case, holder="", state=state)
-
-        return self.change(tip, who, "took-away" if force else "gave-back", given, free=force)
+        """Give a tip back, one's own or, with `force` and journaled as such, somebody else's."""
+        did = "took-away" if force else "gave-back"
+        return self.change(tip, who, did, lambda now: now.released(who, force=force))
 
     def note(self, tip: str, who: str, text: str) -> Case:
-        """Add words that never leave the desk."""
+        """Add a note, which never leaves the desk; raises RefusedError `no-words`."""
         if not text:
             raise RefusedError("no-words")
         note = CaseNote(self.today(), who, text)
-        return self.change(tip, who, "noted", lambda case: replace(case, notes=(*case.notes, note)), free=True)
+        return self.change(tip, who, "noted", lambda now: now.with_note(note))
+
+    def redact(self, tip: str, who: str, draft: RedactionDraft) -> Case:
+        """Keep a draft of the tip's referral."""
+        return self.change(tip, who, "redacted", lambda now: now.with_draft(who, draft))
+
+    def translate(self, tip: str, who: str, text: str, *, needs_translator: bool) -> Case:
+        """Keep a translation, or that the tip needs a translator."""
+        did = "translated" if text else "needs-translator"
+        return self.change(
+            tip, who, did, lambda now: now.with_translation(who, text, needs_translator=needs_translator)
+        )
+
+    def send_back(self, tip: str, who: str) -> Case:
+        """Take a prepared referral back to work."""
+        return self.change(tip, who, "sent-back", lambda now: now.sent_back(who))
 
     def close(self, tip: str, who: str, reason: str, outcome: Outcome = Outcome.UNKNOWN) -> Case:
         """End the work on a tip, one's own or nobody's."""
-
-        def closed(case: Case) -> Case:
-            if case.holder not in ("", who):
-                raise RefusedError("claimed")
-            if not case.open:
-                raise RefusedError("not-open")
-            return replace(
-                case, state=State.CLOSED, reason=reason, outcome=outcome or case.outcome, closed=self.today(), holder=""
-            )
-
-        if reason not in REASONS:
-            raise RefusedError("state")
-        return self.change(tip, who, "closed", closed, what=reason, free=True)
+        return self.change(tip, who, "closed", lambda now: now.ended(who, self.today(), reason, outcome), what=reason)
 
     def reopen(self, tip: str, who: str) -> Case:
         """Work on a closed tip again."""
+        return self.change(tip, who, "reopened", lambda now: now.reopened(who))
 
-        def opened(case: Case) -> Case:
-            if case.state is not State.CLOSED:
-                raise RefusedError("state")
-            state = State.REFERRED if case.referrals else State.WORK
-            return replace(case, state=state, holder=who, reason="", closed=None)
-
-        return self.change(tip, who, "reopened", opened, free=True)
-
-    def settle(self, tip: str, who: str, outcome: Outcome) -> Case:
+    def set_outcome(self, tip: str, who: str, outcome: Outcome) -> Case:
         """Note what came of a tip."""
-        return self.change(tip, who, "outcome", lambda case: replace(case, outcome=outcome), what=outcome, free=True)
+        return self.change(tip, who, "outcome", lambda now: now.with_outcome(outcome), what=outcome)
 
     def lock_away(self, tip: str, who: str) -> Case:
-        """Mark a tip as objectionable, for good: its text and notes are wiped from the record, the envelope stays."""
+        """Mark a tip as objectionable, for good: its words leave the record, the sealed envelope stays."""
+        return self.change(tip, who, "objectionable", lambda now: now.locked_away())
 
-        def locked(case: Case) -> Case:
-            return Case(
-                id=case.id, received=case.received, answers={}, state=State.OBJECTIONABLE, referrals=case.referrals
-            )
-
-        return self.change(tip, who, "objectionable", locked, free=True)
-
-    def looked(self, tip: str, who: str) -> Case:
-        """Journal that somebody opened a tip; what is objectionable, too."""
+    def view(self, tip: str, who: str) -> Case:
+        """Return a tip for reading; journal that it was opened, a locked one too."""
         case = self.get(tip)
         self.journal.write(JournalEntry(who, "opened", case.id, case.state))
-        if case.unread:
-            return self.change(tip, who, "read-answer", lambda one: replace(one, unread=False), free=True)
-        return case
+        return self.change(tip, who, "read-answer", lambda now: now.read()) if case.unread else case
+
+    # Envelopes, and the end.
 
     def envelope(self, case: Case) -> Tip:
         """The tip as it came, opened anew; raises RefusedError."""
-        if case.state is State.OBJECTIONABLE:
-            raise RefusedError("objectionable")
+        case.require_shown()
         try:
             return open_tip(self.store.folder / "envelopes" / f"{case.id}.age", self._identities)
         except (OSError, HaumaruError):
@@ -283,10 +260,3 @@ class Cases:
 
 def _answer(case: Case) -> ThreadMessage:
     return ThreadMessage(case.received, "", case.text("what"), id=case.id)
-
-
-def _check_holder(case: Case, who: str) -> None:
-    if not case.open:
-        raise RefusedError("not-open")
-    if case.holder != who:
-        raise RefusedError("claimed" if case.holder else "not-claimed")

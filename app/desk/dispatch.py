@@ -15,7 +15,7 @@ from app.core.unicode import clean_text
 from app.delivery.outbox import Envelope, Outbox
 from app.desk import redaction
 from app.desk.attachments import Attachment, Attachments, burn_boxes
-from app.desk.case import Case, RedactionDraft, SentReferral, State
+from app.desk.case import Case, RedactionDraft, SentReferral
 from app.desk.cases import Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError
@@ -135,46 +135,40 @@ def require_nothing_left(made: Referral, pieces: Sequence[str]) -> None:
 def send_referrals(
     case: Case, parties: Sequence[Authority], context: ReferralContext, who: str, *, second: str = ""
 ) -> Case:
-    """Seal one referral for each party, put them in the outbox, and note them; raises RefusedError, OutboxError."""
-    if not parties:
-        raise RefusedError("no-authority")
-    if not case.draft.summary:
-        raise RefusedError("no-summary")
+    """Seal one referral for each party, put them in the outbox, and note them in the case.
+
+    `second` is the person who releases what `who` prepared. Raises RefusedError, OutboxError; a case that another
+    person changed meanwhile is refused, so that nothing leaves which nobody looked at.
+    """
+    _require_complete(case, parties)
     for party in parties:
         _require_usable_key(party, context)
     made = [(party, build_referral(case, case.draft, party.name, context)) for party in parties]
-    gone = tuple(_enqueue(one, party, context, who, second) for party, one in made)
-    actor = second or who
 
-    def referred(now: Case) -> Case:
-        return replace(
-            now, state=State.REFERRED, referrals=(*now.referrals, *gone), holder="" if second else now.holder
-        )
+    def refer(now: Case) -> Case:
+        if second:
+            now.require_second(second)
+        else:
+            now.require_redactor(who)
+        if now.version != case.version:
+            raise RefusedError("changed")
+        sent = tuple(_enqueue(one, party, context, who, second) for party, one in made)
+        return now.referred(sent, holder="" if second else now.holder)
 
     what = "to " + " ".join(party.id for party in parties)
-    return context.cases.change(case.id, actor, "referred", referred, what=what, free=bool(second))
+    return context.cases.change(case.id, second or who, "referred", refer, what=what)
 
 
 def prepare_referral(case: Case, context: ReferralContext, who: str) -> Case:
-    """Hand a finished draft to a second person; raises what `send` would raise for it."""
-    if not case.draft.authorities:
-        raise RefusedError("no-authority")
-    if not case.draft.summary:
-        raise RefusedError("no-summary")
+    """Hand a finished draft to a second person; raises what `send_referrals` would raise for it."""
+    _require_complete(case, case.draft.authorities)
     build_referral(case, case.draft, "-", context)
-
-    def waiting(now: Case) -> Case:
-        return replace(now, state=State.WAITING, draft=replace(now.draft, by=who))
-
-    return context.cases.change(case.id, who, "prepared", waiting)
+    return context.cases.change(case.id, who, "prepared", lambda now: now.prepared(who))
 
 
 def release_referral(case: Case, parties: Sequence[Authority], context: ReferralContext, who: str) -> Case:
     """Send what another person prepared; raises RefusedError `same-person` or `state`."""
-    if case.state is not State.WAITING:
-        raise RefusedError("state")
-    if who == case.draft.by:
-        raise RefusedError("same-person")
+    case.require_second(who)
     return send_referrals(case, parties, context, case.draft.by, second=who)
 
 
@@ -183,10 +177,21 @@ def send_to_translator(case: Case, translator: Authority, context: ReferralConte
     _require_usable_key(translator, context)
     draft = replace(case.draft, files=())
     made = build_referral(case, draft, translator.name, context, purpose="translation")
-    context.outbox.put(Envelope(made.id, translator.id, seal(pack_referral(made, context.key), translator.recipients)))
-    return context.cases.change(
-        case.id, who, "to-translator", lambda now: replace(now, translator=True), what=translator.id
-    )
+
+    def hand_over(now: Case) -> Case:
+        sent = now.sent_to_translator(who)
+        sealed = seal(pack_referral(made, context.key), translator.recipients)
+        context.outbox.put(Envelope(made.id, translator.id, sealed))
+        return sent
+
+    return context.cases.change(case.id, who, "to-translator", hand_over, what=translator.id)
+
+
+def _require_complete(case: Case, chosen: Sequence[object]) -> None:
+    if not chosen:
+        raise RefusedError("no-authority")
+    if not case.draft.summary:
+        raise RefusedError("no-summary")
 
 
 def _require_usable_key(party: Authority, context: ReferralContext) -> None:

@@ -13,7 +13,6 @@ from hashlib import sha256
 from app.desk.attachments import Attachments
 from app.desk.case import Case, State
 from app.desk.cases import Cases
-from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.desk.journal import JournalEntry
 from app.files.clean import Cleaned
@@ -23,8 +22,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 def export_json(case: Case) -> bytes:
     """A tip as indented JSON: what came, and what the desk did."""
-    if case.state is State.OBJECTIONABLE:
-        raise RefusedError("objectionable")
+    case.require_shown()
     fields = {
         "format": "haumaru-export/1",
         "id": case.id,

@@ -84,7 +84,7 @@ def write_reply(cases: Cases, case: Case, who: str, untrusted_text: str, site: R
         "message": b64encode(sealed).decode(),
     }
     message = ThreadMessage(today, who, text, id=number, body=json.dumps(body))
-    return cases.change(case.id, who, "replied", lambda now: replace(now, thread=(*now.thread, message)))
+    return cases.change(case.id, who, "replied", lambda now: now.with_reply(who, message))
 
 
 def post_waiting(cases: Cases, key: Ed25519PrivateKey, site: ReplySite) -> str:
@@ -128,4 +128,4 @@ def _settle(cases: Cases, tip: str, number: str) -> None:
         thread = tuple(replace(one, body="") if one.id == number else one for one in now.thread)
         return replace(now, thread=thread)
 
-    cases.change(tip, DESK, "reply-posted", posted, free=True)
+    cases.change(tip, DESK, "reply-posted", posted)

@@ -19,9 +19,8 @@ from app.desk.case import (
     State,
     ThreadMessage,
     case_from_tip,
-    decode_case,
-    encode_case,
 )
+from app.desk.case_json import decode_case, encode_case
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.desk.language_guess import guess_language
@@ -154,7 +153,7 @@ def test_two_never_work_one_tip(office):
         for act in (
             lambda: desk.cases.release(one, "Ben"),
             lambda: desk.cases.close(one, "Ben", "test"),
-            lambda: desk.cases.change(one, "Ben", "redacted", lambda case: case),
+            lambda: desk.cases.redact(one, "Ben", RedactionDraft()),
         ):
             with pytest.raises(RefusedError, match="claimed"):
                 act()
@@ -163,6 +162,49 @@ def test_two_never_work_one_tip(office):
         assert desk.cases.claim(one, "Ben").holder == "Ben"
         desk.cases.release(one, "Ana", force=True)
         assert [entry.did for entry in desk.journal.entries][-1] == "took-away"
+
+
+CHANGES = {
+    "claim": lambda case, who: case.claimed(who),
+    "release": lambda case, who: case.released(who),
+    "redact": lambda case, who: case.with_draft(who, RedactionDraft()),
+    "translate": lambda case, who: case.with_translation(who, "x", needs_translator=False),
+    "hand-over": lambda case, who: case.sent_to_translator(who),
+    "prepare": lambda case, who: case.prepared(who),
+    "send-back": lambda case, who: case.sent_back(who),
+    "reply": lambda case, who: case.with_reply(who, ThreadMessage(DAY, who, "x")),
+    "close": lambda case, who: case.ended(who, DAY, "test", Outcome.UNKNOWN),
+    "reopen": lambda case, who: case.reopened(who),
+}
+REDACTING = {"redact", "hand-over", "prepare"}
+HOLDING = {"release", "translate", "reply", "close"}
+
+
+@pytest.mark.parametrize(
+    ("state", "holder", "allowed"),
+    [
+        (State.NEW, "", {"claim", "close"}),
+        (State.WORK, "Ana", HOLDING | REDACTING),
+        (State.WORK, "Ben", set()),
+        (State.WAITING, "Ana", HOLDING | {"send-back"}),
+        (State.WAITING, "Ben", {"send-back"}),
+        (State.REFERRED, "Ana", HOLDING | REDACTING),
+        (State.REFERRED, "", {"claim", "close"}),
+        (State.CLOSED, "", {"reopen"}),
+        (State.OBJECTIONABLE, "", set()),
+    ],
+)
+def test_each_state_allows_its_changes_and_no_others(state, holder, allowed):
+    """What Ana may do to a tip depends on its state and on who works on it; everything else is refused."""
+    case = replace(case_from_tip(tip(), ()), state=state, holder=holder)
+    passed = set()
+    for name, change in CHANGES.items():
+        try:
+            change(case, "Ana")
+        except RefusedError:
+            continue
+        passed.add(name)
+    assert passed == allowed
 
 
 def test_twenty_at_once_claim_and_one_has_it(office):
@@ -255,7 +297,7 @@ def test_a_locked_tip_is_wiped_and_never_changes(office):
         ):
             with pytest.raises(RefusedError, match="objectionable"):
                 act()
-        desk.cases.looked(one, "Ben")
+        desk.cases.view(one, "Ben")
         assert [(entry.who, entry.did) for entry in desk.journal.entries][-1] == ("Ben", "opened")
         assert desk.queue.show(QueueFilter(view="objectionable", words="packhouse"), "Ana").total == 0
 
@@ -276,7 +318,7 @@ def test_an_answer_joins_its_thread(office, order):
         rows = {row.id for row in desk.queue.show(QueueFilter(), "Ana").rows}
         assert rows == {first.id, stranger.id}
         assert desk.queue.show(QueueFilter(view="answered"), "Ana").total == 1
-        desk.cases.looked(first.id, "Ana")
+        desk.cases.view(first.id, "Ana")
         assert desk.queue.show(QueueFilter(view="answered"), "Ana").total == 0
 
 

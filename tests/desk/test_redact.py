@@ -138,7 +138,7 @@ def test_a_whole_referral_holds_nothing_redacted(office):
         desk.cases.claim(first.id, "Ana")
         case = desk.cases.get(first.id)
         draft = _marked_draft(TEXT, files=("files/2.jpg",), boxes={"files/2.jpg": {0: ((0.0, 0.0, 1.0, 1.0),)}})
-        desk.cases.change(case.id, "Ana", "redacted", lambda now: replace(now, draft=draft))
+        desk.cases.redact(case.id, "Ana", draft)
         confirm_key(desk.cases, desk.config.authorities["police"], "Ana")
         case = send_referrals(
             desk.cases.get(case.id), [desk.config.authorities["police"]], desk.referral_context, "Ana"

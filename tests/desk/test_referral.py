@@ -81,7 +81,7 @@ def test_it_is_for_one_authority_alone(office):
         receive(desk)
         desk.cases.claim(one, "Ana")
         draft = RedactionDraft(summary="Men are held.", authorities=("police", "mbie"), looked=True)
-        desk.cases.change(one, "Ana", "redacted", lambda case: replace(case, draft=draft))
+        desk.cases.redact(one, "Ana", draft)
         parties = list(desk.config.authorities.values())
         for party in parties:
             confirm_key(desk.cases, party, "Ana")

@@ -5,8 +5,6 @@ of it but the instructions is refused, and each try is journaled. A reply that c
 the handler asks a second time.
 """
 
-from dataclasses import replace
-
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -37,7 +35,7 @@ blueprint = Blueprint("case", __name__)
 def show(tip: str) -> AnyResponse:
     """Show one case, for reading; journaled."""
     desk = current_desk()
-    case = desk.cases.looked(tip, current_handler())
+    case = desk.cases.view(tip, current_handler())
     if case.state is State.OBJECTIONABLE:
         return render_page("objectionable.html", case=case)
     texts = redaction.texts(case)
@@ -95,12 +93,7 @@ def save_translation(tip: str) -> AnyResponse:
     """Keep a translation beside the text; the translation is redacted and referred with the text."""
     text = clean_text(request.form.get("text", ""))[:_MAX_TRANSLATION]
     needs = request.form.get("needs") == "yes"
-
-    def translated(case: Case) -> Case:
-        return replace(case, translation=text, translator=needs and not text)
-
-    did = "translated" if text else "needs-translator"
-    current_desk().cases.change(tip, current_handler(), did, translated)
+    current_desk().cases.translate(tip, current_handler(), text, needs_translator=needs)
     return see_other(url_for("case.show", tip=tip), "Saved.")
 
 
@@ -126,7 +119,7 @@ def reopen(tip: str) -> AnyResponse:
 @blueprint.post("/tips/<tip>/outcome")
 def set_outcome(tip: str) -> AnyResponse:
     """Note what came of a tip."""
-    current_desk().cases.settle(tip, current_handler(), _read_outcome())
+    current_desk().cases.set_outcome(tip, current_handler(), _read_outcome())
     return see_other(url_for("case.show", tip=tip), "The outcome is noted.")
 
 
@@ -146,8 +139,7 @@ def lock_objectionable(tip: str) -> AnyResponse:
 def show_thread(tip: str) -> AnyResponse:
     """Show the thread with the sender, and a form for a reply."""
     case = current_desk().cases.get(tip)
-    if case.state is State.OBJECTIONABLE:
-        raise RefusedError("objectionable")
+    case.require_shown()
     return render_page("reply.html", case=case, text="", warnings=(), problem="")
 
 

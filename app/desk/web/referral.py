@@ -42,7 +42,7 @@ blueprint = Blueprint("referral", __name__)
 @blueprint.get("/tips/<tip>/redact")
 def show_draft(tip: str) -> AnyResponse:
     """Show the words and files of a case, each to be marked or kept."""
-    desk, case = current_desk(), _held_case(tip)
+    desk, case = current_desk(), _case_to_redact(tip)
     files = desk.attachments.of(case)
     fields = dispatch.with_texts(case, files)
     found = redaction.suggestions(fields, desk.phrases)
@@ -65,10 +65,10 @@ def show_draft(tip: str) -> AnyResponse:
 @blueprint.post("/tips/<tip>/redact")
 def save_draft(tip: str) -> AnyResponse:
     """Keep the draft, then go where the button says."""
-    desk, case = current_desk(), _held_case(tip)
+    desk, case = current_desk(), _case_to_redact(tip)
     fields = dispatch.with_texts(case, desk.attachments.of(case))
     draft = _read_draft(case, fields)
-    desk.cases.change(tip, current_handler(), "redacted", lambda now: replace(now, draft=draft))
+    desk.cases.redact(tip, current_handler(), draft)
     go, _, number = request.form.get("go", "").partition("-")
     if go == "boxes" and number.isascii() and number.isdigit():
         return see_other(url_for("referral.show_boxes", tip=tip, number=int(number)))
@@ -80,7 +80,7 @@ def save_draft(tip: str) -> AnyResponse:
 @blueprint.get("/tips/<tip>/boxes/<int:number>")
 def show_boxes(tip: str, number: int) -> AnyResponse:
     """Show one picture, or a PDF's pages, to draw boxes on."""
-    case = _held_case(tip)
+    case = _case_to_redact(tip)
     seen = current_desk().attachments.one(case, number)
     if seen.kind not in {"picture", "pages"}:
         raise RefusedError("file")
@@ -91,12 +91,12 @@ def show_boxes(tip: str, number: int) -> AnyResponse:
 @blueprint.post("/tips/<tip>/boxes/<int:number>")
 def save_boxes(tip: str, number: int) -> AnyResponse:
     """Keep the boxes of one file; the file is then one to send."""
-    desk, case = current_desk(), _held_case(tip)
+    desk, case = current_desk(), _case_to_redact(tip)
     seen = desk.attachments.one(case, number)
     drawn = marking.read_boxes(request.form.get("boxes", ""), len(seen.pages) or 1)
     boxes = {**case.draft.boxes, seen.path: drawn}
     draft = replace(case.draft, boxes=boxes, files=tuple(dict.fromkeys([*case.draft.files, seen.path])))
-    desk.cases.change(tip, current_handler(), "redacted", lambda now: replace(now, draft=draft))
+    desk.cases.redact(tip, current_handler(), draft)
     notice = "The boxes are saved. They are burnt in when you look at what they will see."
     return see_other(url_for("referral.show_draft", tip=tip), notice)
 
@@ -107,8 +107,7 @@ def show_redacted_file(tip: str, number: int, place: int = 0) -> AnyResponse:
     """Show a file as the authority would get it, its boxes burnt in; of a PDF one page."""
     desk = current_desk()
     case = desk.cases.get(tip)
-    if not case.open:
-        raise RefusedError("not-open")
+    case.require_open()
     seen = desk.attachments.one(case, number)
     redacted = burn_boxes(seen, case.draft.boxes.get(seen.path, {}))
     if seen.kind == "pages":
@@ -125,7 +124,7 @@ def show_preview(tip: str) -> AnyResponse:
     desk = current_desk()
     case = desk.cases.get(tip)
     if case.state is not State.WAITING:
-        case = _held_case(tip)
+        case = _case_to_redact(tip)
     seen = desk.attachments.of(case)
     fields = dispatch.with_texts(case, seen)
     parties = _parties(case.draft.authorities)
@@ -157,7 +156,7 @@ def send(tip: str) -> AnyResponse:
     if case.state is State.WAITING:
         release_referral(case, parties, desk.referral_context, handler)
         return see_other(shown, "Released. It is sealed, signed and on its way.")
-    case = _held_case(tip)
+    case = _case_to_redact(tip)
     if desk.config.release > 1:
         prepare_referral(case, desk.referral_context, handler)
         return see_other(shown, "Prepared. A second person must release it.")
@@ -168,14 +167,7 @@ def send(tip: str) -> AnyResponse:
 @blueprint.post("/tips/<tip>/refer/back")
 def send_back(tip: str) -> AnyResponse:
     """Take a prepared referral back to work."""
-    handler = current_handler()
-
-    def back(case: Case) -> Case:
-        if case.state is not State.WAITING:
-            raise RefusedError("state")
-        return replace(case, state=State.WORK, holder=handler, draft=replace(case.draft, by=""))
-
-    current_desk().cases.change(tip, handler, "sent-back", back, free=True)
+    current_desk().cases.send_back(tip, current_handler())
     return see_other(url_for("referral.show_draft", tip=tip), "It is back in work, and yours.")
 
 
@@ -187,20 +179,15 @@ def hand_to_translator(tip: str) -> AnyResponse:
     if translator is None:
         raise RefusedError("no-authority")
     _note_confirmed_keys([translator])
-    send_to_translator(_held_case(tip), translator, desk.referral_context, current_handler())
+    send_to_translator(_case_to_redact(tip), translator, desk.referral_context, current_handler())
     notice = "The redacted text is sealed to the translator and on its way."
     return see_other(url_for("case.show", tip=tip), notice)
 
 
-def _held_case(tip: str) -> Case:
-    """Return a case that this handler works on; raises RefusedError."""
+def _case_to_redact(tip: str) -> Case:
+    """Return a case whose draft this handler may change; raises RefusedError."""
     case = current_desk().cases.get(tip)
-    if case.state is State.OBJECTIONABLE:
-        raise RefusedError("objectionable")
-    if not case.open or case.state is State.WAITING:
-        raise RefusedError("state" if case.open else "not-open")
-    if case.holder != current_handler():
-        raise RefusedError("claimed" if case.holder else "not-claimed")
+    case.require_redactor(current_handler())
     return case
 
 

@@ -1,0 +1,62 @@
+"""A case as JSON and back: the form in which the store keeps it, sealed.
+
+Every record that `encode_case` writes is read back as the same value; anything else raises.
+"""
+
+import json
+from base64 import b64decode, b64encode
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+from app.desk.case import Case, CaseFile, CaseNote, Outcome, RedactionDraft, SentReferral, State, ThreadMessage
+from app.vault.tip import ReplyTo
+
+FORMAT = "haumaru-case/1"
+
+
+def encode_case(case: Case) -> bytes:
+    """A record as JSON."""
+    fields = asdict(case) | {"format": FORMAT}
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=_json_value).encode()
+
+
+def decode_case(data: bytes) -> Case:
+    """A record as `to_bytes` made it; raises ValueError, KeyError or TypeError for anything else."""
+    raw: dict[str, Any] = json.loads(data)
+    if raw.pop("format") != FORMAT:
+        raise ValueError
+    raw["received"] = date.fromisoformat(raw["received"])
+    raw["closed"] = date.fromisoformat(raw["closed"]) if raw["closed"] else None
+    raw["answers"] = {name: tuple(v) if isinstance(v, list) else v for name, v in raw["answers"].items()}
+    raw["files"] = tuple(CaseFile(**{**one, "removed": tuple(one["removed"])}) for one in raw["files"])
+    raw["reply"] = ReplyTo(b64decode(raw["reply"]["key"]), raw["reply"]["locator"]) if raw["reply"] else None
+    raw["state"], raw["outcome"] = State(raw["state"]), Outcome(raw["outcome"])
+    raw["notes"] = tuple(CaseNote(**_with_date(one)) for one in raw["notes"])
+    raw["thread"] = tuple(ThreadMessage(**_with_date(one)) for one in raw["thread"])
+    raw["referrals"] = tuple(SentReferral(**_with_date(one)) for one in raw["referrals"])
+    raw["draft"] = _decode_draft(raw["draft"])
+    raw["sketch"] = tuple(raw["sketch"])
+    return Case(**raw)
+
+
+def _decode_draft(raw: dict[str, Any]) -> RedactionDraft:
+    marks = {name: tuple((start, end) for start, end in spans) for name, spans in raw.pop("marks").items()}
+    boxes = {
+        path: {int(page): tuple((a, b, c, d) for a, b, c, d in of_page) for page, of_page in pages.items()}
+        for path, pages in raw.pop("boxes").items()
+    }
+    lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    return RedactionDraft(marks=marks, boxes=boxes, **lists)
+
+
+def _with_date(raw: dict[str, Any]) -> dict[str, Any]:
+    return {**raw, "day": date.fromisoformat(raw["day"])}
+
+
+def _json_value(value: object) -> str:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError
