@@ -19,12 +19,11 @@ from app.desk.similarity import text_sketch
 from app.desk.web.factory import create_app
 from app.desk.web.session import Sessions
 from app.text.find import load_phrases
-from app.vault import tip as tips
+from app.vault.age import seal
 from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
-from app.vault.seal import seal
 from app.vault.signature import new_signing_key, read_signing_key
-from app.vault.tip import Tip
+from app.vault.tip import Tip, new_tip_id, tip_from_bundle, tip_to_bundle
 
 ORIGIN = "http://127.0.0.1:8701"
 TOML = """
@@ -67,7 +66,7 @@ def a_tip(random: Random) -> Tip:
     words = " ".join(random.choice(WORDS) for _ in range(90))
     answers = {"what": words, "kinds": ("work",), "where": random.choice(("Katikati", "Timaru", "Ōtara"))}
     answers |= {"danger": random.choice(("yes", "no", "no", "no")), "children": random.choice(("yes", "no", "no"))}
-    return Tip(tips.new_id(), date(2026, 11, 22) - timedelta(days=random.randrange(90)), answers)
+    return Tip(new_tip_id(), date(2026, 11, 22) - timedelta(days=random.randrange(90)), answers)
 
 
 def durable_rate(folder: Path, size: int) -> float:
@@ -101,7 +100,7 @@ def main() -> None:
         desk = Desk(conf, (identity,), read_signing_key(pem, None), phrases)
         with open_desk(desk):
             made = [a_tip(random) for _ in range(1000)]
-            envelopes = [seal(tips.to_bytes(one), [recipient]) for one in made]
+            envelopes = [seal(tip_to_bundle(one), [recipient]) for one in made]
             for one, data in zip(made, envelopes, strict=True):
                 (conf.inbox / f"{one.id}.age").write_bytes(data)
             start = time.perf_counter()
@@ -109,7 +108,7 @@ def main() -> None:
             opening = time.perf_counter() - start
             start = time.perf_counter()
             for data in envelopes:
-                tips.from_bytes(unseal(data, [identity]))
+                tip_from_bundle(unseal(data, [identity]))
             bare = time.perf_counter() - start
             print(f"opening 1,000 tips: {opening:.1f} s, each durable and journaled; unsealing alone: {bare:.2f} s")
             print(f"  this disk makes {durable_rate(folder, 4000):.0f} files of 4 kB durable a second")

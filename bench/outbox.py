@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.delivery.leases import Turns
 from app.delivery.outbox import Envelope, Outbox
-from app.vault.tip import new_id
+from app.vault.tip import new_tip_id
 
 SIZE = 128 * 1024 + 1900  # an envelope of the smallest class, sealed to one recipient
 ROUNDS = 3
@@ -41,7 +41,7 @@ def raw_write(folder: Path, data: bytes) -> Callable[[int], None]:
 def putter(url: str, data: bytes) -> tuple[Outbox, Callable[[int], None]]:
     box = Outbox(url)
     box.prepare()
-    return box, lambda _: box.put(Envelope(new_id(), "intake", data), nonce=os.urandom(16))
+    return box, lambda _: box.put(Envelope(new_tip_id(), "intake", data), nonce=os.urandom(16))
 
 
 def compare(url: str, folder: Path, data: bytes, threads: int) -> None:

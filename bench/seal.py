@@ -8,8 +8,8 @@ from statistics import median
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from app.vault import keys
+from app.vault.age import seal
 from app.vault.age_open import unseal
-from app.vault.seal import seal
 
 
 def milliseconds(work: Callable[[], object], times: int) -> float:

@@ -37,11 +37,10 @@ from app.desk.status import now, tell
 from app.desk.store import SealedStore
 from app.desk.web import factory
 from app.text.find import load_phrases
-from app.vault import tip
 from app.vault.age_open import write_identity_file
 from app.vault.keys import DEMONSTRATION, Identity, new_identity, recipient_of
 from app.vault.signature import new_signing_key
-from app.vault.tip import Tip
+from app.vault.tip import Tip, tip_to_json
 
 _CONFIG = click.option("--config", "path", type=click.Path(path_type=Path), required=True, help="The desk.toml.")
 _IDENTITY = click.option(
@@ -226,7 +225,7 @@ def _open_one(path: Path, identities: tuple[Identity, ...], folder: Path | None,
     if folder is not None:
         unpack_to_folder(one, folder)
     else:
-        click.echo((referral_json(one) if isinstance(one, Referral) else tip.to_json(one)).decode())
+        click.echo((referral_json(one) if isinstance(one, Referral) else tip_to_json(one)).decode())
 
 
 def _check_signer(one: Referral, signer: bytes | None) -> None:

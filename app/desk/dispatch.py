@@ -23,8 +23,8 @@ from app.desk.journal import JournalEntry
 from app.desk.referral import Referral, pack_referral, referral_json, sign_referral
 from app.files.clean import Cleaned
 from app.text.find import Finding, Phrases
-from app.vault.seal import seal
-from app.vault.tip import SCHEMA, TipFile, new_id
+from app.vault.age import seal
+from app.vault.tip import SCHEMA, TipFile, new_tip_id
 
 LONGEST_TEXT = 60_000  # bytes of a file whose words can be marked in a browser; a longer one is not sent
 # What was taken out, as kinds: the words an authority reads. It says nothing of what stood there.
@@ -106,7 +106,7 @@ def build_referral(
     if not left and not kept:
         raise RefusedError("nothing-left")
     made = Referral(
-        id=new_id(),
+        id=new_tip_id(),
         to=to,
         day=case.received,
         summary=draft.summary,

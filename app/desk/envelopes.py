@@ -10,9 +10,8 @@ from pathlib import Path
 
 from app.core.errors import EnvelopeError
 from app.desk.referral import Referral, is_referral, referral_json, referral_text, unpack_referral
-from app.vault import tip
 from app.vault.age_open import unseal
-from app.vault.tip import Tip, TipFile, TipId
+from app.vault.tip import Tip, TipFile, TipId, tip_from_bundle, tip_to_json, tip_to_text
 
 MAX_ENVELOPE_BYTES = 34 * 1024 * 1024  # bytes of an envelope: the last size class, and room for 64 recipients
 _NAME = re.compile(r"([0-9a-hjkmnp-tv-z]{26})\.age")
@@ -36,7 +35,7 @@ def open_tip_or_referral(path: Path, identities: Sequence[str]) -> Tip | Referra
     if path.stat().st_size > MAX_ENVELOPE_BYTES:
         raise EnvelopeError("too-large")
     bundle = unseal(path.read_bytes(), identities)
-    opened = unpack_referral(bundle) if is_referral(bundle) else tip.from_bytes(bundle)
+    opened = unpack_referral(bundle) if is_referral(bundle) else tip_from_bundle(bundle)
     if opened.id != name:
         raise EnvelopeError("name")
     return opened
@@ -61,8 +60,8 @@ def unpack_to_folder(opened: Tip | Referral, folder: Path) -> Path:
         _write(target / "referral.json", referral_json(opened) + b"\n")
         _write(target / "referral.txt", referral_text(opened).encode())
     else:
-        _write(target / "tip.json", tip.to_json(opened) + b"\n")
-        _write(target / "tip.txt", tip.to_text(opened).encode())
+        _write(target / "tip.json", tip_to_json(opened) + b"\n")
+        _write(target / "tip.txt", tip_to_text(opened).encode())
     _unpack_files(target / "untrusted", opened.files)
     return target
 

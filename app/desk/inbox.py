@@ -14,7 +14,7 @@ from app.desk.jobs import Job
 from app.desk.journal import JournalEntry
 from app.desk.store import SealedStore, faults
 from app.vault.keys import Identity
-from app.vault.tip import new_id
+from app.vault.tip import new_tip_id
 
 
 class Inbox:
@@ -52,7 +52,7 @@ class Inbox:
         self._cases.add(path, opened)
 
     def _set_aside(self, path: Path, code: str) -> None:
-        tip = id_from_name(path.name) or new_id()
+        tip = id_from_name(path.name) or new_tip_id()
         self._cases.journal.write(JournalEntry(DESK, "set-aside", tip, code))
         self._store.take_in(path, f"aside/{tip}.{code}")
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from app.core.errors import BundleError
 from app.desk.errors import RefusedError
 from app.vault.bundle import pack, unpack
-from app.vault.tip import SCHEMA, TipFile, TipId, parse_id
+from app.vault.tip import SCHEMA, TipFile, TipId, parse_tip_id
 
 FORMAT = "haumaru-referral/1"
 CONTEXT = b"haumaru/referral/1"
@@ -172,7 +172,7 @@ def _parse_referral(members: Mapping[str, bytes]) -> Referral:
     if not all(isinstance(text, str) for text in every):
         raise TypeError
     return Referral(
-        id=parse_id(fields["id"]),
+        id=parse_tip_id(fields["id"]),
         day=date.fromisoformat(fields["received"]),
         kinds=tuple(fields["kinds"]),
         fields=fields["fields"],

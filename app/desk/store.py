@@ -13,9 +13,9 @@ from pathlib import Path
 
 from app.core.errors import EnvelopeError
 from app.desk.errors import RefusedError
+from app.vault.age import seal
 from app.vault.age_open import unseal
 from app.vault.keys import Identity, recipient_of
-from app.vault.seal import seal
 
 _PROBE = "desk.age"
 _PROBE_WORDS = b"haumaru-desk/1"

@@ -42,8 +42,8 @@ from app.site.web.rate_limits import Rates
 from app.site.web.security import Guard
 from app.site.web.wsgi import PrerenderedPages
 from app.text.find import load_phrases
-from app.vault import tip as tips
-from app.vault.seal import seal
+from app.vault.age import seal
+from app.vault.tip import new_decoy, tip_to_bundle
 from app.web.middleware import BodyLimiter
 
 # Beside the files there is the form's text, and what multipart adds around each part.
@@ -127,8 +127,8 @@ def forwarder(config: Config) -> Forwarder:
     agency = config.intake
 
     def decoy() -> Envelope:
-        tip = tips.decoy()
-        return Envelope(tip.id, agency.id, seal(tips.to_bytes(tip), agency.recipients))
+        tip = new_decoy()
+        return Envelope(tip.id, agency.id, seal(tip_to_bundle(tip), agency.recipients))
 
     return Forwarder(
         outbox,

@@ -1,8 +1,9 @@
-"""The age v1 format: header, payload and armor, both ways but for armor, which is only read.
+"""The age v1 format (C2SP specification `age.md`): write and read headers and payloads, seal to hybrid recipients.
 
-It works on streams and holds one or two chunks of 64 KiB at a time. It knows no private key: whoever calls
-it brings the file key. What is not exactly as the specification (C2SP, `age.md`) lays down raises
-EnvelopeError with the code `armor`, `header`, `mac` or `payload`, and nothing else.
+Everything works on streams and holds one or two chunks of 64 KiB at a time. The module knows public keys only and
+cannot open an envelope: `age_open` brings the file key. A plain X25519 recipient is refused, because one such stanza
+would undo the post-quantum protection of the others. Armor is read, never written. Bytes that differ from the
+specification raise EnvelopeError with the code `armor`, `header`, `mac` or `payload`.
 """
 
 import base64
@@ -10,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,9 +21,11 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.core.errors import EnvelopeError
+from app.vault.keys import public_key
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -30,24 +34,31 @@ FILE_KEY_BYTES = 16
 NONCE_BYTES = 16
 TAG_BYTES = 16
 MAC_BYTES = 32
-CHUNK = 64 * 1024
-HEADER_LIMIT = 256 * 1024
+CHUNK_BYTES = 64 * 1024
+MAX_HEADER_BYTES = 256 * 1024
 
-_MAGIC = b"age-encryption.org/"
-_VERSION = _MAGIC + b"v1\n"
-_BODY_LINE = 48
+HYBRID_STANZA = "mlkem768x25519"
+HYBRID_INFO = b"age-encryption.org/mlkem768x25519"
+HYBRID_SHARE_BYTES = 1120
+HYBRID_STANZA_BYTES = 1557  # of the header, for each recipient
+HYBRID_SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+MAX_RECIPIENTS = 64
+
+_VERSION_PREFIX = b"age-encryption.org/"
+_VERSION = _VERSION_PREFIX + b"v1\n"
+_BODY_BYTES_PER_LINE = 48
 _COLUMNS = 64
-_ARGUMENTS = re.compile(rb"->(?: [!-~]+)+\n")
-_MAC_MARK = b"---"
+_STANZA_LINE = re.compile(rb"->(?: [!-~]+)+\n")
+_MAC_PREFIX = b"---"
 
-_BEGIN = b"-----BEGIN AGE ENCRYPTED FILE-----"
-_END = b"-----END AGE ENCRYPTED FILE-----"
+_ARMOR_BEGIN = b"-----BEGIN AGE ENCRYPTED FILE-----"
+_ARMOR_END = b"-----END AGE ENCRYPTED FILE-----"
 _WHITESPACE_LIMIT = 1024
 
 
 @dataclass(frozen=True)
 class Stanza:
-    """The file key, wrapped for one recipient: arguments, the first of which names the kind, and a body."""
+    """The file key, wrapped for one recipient: `args`, of which the first names the kind, and `body`."""
 
     args: tuple[str, ...]
     body: bytes
@@ -55,32 +66,50 @@ class Stanza:
 
 @dataclass(frozen=True)
 class Header:
-    """The stanzas, the MAC, and the bytes over which it is made."""
+    """The stanzas, the MAC, and the bytes that the MAC covers."""
 
     stanzas: tuple[Stanza, ...]
     mac: bytes
     signed: bytes
 
 
-def encode(data: bytes) -> bytes:
+def seal(data: bytes, recipients: Sequence[str]) -> bytes:
+    """Return the envelope of some bytes, sealed to 1 to 64 hybrid recipients.
+
+    Beside data and envelope, two chunks of 64 KiB are held. Raises KeyTextError for a recipient that is not hybrid,
+    EnvelopeError `recipients` for none or more than 64.
+    """
+    if not 1 <= len(recipients) <= MAX_RECIPIENTS:
+        raise EnvelopeError("recipients")
+    public_keys = [public_key(recipient) for recipient in recipients]
+    file_key = os.urandom(FILE_KEY_BYTES)
+    chunks = len(data) // CHUNK_BYTES + 1
+    target = preallocate(len(data) + chunks * TAG_BYTES + (len(recipients) + 1) * HYBRID_STANZA_BYTES)
+    write_header(target, [_wrap(file_key, key) for key in public_keys], file_key)
+    encrypt_payload(io.BytesIO(data), target, file_key, os.urandom(NONCE_BYTES))
+    target.truncate()
+    return target.getvalue()
+
+
+def encode_base64(data: bytes) -> bytes:
     """Return age's base64: standard alphabet, no padding."""
     return base64.b64encode(data).rstrip(b"=")
 
 
-def decode(text: bytes) -> bytes:
-    """Return the bytes of age's base64; anything but the canonical form raises EnvelopeError `header`."""
+def decode_base64(text: bytes) -> bytes:
+    """Return the bytes of age's base64; raise EnvelopeError `header` for any form but the canonical one."""
     if text.endswith(b"="):
         raise EnvelopeError("header")
     return _from_base64(text + b"=" * (-len(text) % 4), "header")
 
 
-def derive(key: bytes, info: bytes, salt: bytes = b"") -> bytes:
+def hkdf_sha256(key: bytes, info: bytes, salt: bytes = b"") -> bytes:
     """Return 32 bytes of HKDF-SHA-256 (RFC 5869)."""
     return HKDF(SHA256(), length=32, salt=salt, info=info).derive(key)
 
 
-def room(size: int) -> io.BytesIO:
-    """Return a buffer that can take `size` bytes without growing, which would cost an eighth on top."""
+def preallocate(size: int) -> io.BytesIO:
+    """Return a buffer that takes `size` bytes without growing; a buffer that grows costs an eighth more memory."""
     buffer = io.BytesIO()
     if size:
         buffer.seek(size - 1)
@@ -90,25 +119,25 @@ def room(size: int) -> io.BytesIO:
 
 
 def write_header(target: BinaryIO, stanzas: Sequence[Stanza], file_key: bytes) -> None:
-    """Write version, stanzas and MAC (section "Header")."""
+    """Write the version line, the stanzas and the MAC (section "Header")."""
     lines = [_VERSION]
     for stanza in stanzas:
         lines.append(b"-> " + " ".join(stanza.args).encode("ascii") + b"\n")
         # A body ends with a short line, so a full last line is followed by an empty one.
-        starts = range(0, len(stanza.body) + 1, _BODY_LINE)
-        lines += [encode(stanza.body[at : at + _BODY_LINE]) + b"\n" for at in starts]
-    signed = b"".join(lines) + _MAC_MARK
-    target.write(signed + b" " + encode(_mac(file_key, signed)) + b"\n")
+        starts = range(0, len(stanza.body) + 1, _BODY_BYTES_PER_LINE)
+        lines += [encode_base64(stanza.body[at : at + _BODY_BYTES_PER_LINE]) + b"\n" for at in starts]
+    signed = b"".join(lines) + _MAC_PREFIX
+    target.write(signed + b" " + encode_base64(_mac(file_key, signed)) + b"\n")
 
 
 def read_header(source: BinaryIO) -> tuple[Header, BinaryIO]:
     """Read a header, armored or not, and return it with the stream on which the payload follows.
 
-    At most 256 KiB are read for it. Raises EnvelopeError `armor` or `header`.
+    At most 256 KiB are read for the header. Raises EnvelopeError `armor` or `header`.
     """
     first = source.readline(_COLUMNS * 2)
-    if first and not first.startswith(_MAGIC):
-        source = cast("BinaryIO", io.BufferedReader(_Armor(_armor_lines(source, first))))
+    if first and not first.startswith(_VERSION_PREFIX):
+        source = cast("BinaryIO", io.BufferedReader(_ArmorReader(_decoded_armor(source, first))))
         first = source.readline(_COLUMNS * 2)
     if first != _VERSION:
         raise EnvelopeError("header")
@@ -117,47 +146,47 @@ def read_header(source: BinaryIO) -> tuple[Header, BinaryIO]:
     stanzas = []
     for line in lines:
         seen.append(line)
-        if line.startswith(_MAC_MARK):
+        if line.startswith(_MAC_PREFIX):
             break
         stanzas.append(_read_stanza(line, lines, seen))
-    mac = decode(line[len(_MAC_MARK) + 1 : -1])
-    if not stanzas or line != _MAC_MARK + b" " + encode(mac) + b"\n" or len(mac) != MAC_BYTES:
+    mac = decode_base64(line[len(_MAC_PREFIX) + 1 : -1])
+    if not stanzas or line != _MAC_PREFIX + b" " + encode_base64(mac) + b"\n" or len(mac) != MAC_BYTES:
         raise EnvelopeError("header")
-    signed = b"".join(seen)[: len(_MAC_MARK) - len(line)]
+    signed = b"".join(seen)[: len(_MAC_PREFIX) - len(line)]
     return Header(tuple(stanzas), mac, signed), source
 
 
 def check_mac(header: Header, file_key: bytes) -> None:
-    """Raise EnvelopeError `mac` unless whoever wrote this header knew the file key."""
+    """Raise EnvelopeError `mac` unless the header was written by a holder of the file key."""
     if not hmac.compare_digest(header.mac, _mac(file_key, header.signed)):
         raise EnvelopeError("mac")
 
 
-def encrypt(source: BinaryIO, target: BinaryIO, file_key: bytes, nonce: bytes) -> None:
-    """Write the nonce, then everything in `source` in sealed chunks (section "Payload")."""
-    aead = ChaCha20Poly1305(derive(file_key, b"payload", nonce))
+def encrypt_payload(source: BinaryIO, target: BinaryIO, file_key: bytes, nonce: bytes) -> None:
+    """Write the nonce, then the content of `source` in encrypted chunks (section "Payload")."""
+    aead = ChaCha20Poly1305(hkdf_sha256(file_key, b"payload", nonce))
     target.write(nonce)
-    chunk = _read(source, CHUNK)
+    chunk = _read_fully(source, CHUNK_BYTES)
     for counter in count():
-        ahead = _read(source, CHUNK)
+        ahead = _read_fully(source, CHUNK_BYTES)
         target.write(aead.encrypt(_chunk_nonce(counter, final=not ahead), chunk, None))
         if not ahead:
             return
         chunk = ahead
 
 
-def decrypt(source: BinaryIO, target: BinaryIO, file_key: bytes) -> None:
-    """Write each chunk to `target` as soon as it has been authenticated.
+def decrypt_payload(source: BinaryIO, target: BinaryIO, file_key: bytes) -> None:
+    """Write each chunk to `target` as soon as the chunk has been authenticated.
 
-    Only a return means that all of it was there: after an EnvelopeError (`payload`, or `header` for a missing
-    nonce) what was written is a true beginning of what was sealed and must be thrown away.
+    Only a return means that the payload is complete. After an EnvelopeError (`payload`, or `header` for a missing
+    nonce) `target` holds an authentic but incomplete beginning of the plaintext: throw it away.
     """
-    nonce = _read(source, NONCE_BYTES)
+    nonce = _read_fully(source, NONCE_BYTES)
     if len(nonce) != NONCE_BYTES:
         raise EnvelopeError("header")
-    aead = ChaCha20Poly1305(derive(file_key, b"payload", nonce))
+    aead = ChaCha20Poly1305(hkdf_sha256(file_key, b"payload", nonce))
     for counter in count():
-        plain, final = _open_chunk(aead, counter, _read(source, CHUNK + TAG_BYTES))
+        plain, final = _open_chunk(aead, counter, _read_fully(source, CHUNK_BYTES + TAG_BYTES))
         if final and counter and not plain:
             raise EnvelopeError("payload")
         target.write(plain)
@@ -167,9 +196,16 @@ def decrypt(source: BinaryIO, target: BinaryIO, file_key: bytes) -> None:
         raise EnvelopeError("payload")
 
 
+def _wrap(file_key: bytes, key: MLKEM768X25519PublicKey) -> Stanza:
+    """Return the file key under HPKE's SealBase (RFC 9180, section 6.1), as the age specification asks."""
+    sealed = HYBRID_SUITE.encrypt(file_key, key, HYBRID_INFO)
+    share = encode_base64(sealed[:HYBRID_SHARE_BYTES]).decode("ascii")
+    return Stanza((HYBRID_STANZA, share), sealed[HYBRID_SHARE_BYTES:])
+
+
 def _open_chunk(aead: ChaCha20Poly1305, counter: int, chunk: bytes) -> tuple[bytes, bool]:
-    """Return a chunk's plaintext, and whether it is the final one; a short one can be nothing else."""
-    for final in (True,) if len(chunk) < CHUNK + TAG_BYTES else (False, True):
+    """Return a chunk's plaintext, and whether the chunk is the final one; a short chunk is always final."""
+    for final in (True,) if len(chunk) < CHUNK_BYTES + TAG_BYTES else (False, True):
         try:
             return aead.decrypt(_chunk_nonce(counter, final=final), chunk, None), final
         except InvalidTag:
@@ -182,11 +218,11 @@ def _chunk_nonce(counter: int, *, final: bool) -> bytes:
 
 
 def _mac(file_key: bytes, signed: bytes) -> bytes:
-    return hmac.digest(derive(file_key, b"header"), signed, hashlib.sha256)
+    return hmac.digest(hkdf_sha256(file_key, b"header"), signed, hashlib.sha256)
 
 
-def _read(source: BinaryIO, size: int) -> bytes:
-    """Read `size` bytes unless the end comes first: a pipe may give fewer at a time."""
+def _read_fully(source: BinaryIO, size: int) -> bytes:
+    """Return `size` bytes, or fewer at the end of the stream; a pipe may give fewer in one call."""
     data = source.read(size)
     while data and len(data) < size and (more := source.read(size - len(data))):
         data += more
@@ -194,7 +230,7 @@ def _read(source: BinaryIO, size: int) -> bytes:
 
 
 def _header_lines(source: BinaryIO) -> Iterator[bytes]:
-    left = HEADER_LIMIT
+    left = MAX_HEADER_BYTES
     while True:
         line = source.readline(left)
         left -= len(line)
@@ -204,12 +240,12 @@ def _header_lines(source: BinaryIO) -> Iterator[bytes]:
 
 
 def _read_stanza(first: bytes, lines: Iterator[bytes], seen: list[bytes]) -> Stanza:
-    if not _ARGUMENTS.fullmatch(first):
+    if not _STANZA_LINE.fullmatch(first):
         raise EnvelopeError("header")
     body = []
     for line in lines:
         seen.append(line)
-        body.append(decode(line[:-1]))
+        body.append(decode_base64(line[:-1]))
         if len(line) <= _COLUMNS:
             break
         if len(line) > _COLUMNS + 1:
@@ -222,22 +258,22 @@ def _from_base64(text: bytes, code: str) -> bytes:
         data = base64.b64decode(text, validate=True)
     except binascii.Error:
         raise EnvelopeError(code) from None
-    # What does not encode to the same text had spare bits set, or padding where none may be.
+    # A text that does not encode to itself again has spare bits set, or padding where none is allowed.
     if base64.b64encode(data) != text:
         raise EnvelopeError(code)
     return data
 
 
-def _armor_lines(source: BinaryIO, first: bytes) -> Iterator[bytes]:
-    """Yield what each armored line holds (RFC 7468, section 3, strict but for whitespace around it)."""
+def _decoded_armor(source: BinaryIO, first: bytes) -> Iterator[bytes]:
+    """Yield the bytes of each armored line (RFC 7468, section 3, strict but for whitespace around the armor)."""
     line, blank = first, 0
     while line and not line.strip() and blank < _WHITESPACE_LIMIT:
         blank += len(line)
         line = source.readline(_COLUMNS * 2)
-    if _without_end(line) != _BEGIN:
+    if _strip_line_end(line) != _ARMOR_BEGIN:
         raise EnvelopeError("armor")
     full = True
-    while (line := _without_end(source.readline(_COLUMNS * 2))) != _END:
+    while (line := _strip_line_end(source.readline(_COLUMNS * 2))) != _ARMOR_END:
         if not full or not 0 < len(line) <= _COLUMNS:
             raise EnvelopeError("armor")
         full = len(line) == _COLUMNS
@@ -247,11 +283,11 @@ def _armor_lines(source: BinaryIO, first: bytes) -> Iterator[bytes]:
         raise EnvelopeError("armor")
 
 
-def _without_end(line: bytes) -> bytes:
+def _strip_line_end(line: bytes) -> bytes:
     return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-class _Armor(io.RawIOBase):
+class _ArmorReader(io.RawIOBase):
     """Armored lines as a stream of the bytes in them."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:

@@ -207,7 +207,7 @@ class Tip:
     decoy: bool = False
 
     def __post_init__(self) -> None:
-        parse_id(self.id)
+        parse_tip_id(self.id)
         _check(type(self.received) is date and isinstance(self.decoy, bool))
         _check(self.answers_to is None or _LOCATOR.fullmatch(self.answers_to))
         _check(len({file.path for file in self.files}) == len(self.files) <= MAX_FILES)
@@ -215,35 +215,35 @@ class Tip:
             _check(_FIELD.fullmatch(field) and (isinstance(value, str) or _are_texts(value)))
 
 
-def new_id() -> TipId:
+def new_tip_id() -> TipId:
     """Return 26 random characters of Crockford's base 32, which hold no time and no order."""
     return TipId("".join(secrets.choice(_ALPHABET) for _ in range(26)))
 
 
-def parse_id(text: str) -> TipId:
+def parse_tip_id(text: str) -> TipId:
     """Check a tip's id; raises BundleError `id`."""
     if not _ID.fullmatch(text):
         raise BundleError("id")
     return TipId(text)
 
 
-def decoy() -> Tip:
+def new_decoy() -> Tip:
     """Return a tip of the smallest class that nobody sent, filled with random words."""
-    return Tip(new_id(), date(1980, 1, 1), {"what": secrets.token_urlsafe(1500)}, decoy=True)
+    return Tip(new_tip_id(), date(1980, 1, 1), {"what": secrets.token_urlsafe(1500)}, decoy=True)
 
 
-def to_bytes(tip: Tip) -> bytes:
+def tip_to_bundle(tip: Tip) -> bytes:
     """Return a tip as a bundle of exactly 128 KiB, 1 MiB, 8 MiB or 32 MiB.
 
     Raises BundleError: `too-large` beyond the last class, or beyond the first without files; `tip` for text
     that is not Unicode.
     """
-    members = {"tip.json": to_json(tip), "tip.txt": _encode(to_text(tip))}
+    members = {"tip.json": tip_to_json(tip), "tip.txt": _encode(tip_to_text(tip))}
     members |= {file.path: file.data for file in tip.files}
     return pack(members) if tip.files else pack(members, largest=SMALLEST)
 
 
-def from_bytes(bundle: bytes) -> Tip:
+def tip_from_bundle(bundle: bytes) -> Tip:
     """Return the tip in a bundle.
 
     Raises BundleError for anything that `to_bytes` would not have made; only the wording of `tip.txt` is not
@@ -255,13 +255,13 @@ def from_bytes(bundle: bytes) -> Tip:
         tip = _from_json(members)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         raise BundleError("tip") from None
-    _check(to_json(tip) == members["tip.json"])
+    _check(tip_to_json(tip) == members["tip.json"])
     _check(list(members) == ["tip.json", "tip.txt", *(file.path for file in tip.files)])
     _check(tip.files or len(bundle) == SMALLEST)
     return tip
 
 
-def to_json(tip: Tip) -> bytes:
+def tip_to_json(tip: Tip) -> bytes:
     """Return `tip.json`: one line of UTF-8, in one form only, of at most 128 KiB.
 
     Raises BundleError `too-large`, or `tip` for text that is not Unicode.
@@ -283,7 +283,7 @@ def to_json(tip: Tip) -> bytes:
     return line
 
 
-def to_text(tip: Tip) -> str:
+def tip_to_text(tip: Tip) -> str:
     """Return `tip.txt`: what a person who opened the bundle with any tool needs to read.
 
     An answer's lines are indented, so that none of them can pass for a label. A character takes at most eight

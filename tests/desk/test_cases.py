@@ -27,15 +27,15 @@ from app.desk.language_guess import guess_language
 from app.desk.queue import Queue, QueueFilter
 from app.desk.similarity import similar_groups, text_sketch
 from app.desk.statistics import kept_rows, statistics_tables, tables_to_csv
-from app.vault import tip as tips
+from app.vault.age import seal
 from app.vault.keys import new_identity, recipient_of
-from app.vault.seal import seal
+from app.vault.tip import new_decoy, new_tip_id, tip_to_bundle
 from tests.support.desk import DAY, NOON, jpeg, receive, reply_to, tip
 
 
 def test_envelopes_come_in_and_decoys_vanish(office):
     """Tips are kept as they came, sealed; a decoy leaves nothing, not even a line of the journal."""
-    one, decoy = office.drop(tip(files=(jpeg(),))), tips.decoy()
+    one, decoy = office.drop(tip(files=(jpeg(),))), new_decoy()
     office.drop(decoy)
     came = (office.inbox / f"{one}.age").read_bytes()
     with office.desk() as desk:
@@ -68,7 +68,7 @@ def test_what_does_not_open_is_set_aside_with_its_reason(office):
     path = office.inbox / f"{cut.id}.age"
     path.write_bytes(path.read_bytes()[:-7])
     office.drop(other, recipients=(recipient_of(new_identity()),))
-    office.drop(wrong, name=f"{tips.new_id()}.age")
+    office.drop(wrong, name=f"{new_tip_id()}.age")
     office.drop(tip(), name="../inbox/hello.age")
     (office.inbox / "link.age").symlink_to("/etc/passwd")
     with office.desk() as desk:
@@ -91,11 +91,11 @@ def test_what_does_not_open_is_set_aside_with_its_reason(office):
 def test_no_bytes_stop_the_desk(office, data):
     """Any bytes, sealed or not, are a tip or set aside; never an error that ends the intake."""
     raw = data.draw(st.binary(max_size=300))
-    bundle = bytearray(tips.to_bytes(tip()))
+    bundle = bytearray(tip_to_bundle(tip()))
     place = data.draw(st.integers(0, 3000))
     bundle[place] ^= data.draw(st.integers(1, 255))
     sealed = seal(data.draw(st.sampled_from((raw, bytes(bundle)))), [recipient_of(office.identity)])
-    name = data.draw(st.sampled_from((tips.new_id(), "x", "0" * 26)))
+    name = data.draw(st.sampled_from((new_tip_id(), "x", "0" * 26)))
     (office.inbox / f"{name}.age").write_bytes(data.draw(st.sampled_from((raw, sealed))))
     with office.desk() as desk:
         receive(desk)

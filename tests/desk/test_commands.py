@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from app.vault import tip as tips
 from app.vault.keys import parse_recipient
+from app.vault.tip import new_decoy, new_tip_id
 from tests.support.desk import jpeg, tip
 from tests.support.paths import BIN
 
@@ -53,8 +53,8 @@ def test_keygen_makes_a_signing_key(tmp_path):
 
 def test_open_prints_each_tip_and_names_what_is_bad(tmp_path, office):
     """Good ones are one JSON line each, decoys print nothing, bad ones are named on standard error; exit 1."""
-    good, decoy = office.drop(tip()), office.drop(tips.decoy())
-    wrong = tips.new_id()
+    good, decoy = office.drop(tip()), office.drop(new_decoy())
+    wrong = new_tip_id()
     office.drop(tip(), name=f"{wrong}.age")
     (office.inbox / f"{'0' * 26}.age").write_bytes(b"nothing")
     paths = sorted(office.inbox.iterdir())

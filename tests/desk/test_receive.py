@@ -24,9 +24,9 @@ from app.delivery.smtp import Smtp
 from app.desk.config import ImapConfig, load_desk_config
 from app.desk.imap import _attached, fetch_envelopes
 from app.desk.receiver import ReceivedIds
-from app.vault import tip as tips
+from app.vault.age import seal
 from app.vault.keys import recipient_of
-from app.vault.seal import seal
+from app.vault.tip import tip_to_bundle
 from tests.support.desk import Office, receive, tip
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
@@ -38,7 +38,7 @@ TOKEN = "correct-horse-battery-staple"
 def sealed(office):
     """A tip's envelope for this office."""
     one = tip()
-    return Envelope(one.id, "intake", seal(tips.to_bytes(one), [recipient_of(office.identity)]))
+    return Envelope(one.id, "intake", seal(tip_to_bundle(one), [recipient_of(office.identity)]))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from app.desk.dispatch import build_referral, confirm_key, is_key_confirmed, sen
 from app.desk.errors import RefusedError
 from app.desk.referral import Referral, pack_referral, referral_text, require_signer, unpack_referral
 from app.vault.signature import new_signing_key, read_signing_key
-from app.vault.tip import TipFile, new_id
+from app.vault.tip import TipFile, new_tip_id
 from tests.support.desk import Browser, receive, tip
 
 PEM, PUBLIC = new_signing_key(None)
@@ -24,7 +24,7 @@ KEY = read_signing_key(PEM, None)
 def made(**more):
     """A referral signed with the key above."""
     values = {
-        "id": new_id(),
+        "id": new_tip_id(),
         "to": "Example Police",
         "day": date(2026, 11, 22),
         "summary": "Men are held.",
@@ -109,7 +109,7 @@ def test_it_is_for_one_authority_alone(office):
 def test_authorities_are_suggested_by_the_answers(office, answers, expected):
     """Police take everything about trafficking; what is about work goes to the labour inspectorate as well."""
     with office.desk() as desk:
-        case = Case(id=new_id(), received=date(2026, 11, 22), answers=answers)
+        case = Case(id=new_tip_id(), received=date(2026, 11, 22), answers=answers)
         assert suggest_authorities(case, desk.config.authorities) == expected
 
 

@@ -29,7 +29,7 @@ from app.site import demo, factory
 from app.site.config import load_config
 from app.text import find
 from app.vault import age_open, keys, reply, tip
-from app.vault.seal import seal
+from app.vault.age import seal
 from tests.support.paths import ROOT
 
 _SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -62,8 +62,8 @@ def _identity_file(data: bytes) -> None:
 
 def _bundle_seeds() -> list[bytes]:
     picture = tip.TipFile("files/1.jpg", "image/jpeg", ("EXIF",), b"\xff\xd8\xff")
-    whole = tip.Tip(tip.new_id(), datetime.now(UTC).date(), {"what": "w", "kinds": ("work",)}, files=(picture,))
-    return [tip.to_bytes(tip.decoy()), tip.to_bytes(whole)]
+    whole = tip.Tip(tip.new_tip_id(), datetime.now(UTC).date(), {"what": "w", "kinds": ("work",)}, files=(picture,))
+    return [tip.tip_to_bundle(tip.new_decoy()), tip.tip_to_bundle(whole)]
 
 
 def _reply_post(data: bytes) -> None:
@@ -214,7 +214,7 @@ TARGETS = {
     "recipient": Target(
         lambda data: keys.parse_recipient(_text(data)), lambda: [keys.recipient_of(keys.DEMONSTRATION).encode()]
     ),
-    "bundle": Target(tip.from_bytes, _bundle_seeds, slow=True),
+    "bundle": Target(tip.tip_from_bundle, _bundle_seeds, slow=True),
     "referral": Target(unpack_referral, _bundle_seeds, slow=True),
     "reply": Target(
         lambda data: reply.open_reply(data, _KEY, _LOCATOR), lambda: [reply.seal_reply({"text": "x"}, _KEY, _LOCATOR)]

@@ -16,7 +16,7 @@ from app.delivery.leases import Turns
 from app.delivery.outbox import Envelope, Outbox
 from app.site import demo, preflight, status
 from app.site.config import load_config
-from app.vault import tip as tips
+from app.vault.tip import new_tip_id
 from tests.support.paths import BIN
 from tests.support.servers import Certificates, smtp
 
@@ -130,7 +130,7 @@ def test_start_up_gives_the_same_warnings(path):
 
 
 def envelope(agency="example"):
-    return Envelope(id=tips.new_id(), agency=agency, data=os.urandom(140_000))
+    return Envelope(id=new_tip_id(), agency=agency, data=os.urandom(140_000))
 
 
 def test_status_counts_what_waits_and_ends_with_0_when_all_is_well(path):

@@ -23,12 +23,11 @@ from app.desk.service import Desk, open_desk
 from app.desk.web.factory import create_app
 from app.desk.web.session import Sessions
 from app.text.find import Phrases, load_phrases
-from app.vault import tip as tips
+from app.vault.age import seal
 from app.vault.age_open import write_identity_file
 from app.vault.keys import new_identity, recipient_of
-from app.vault.seal import seal
 from app.vault.signature import new_signing_key, read_signing_key
-from app.vault.tip import ReplyTo, Tip, TipFile, TipId
+from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id, tip_to_bundle
 from tests.support.paths import ROOT
 
 DAY = date(2026, 11, 22)
@@ -127,7 +126,7 @@ class Office:
 
     def drop(self, tip: Tip, *, name: str = "", recipients: tuple[str, ...] = ()) -> TipId:
         """Seal a tip into the inbox."""
-        data = seal(tips.to_bytes(tip), recipients or [recipient_of(self.identity)])
+        data = seal(tip_to_bundle(tip), recipients or [recipient_of(self.identity)])
         (self.inbox / (name or f"{tip.id}.age")).write_bytes(data)
         return tip.id
 
@@ -147,7 +146,7 @@ class Office:
 
 def tip(answers: Mapping[str, str | tuple[str, ...]] | None = None, **more: object) -> Tip:
     """A tip of that day."""
-    values: dict[str, object] = {"id": tips.new_id(), "received": DAY, "answers": answers or ANSWERS} | more
+    values: dict[str, object] = {"id": new_tip_id(), "received": DAY, "answers": answers or ANSWERS} | more
     return Tip(**values)
 
 

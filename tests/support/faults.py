@@ -24,9 +24,9 @@ from app.delivery.leases import Turns
 from app.delivery.outbox import Outbox
 from app.site import demo
 from app.site.config import Config, load_config
-from app.vault import tip as tips
 from app.vault.age_open import unseal
 from app.vault.keys import DEMONSTRATION
+from app.vault.tip import tip_from_bundle
 from tests.support.paths import BIN
 
 LONG = bool(os.environ.get("LONG"))
@@ -207,7 +207,7 @@ def delivered(inbox: Path) -> Counter[str]:
     """What every tip in a folder says, each opened and its id compared with its name; decoys left out."""
     said: Counter[str] = Counter()
     for file in inbox.glob("*.age"):
-        tip = tips.from_bytes(unseal(file.read_bytes(), [DEMONSTRATION]))
+        tip = tip_from_bundle(unseal(file.read_bytes(), [DEMONSTRATION]))
         if tip.decoy:
             continue
         assert tip.id == file.stem

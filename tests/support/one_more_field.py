@@ -44,7 +44,7 @@ def shown_on_the_way(folder: Path) -> dict[str, str]:
     answers["csrf_token"] = checked.one("input", name="csrf_token").attrs["value"]
     with patch.object(Outbox, "put") as put:
         site.post("/en/report", answers | {"step": "send"})
-    sent = tip.from_bytes(unseal(put.call_args.args[0].data, [DEMONSTRATION]))
+    sent = tip.tip_from_bundle(unseal(put.call_args.args[0].data, [DEMONSTRATION]))
 
     (folder / "office").mkdir()
     office = Office(folder / "office")
@@ -65,7 +65,7 @@ def shown_on_the_way(folder: Path) -> dict[str, str]:
     return {
         "form": form.text,
         "check page": checked.one("main").text,
-        "tip.txt": tip.to_text(sent),
+        "tip.txt": tip.tip_to_text(sent),
         "desk": unescape(read),
         "queue": queue,
         "referral": referral,

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from app.site.config import load_config
+from app.vault.age import seal
+from app.vault.tip import new_decoy, tip_to_bundle
 from tests.support.deployed import configuration
 from tests.support.paths import BIN, ROOT
 from tests.support.proxies import rewritten
@@ -229,16 +231,14 @@ def test_what_is_backed_up_is_enough(tmp_path):
 def test_an_outbox_carried_elsewhere_still_delivers(tmp_path):
     """The run-book's way out when the agency cannot be reached from here: the outbox is moved, and delivers there."""
     from app.delivery.outbox import Envelope, Outbox
-    from app.vault import tip as tips
-    from app.vault.seal import seal
 
     (tmp_path / "old").mkdir()
     path, _ = configuration(tmp_path / "old")
     settings = load_config(path, {})
     outbox = Outbox(settings.outbox_url)
     outbox.prepare()
-    decoy = tips.decoy()
-    sealed = seal(tips.to_bytes(decoy), settings.intake.recipients)
+    decoy = new_decoy()
+    sealed = seal(tip_to_bundle(decoy), settings.intake.recipients)
     outbox.put(Envelope(decoy.id, "intake", sealed))
     shutil.copytree(tmp_path / "old", tmp_path / "new")
     done = run(BIN / "haumaru", "forward", "--once", "--config", tmp_path / "new" / "haumaru.toml")

@@ -17,14 +17,14 @@ from app.delivery.transports import Drop
 from app.site import demo, factory
 from app.site.config import load_config
 from app.site.status import read_status
-from app.vault.tip import new_id
+from app.vault.tip import new_tip_id
 from tests.support.faults import Clock, delivered, report, scale
 
 WINDOW, DAY = 600, 86_400
 
 
 def make(agency: str = "example") -> Envelope:
-    return Envelope(new_id(), agency, os.urandom(2_000))
+    return Envelope(new_tip_id(), agency, os.urandom(2_000))
 
 
 def dropped(folder: Path) -> dict[str, bytes]:

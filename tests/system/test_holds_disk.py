@@ -17,7 +17,7 @@ from app.delivery.database import PAGE
 from app.delivery.forwarder import Forwarder, Rules
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import Drop
-from app.vault.tip import new_id
+from app.vault.tip import new_tip_id
 from tests.support import databases
 from tests.support.faults import (
     LONG,
@@ -226,10 +226,10 @@ def test_a_damaged_page(tmp_path):
     """Whichever page is damaged, and however: each acknowledged tip leaves whole, by itself or with `--once`."""
     source = tmp_path / "source" / "outbox.db"
     box = Outbox(f"sqlite:///{source}")
-    tips = {one.id: one.data for one in (Envelope(new_id(), "intake", os.urandom(60_000)) for _ in range(20))}
+    tips = {one.id: one.data for one in (Envelope(new_tip_id(), "intake", os.urandom(60_000)) for _ in range(20))}
     for tip, data in tips.items():
         box.put(Envelope(tip, "intake", data), nonce=os.urandom(16))
-    box.hold(Envelope(new_id(), "intake", os.urandom(60_000)), draft=os.urandom(16), now=time.time())
+    box.hold(Envelope(new_tip_id(), "intake", os.urandom(60_000)), draft=os.urandom(16), now=time.time())
     box.store.tidy(time.time())
     box.store.close()
     raw, kinds = source.read_bytes(), pages_by_kind(source)

@@ -11,7 +11,7 @@ import pytest
 from app.delivery.forwarder import Forwarder, Rules
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import Drop
-from app.vault.tip import new_id
+from app.vault.tip import new_tip_id
 from tests.support.databases import redis_server
 from tests.support.faults import (
     Deployment,
@@ -109,7 +109,7 @@ def test_one_window_over_all_nodes(postgres, tmp_path):
     inbox.mkdir()
 
     def decoy() -> Envelope:
-        return Envelope(new_id(), "intake", random.randbytes(1000))
+        return Envelope(new_tip_id(), "intake", random.randbytes(1000))
 
     nodes = [
         Forwarder(box, {"intake": Drop(inbox)}, Rules(window, 4, "intake"), make_decoy=decoy, clock=lambda: start)

@@ -19,9 +19,9 @@ from app.delivery.outbox import Envelope, Outbox
 from app.site import demo, factory
 from app.site.config import load_config
 from app.site.web import padding
-from app.vault import tip as tips
+from app.vault.age import seal
 from app.vault.keys import DEMONSTRATION, recipient_of
-from app.vault.seal import seal
+from app.vault.tip import Tip, new_decoy, new_tip_id, tip_to_bundle
 from tests.support.faults import Clock, deployment, report, scale, up
 from tests.support.ports import free_port
 from tests.support.visit import KNOWN
@@ -138,13 +138,13 @@ class Agency:
 
 
 def decoy() -> Envelope:
-    tip = tips.decoy()
-    return Envelope(tip.id, "intake", seal(tips.to_bytes(tip), RECIPIENTS))
+    tip = new_decoy()
+    return Envelope(tip.id, "intake", seal(tip_to_bundle(tip), RECIPIENTS))
 
 
 def real() -> Envelope:
-    tip = tips.Tip(id=tips.new_id(), received=datetime.now(UTC).date(), answers={"what": "x" * random.randrange(9_000)})
-    return Envelope(tip.id, "intake", seal(tips.to_bytes(tip), RECIPIENTS))
+    tip = Tip(id=new_tip_id(), received=datetime.now(UTC).date(), answers={"what": "x" * random.randrange(9_000)})
+    return Envelope(tip.id, "intake", seal(tip_to_bundle(tip), RECIPIENTS))
 
 
 RECIPIENTS = [recipient_of(DEMONSTRATION)]

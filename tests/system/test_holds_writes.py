@@ -12,7 +12,7 @@ import pytest
 
 from app.delivery.leases import Turns
 from app.delivery.outbox import Envelope, Outbox
-from app.vault.tip import new_id
+from app.vault.tip import new_tip_id
 from tests.support.faults import report, scale
 
 SECTOR = 512  # what a disk writes whole
@@ -30,7 +30,7 @@ class Crashing:
 
     def put(self, times: int) -> None:
         for _ in range(times):
-            envelope = Envelope(new_id(), "intake", random.randbytes(100_000))
+            envelope = Envelope(new_tip_id(), "intake", random.randbytes(100_000))
             self.box.put(envelope, nonce=random.randbytes(16), now=NOW)
             self.acknowledged[envelope.id] = envelope.data
 

@@ -30,8 +30,8 @@ from app.desk.errors import RefusedError
 from app.desk.referral import NOTICE, pack_referral
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other
 from app.text.find import WHY, Finding
+from app.vault.age import seal
 from app.vault.bundle import size_class
-from app.vault.seal import seal
 
 _MAX_SUMMARY = 2000
 _MAX_TERMS = 50

@@ -19,10 +19,9 @@ from app.delivery.reply_store import DerivationQueue, Locator, ReplyBox, read_po
 from app.site.config import Config
 from app.site.report.forms import ReplyForm, Token, TokenContext
 from app.site.web.rate_limits import Rates
-from app.vault import tip as tips
+from app.vault.age import seal
 from app.vault.reply import open_reply
-from app.vault.seal import seal
-from app.vault.tip import ReplyTo, Tip
+from app.vault.tip import ReplyTo, Tip, new_tip_id, tip_to_bundle
 from app.web.request import same_origin
 
 # Readers who may wait for a derivation; one runs at a time in each process.
@@ -126,14 +125,14 @@ class ReplyPages:
         if agency.expires < day(self._clock()):
             return self._show_replies(form, code, messages, _("The form is closed just now, so nothing was sent."), 503)
         tip = Tip(
-            id=tips.new_id(),
+            id=new_tip_id(),
             received=day(self._clock()),
             answers={"what": form.what.data},
             reply=ReplyTo(key=key, locator=locator),
             answers_to=locator,
         )
         try:
-            envelope = Envelope(id=tip.id, agency=agency.id, data=seal(tips.to_bytes(tip), agency.recipients))
+            envelope = Envelope(id=tip.id, agency=agency.id, data=seal(tip_to_bundle(tip), agency.recipients))
             self._outbox.put(envelope, nonce=form.current.nonce, now=self._clock())
         except AlreadySentError:
             return self._page("report/already.html", 409)

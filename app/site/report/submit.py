@@ -14,9 +14,9 @@ from app.delivery.outbox import Envelope, Outbox
 from app.delivery.receipt_codes import ReceiptCode, new_code
 from app.delivery.reply_store import DerivationQueue
 from app.files.clean import Cleaned, Refused
+from app.vault.age import seal
 from app.vault.bundle import SIZE_CLASSES
-from app.vault.seal import seal
-from app.vault.tip import ReplyTo, Tip, TipFile, new_id, to_bytes
+from app.vault.tip import ReplyTo, Tip, TipFile, new_tip_id, tip_to_bundle
 
 CleanFiles = Callable[[Sequence[bytes]], Sequence[Cleaned | Refused]]
 
@@ -63,7 +63,7 @@ def take(
         locator, key = derivations.derive(code)
         reply = ReplyTo(key=key, locator=locator)
     tip = Tip(
-        id=new_id(),
+        id=new_tip_id(),
         received=day(now),
         answers=draft.answers,
         files=tuple(
@@ -74,7 +74,7 @@ def take(
         reply=reply,
         answers_to=draft.answers_to,
     )
-    bundle = to_bytes(tip)
+    bundle = tip_to_bundle(tip)
     if len(bundle) > SIZE_CLASSES[max_class]:
         raise BundleError("too-large")
     envelope = Envelope(id=tip.id, agency=agency, data=seal(bundle, recipients))

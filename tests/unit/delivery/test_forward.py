@@ -26,7 +26,7 @@ from app.delivery.leases import Agency, Turns
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blobs, envelopes, labels, owners, spares
 from app.delivery.transports import Drop
-from app.vault.tip import new_id
+from app.vault.tip import new_tip_id
 from tests.support import databases, servers
 from tests.support.databases import opened
 from tests.support.ports import free_port
@@ -48,7 +48,7 @@ class Clock:
 
 
 def make(size: int = SMALL, agency: str = "intake") -> Envelope:
-    return Envelope(new_id(), agency, os.urandom(size))
+    return Envelope(new_tip_id(), agency, os.urandom(size))
 
 
 def inbox(tmp_path: Path, name: str = "inbox") -> Path:
@@ -356,7 +356,7 @@ def test_several_failing_at_random_lose_nothing(sqlite, certificates):
 def test_a_damaged_envelope_holds_up_nobody(tmp_path, copies):
     """A damaged envelope leaves from its second copy; damaged twice it is told as `corrupt`, and all others leave."""
     file = tmp_path / "outbox.db"
-    bad = Envelope(new_id(), "intake", bytes(LARGE // 2) + b"middle" * 4 + bytes(LARGE // 2))
+    bad = Envelope(new_tip_id(), "intake", bytes(LARGE // 2) + b"middle" * 4 + bytes(LARGE // 2))
     with opened(f"sqlite:///{file}") as box:
         put(box, bad, *(make(LARGE) for _ in range(5)))
         Turns(box.store).end(START)

@@ -26,7 +26,7 @@ from app.delivery.database import Store
 from app.delivery.leases import Turns
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blobs, held, metadata, used
-from app.vault.tip import TipId, new_id
+from app.vault.tip import TipId, new_tip_id
 from tests.support import databases
 from tests.support.databases import BACKENDS, opened
 
@@ -37,7 +37,7 @@ SECRET = b"marker-of-what-was-sent"
 
 
 def make(size: int = ENVELOPE, tip: TipId | None = None) -> Envelope:
-    return Envelope(tip or new_id(), "intake", os.urandom(size))
+    return Envelope(tip or new_tip_id(), "intake", os.urandom(size))
 
 
 def waiting(box: Outbox) -> dict[str, bytes]:
@@ -315,10 +315,10 @@ def test_held_room(outbox):
     """256 MiB are held in all; beyond that nothing is, until something goes."""
     part = bytes(64 * 1024 * 1024)
     for number in range(4):
-        outbox.hold(Envelope(new_id(), "intake", part), draft=bytes([number]), now=NOW)
+        outbox.hold(Envelope(new_tip_id(), "intake", part), draft=bytes([number]), now=NOW)
     with pytest.raises(HeldFullError):
         outbox.hold(make(1), draft=b"one more", now=NOW)
-    outbox.hold(Envelope(new_id(), "intake", part), draft=bytes([3]), now=NOW)
+    outbox.hold(Envelope(new_tip_id(), "intake", part), draft=bytes([3]), now=NOW)
     outbox.put(make(), now=NOW)
     outbox.discard(bytes([3]))
     outbox.hold(make(1), draft=b"one more", now=NOW)
@@ -363,7 +363,7 @@ def disk(file: Path) -> bytes:
 
 def test_the_files_lose_the_order_of_arrival(tmp_path):
     """Before a window's end the order of arrival is in the files; after it they are the same whatever it was."""
-    envelopes = [Envelope(new_id(), "intake", secrets.token_bytes(24) + bytes(ENVELOPE)) for _ in range(40)]
+    envelopes = [Envelope(new_tip_id(), "intake", secrets.token_bytes(24) + bytes(ENVELOPE)) for _ in range(40)]
     files = []
     for name, arrivals in (("one", envelopes), ("other", envelopes[::-1])):
         file = tmp_path / name / "outbox.db"
@@ -383,8 +383,8 @@ def test_the_files_lose_what_is_gone(file):
     """After a window's end no byte of a settled, discarded or ended envelope, nor its id, is in any file."""
     with opened(file) as box:
         turns = Turns(box.store)
-        stays = Envelope(new_id(), "intake", secrets.token_bytes(64) + bytes(ENVELOPE))
-        gone = [Envelope(new_id(), "intake", secrets.token_bytes(64) + bytes(ENVELOPE)) for _ in range(20)]
+        stays = Envelope(new_tip_id(), "intake", secrets.token_bytes(64) + bytes(ENVELOPE))
+        gone = [Envelope(new_tip_id(), "intake", secrets.token_bytes(64) + bytes(ENVELOPE)) for _ in range(20)]
         box.put(stays)
         for envelope in gone[:10]:
             box.put(envelope, nonce=b"nonce" + envelope.id.encode(), now=NOW)
@@ -444,7 +444,7 @@ def told(caught: pytest.ExceptionInfo[OutboxError], caplog: pytest.LogCaptureFix
 
 
 def canary() -> Envelope:
-    return Envelope(new_id(), "intake", SECRET * 6000)
+    return Envelope(new_tip_id(), "intake", SECRET * 6000)
 
 
 @contextmanager

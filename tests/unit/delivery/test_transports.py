@@ -17,7 +17,7 @@ from app.delivery.destinations import Destination, open_transport
 from app.delivery.outbox import Envelope
 from app.delivery.smtp import Smtp
 from app.delivery.transports import Drop, Transport
-from app.vault.tip import new_id
+from app.vault.tip import new_tip_id
 from tests.support import servers
 from tests.support.ports import free_port
 
@@ -27,7 +27,7 @@ MIDNIGHT = datetime(2026, 11, 21, 11, 0, 0, tzinfo=UTC).timestamp()
 
 @pytest.fixture
 def envelope() -> Envelope:
-    return Envelope(new_id(), "intake", os.urandom(140_000))
+    return Envelope(new_tip_id(), "intake", os.urandom(140_000))
 
 
 def transport(url: str, certificates: servers.Certificates, **more: object) -> Transport:
@@ -145,7 +145,7 @@ def test_https_refusals(certificates, envelope, status, code, permanent):
 
 def test_https_hears_a_refusal_before_the_end(certificates):
     """A server that answers 413 and closes without reading is understood, if its answer arrives."""
-    large = Envelope(new_id(), "intake", bytes(30_000_000))
+    large = Envelope(new_tip_id(), "intake", bytes(30_000_000))
     with servers.https(certificates) as (port, endpoint):
         endpoint.statuses, endpoint.read_body = [413], False
         assert failure(transport(f"https://127.0.0.1:{port}/", certificates), large).code in {"too-large", "closed"}
@@ -153,7 +153,7 @@ def test_https_hears_a_refusal_before_the_end(certificates):
 
 def test_https_does_not_settle_what_it_could_not_send(certificates):
     """A 2xx from a server that did not read the whole envelope is no delivery."""
-    large = Envelope(new_id(), "intake", bytes(30_000_000))
+    large = Envelope(new_tip_id(), "intake", bytes(30_000_000))
 
     def answer_early(peer: socket.socket) -> None:
         peer.recv(1000)
@@ -253,7 +253,7 @@ def test_smtp_size_is_asked_first(certificates, envelope):
         fault = failure(way, envelope)
         room = way.probe(seconds=20)
         assert room is not None
-        way.deliver(Envelope(new_id(), "intake", os.urandom(room)), seconds=20)
+        way.deliver(Envelope(new_tip_id(), "intake", os.urandom(room)), seconds=20)
     assert (fault.code, fault.permanent) == ("too-large", True)
     assert 100_000 < room < 112_500
     assert len(mailbox.mails) == 1

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from app.core.errors import BundleError
 from app.vault import keys, tip
+from app.vault.age import MAX_RECIPIENTS, seal
 from app.vault.bundle import SIZE_CLASSES, pack, size_class, unpack
-from app.vault.seal import MAX_RECIPIENTS, seal
-from app.vault.tip import SCHEMA, ReplyTo, Tip, TipFile, from_bytes, to_bytes, to_json, to_text
+from app.vault.tip import SCHEMA, ReplyTo, Tip, TipFile, tip_from_bundle, tip_to_bundle, tip_to_json, tip_to_text
 
 KIB = 1024
 DAY = date(2026, 11, 22)
@@ -34,7 +34,7 @@ FULL = Tip(
     ReplyTo(bytes(range(32)), LOCATOR),
     answers_to="earlier",
 )
-FULL_BUNDLE = to_bytes(FULL)
+FULL_BUNDLE = tip_to_bundle(FULL)
 
 # Text as it is after cleaning: of the control characters only line ends and tabs are left.
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], include_characters="\n\t"), max_size=300)
@@ -70,15 +70,15 @@ tips = st.builds(
 @given(tips)
 def test_what_is_packed_comes_back(made):
     """Any tip comes back from its bundle as it was, and makes the same bundle again."""
-    bundle = to_bytes(made)
+    bundle = tip_to_bundle(made)
     assert len(bundle) in SIZE_CLASSES.values()
-    assert from_bytes(bundle) == made
-    assert to_bytes(from_bytes(bundle)) == bundle
+    assert tip_from_bundle(bundle) == made
+    assert tip_to_bundle(tip_from_bundle(bundle)) == bundle
 
 
 def test_tip_json_is_as_the_contract_says():
     """`tip.json` has the contract's fields, in UTF-8 that is not escaped."""
-    line = to_json(FULL).decode()
+    line = tip_to_json(FULL).decode()
     assert "येवला" in line
     assert json.loads(line) == {
         "format": "haumaru-tip/1",
@@ -92,13 +92,13 @@ def test_tip_json_is_as_the_contract_says():
         "reply": {"key": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "locator": LOCATOR},
         "answers_to": "earlier",
     }
-    assert json.loads(to_json(SMALL))["reply"] is None
-    assert "decoy" not in json.loads(to_json(SMALL))
+    assert json.loads(tip_to_json(SMALL))["reply"] is None
+    assert "decoy" not in json.loads(tip_to_json(SMALL))
 
 
 def test_tip_txt_can_be_read_by_a_person():
     """`tip.txt` has labels in English, the answers as they were written, and what was taken out of the files."""
-    text = to_text(FULL)
+    text = tip_to_text(FULL)
     for line in (
         f"Report: {ID}",
         "Received: 2026-11-22",
@@ -111,13 +111,13 @@ def test_tip_txt_can_be_read_by_a_person():
         "  files/3.pdf (application/pdf): nothing was found\n",
     ):
         assert line in text
-    assert "Can be answered: no" in to_text(SMALL)
+    assert "Can be answered: no" in tip_to_text(SMALL)
 
 
 def test_tip_txt_steers_no_terminal():
     """Control characters and turned lines do not reach who reads `tip.txt`, and no answer passes for a label."""
     steering = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x202E, 0x2066]))
-    text = to_text(Tip(ID, DAY, {"what": f"{steering}\nReceived: 1999-01-01", "kinds": ("a\x1b[2Jb\nc",)}))
+    text = tip_to_text(Tip(ID, DAY, {"what": f"{steering}\nReceived: 1999-01-01", "kinds": ("a\x1b[2Jb\nc",)}))
     assert set(text) & set(steering) == {"\n", "\t"}
     assert "\nReceived: 1999-01-01" not in text
     assert re.findall(r"^\S.*:$", text, re.MULTILINE) == ["What is happening:", "What it is about:"]
@@ -126,7 +126,7 @@ def test_tip_txt_steers_no_terminal():
 @pytest.mark.needs("unzip")
 def test_other_tools_open_a_bundle(tmp_path):
     """Python's own zipfile and `unzip` check and unpack every member; every time is 1980-01-01."""
-    (tmp_path / "tip.zip").write_bytes(to_bytes(FULL))
+    (tmp_path / "tip.zip").write_bytes(tip_to_bundle(FULL))
     with zipfile.ZipFile(tmp_path / "tip.zip") as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["tip.json", "tip.txt", "files/1.jpg", "files/3.pdf", "padding"]
@@ -135,9 +135,9 @@ def test_other_tools_open_a_bundle(tmp_path):
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
         assert {info.extra + info.comment for info in archive.infolist()} == {b""}
         archive.extractall(tmp_path / "python")
-    assert (tmp_path / "python/tip.json").read_bytes() == to_json(FULL)
+    assert (tmp_path / "python/tip.json").read_bytes() == tip_to_json(FULL)
     subprocess.run(["unzip", "-q", "-d", "unzip", "tip.zip"], cwd=tmp_path, check=True)
-    assert (tmp_path / "unzip/tip.txt").read_text(encoding="utf-8") == to_text(FULL)
+    assert (tmp_path / "unzip/tip.txt").read_text(encoding="utf-8") == tip_to_text(FULL)
 
 
 @pytest.mark.parametrize("letter", ["a", "ā", "中", "🙂", '"', "\\", "\n", "\t", "\u2028", "\u202e", "\x7f", "\n🙂"])
@@ -149,16 +149,16 @@ def test_the_longest_report_fits_the_smallest_class(letter):
     }
     answers["kinds"] = tuple(kind.value for kind in SCHEMA.kinds)
     made = Tip(ID, DAY, answers, reply=ReplyTo(bytes(32), "L" * 128), answers_to="L" * 128)
-    bundle = to_bytes(made)
+    bundle = tip_to_bundle(made)
     assert len(bundle) == 128 * KIB
-    assert from_bytes(bundle) == made
+    assert tip_from_bundle(bundle) == made
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], include_characters="\n\t"), min_size=1))
 def test_no_letter_takes_more_than_its_share(text):
     """In both files together a cleaned character takes at most eight bytes: 15,000 of them leave 11 KiB."""
     empty, made = Tip(ID, DAY, {"what": ""}), Tip(ID, DAY, {"what": text})
-    grown = len(to_json(made) + to_text(made).encode()) - len(to_json(empty) + to_text(empty).encode())
+    grown = len(tip_to_json(made) + tip_to_text(made).encode()) - len(tip_to_json(empty) + tip_to_text(empty).encode())
     assert grown <= 8 * len(text)
 
 
@@ -166,9 +166,9 @@ def test_text_beyond_the_smallest_class_is_refused():
     """A tip without files is never of a larger class: it would say that its text is long."""
     long = Tip(ID, DAY, {"what": "a" * 70_000})
     with pytest.raises(BundleError, match=r"^too-large$"):
-        to_bytes(long)
+        tip_to_bundle(long)
     with pytest.raises(BundleError, match=r"^too-large$"):
-        to_bytes(replace(FULL, answers={"what": "a" * 140_000}))
+        tip_to_bundle(replace(FULL, answers={"what": "a" * 140_000}))
 
 
 @pytest.mark.parametrize(
@@ -178,17 +178,17 @@ def test_text_beyond_the_smallest_class_is_refused():
 def test_files_choose_the_class(size, name):
     """A bundle is of the smallest class that holds its files."""
     made = replace(SMALL, files=(TipFile("files/1.jpg", "image/jpeg", (), bytes(size)),))
-    bundle = to_bytes(made)
+    bundle = tip_to_bundle(made)
     assert len(bundle) == SIZE_CLASSES[name]
-    assert from_bytes(bundle) == made
+    assert tip_from_bundle(bundle) == made
 
 
 def test_too_much_is_refused():
     """Beyond the last class, and beyond ten files, there is no bundle."""
     with pytest.raises(BundleError, match=r"^too-large$"):
-        to_bytes(replace(SMALL, files=(TipFile("files/1.jpg", "image/jpeg", (), bytes(33 * KIB * KIB)),)))
+        tip_to_bundle(replace(SMALL, files=(TipFile("files/1.jpg", "image/jpeg", (), bytes(33 * KIB * KIB)),)))
     many = tuple(TipFile(f"files/{number}.jpg", "image/jpeg", (), b"") for number in range(1, 12))
-    assert from_bytes(to_bytes(replace(SMALL, files=many[:10]))).files == many[:10]
+    assert tip_from_bundle(tip_to_bundle(replace(SMALL, files=many[:10]))).files == many[:10]
     with pytest.raises(BundleError):
         replace(SMALL, files=many)
     with pytest.raises(BundleError):
@@ -213,22 +213,22 @@ def test_other_lengths_have_no_class(length):
 
 def test_decoys_look_like_a_small_tip():
     """A decoy is of the smallest class, says what it is, and no two are alike."""
-    one, other = tip.decoy(), tip.decoy()
+    one, other = tip.new_decoy(), tip.new_decoy()
     assert one.decoy
     assert one.id != other.id
     assert one.answers != other.answers
-    assert len(to_bytes(one)) == len(to_bytes(SMALL)) == 128 * KIB
-    assert from_bytes(to_bytes(one)) == one
-    assert json.loads(to_json(one))["decoy"] is True
-    assert "Nobody sent it" in to_text(one)
+    assert len(tip_to_bundle(one)) == len(tip_to_bundle(SMALL)) == 128 * KIB
+    assert tip_from_bundle(tip_to_bundle(one)) == one
+    assert json.loads(tip_to_json(one))["decoy"] is True
+    assert "Nobody sent it" in tip_to_text(one)
 
 
 def test_ids_are_random_and_hold_no_order():
     """A thousand ids differ, are 26 letters of the alphabet, and do not come in order."""
-    ids = [tip.new_id() for _ in range(1000)]
+    ids = [tip.new_tip_id() for _ in range(1000)]
     assert len(set(ids)) == 1000
     assert ids != sorted(ids)
-    assert all(tip.parse_id(text) == text for text in ids)
+    assert all(tip.parse_tip_id(text) == text for text in ids)
     assert set("".join(ids)) == set("0123456789abcdefghjkmnpqrstvwxyz")
 
 
@@ -236,7 +236,7 @@ def test_ids_are_random_and_hold_no_order():
 def test_other_ids_are_refused(text):
     """What is not exactly such an id cannot become a file's name."""
     with pytest.raises(BundleError, match=r"^id$"):
-        tip.parse_id(text)
+        tip.parse_tip_id(text)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_other_ids_are_refused(text):
         lambda: TipFile("files/1.jpg", "image/jpeg", (5,), b""),
         lambda: ReplyTo(bytes(31), "L"),
         lambda: ReplyTo(bytes(32), ""),
-        lambda: to_bytes(replace(SMALL, answers={"what": "\ud800"})),
+        lambda: tip_to_bundle(replace(SMALL, answers={"what": "\ud800"})),
     ],
 )
 def test_a_malformed_tip_cannot_be_made(make):
@@ -273,7 +273,7 @@ def with_line(line: bytes) -> bytes:
 
 def with_change(change) -> bytes:
     """Return the full tip's bundle with something changed in the value of its `tip.json`."""
-    fields = json.loads(to_json(FULL))
+    fields = json.loads(tip_to_json(FULL))
     change(fields)
     return with_line(json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode())
 
@@ -293,16 +293,16 @@ def test_every_field_of_tip_json_is_checked(field, value):
         ("answers_to", '"x"'),
     }
     if (field, json.dumps(value)) in fine:
-        assert to_bytes(from_bytes(bundle)) == with_text_of(bundle)
+        assert tip_to_bundle(tip_from_bundle(bundle)) == with_text_of(bundle)
     else:
         with pytest.raises(BundleError):
-            from_bytes(bundle)
+            tip_from_bundle(bundle)
 
 
 def with_text_of(bundle: bytes) -> bytes:
     """Return the bundle with the `tip.txt` that belongs to its `tip.json`."""
     members = unpack(bundle, re.compile(".*"))
-    return pack({**members, "tip.txt": to_text(from_bytes(bundle)).encode()})
+    return pack({**members, "tip.txt": tip_to_text(tip_from_bundle(bundle)).encode()})
 
 
 @pytest.mark.parametrize(
@@ -316,19 +316,19 @@ def with_text_of(bundle: bytes) -> bytes:
         b'{"a":' * 20_000,
         b"9" * 10_000,
         b'"' + b"x" * 200_000 + b'"',
-        to_json(FULL) + b" ",
-        to_json(FULL).replace(b'"danger":"unsure"', b'"danger":"\\ud800"'),
-        to_json(FULL).replace(b'"danger":"unsure"', b'"danger":"\\u0075nsure"'),
-        to_json(FULL).replace(b'"danger"', b'"danger":"no","danger"'),
-        to_json(FULL).replace(b'"danger":"unsure"', b'"danger":NaN'),
-        to_json(FULL).replace(b"2026-11-22", b"20261122"),
-        to_json(FULL).replace(b"2026-11-22", b"2026-11-22T13:05"),
+        tip_to_json(FULL) + b" ",
+        tip_to_json(FULL).replace(b'"danger":"unsure"', b'"danger":"\\ud800"'),
+        tip_to_json(FULL).replace(b'"danger":"unsure"', b'"danger":"\\u0075nsure"'),
+        tip_to_json(FULL).replace(b'"danger"', b'"danger":"no","danger"'),
+        tip_to_json(FULL).replace(b'"danger":"unsure"', b'"danger":NaN'),
+        tip_to_json(FULL).replace(b"2026-11-22", b"20261122"),
+        tip_to_json(FULL).replace(b"2026-11-22", b"2026-11-22T13:05"),
     ],
 )
 def test_other_json_is_refused(line):
     """JSON of another form, depth or length raises our error and no other."""
     with pytest.raises(BundleError):
-        from_bytes(with_line(line))
+        tip_from_bundle(with_line(line))
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_other_json_is_refused(line):
 def test_files_and_reply_are_checked(change):
     """Files that are not there, not listed or listed otherwise, and a reply of another shape, are refused."""
     with pytest.raises(BundleError):
-        from_bytes(with_change(change))
+        tip_from_bundle(with_change(change))
 
 
 def zipped(*members: tuple[str, bytes], **options) -> bytes:
@@ -367,7 +367,7 @@ def zipped(*members: tuple[str, bytes], **options) -> bytes:
     return write(fill)
 
 
-TEXTS = (("tip.json", to_json(SMALL)), ("tip.txt", to_text(SMALL).encode()))
+TEXTS = (("tip.json", tip_to_json(SMALL)), ("tip.txt", tip_to_text(SMALL).encode()))
 
 
 @pytest.mark.parametrize(
@@ -375,9 +375,9 @@ TEXTS = (("tip.json", to_json(SMALL)), ("tip.txt", to_text(SMALL).encode()))
     [
         b"",
         bytes(128 * KIB),
-        to_bytes(SMALL)[:-1],
-        to_bytes(SMALL) + b"\0",
-        to_bytes(SMALL) + bytes(1024 * KIB - 128 * KIB),
+        tip_to_bundle(SMALL)[:-1],
+        tip_to_bundle(SMALL) + b"\0",
+        tip_to_bundle(SMALL) + bytes(1024 * KIB - 128 * KIB),
         zipped(*TEXTS),
         zipped(*TEXTS, ("../../etc/cron.d/x", b"x")),
         zipped(*TEXTS, ("files/../x.jpg", b"x")),
@@ -393,14 +393,14 @@ TEXTS = (("tip.json", to_json(SMALL)), ("tip.txt", to_text(SMALL).encode()))
         pack({**dict(TEXTS), "files/1.jpg": b"x"}),
         pack({**dict(TEXTS), "notes.txt": b"x"}),
         pack({**dict(TEXTS), "tip.txt": bytes(200 * KIB)}),
-        to_bytes(SMALL).replace(b"tip.txt", b"../.txt"),
-        to_bytes(SMALL).replace(b"padding", b"paddin\xe9"),
+        tip_to_bundle(SMALL).replace(b"tip.txt", b"../.txt"),
+        tip_to_bundle(SMALL).replace(b"padding", b"paddin\xe9"),
     ],
 )
 def test_what_is_not_ours_is_refused(bundle):
     """Another length, another program's zip, an unknown, missing, doubled, moved or escaping member is refused."""
     with pytest.raises(BundleError):
-        from_bytes(bundle)
+        tip_from_bundle(bundle)
 
 
 def test_a_bomb_is_refused_unread():
@@ -408,7 +408,7 @@ def test_a_bomb_is_refused_unread():
     bomb = zipped(*TEXTS, ("files/1.jpg", bytes(100 * KIB * KIB)), compression=zipfile.ZIP_DEFLATED)
     padded = bomb + bytes(128 * KIB - len(bomb)) if len(bomb) < 128 * KIB else bomb[: 128 * KIB]
     with pytest.raises(BundleError):
-        from_bytes(padded)
+        tip_from_bundle(padded)
 
 
 @given(st.data())
@@ -420,7 +420,7 @@ def test_damage_is_found(data):
     at = min(at, len(FULL_BUNDLE) - 1)
     flipped = FULL_BUNDLE[at] ^ data.draw(st.integers(1, 255))
     with pytest.raises(BundleError):
-        from_bytes(FULL_BUNDLE[:at] + bytes([flipped]) + FULL_BUNDLE[at + 1 :])
+        tip_from_bundle(FULL_BUNDLE[:at] + bytes([flipped]) + FULL_BUNDLE[at + 1 :])
 
 
 @given(st.binary(max_size=400), st.integers(0, 1000))
@@ -430,7 +430,7 @@ def test_garbage_is_no_bundle(data, at):
     for bundle in (data, data.ljust(128 * KIB, b"\0"), changed):
         if bundle != FULL_BUNDLE:
             with pytest.raises(BundleError):
-                from_bytes(bundle)
+                tip_from_bundle(bundle)
 
 
 def test_other_bundles_use_the_same_two_functions():
