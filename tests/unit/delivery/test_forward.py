@@ -496,7 +496,7 @@ from pathlib import Path
 from app.delivery.destinations import Destination, open_transport
 from app.delivery.forwarder import Forwarder, Rules
 from app.delivery.outbox import Envelope, Outbox
-from app.vault.tip import new_id
+from app.vault.tip import new_tip_id
 url, port, ca, window = sys.argv[1:]
 box = Outbox(url)
 box.prepare()
@@ -504,7 +504,7 @@ way = open_transport(Destination("intake", f"https://127.0.0.1:{port}/", ca=Path
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 print("ready", flush=True)
-decoy = lambda: Envelope(new_id(), "intake", b"decoy" * 100)
+decoy = lambda: Envelope(new_tip_id(), "intake", b"decoy" * 100)
 Forwarder(box, {"intake": way}, Rules(window=int(window), batch=4, padded="intake"), make_decoy=decoy).run(stop)
 """
 

@@ -114,12 +114,12 @@ def test_many_threads(outbox):
 PUTTER = """
 import os, sys
 from app.delivery.outbox import Envelope, Outbox
-from app.vault.tip import new_id
+from app.vault.tip import new_tip_id
 box = Outbox(sys.argv[1])
 box.prepare()
 for _ in range(int(sys.argv[2])):
     data = os.urandom(140_000)
-    tip = new_id()
+    tip = new_tip_id()
     box.put(Envelope(tip, "intake", data))
     print(tip, flush=True)
 """
@@ -484,14 +484,14 @@ import os, resource, sys
 from app.core.errors import OutboxError
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.leases import Turns
-from app.vault.tip import new_id
+from app.vault.tip import new_tip_id
 box = Outbox(sys.argv[1])
 box.prepare()
 kept = 0
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
 try:
     for _ in range(100):
-        box.put(Envelope(new_id(), "intake", os.urandom(140_000)))
+        box.put(Envelope(new_tip_id(), "intake", os.urandom(140_000)))
         kept += 1
 except OutboxError as fault:
     print(fault.code, kept)
@@ -500,7 +500,7 @@ try:
 except OutboxError as fault:
     print(fault.code)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-box.put(Envelope(new_id(), "intake", b"after"))
+box.put(Envelope(new_tip_id(), "intake", b"after"))
 print("after")
 """
 
