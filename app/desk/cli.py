@@ -1,70 +1,75 @@
-"""The agency's door: the commands of `haumaru-desk`. Opening needs no network.
+"""The commands of `haumaru-desk`, the agency's program. Only this module reads the configuration and the environment.
 
-    keygen     a new identity, or a signing key      serve            the desk in a browser, on loopback
-    open       check and open envelopes              receive          the far end of the `https:` transport
-    verify     whether a desk signed a referral      journal verify   whether the journal is whole
-    rekey      seal the store to a new identity      status           what waits, and whose key expires
-
-A passphrase comes from `HAUMARU_PASSPHRASE` or from the terminal, never from the command line.
+A passphrase comes from `HAUMARU_PASSPHRASE` or from the terminal, never from the command line. Opening needs no
+network. No command writes over a file that exists. A bad envelope is named on standard error, and the others are
+opened nevertheless.
 """
 
 import os
 import signal
 import sys
+import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from wsgiref.types import WSGIApplication
 
 import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core import process
-from app.core.errors import ConfigError, HaumaruError
+from app.core.errors import ConfigError, HaumaruError, KeyTextError
 from app.core.log import quiet_logs
 from app.core.resources import ROOT
-from app.desk import keyfiles
 from app.desk.cases import Cases
 from app.desk.config import ReceiverConfig, load_desk_config, parse_public_key
 from app.desk.envelopes import open_tip_or_referral, unpack_to_folder
 from app.desk.errors import RefusedError
+from app.desk.health import check_health
 from app.desk.jobs import Job
 from app.desk.journal import Journal, verify_journal
 from app.desk.receiver import EnvelopeReceiver
 from app.desk.referral import Referral, referral_json, require_signer
 from app.desk.service import Desk, open_desk
-from app.desk.status import now, tell
 from app.desk.store import SealedStore
 from app.desk.web import factory
 from app.text.find import load_phrases
-from app.vault.age_open import write_identity_file
+from app.vault.age_open import read_identity_file, write_identity_file
 from app.vault.keys import DEMONSTRATION, Identity, new_identity, recipient_of
-from app.vault.signature import new_signing_key
+from app.vault.signature import new_signing_key, read_signing_key
 from app.vault.tip import Tip, tip_to_json
 
-_CONFIG = click.option("--config", "path", type=click.Path(path_type=Path), required=True, help="The desk.toml.")
+_PROGRAM = "haumaru-desk"
+_MIN_PASSPHRASE = 12  # characters (ASVS 6.2.1 asks for 8)
+
+_FILE = click.Path(path_type=Path)
+_CONFIG = click.option("--config", "path", type=_FILE, required=True, help="The desk's configuration, desk.toml.")
 _IDENTITY = click.option(
-    "-i", "identity_files", multiple=True, required=True, type=click.Path(path_type=Path), help="An identity file."
+    "-i", "identity_paths", multiple=True, required=True, type=_FILE, help="An identity file; may be given again."
 )
-_ENVELOPES = click.argument("envelopes", nargs=-1, required=True, type=click.Path(path_type=Path))
+_ENVELOPES = click.argument("envelopes", nargs=-1, required=True, type=_FILE)
 
 
 @click.group()
 @click.version_option(package_name="haumaru", message="%(version)s")
 def cli() -> None:
-    """The agency's side: make keys, open what was sent, refer it."""
+    """Open reports, read, redact and refer them: the agency's side of Haumaru."""
     process.close_the_shutters()
 
 
 @cli.command()
-@click.option("-o", "path", type=click.Path(path_type=Path), required=True, help="The file to write.")
-@click.option("--no-passphrase", is_flag=True, help="Leave the key readable to whoever gets the file.")
-@click.option("--signing", is_flag=True, help="Make the key that signs replies and referrals instead.")
+@click.option("-o", "path", type=_FILE, required=True, help="The file to write; it must not exist yet.")
+@click.option("--no-passphrase", is_flag=True, help="Write the key readable to anyone who gets the file.")
+@click.option("--signing", is_flag=True, help="Make a key that signs replies and referrals instead of an identity.")
 def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
-    """Make a new key and print its public half."""
+    """Make a key file and print its public half.
+
+    That is the recipient (age1pq1...) of an identity, or with --signing an Ed25519 public key in base64.
+    """
     if path.exists():
         raise click.UsageError("there is a file of that name already, and it is not written over")
-    passphrase = None if no_passphrase else keyfiles.passphrase("Passphrase", confirm=True)
+    passphrase = None if no_passphrase else _ask_passphrase("Passphrase", new=True)
     if signing:
         data, public = new_signing_key(passphrase)
         shown = b64encode(public).decode()
@@ -81,46 +86,55 @@ def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
 @cli.command("open")
 @_ENVELOPES
 @_IDENTITY
-@click.option("-o", "folder", type=click.Path(path_type=Path), help="Unpack into this folder instead of printing.")
-@click.option("--signer", help="The public key (base64) of the desk whose referrals these must be.")
-def open_(
-    envelopes: tuple[Path, ...], identity_files: tuple[Path, ...], folder: Path | None, signer: str | None
+@click.option("-o", "folder", type=_FILE, help="Unpack each into a folder in this one instead of printing it.")
+@click.option("--signer", help="The public key (base64) of the desk that must have signed the referrals.")
+def open_envelopes(
+    envelopes: tuple[Path, ...], identity_paths: tuple[Path, ...], folder: Path | None, signer: str | None
 ) -> None:
-    """Check and open envelopes; a bad one is named on standard error, and the rest go on."""
-    identities, key = keyfiles.identities(identity_files), _signer(signer)
-    sys.exit(1 if sum(not _try(path, partial(_open_one, path, identities, folder, key)) for path in envelopes) else 0)
+    """Check and open envelopes.
+
+    Prints each as one line of JSON, or unpacks it with -o. Ends with 1 if one of them did not open.
+    """
+    identities, key = _read_identities(identity_paths), None if signer is None else _parse_signer(signer)
+    _for_each(envelopes, lambda path: _open_one(path, identities, folder, key))
 
 
 @cli.command()
 @_ENVELOPES
 @_IDENTITY
-@click.option("--signer", required=True, help="The desk's public key, base64, as it was told to you by voice.")
-def verify(envelopes: tuple[Path, ...], identity_files: tuple[Path, ...], signer: str) -> None:
-    """Check that a desk signed each referral; prints the reference of each that it did."""
-    identities, key = keyfiles.identities(identity_files), _signer(signer)
+@click.option("--signer", required=True, help="The desk's public key (base64), as the desk told you by voice.")
+def verify(envelopes: tuple[Path, ...], identity_paths: tuple[Path, ...], signer: str) -> None:
+    """Check that a desk signed each referral.
+
+    Prints the reference of each that is signed. Ends with 1 if one of them is not.
+    """
+    identities, key = _read_identities(identity_paths), _parse_signer(signer)
 
     def check(path: Path) -> None:
-        opened_one = open_tip_or_referral(path, identities)
-        if not isinstance(opened_one, Referral):
+        opened = open_tip_or_referral(path, identities)
+        if not isinstance(opened, Referral):
             raise RefusedError("not-a-referral")
-        require_signer(opened_one, key or b"")
-        click.echo(f"{opened_one.reference} is signed by that desk, for {opened_one.to}")
+        require_signer(opened, key)
+        click.echo(f"{opened.reference} is signed by that desk, for {opened.to}")
 
-    sys.exit(1 if sum(not _try(path, partial(check, path)) for path in envelopes) else 0)
+    _for_each(envelopes, check)
 
 
 @cli.command()
 @_CONFIG
 def serve(path: Path) -> None:
-    """Open the desk in a browser, on loopback only; prints a link that works once."""
-    conf = load_desk_config(path, _variables(os.environ))
+    """Serve the desk to a browser on this machine.
+
+    Prints a link that works once.
+    """
+    config = load_desk_config(path, _with_desk_port(os.environ))
     quiet_logs()
-    identities = keyfiles.identities(conf.identities)
-    desk = Desk(conf, identities, keyfiles.signing_key(conf.signing_key), load_phrases(ROOT / "content"))
+    identities = _read_identities(config.identities)
+    desk = Desk(config, identities, _read_signing_key_file(config.signing_key), load_phrases(ROOT / "content"))
     demo = DEMONSTRATION in identities
     with open_desk(desk):
-        make = partial(factory.create_app, desk, demo=demo)
-        server = factory.listen(conf.bind, lambda link: click.echo(f"Open this link; it works once: {link}"), make)
+        build = partial(factory.create_app, desk, demo=demo)
+        server = factory.listen(config.bind, lambda link: click.echo(f"Open this link; it works once: {link}"), build)
         signal.signal(signal.SIGTERM, _interrupt)
         desk.start()
         with factory.serving(server):
@@ -133,121 +147,181 @@ def serve(path: Path) -> None:
 @cli.command()
 @_CONFIG
 def receive(path: Path) -> None:
-    """Take envelopes that a site posts, into the inbox; holds no identity."""
-    conf = load_desk_config(path, os.environ)
-    if conf.receive is None:
+    """Take envelopes that a site posts into the inbox.
+
+    This is the far end of the https: transport. It holds no identity, so it can open nothing.
+    """
+    config = load_desk_config(path, os.environ)
+    if config.receive is None:
         raise ConfigError(("[receive] bind: is missing; write the address to listen at, and a token_file",))
     quiet_logs()
-    conf.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _serve_receiving(conf.receive, EnvelopeReceiver(conf.inbox, conf.store, token=conf.receive.token))
+    config.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _serve_receiver(config.receive, EnvelopeReceiver(config.inbox, config.store, token=config.receive.token))
 
 
 @cli.group("journal")
 def journal_group() -> None:
-    """What was done, by whom."""
+    """The record of who did what at the desk."""
 
 
 @journal_group.command("verify")
 @_CONFIG
 def journal_verify(path: Path) -> None:
-    """Find any change of the journal; prints how many lines it has and the last one's hash, to be noted elsewhere."""
-    conf = load_desk_config(path, os.environ)
-    count, last = verify_journal(conf.store, keyfiles.signing_key(conf.signing_key).public_key())
+    """Check that no line of the journal was changed.
+
+    Prints the number of lines and the hash of the last, to be noted elsewhere.
+    """
+    config = load_desk_config(path, os.environ)
+    count, last = verify_journal(config.store, _read_signing_key_file(config.signing_key).public_key())
     click.echo(f"{count} lines, unchanged; the last is {last}")
 
 
 @cli.command()
 @_CONFIG
 def rekey(path: Path) -> None:
-    """Seal everything in the store to the first identity of desk.toml; the others only open what was."""
-    conf = load_desk_config(path, os.environ)
-    identities = keyfiles.identities(conf.identities)
-    store = SealedStore(conf.store, identities)
+    """Seal the store anew to the first identity.
+
+    The other identities of desk.toml only open what was sealed before.
+    """
+    config = load_desk_config(path, os.environ)
+    identities = _read_identities(config.identities)
+    store = SealedStore(config.store, identities)
     with store.locked():
-        cases = Cases(store, Journal(conf.store, keyfiles.signing_key(conf.signing_key), clock=now), identities)
-        work = Job("Sealing anew")
-        cases.reseal(work)
-    click.echo(f"{work.done} items are sealed to {recipient_of(identities[0])[:24]}… now")
+        journal = Journal(config.store, _read_signing_key_file(config.signing_key), clock=time.time)
+        job = Job("Sealing anew")
+        Cases(store, journal, identities).reseal(job)
+    click.echo(f"{job.done} items are sealed to {recipient_of(identities[0])[:24]}… now")
 
 
 @cli.command()
 @_CONFIG
 def status(path: Path) -> None:
-    """Tell what waits and whose key expires within six weeks; ends with 1 where somebody must act."""
-    lines, acts = tell(load_desk_config(path, os.environ))
-    for line in lines:
+    """Print what waits, what fails and which keys expire.
+
+    Ends with 1 where somebody must act; a key counts from six weeks before its last day.
+    """
+    health = check_health(load_desk_config(path, os.environ), time.time())
+    for line in health.lines:
         click.echo(line)
-    sys.exit(1 if acts else 0)
+    sys.exit(1 if health.action_needed else 0)
 
 
-def _serve_receiving(conf: ReceiverConfig, taker: WSGIApplication) -> None:
+def _serve_receiver(config: ReceiverConfig, receiver: WSGIApplication) -> None:
     from granian import Granian  # noqa: PLC0415  # only this command needs it
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
 
     Granian(
-        "haumaru-desk",
-        address=conf.bind.host,
-        port=conf.bind.port,
+        _PROGRAM,
+        address=config.bind.host,
+        port=config.bind.port,
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=32,
         http=HTTPModes.http1,
         websockets=False,
         log_enabled=False,
-        ssl_cert=conf.cert,
-        ssl_key=conf.key,
-        ssl_ca=conf.client_ca,
-        ssl_client_verify=conf.client_ca is not None,
-    ).serve(target_loader=lambda: taker, wrap_loader=False)
+        ssl_cert=config.cert,
+        ssl_key=config.key,
+        ssl_ca=config.client_ca,
+        ssl_client_verify=config.client_ca is not None,
+    ).serve(target_loader=lambda: receiver, wrap_loader=False)
 
 
-def _try(path: Path, job: partial[None]) -> bool:
+def _for_each(envelopes: Sequence[Path], job: Callable[[Path], None]) -> None:
+    """Do a job with each envelope, name those with which it failed, and exit with 1 if there was one."""
+    failed = [path for path in envelopes if not _succeeds(path, job)]
+    sys.exit(1 if failed else 0)
+
+
+def _succeeds(path: Path, job: Callable[[Path], None]) -> bool:
     name = click.format_filename(path.name)
     try:
-        job()
+        job(path)
     except HaumaruError as error:
-        click.echo(f"haumaru-desk: {name} does not open ({error.code}); set it aside", err=True)
+        _warn(f"{name} does not open ({error.code}); set it aside")
     except FileExistsError:
-        click.echo(f"haumaru-desk: {name} was unpacked there before; choose another folder", err=True)
+        _warn(f"{name} was unpacked there before; choose another folder")
     except OSError:
-        click.echo(f"haumaru-desk: {name} cannot be read; look at the file", err=True)
+        _warn(f"{name} cannot be read; look at the file")
     else:
         return True
     return False
 
 
 def _open_one(path: Path, identities: tuple[Identity, ...], folder: Path | None, signer: bytes | None) -> None:
-    one = open_tip_or_referral(path, identities)
-    if isinstance(one, Tip) and one.decoy:
+    opened = open_tip_or_referral(path, identities)
+    if isinstance(opened, Tip) and opened.decoy:
         return
-    if isinstance(one, Referral):
-        _check_signer(one, signer)
+    if isinstance(opened, Referral):
+        _check_signer(opened, signer)
     if folder is not None:
-        unpack_to_folder(one, folder)
+        unpack_to_folder(opened, folder)
     else:
-        click.echo((referral_json(one) if isinstance(one, Referral) else tip_to_json(one)).decode())
+        click.echo((referral_json(opened) if isinstance(opened, Referral) else tip_to_json(opened)).decode())
 
 
-def _check_signer(one: Referral, signer: bytes | None) -> None:
-    if signer is not None:
-        require_signer(one, signer)
-        return
-    click.echo(
-        f"haumaru-desk: {one.reference} is signed, but anyone can sign; give the desk's own key with --signer", err=True
-    )
+def _check_signer(referral: Referral, signer: bytes | None) -> None:
+    if signer is None:
+        _warn(f"{referral.reference} is signed, but anyone can sign; give the desk's own key with --signer")
+    else:
+        require_signer(referral, signer)
 
 
-def _signer(text: str | None) -> bytes | None:
+def _parse_signer(text: str) -> bytes:
     try:
-        return None if text is None else parse_public_key(text)
+        return parse_public_key(text)
     except ValueError:
         raise click.UsageError("--signer is not a public key in base64") from None
 
 
-def _variables(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment with `DESK_PORT`, if it is set, said as our own variable."""
+def _read_identities(paths: Iterable[Path]) -> tuple[Identity, ...]:
+    """Return every identity in these files, in order; raises ConfigError, or click.UsageError for a missing file."""
+    return tuple(identity for path in paths for identity in _read_identity_path(path))
+
+
+def _read_identity_path(path: Path) -> tuple[Identity, ...]:
+    name = click.format_filename(path.name)
+    try:
+        return read_identity_file(path.read_bytes(), lambda: _ask_passphrase(f"Passphrase of {name}"))
+    except OSError:
+        raise click.UsageError(f"the identity file {name} cannot be read") from None
+    except KeyTextError as error:
+        words = {"passphrase": "the passphrase is wrong"}.get(error.code, "it is not an identity file, or damaged")
+        raise ConfigError((f"{name}: {words}; try again",)) from None
+
+
+def _read_signing_key_file(path: Path) -> Ed25519PrivateKey:
+    """Return the desk's signing key; raises ConfigError."""
+    name = click.format_filename(path.name)
+    try:
+        data = path.read_bytes()
+    except OSError:
+        fault = f"[desk] signing_key: {name} cannot be read; haumaru-desk keygen --signing makes one"
+        raise ConfigError((fault,)) from None
+    passphrase = _ask_passphrase(f"Passphrase of {name}") if b"ENCRYPTED" in data[:64] else None
+    try:
+        return read_signing_key(data, passphrase)
+    except KeyTextError:
+        raise ConfigError((f"{name}: the passphrase is wrong, or it is no signing key; try again",)) from None
+
+
+def _ask_passphrase(prompt: str, *, new: bool = False) -> str:
+    """Return a passphrase from the environment or the terminal; a new one is typed twice and has a least length."""
+    given = os.environ.get("HAUMARU_PASSPHRASE")
+    passphrase: str = given or click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)
+    if new and len(passphrase) < _MIN_PASSPHRASE:
+        raise click.UsageError(f"the passphrase is shorter than {_MIN_PASSPHRASE} characters")
+    return passphrase
+
+
+def _with_desk_port(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with `DESK_PORT`, which `make desk` documents, as the variable of `[desk] bind`."""
     port = env.get("DESK_PORT")
     return {**env, **({"HAUMARU_DESK_BIND": f"127.0.0.1:{port}"} if port else {})}
+
+
+def _warn(words: str) -> None:
+    click.echo(f"{_PROGRAM}: {words}", err=True)
 
 
 def _interrupt(*_: object) -> None:
@@ -256,7 +330,7 @@ def _interrupt(*_: object) -> None:
 
 def main() -> None:
     """Run `haumaru-desk`."""
-    process.run(cli, "haumaru-desk")
+    process.run(cli, _PROGRAM)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import HaumaruError
 from app.delivery.forwarder import Forwarder, Rules
-from app.delivery.leases import Turns
 from app.delivery.outbox import Outbox
 from app.delivery.transports import Drop
 from app.desk import replies
@@ -24,6 +22,7 @@ from app.desk.attachments import Attachments
 from app.desk.cases import Cases
 from app.desk.config import Authority, DeskConfig
 from app.desk.dispatch import ReferralContext
+from app.desk.health import expiring_keys, waiting_deliveries
 from app.desk.imap import fetch_envelopes
 from app.desk.inbox import Inbox
 from app.desk.jobs import Job, start_job
@@ -34,7 +33,6 @@ from app.desk.store import SealedStore
 from app.text.find import Phrases
 from app.vault.keys import Identity
 
-WARN_DAYS = 42
 _WINDOW = 5  # seconds between deliveries
 _LOOK = 1.0
 _LONGEST_REST = 600.0
@@ -95,17 +93,12 @@ class Desk:
 
     def waiting_posts(self) -> dict[str, tuple[int, str]]:
         """How many referrals wait for each authority, and the last failure's code."""
-        status = Turns(self.outbox.store).status(self.clock())
-        return {name: (one.waiting, one.code) for name, one in status.agencies.items() if one.waiting or one.code}
+        deliveries = waiting_deliveries(self.outbox, self.clock())
+        return {name: (count, code) for name, (count, code) in deliveries.items() if count or code}
 
     def expiring(self) -> list[tuple[str, int]]:
         """Whose keys expire within six weeks, or have: a name and the days that are left."""
-        today = self.cases.today()
-        days: dict[str, date] = {"This desk": self.config.expires}
-        every = [*self.config.authorities.values(), *self.config.translators.values()]
-        days |= {party.name: party.expires for party in every}
-        soon = today + timedelta(days=WARN_DAYS)
-        return [(name, (end - today).days) for name, end in days.items() if end <= soon]
+        return expiring_keys(self.config, self.cases.today())
 
     # What goes on in the background.
 
