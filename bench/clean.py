@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT))
 from PIL import Image  # noqa: E402 - the repository's own modules, found by the line above
 
 from app.files import child_process, sniff  # noqa: E402
-from app.files.protocol import unpack  # noqa: E402
-from app.files.worker import _load  # noqa: E402
+from app.files.protocol import unpack_result  # noqa: E402
+from app.files.worker import _load_task  # noqa: E402
 from tests.corpus import bombs, papers, recordings  # noqa: E402
 from tests.support.figures import noise  # noqa: E402
 
@@ -99,13 +99,13 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
 def measure(name: str, path: Path) -> None:
     """One format in this process: in the sandbox, its memory, then the same work here."""
     data = path.read_bytes()
-    family = sniff.family_of(data)
-    inside, differ = seconds(lambda: child_process.run(family, data, seconds=60))
-    made = unpack(child_process.run(family, data, seconds=60)).files[0]
+    task = sniff.task_for(data)
+    inside, differ = seconds(lambda: child_process.run_worker(task, data, seconds=60))
+    made = unpack_result(child_process.run_worker(task, data, seconds=60)).files[0]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    rebuild = _load(family)
+    rebuild = _load_task(task)
     outside, _ = seconds(lambda: rebuild(data))
-    print(json.dumps([name, len(data), len(made.data), inside, differ, outside, peak, made.form.extension]))
+    print(json.dumps([name, len(data), len(made.data), inside, differ, outside, peak, made.format.extension]))
 
 
 def main() -> None:

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.core.errors import BusyError, FileRefusedError
-from app.desk.case import Box, Case
+from app.desk.case import Case
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
-from app.files import clean
-from app.files.clean import Cleaned, Limits, Refused
+from app.files.clean import CleanedFile, CleanLimits, RefusedFile, clean_files, pdf_page_images, redact_file
+from app.files.protocol import Box
 
-_LIMITS = Limits(files=10, bytes_in=34_000_000, seconds=120.0)
+_LIMITS = CleanLimits(files=10, bytes_in=34_000_000, seconds=120.0)
 _PATIENCE, _PAUSE = 20.0, 0.1  # seconds
 _KEPT = 4  # tips whose files stay in memory
 
@@ -27,13 +27,13 @@ class Attachment:
     """One file of a tip: its path there, and what became of it here."""
 
     path: str
-    result: Cleaned | Refused
-    pages: tuple[Cleaned, ...] = ()
+    result: CleanedFile | RefusedFile
+    pages: tuple[CleanedFile, ...] = ()
 
     @property
     def kind(self) -> str:
         """How it is shown: `picture`, `pages`, `sound`, `video`, `text`, or `refused`."""
-        if isinstance(self.result, Refused):
+        if isinstance(self.result, RefusedFile):
             return "refused"
         if self.pages:
             return "pages"
@@ -80,42 +80,42 @@ def _look(cases: Cases, case: Case) -> tuple[Attachment, ...]:
     return tuple(_seen(file.path, result) for file, result in zip(tip.files, results, strict=True))
 
 
-def _clean(untrusted_files: Sequence[bytes]) -> tuple[Cleaned | Refused, ...]:
+def _clean(untrusted_files: Sequence[bytes]) -> tuple[CleanedFile | RefusedFile, ...]:
     """Clean them when the machine's other work leaves room; raises BusyError when it does not for a while."""
     end = time.monotonic() + _PATIENCE
     while True:
         try:
-            return clean.clean_all(untrusted_files, limits=_LIMITS)
+            return clean_files(untrusted_files, limits=_LIMITS)
         except BusyError:
             if time.monotonic() > end:
                 raise
             time.sleep(_PAUSE)
 
 
-def _seen(path: str, result: Cleaned | Refused) -> Attachment:
-    if isinstance(result, Refused) or result.type != "application/pdf":
+def _seen(path: str, result: CleanedFile | RefusedFile) -> Attachment:
+    if isinstance(result, RefusedFile) or result.type != "application/pdf":
         return Attachment(path, result)
     try:
-        return Attachment(path, result, clean.pdf_pages(result.data))
+        return Attachment(path, result, pdf_page_images(result.data))
     except FileRefusedError as error:
-        return Attachment(path, Refused(result.path.count("."), error.code))
+        return Attachment(path, RefusedFile(result.path.count("."), error.code))
 
 
-def burn_boxes(seen: Attachment, boxes: Mapping[int, Sequence[Box]]) -> Cleaned:
+def burn_boxes(seen: Attachment, boxes: Mapping[int, Sequence[Box]]) -> CleanedFile:
     """A picture or PDF with boxes burnt into its pixels; raises RefusedError `file` where it is neither."""
-    if seen.kind not in {"picture", "pages"} or isinstance(seen.result, Refused):
+    if seen.kind not in {"picture", "pages"} or isinstance(seen.result, RefusedFile):
         raise RefusedError("file")
     if not any(boxes.values()):
         return seen.result
     try:
-        return clean.redact(seen.result.data, boxes)
+        return redact_file(seen.result.data, boxes)
     except FileRefusedError:
         raise RefusedError("file") from None
 
 
-def page_images(made: Cleaned) -> tuple[Cleaned, ...]:
+def page_images(made: CleanedFile) -> tuple[CleanedFile, ...]:
     """The pages of a PDF as pictures; raises RefusedError `file`."""
     try:
-        return clean.pdf_pages(made.data)
+        return pdf_page_images(made.data)
     except FileRefusedError:
         raise RefusedError("file") from None

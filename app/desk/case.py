@@ -11,9 +11,9 @@ from datetime import date
 from enum import StrEnum
 
 from app.desk.errors import RefusedError
+from app.files.protocol import Box
 from app.vault.tip import SCHEMA, ReplyTo, Tip, TipId
 
-Box = tuple[float, float, float, float]
 Span = tuple[int, int]
 
 

@@ -21,7 +21,7 @@ from app.desk.config import Authority
 from app.desk.errors import RefusedError
 from app.desk.journal import JournalEntry
 from app.desk.referral import Referral, pack_referral, referral_json, sign_referral
-from app.files.clean import Cleaned
+from app.files.clean import CleanedFile
 from app.text.find import Finding, Phrases
 from app.vault.age import seal
 from app.vault.tip import SCHEMA, TipFile, new_tip_id
@@ -213,7 +213,7 @@ def with_texts(case: Case, seen: Sequence[Attachment]) -> dict[str, str]:
     """The free text by field, files that are text among them under their paths, unless too long to be marked."""
     fields = redaction.texts(case)
     for file in seen:
-        if file.kind == "text" and isinstance(file.result, Cleaned) and len(file.result.data) <= LONGEST_TEXT:
+        if file.kind == "text" and isinstance(file.result, CleanedFile) and len(file.result.data) <= LONGEST_TEXT:
             fields[file.path] = clean_text(file.result.data.decode("utf-8", "replace"))
     return fields
 
@@ -232,7 +232,7 @@ def _kept_files(
     kept: list[TipFile] = []
     for seen in files.of(case) if draft.files else ():
         unmarked = seen.kind == "text" and seen.path not in fields
-        if seen.path not in draft.files or unmarked or not isinstance(seen.result, Cleaned):
+        if seen.path not in draft.files or unmarked or not isinstance(seen.result, CleanedFile):
             continue
         cleaned = _redacted_file(seen, draft, fields)
         # Numbered anew: a gap would tell that there was another file.
@@ -241,8 +241,8 @@ def _kept_files(
     return tuple(kept)
 
 
-def _redacted_file(seen: Attachment, draft: RedactionDraft, fields: Mapping[str, str]) -> Cleaned:
-    assert isinstance(seen.result, Cleaned)
+def _redacted_file(seen: Attachment, draft: RedactionDraft, fields: Mapping[str, str]) -> CleanedFile:
+    assert isinstance(seen.result, CleanedFile)
     if seen.kind == "text":
         text = redaction.redacted({**fields}, replace(draft, left_out=())).get(seen.path, "")
         return replace(seen.result, data=text.encode())

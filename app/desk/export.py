@@ -15,7 +15,7 @@ from app.desk.case import Case, State
 from app.desk.cases import Cases
 from app.desk.jobs import Job
 from app.desk.journal import JournalEntry
-from app.files.clean import Cleaned
+from app.files.clean import CleanedFile
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -43,7 +43,7 @@ def export_members(case: Case, files: Attachments) -> dict[str, bytes]:
     """The files of a tip's zip by name, without the manifest."""
     found = {"tip.json": export_json(case)}
     for seen in files.of(case):
-        if isinstance(seen.result, Cleaned):
+        if isinstance(seen.result, CleanedFile):
             found[seen.path] = seen.result.data
     for number, referred in enumerate(case.referrals, 1):
         found[f"referral-{number}.json"] = referred.text.encode()

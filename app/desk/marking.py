@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.desk.case import Box, Span
+from app.desk.case import Span
 from app.desk.errors import RefusedError
+from app.files.protocol import Box
 from app.text.find import Finding
 
 _PIECE = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\s\u3400-\u9fff\uf900-\ufaff]+")

@@ -1,7 +1,8 @@
-"""Runs one worker for one file: feeds it, watches the clock and the amount, and leaves no process behind.
+"""Runs one worker process for one file, with limits on time and output, and leaves no process behind.
 
-The child gets an empty environment, three pipes' worth of nothing else, and a session of its own that is killed as
-a group. Its exit code is looked up in a closed list; a signal is told by what it means. Nothing is written to disk.
+The child gets an empty environment, its three standard streams and no other file, and a session of its own, which is
+killed as a group. Its exit code is looked up in a closed list, and a signal in a list of what the signal means.
+Nothing is written to disk.
 """
 
 import os
@@ -14,48 +15,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from app.core.errors import FileRefusedError
-from app.files.protocol import EXITS, MOST_OUT, Family
+from app.files.protocol import EXIT_CODES, MAX_OUTPUT_BYTES, Task
 
 _CHUNK = 1 << 16
-_HEADROOM = 4096
-_CODES = {number: code for code, number in EXITS.items()}
-# Decoders that cannot get memory end themselves in one of these ways.
+_RESULT_HEADER_ROOM = 4096
+_REFUSAL_OF_EXIT_CODE = {number: code for code, number in EXIT_CODES.items()}
+# A decoder that cannot get memory ends itself with one of these signals.
 _OUT_OF_MEMORY = {-signal.SIGABRT, -signal.SIGTRAP, -signal.SIGILL}
 _OUT_OF_TIME = {-signal.SIGXCPU, -signal.SIGKILL}
 
 
-def run(family: Family, data: bytes, *, seconds: float, most: int = MOST_OUT) -> bytes:
-    """One worker's raw answer, at most `most` bytes within `seconds` on the wall.
+def run_worker(task: Task, data: bytes, *, seconds: float, most: int = MAX_OUTPUT_BYTES) -> bytes:
+    """Return one worker's raw result: at most `most` bytes of files, within `seconds` of wall-clock time.
 
-    FileRefusedError with one of `kinds.REFUSALS` for everything else that can happen.
+    Raises FileRefusedError with a key of `protocol.REFUSALS` for everything else that can happen.
     """
     deadline = time.monotonic() + seconds
-    with _worker(family) as process:
-        answer = _exchange(process, data, deadline, most + _HEADROOM)
+    with _worker(task) as process:
+        result = _exchange(process, data, deadline, most + _RESULT_HEADER_ROOM)
         try:
-            ended = process.wait(max(0.0, deadline - time.monotonic()))
+            exit_code = process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             raise FileRefusedError("too-slow") from None
-    if ended:
-        raise FileRefusedError(_reason(ended))
-    return answer
+    if exit_code:
+        raise FileRefusedError(_refusal_code(exit_code))
+    return result
 
 
-def _reason(ended: int) -> str:
-    if ended in _OUT_OF_TIME:
+def _refusal_code(exit_code: int) -> str:
+    if exit_code in _OUT_OF_TIME:
         return "too-slow"
-    if ended in _OUT_OF_MEMORY:
+    if exit_code in _OUT_OF_MEMORY:
         return "too-heavy"
-    if ended == 1:  # it never came to its work: nothing of the machine or of Python fitted
+    if exit_code == 1:  # Python ended before the worker read the file: an import or a limit failed
         return "no-sandbox"
-    return _CODES.get(ended, "damaged")
+    return _REFUSAL_OF_EXIT_CODE.get(exit_code, "damaged")
 
 
 @contextmanager
-def _worker(family: Family) -> Iterator[subprocess.Popen[bytes]]:
-    """The process for as long as it is wanted; it has nothing to put in order, so it ends by a kill of its group."""
+def _worker(task: Task) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a worker and kill its process group at the end; a worker holds nothing that needs an orderly end."""
     process = subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
-        [sys.executable, "-I", "-B", "-m", "app.files.worker", family],
+        [sys.executable, "-I", "-B", "-m", "app.files.worker", task],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -66,15 +67,15 @@ def _worker(family: Family) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        _end(process)
+        _kill(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with suppress(OSError):
                 pipe.close()
-    # Not yet reaped, so its number cannot have gone to another process.
+    # The process is not reaped yet, so no other process can have its number.
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -82,38 +83,38 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _exchange(process: subprocess.Popen[bytes], data: bytes, deadline: float, most: int) -> bytes:
-    """Feed and read at once, so that neither pipe can stall the other, with the clock always running."""
+    """Write the file and read the result at the same time, so that neither pipe blocks the other."""
     assert process.stdin is not None
     assert process.stdout is not None
-    inward, outward = process.stdin.fileno(), process.stdout.fileno()
-    os.set_blocking(inward, False)
-    rest, answer = memoryview(data), bytearray()
+    stdin, stdout = process.stdin.fileno(), process.stdout.fileno()
+    os.set_blocking(stdin, False)
+    rest, result = memoryview(data), bytearray()
     with selectors.DefaultSelector() as ready:
-        ready.register(inward, selectors.EVENT_WRITE)
-        ready.register(outward, selectors.EVENT_READ)
+        ready.register(stdin, selectors.EVENT_WRITE)
+        ready.register(stdout, selectors.EVENT_READ)
         while ready.get_map():
             events = ready.select(max(0.0, deadline - time.monotonic()))
             if not events:
                 raise FileRefusedError("too-slow")
             for key, _ in events:
-                if key.fd == inward:
-                    rest = _feed(inward, rest)
+                if key.fd == stdin:
+                    rest = _write_chunk(stdin, rest)
                     if not rest:
-                        ready.unregister(inward)
+                        ready.unregister(stdin)
                         process.stdin.close()
-                elif chunk := os.read(outward, _CHUNK):
-                    answer += chunk
+                elif chunk := os.read(stdout, _CHUNK):
+                    result += chunk
                 else:
-                    ready.unregister(outward)
-                if len(answer) > most:
+                    ready.unregister(stdout)
+                if len(result) > most:
                     raise FileRefusedError("too-large")
-    return bytes(answer)
+    return bytes(result)
 
 
-def _feed(pipe: int, rest: memoryview) -> memoryview:
+def _write_chunk(pipe: int, rest: memoryview) -> memoryview:
     try:
         return rest[os.write(pipe, rest[:_CHUNK]) :]
     except BlockingIOError:
         return rest
-    except BrokenPipeError:  # it left early; its exit code will say why
+    except BrokenPipeError:  # the child ended early; its exit code says why
         return rest[:0]

@@ -1,48 +1,61 @@
-"""Makes attached files safe to send: each is rebuilt by a sandboxed child, and what comes back is checked again.
+"""Makes attached files safe to send: a sandboxed child rebuilds each file, and what comes back is checked again.
 
-Promises: nothing is written to disk, one faulty file costs only itself, and every file ends within its time as a
-cleaned one or as a refusal with a sentence (`kinds.REFUSALS`). Keeps no name, no hash and no original. Where the
-sandbox cannot be had every file is refused.
+Promises: nothing is written to disk, one faulty file costs only itself, and within its time every file ends as a
+cleaned file or as a refusal with a sentence (`protocol.REFUSALS`). No name, no hash and no original is kept. Where
+the sandbox is not available every file is refused.
 """
 
+import errno
 import os
+import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from app.core.errors import BusyError, FileRefusedError
-from app.files import child_process, sandbox
-from app.files.boxes import Box, with_boxes
-from app.files.protocol import MOST_OUT, MOST_PAGES, REFUSALS, Answer, Family, Form, unpack
-from app.files.slots import slot
-from app.files.sniff import family_of
+from app.files.child_process import run_worker
+from app.files.protocol import (
+    MAX_OUTPUT_BYTES,
+    MAX_PAGES,
+    REFUSALS,
+    Box,
+    OutputFormat,
+    Task,
+    WorkerResult,
+    pack_boxes,
+    unpack_result,
+)
+from app.files.sandbox import ATTEMPTS
+from app.files.sniff import task_for
 
-# A request with ten files uses every core for its whole time; a third one would only make all of them late.
-REQUESTS_AT_ONCE = 2
+# A request with ten files uses every core for its whole time; a third request would only make all of them late.
+MAX_CONCURRENT_REQUESTS = 2
 _SECONDS_A_FILE = 30.0
 _SECONDS_TO_PROBE = 10.0
 _SECONDS_AT_THE_DESK = 60.0
-_MOST_PAGE_BYTES = 96 * 1024 * 1024
+_MAX_PAGE_BYTES = 96 * 1024 * 1024
+_SEMAPHORE_PAUSE = 0.02
 
-_PICTURES = {Form.JPEG, Form.PNG}
-_COMES_BACK_AS: Mapping[Family, set[Form]] = {
-    Family.IMAGE: {*_PICTURES, Form.PDF},
-    Family.PDF: {Form.PDF},
-    Family.MEDIA: {Form.MP4, Form.M4A, Form.OGG},
-    Family.WAV: {Form.WAV, Form.M4A},
-    Family.MP3: {Form.MP3},
-    Family.DOCUMENT: {Form.TEXT},
-    Family.TEXT: {Form.TEXT},
-    Family.PAGES: _PICTURES,
-    Family.REDACT: {*_PICTURES, Form.PDF},
+_PICTURES = {OutputFormat.JPEG, OutputFormat.PNG}
+_FORMATS_OF_TASK: Mapping[Task, set[OutputFormat]] = {
+    Task.IMAGE: {*_PICTURES, OutputFormat.PDF},
+    Task.PDF: {OutputFormat.PDF},
+    Task.MEDIA: {OutputFormat.MP4, OutputFormat.M4A, OutputFormat.OGG},
+    Task.WAV: {OutputFormat.WAV, OutputFormat.M4A},
+    Task.MP3: {OutputFormat.MP3},
+    Task.DOCUMENT: {OutputFormat.TEXT},
+    Task.TEXT: {OutputFormat.TEXT},
+    Task.PAGES: _PICTURES,
+    Task.REDACT: {*_PICTURES, OutputFormat.PDF},
 }
 
 
 @dataclass(frozen=True)
-class Cleaned:
-    """A file that may go into a bundle: `path` like "files/1.jpg", `removed` the kinds of what was taken out."""
+class CleanedFile:
+    """A file that may go into a bundle: `path` like "files/1.jpg", `removed` the kinds of what was removed."""
 
     path: str
     type: str
@@ -51,112 +64,149 @@ class Cleaned:
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A file that was not taken: its number counts from 1 in the order given, its code is one of `REFUSALS`."""
+class RefusedFile:
+    """A file that was not taken: `number` counts from 1 in the order given, `code` is a key of `REFUSALS`."""
 
     number: int
     code: str
 
     @property
     def message(self) -> str:
-        """The sentence to show, an English message and the key to its translation."""
+        """Return the English sentence to show, which is the key to its translation."""
         return REFUSALS[self.code]
 
 
 @dataclass(frozen=True)
-class Limits:
+class CleanLimits:
     """How much one request may hold: files, bytes before and after cleaning, seconds in all."""
 
     files: int = 10
     bytes_in: int = 25_000_000
-    bytes_out: int = MOST_OUT
+    bytes_out: int = MAX_OUTPUT_BYTES
     seconds: float = 45.0
 
 
-def clean_all(untrusted_files: Sequence[bytes], *, limits: Limits | None = None) -> tuple[Cleaned | Refused, ...]:
-    """Each file rebuilt or refused, in order; empty for no files.
+def clean_files(
+    untrusted_files: Sequence[bytes], *, limits: CleanLimits | None = None
+) -> tuple[CleanedFile | RefusedFile, ...]:
+    """Return each file rebuilt or refused, in order; empty for no files.
 
-    BusyError when two such requests run on this machine already, FileRefusedError "too-many-files" or
+    Raises BusyError when two such requests run on this machine already, and FileRefusedError "too-many-files" or
     "too-many-bytes" when the request as a whole is beyond its limits.
     """
-    limits = limits or Limits()
+    limits = limits or CleanLimits()
     if len(untrusted_files) > limits.files:
         raise FileRefusedError("too-many-files")
     if sum(map(len, untrusted_files)) > limits.bytes_in:
         raise FileRefusedError("too-many-bytes")
     if not untrusted_files:
         return ()
-    with slot("request", REQUESTS_AT_ONCE), ThreadPoolExecutor(_cores()) as pool:
+    with machine_semaphore("request", MAX_CONCURRENT_REQUESTS), ThreadPoolExecutor(_cores()) as pool:
         deadline = time.monotonic() + limits.seconds
-        results = list(pool.map(partial(_clean_one, deadline), range(1, len(untrusted_files) + 1), untrusted_files))
-    return _fitting(results, limits.bytes_out)
+        results = list(pool.map(partial(_clean_file, deadline), range(1, len(untrusted_files) + 1), untrusted_files))
+    return _refuse_overflow(results, limits.bytes_out)
 
 
-def redact(data: bytes, boxes: Mapping[int, Sequence[Box]]) -> Cleaned:
-    """A cleaned picture or PDF with black boxes burnt into its pixels.
+def redact_file(data: bytes, boxes: Mapping[int, Sequence[Box]]) -> CleanedFile:
+    """Return a cleaned picture or PDF with black boxes burnt into its pixels.
 
-    `boxes` by page (from 0; a picture is page 0), each left, top, right, bottom in fractions of the page's width
-    and height. FileRefusedError with one of `REFUSALS`.
+    `boxes` are by page number (from 0; a picture is page 0). Raises FileRefusedError with a key of `REFUSALS`.
     """
-    answer = _ask(Family.REDACT, with_boxes(data, boxes), seconds=_SECONDS_AT_THE_DESK)
-    return _cleaned(1, answer)
+    result = _run_task(Task.REDACT, pack_boxes(data, boxes), seconds=_SECONDS_AT_THE_DESK)
+    return _cleaned_file(1, result)
 
 
-def pdf_pages(data: bytes) -> tuple[Cleaned, ...]:
-    """Each page of a PDF as a picture, "files/1.jpg" on; FileRefusedError with one of `REFUSALS`."""
-    raw = child_process.run(Family.PAGES, data, seconds=_SECONDS_AT_THE_DESK, most=_MOST_PAGE_BYTES)
-    pages = _checked(Family.PAGES, unpack(raw, most_files=MOST_PAGES))
-    return tuple(_cleaned(number, Answer((page,))) for number, page in enumerate(pages.files, 1))
+def pdf_page_images(data: bytes) -> tuple[CleanedFile, ...]:
+    """Return each page of a PDF as a picture, "files/1.jpg" and on; FileRefusedError with a key of `REFUSALS`."""
+    untrusted_result = run_worker(Task.PAGES, data, seconds=_SECONDS_AT_THE_DESK, most=_MAX_PAGE_BYTES)
+    pages = _check_formats(Task.PAGES, unpack_result(untrusted_result, most_files=MAX_PAGES))
+    return tuple(_cleaned_file(number, WorkerResult((page,))) for number, page in enumerate(pages.files, 1))
 
 
-def probe() -> tuple[str, ...]:
-    """What a child in the sandbox was denied, every one of `sandbox.ATTEMPTS`; else FileRefusedError("no-sandbox")."""
-    denied = child_process.run(Family.PROBE, b"", seconds=_SECONDS_TO_PROBE).decode("ascii", "replace").splitlines()
-    if set(denied) != set(sandbox.ATTEMPTS):
+def probe_sandbox() -> tuple[str, ...]:
+    """Return the names of what a sandboxed child was denied, all of `sandbox.ATTEMPTS`.
+
+    Raises FileRefusedError("no-sandbox") if the child could do any of them, or could not run.
+    """
+    denied = run_worker(Task.PROBE, b"", seconds=_SECONDS_TO_PROBE).decode("ascii", "replace").splitlines()
+    if set(denied) != set(ATTEMPTS):
         raise FileRefusedError("no-sandbox")
     return tuple(denied)
 
 
-def _clean_one(deadline: float, number: int, untrusted_file: bytes) -> Cleaned | Refused:
+@contextmanager
+def machine_semaphore(name: str, places: int, *, seconds: float = 0.0) -> Iterator[None]:
+    """Hold one of `places` places that all processes of this user and machine share; wait at most `seconds` for it.
+
+    A place is a name in Linux's abstract socket namespace (unix(7)): only one process can hold the name, the kernel
+    frees it when that process ends for any reason, and no file is made. Nothing ever listens there. Raises BusyError
+    when no place came free.
+    """
+    deadline = time.monotonic() + seconds
+    while (held := _acquire_place(name, places)) is None:
+        if time.monotonic() >= deadline:
+            raise BusyError
+        time.sleep(_SEMAPHORE_PAUSE)
+    with closing(held):
+        yield
+
+
+def _acquire_place(name: str, places: int) -> socket.socket | None:
+    for place in range(places):
+        held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            held.bind(f"\0haumaru/{os.getuid()}/{name}/{place}")
+        except OSError as error:
+            held.close()
+            if error.errno != errno.EADDRINUSE:
+                raise BusyError("slots") from None
+        else:
+            return held
+    return None
+
+
+def _clean_file(deadline: float, number: int, untrusted_file: bytes) -> CleanedFile | RefusedFile:
     try:
-        family = family_of(untrusted_file)
-        with slot("child", _cores(), seconds=max(0.0, deadline - time.monotonic())):
+        task = task_for(untrusted_file)
+        with machine_semaphore("child", _cores(), seconds=max(0.0, deadline - time.monotonic())):
             seconds = min(_SECONDS_A_FILE, deadline - time.monotonic())
-            return _cleaned(number, _ask(family, untrusted_file, seconds=seconds))
+            return _cleaned_file(number, _run_task(task, untrusted_file, seconds=seconds))
     except BusyError:
-        return Refused(number, "no-time")
+        return RefusedFile(number, "no-time")
     except FileRefusedError as refused:
-        return Refused(number, refused.code)
+        return RefusedFile(number, refused.code)
 
 
-def _ask(family: Family, data: bytes, *, seconds: float) -> Answer:
+def _run_task(task: Task, data: bytes, *, seconds: float) -> WorkerResult:
     if seconds <= 0:
         raise FileRefusedError("no-time")
-    return _checked(family, unpack(child_process.run(family, data, seconds=seconds)))
+    return _check_formats(task, unpack_result(run_worker(task, data, seconds=seconds)))
 
 
-def _checked(family: Family, answer: Answer) -> Answer:
-    if any(made.form not in _COMES_BACK_AS[family] for made in answer.files):
+def _check_formats(task: Task, result: WorkerResult) -> WorkerResult:
+    """Return the result; FileRefusedError("damaged") if the task never makes a file of one of its formats."""
+    if any(file.format not in _FORMATS_OF_TASK[task] for file in result.files):
         raise FileRefusedError("damaged")
-    return answer
+    return result
 
 
-def _cleaned(number: int, answer: Answer) -> Cleaned:
-    (made,) = answer.files
-    return Cleaned(f"files/{number}.{made.form.extension}", made.form.media_type, answer.removed(), made.data)
+def _cleaned_file(number: int, result: WorkerResult) -> CleanedFile:
+    (file,) = result.files
+    return CleanedFile(f"files/{number}.{file.format.extension}", file.format.media_type, result.removed(), file.data)
 
 
-def _fitting(results: Sequence[Cleaned | Refused], most: int) -> tuple[Cleaned | Refused, ...]:
-    """The same results, those refused that no longer fit beside the ones before them."""
-    kept: list[Cleaned | Refused] = []
+def _refuse_overflow(
+    results: Sequence[CleanedFile | RefusedFile], bytes_left: int
+) -> tuple[CleanedFile | RefusedFile, ...]:
+    """Return the same results, with those refused that do not fit beside the ones before them."""
+    kept: list[CleanedFile | RefusedFile] = []
     for number, result in enumerate(results, 1):
-        if isinstance(result, Cleaned):
-            most -= len(result.data)
-            if most < 0:
-                most += len(result.data)
-                kept.append(Refused(number, "too-large"))
-                continue
-        kept.append(result)
+        size = len(result.data) if isinstance(result, CleanedFile) else 0
+        if size > bytes_left:
+            kept.append(RefusedFile(number, "too-large"))
+        else:
+            bytes_left -= size
+            kept.append(result)
     return tuple(kept)
 
 

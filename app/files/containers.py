@@ -1,50 +1,64 @@
-"""Walks the outer structure of picture files and names the kinds of those parts that are not the picture.
+"""Reads the outer structure of picture and ISO media files, and returns the kinds of the parts beside the picture.
 
-JPEG (ITU T.81 B.1), PNG (RFC 2083 and W3C), GIF89a, WebP (RIFF) and ISO boxes (14496-12). A walk that loses its
-way stops; it is only asked what there is to tell.
+Formats: JPEG (ITU-T T.81, B.1), PNG (W3C PNG, 5 and 11), GIF89a, WebP (RFC 9649) and ISO boxes (ISO 14496-12). Where
+the structure is broken, reading stops with the kinds that were found, because they decide only what is reported.
 """
 
-# ruff: noqa: PLR2004 - the numbers are the formats' own.
+# ruff: noqa: PLR2004 - the numbers are constants of the formats
 
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 
-from app.files.protocol import Kind
+from app.files.protocol import RemovedKind
 
 _PNG_KINDS = {
-    b"tEXt": Kind.COMMENTS, b"zTXt": Kind.COMMENTS, b"iTXt": Kind.COMMENTS, b"iCCP": Kind.PROFILE,
-    b"tIME": Kind.DATE, b"caBX": Kind.CREDENTIALS, b"acTL": Kind.ANIMATION, b"eXIf": None,
-    b"fcTL": None, b"fdAT": None,
-}  # fmt: skip
-_PNG_PLAIN = {
-    b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"hIST", b"pHYs",
-    b"cICP", b"mDCV", b"cLLI",
-}  # fmt: skip
-_WEBP_KINDS = {b"ICCP": Kind.PROFILE, b"XMP ": Kind.XMP, b"ANIM": Kind.ANIMATION, b"C2PA": Kind.CREDENTIALS}
-_WEBP_PLAIN = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANMF", b"EXIF"}
-_JPEG_KINDS = {0xFE: Kind.COMMENTS, 0xEB: Kind.CREDENTIALS, 0xED: Kind.KEYWORDS}
-_JPEG_SPECIAL = ((b"Exif\0", None), (b"ICC_PROFILE\0", Kind.PROFILE), (b"http://ns.adobe.com/", Kind.XMP),
-                 (b"MPF\0", Kind.FURTHER), (b"JFXX\0", Kind.THUMBNAIL))  # fmt: skip
-_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+    b"tEXt": RemovedKind.COMMENTS,
+    b"zTXt": RemovedKind.COMMENTS,
+    b"iTXt": RemovedKind.COMMENTS,
+    b"iCCP": RemovedKind.PROFILE,
+    b"tIME": RemovedKind.DATE,
+    b"caBX": RemovedKind.CREDENTIALS,
+    b"acTL": RemovedKind.ANIMATION,
+    b"eXIf": None,
+    b"fcTL": None,
+    b"fdAT": None,
+}
+_PNG_PICTURE_CHUNKS = set(b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB sBIT bKGD hIST pHYs cICP mDCV cLLI".split())
+_WEBP_KINDS = {
+    b"ICCP": RemovedKind.PROFILE,
+    b"XMP ": RemovedKind.XMP,
+    b"ANIM": RemovedKind.ANIMATION,
+    b"C2PA": RemovedKind.CREDENTIALS,
+}
+_WEBP_PICTURE_CHUNKS = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANMF", b"EXIF"}
+_JPEG_KINDS = {0xFE: RemovedKind.COMMENTS, 0xEB: RemovedKind.CREDENTIALS, 0xED: RemovedKind.KEYWORDS}
+_JPEG_SEGMENT_STARTS = (
+    (b"Exif\0", None),
+    (b"ICC_PROFILE\0", RemovedKind.PROFILE),
+    (b"http://ns.adobe.com/", RemovedKind.XMP),
+    (b"MPF\0", RemovedKind.FURTHER),
+    (b"JFXX\0", RemovedKind.THUMBNAIL),
+)
+_MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _SOS, _EOI, _ADOBE, _FIRST_APP, _LAST_APP = 0xDA, 0xD9, 0xEE, 0xE0, 0xEF
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _GIF_COMMENT, _GIF_TEXT, _GIF_APPLICATION = 0xFE, 0x01, 0xFF
 
 
-def parts_of(data: bytes) -> Iterator[Kind]:
-    """The kinds of the parts around the picture, as far as the structure can be followed."""
-    walks = {b"\xff\xd8": _jpeg, b"\x89P": _png, b"GI": _gif, b"RI": _webp}
-    walk = _boxes if data[4:8] == b"ftyp" else walks.get(data[:2], _nothing)
+def container_part_kinds(data: bytes) -> Iterator[RemovedKind]:
+    """Yield the kinds of the parts beside the picture, as far as the structure can be read."""
+    readers = {b"\xff\xd8": _jpeg_kinds, b"\x89P": _png_kinds, b"GI": _gif_kinds, b"RI": _webp_kinds}
+    read_kinds = _iso_box_kinds if data[4:8] == b"ftyp" else readers.get(data[:2], _no_parts)
     with suppress(IndexError, ValueError):
-        yield from (kind for kind in walk(data) if kind is not None)
+        yield from (kind for kind in read_kinds(data) if kind is not None)
 
 
-def _nothing(_: bytes) -> Iterator[Kind | None]:
+def _no_parts(_: bytes) -> Iterator[RemovedKind | None]:
     yield None
 
 
-def _jpeg(data: bytes) -> Iterator[Kind | None]:
+def _jpeg_kinds(data: bytes) -> Iterator[RemovedKind | None]:
     at = 2
     while data[at] == 0xFF:
         marker = data[at + 1]
@@ -56,79 +70,85 @@ def _jpeg(data: bytes) -> Iterator[Kind | None]:
         body = data[at + 4 : at + 2 + size]
         at += 2 + size
         if marker == _SOS:
-            found = _AFTER_SCAN.search(data, at)
+            found = _MARKER_AFTER_SCAN.search(data, at)
             if found is None:
                 return
             at = found.start()
         elif marker in _JPEG_KINDS or _FIRST_APP <= marker <= _LAST_APP:
-            yield _jpeg_part(marker, body)
+            yield _jpeg_segment_kind(marker, body)
     if len(data) > at + 2:
-        yield Kind.TRAILING
+        yield RemovedKind.TRAILING
 
 
-def _jpeg_part(marker: int, body: bytes) -> Kind | None:
-    for start, kind in _JPEG_SPECIAL:
+def _jpeg_segment_kind(marker: int, body: bytes) -> RemovedKind | None:
+    for start, kind in _JPEG_SEGMENT_STARTS:
         if body.startswith(start):
             return kind
     if marker in {_FIRST_APP, _ADOBE} and body.startswith((b"JFIF\0", b"Adobe")):
         # JFIF itself can hold a small uncompressed picture.
-        return Kind.THUMBNAIL if marker == _FIRST_APP and body[12:14] > b"\0\0" else None
-    return _JPEG_KINDS.get(marker, Kind.OTHER)
+        return RemovedKind.THUMBNAIL if marker == _FIRST_APP and body[12:14] > b"\0\0" else None
+    return _JPEG_KINDS.get(marker, RemovedKind.OTHER)
 
 
-def _png(data: bytes) -> Iterator[Kind | None]:
+def _png_kinds(data: bytes) -> Iterator[RemovedKind | None]:
     at = 8
     while at + 12 <= len(data):
         size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if name not in _PNG_PLAIN:
-            yield Kind.XMP if b"XML:com.adobe.xmp" in data[at : at + 40] else _PNG_KINDS.get(name, Kind.OTHER)
+        if name not in _PNG_PICTURE_CHUNKS:
+            is_xmp = b"XML:com.adobe.xmp" in data[at : at + 40]
+            yield RemovedKind.XMP if is_xmp else _PNG_KINDS.get(name, RemovedKind.OTHER)
         at += 12 + size
         if name == b"IEND":
             break
     if len(data) > at:
-        yield Kind.TRAILING
+        yield RemovedKind.TRAILING
 
 
-def _webp(data: bytes) -> Iterator[Kind | None]:
+def _webp_kinds(data: bytes) -> Iterator[RemovedKind | None]:
     end = 8 + int.from_bytes(data[4:8], "little")
     at = 12
     while at + 8 <= end:
         size, name = int.from_bytes(data[at + 4 : at + 8], "little"), data[at : at + 4]
-        if name not in _WEBP_PLAIN:
-            yield _WEBP_KINDS.get(name, Kind.OTHER)
+        if name not in _WEBP_PICTURE_CHUNKS:
+            yield _WEBP_KINDS.get(name, RemovedKind.OTHER)
         at += 8 + size + size % 2
     if len(data) > end:
-        yield Kind.TRAILING
+        yield RemovedKind.TRAILING
 
 
-def _gif(data: bytes) -> Iterator[Kind | None]:
-    at = 13 + _colour_table(data[10])
+def _gif_kinds(data: bytes) -> Iterator[RemovedKind | None]:
+    at = 13 + _colour_table_size(data[10])
     while data[at] != 0x3B:
         if data[at] == 0x2C:
-            at += 10 + _colour_table(data[at + 9]) + 1
+            at += 10 + _colour_table_size(data[at + 9]) + 1
         else:
-            yield _gif_extension(data[at + 1], data[at + 3 : at + 14])
+            yield _gif_extension_kind(data[at + 1], data[at + 3 : at + 14])
             at += 2
         while data[at]:
             at += 1 + data[at]
         at += 1
     if len(data) > at + 1:
-        yield Kind.TRAILING
+        yield RemovedKind.TRAILING
 
 
-def _gif_extension(label: int, application: bytes) -> Kind | None:
+def _gif_extension_kind(label: int, application: bytes) -> RemovedKind | None:
     if label in {_GIF_COMMENT, _GIF_TEXT}:
-        return Kind.COMMENTS
-    known = {b"XMP DataXMP": Kind.XMP, b"ICCRGBG1012": Kind.PROFILE, b"NETSCAPE2.0": None, b"ANIMEXTS1.0": None}
-    return known.get(application, Kind.OTHER) if label == _GIF_APPLICATION else None
+        return RemovedKind.COMMENTS
+    kind_of_application = {
+        b"XMP DataXMP": RemovedKind.XMP,
+        b"ICCRGBG1012": RemovedKind.PROFILE,
+        b"NETSCAPE2.0": None,
+        b"ANIMEXTS1.0": None,
+    }
+    return kind_of_application.get(application, RemovedKind.OTHER) if label == _GIF_APPLICATION else None
 
 
-def _colour_table(flags: int) -> int:
+def _colour_table_size(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def is_cut_off(data: bytes) -> bool:
-    """Whether an ISO file ends before its pictures and sound, or their index, do."""
+def is_truncated(data: bytes) -> bool:
+    """Return whether an ISO media file ends before its media data (`mdat`) or its index (`moov`) does."""
     at = 0
     while at + 16 <= len(data):
         size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
@@ -142,7 +162,7 @@ def is_cut_off(data: bytes) -> bool:
     return False
 
 
-def _boxes(data: bytes) -> Iterator[Kind | None]:
+def _iso_box_kinds(data: bytes) -> Iterator[RemovedKind | None]:
     at = 0
     while at + 8 <= len(data):
         size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
@@ -151,12 +171,12 @@ def _boxes(data: bytes) -> Iterator[Kind | None]:
         if size == 0:
             return
         if size < 8 or at + size > len(data):
-            yield Kind.TRAILING
+            yield RemovedKind.TRAILING
             return
         if name == b"uuid":
-            yield Kind.CREDENTIALS if data[at + 8 : at + 24] == _C2PA_BOX else Kind.OTHER
+            yield RemovedKind.CREDENTIALS if data[at + 8 : at + 24] == _C2PA_BOX else RemovedKind.OTHER
         elif name in {b"free", b"skip"} and data[at + 8 : at + size].strip(b"\0"):
-            yield Kind.OTHER
+            yield RemovedKind.OTHER
         at += size
     if at < len(data):
-        yield Kind.TRAILING
+        yield RemovedKind.TRAILING

@@ -1,7 +1,8 @@
-"""Reads office XML as a stream: paragraphs to lines, rows to tabbed lines, everything hidden left out.
+"""Reads office XML as a stream: paragraphs become lines, rows become tabbed lines, everything hidden is left out.
 
-Names are compared without their prefix, as the two families agree on the words that matter. A document type
-declaration is refused outright ("damaged"): no honest office file has one, and every entity bomb needs one.
+Element names are compared without their namespace prefix, because OOXML and ODF agree on the names that matter. A
+document type declaration is refused ("damaged"): no office program writes one, and every entity bomb needs one. The
+functions here return text and kinds, and raise FileRefusedError("damaged") for XML that is not well-formed.
 """
 
 import posixpath
@@ -10,24 +11,32 @@ from collections.abc import Sequence
 from xml.parsers import expat
 
 from app.core.errors import FileRefusedError
-from app.files.protocol import Kind
+from app.files.protocol import RemovedKind
 
-# Elements whose text was deleted, moved away, annotated, or is an instruction.
-_SKIPPED = {
-    "del": Kind.DELETED, "moveFrom": Kind.DELETED, "tracked-changes": Kind.DELETED, "delText": Kind.DELETED,
-    "annotation": Kind.COMMENTS, "instrText": None, "hidden-text": Kind.INVISIBLE,
-    "hidden-paragraph": Kind.INVISIBLE, "Fallback": None, "rPh": None, "forms": Kind.FORMS,
-}  # fmt: skip
-_BREAKS = {"tab": "\t", "br": "\n", "cr": "\n", "line-break": "\n", "s": " "}
-_BLOCKS = {"p", "h"}
-_OFF = {"0", "false", "off"}
-_WIDEST = 16_384  # ISO 29500-1: columns of a sheet
-_LAYOUT = re.compile(r"[ \t\r]*\n\s*")
-_CELL = re.compile(r"([A-Z]{1,3})\d+\Z")
+# Elements whose text was deleted, moved, annotated, or is an instruction; the kind that is then reported, if any.
+_SKIPPED_ELEMENTS = {
+    "del": RemovedKind.DELETED,
+    "moveFrom": RemovedKind.DELETED,
+    "tracked-changes": RemovedKind.DELETED,
+    "delText": RemovedKind.DELETED,
+    "annotation": RemovedKind.COMMENTS,
+    "instrText": None,
+    "hidden-text": RemovedKind.INVISIBLE,
+    "hidden-paragraph": RemovedKind.INVISIBLE,
+    "Fallback": None,
+    "rPh": None,
+    "forms": RemovedKind.FORMS,
+}
+_TEXT_OF_ELEMENT = {"tab": "\t", "br": "\n", "cr": "\n", "line-break": "\n", "s": " "}
+_PARAGRAPHS = {"p", "h"}
+_FALSE_VALUES = {"0", "false", "off"}
+_MAX_COLUMNS = 16_384  # ISO 29500-1: columns of a sheet
+_XML_LAYOUT = re.compile(r"[ \t\r]*\n\s*")
+_CELL_REFERENCE = re.compile(r"([A-Z]{1,3})\d+\Z")
 
 
-class _Reader:
-    """Feeds a part to expat and calls `start`, `text` and `end` with names bare of their prefix."""
+class _XmlReader:
+    """Feeds a part to expat, and calls `start`, `text` and `end` with names without their namespace prefix."""
 
     def read(self, data: bytes) -> None:
         parser = expat.ParserCreate()
@@ -37,7 +46,7 @@ class _Reader:
         )
         parser.EndElementHandler = lambda name: self.end(name.rpartition(":")[2])
         parser.CharacterDataHandler = self.text
-        parser.StartDoctypeDeclHandler = _refuse
+        parser.StartDoctypeDeclHandler = _refuse_doctype
         try:
             parser.Parse(data, True)
         except expat.ExpatError:
@@ -53,71 +62,71 @@ class _Reader:
         raise NotImplementedError
 
 
-def _refuse(*_: object) -> None:
+def _refuse_doctype(*_: object) -> None:
     raise FileRefusedError("damaged")
 
 
-class _Words(_Reader):
-    """The text of a DOCX or ODT body."""
+class _DocumentReader(_XmlReader):
+    """Collects the visible text of a DOCX or ODT body."""
 
     def __init__(self) -> None:
-        self.kinds: set[Kind] = set()
+        self.kinds: set[RemovedKind] = set()
         self.pieces: list[str] = []
         self._skipping = 0
         self._body = False
-        self._vanished = False
+        self._is_vanished = False
         self._style = ""
         self._hidden_styles: set[str] = set()
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if self._skipping or name in _SKIPPED or self._is_hidden(attributes):
+        if self._skipping or name in _SKIPPED_ELEMENTS or self._is_hidden(attributes):
             self._skipping += 1
-            kind = _SKIPPED.get(name, Kind.INVISIBLE)
+            kind = _SKIPPED_ELEMENTS.get(name, RemovedKind.INVISIBLE)
             self.kinds |= {kind} if kind else set()
         elif not self._body:
-            self._before_body(name, attributes)
+            self._read_styles(name, attributes)
         else:
-            self._in_body(name, attributes)
+            self._read_body(name, attributes)
 
     def _is_hidden(self, attributes: dict[str, str]) -> bool:
         hidden = attributes.get("style-name") in self._hidden_styles or attributes.get("display") == "none"
         return self._body and hidden
 
-    def _before_body(self, name: str, attributes: dict[str, str]) -> None:
-        """ODT declares its styles first; a style that shows nothing hides all that uses it."""
+    def _read_styles(self, name: str, attributes: dict[str, str]) -> None:
+        """Collect ODT's hidden styles, which stand before the body; all text in such a style is hidden."""
         if name == "style":
             self._style = attributes.get("name", "")
         elif name == "text-properties" and attributes.get("display") == "none":
             self._hidden_styles.add(self._style)
         self._body = name == "body"
 
-    def _in_body(self, name: str, attributes: dict[str, str]) -> None:
+    def _read_body(self, name: str, attributes: dict[str, str]) -> None:
         if name == "r":
-            self._vanished = False
-        elif name == "vanish" and attributes.get("val") not in _OFF:
-            self._vanished = True
-            self.kinds.add(Kind.INVISIBLE)
-        elif name in _BREAKS and not self._vanished:
-            # ODT writes several spaces as one element with a count.
+            self._is_vanished = False
+        elif name == "vanish" and attributes.get("val") not in _FALSE_VALUES:
+            self._is_vanished = True
+            self.kinds.add(RemovedKind.INVISIBLE)
+        elif name in _TEXT_OF_ELEMENT and not self._is_vanished:
+            # ODT stores several spaces as one element with a count.
             count = int(attributes.get("c", "1")) if name == "s" else 1
-            self.pieces.append(_BREAKS[name] * min(count, 1000))
+            self.pieces.append(_TEXT_OF_ELEMENT[name] * min(count, 1000))
 
     def text(self, text: str) -> None:
-        if self._body and not self._skipping and not self._vanished:
-            # Line ends in the XML are its own layout: those of the text are elements.
-            self.pieces.append("" if _LAYOUT.fullmatch(text) else _LAYOUT.sub(" ", text))
+        if self._body and not self._skipping and not self._is_vanished:
+            # Line ends in the XML are layout of the XML; line ends of the text are elements.
+            self.pieces.append("" if _XML_LAYOUT.fullmatch(text) else _XML_LAYOUT.sub(" ", text))
 
     def end(self, name: str) -> None:
         if self._skipping:
             self._skipping -= 1
         elif name == "r":
-            self._vanished = False
-        elif name in _BLOCKS and self._body:
+            self._is_vanished = False
+        elif name in _PARAGRAPHS and self._body:
             self.pieces.append("\n")
 
 
-class _Strings(_Reader):
-    """An XLSX's table of shared strings."""
+class _SharedStringsReader(_XmlReader):
+    """Collects an XLSX's table of shared strings, without phonetic readings (`rPh`)."""
 
     def __init__(self) -> None:
         self.strings: list[str] = []
@@ -142,27 +151,27 @@ class _Strings(_Reader):
             self.strings.append("".join(self._pieces))
 
 
-class _Cells(_Reader):
-    """One XLSX sheet: what is shown in its cells, without hidden rows and columns."""
+class _SheetReader(_XmlReader):
+    """Collects the visible cells of one XLSX sheet, without hidden rows and columns."""
 
     def __init__(self, strings: Sequence[str]) -> None:
         self.rows: list[str] = []
-        self.left_out = False
+        self.has_hidden = False
         self._strings = strings
         self._hidden: list[tuple[int, int]] = []
         self._row: list[str] | None = None
         self._column, self._type, self._inside, self._pieces = 0, "", False, [""]
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        hidden = attributes.get("hidden", "0") not in _OFF
+        hidden = attributes.get("hidden", "0") not in _FALSE_VALUES
         if name == "col" and hidden:
             self._hidden.append((int(attributes["min"]), int(attributes["max"])))
-            self.left_out = True
+            self.has_hidden = True
         elif name == "row":
             self._row, self._column = (None if hidden else []), 0
-            self.left_out = self.left_out or hidden
+            self.has_hidden = self.has_hidden or hidden
         elif name == "c":
-            self._column = _column_of(attributes.get("r", "")) or self._column + 1
+            self._column = _column_number(attributes.get("r", "")) or self._column + 1
             self._type, self._pieces = attributes.get("t", "n"), []
         self._inside = name in {"v", "t"}
 
@@ -174,20 +183,20 @@ class _Cells(_Reader):
         self._inside = False
         if name == "row" and self._row:
             self.rows.append("\t".join(self._row))
-        if name != "c" or self._row is None or self._column > _WIDEST:
+        if name != "c" or self._row is None or self._column > _MAX_COLUMNS:
             return
         if not any(first <= self._column <= last for first, last in self._hidden):
             self._row += [""] * (self._column - 1 - len(self._row))
-            self._row.append(self._shown("".join(self._pieces)))
+            self._row.append(self._visible_value("".join(self._pieces)))
 
-    def _shown(self, value: str) -> str:
+    def _visible_value(self, value: str) -> str:
         if self._type == "s" and value.isdigit():
             return self._strings[int(value)] if int(value) < len(self._strings) else ""
         return value
 
 
-class _Sheets(_Reader):
-    """The sheets a workbook names, and the parts its relations name."""
+class _WorkbookReader(_XmlReader):
+    """Collects the sheets that a workbook names, and the parts that its relations name."""
 
     def __init__(self) -> None:
         self.sheets: list[tuple[str, str, bool]] = []
@@ -201,29 +210,29 @@ class _Sheets(_Reader):
             self.targets[attributes.get("Id", "")] = attributes.get("Target", "")
 
     def text(self, text: str) -> None:
-        """Nothing is said between these elements."""
+        """Ignore text: these parts have none."""
 
     def end(self, name: str) -> None:
-        """Nothing ends that was not said at its start."""
+        """Ignore ends: all that is needed stands in the start tags."""
 
 
-def document_text(body: bytes) -> tuple[str, set[Kind]]:
-    """The visible text of a DOCX's or ODT's main part, and the kinds of what was passed over."""
-    words = _Words()
-    words.read(body)
-    return "".join(words.pieces), words.kinds
+def read_document(body: bytes) -> tuple[str, set[RemovedKind]]:
+    """Return the visible text of a DOCX's or ODT's main part, and the kinds of what was left out."""
+    reader = _DocumentReader()
+    reader.read(body)
+    return "".join(reader.pieces), reader.kinds
 
 
-def shared_strings(part: bytes) -> Sequence[str]:
-    """An XLSX's shared strings in order."""
-    reader = _Strings()
+def read_shared_strings(part: bytes) -> Sequence[str]:
+    """Return an XLSX's shared strings in order."""
+    reader = _SharedStringsReader()
     reader.read(part)
     return reader.strings
 
 
-def sheet_list(workbook: bytes, relations: bytes) -> list[tuple[str, str, bool]]:
-    """Each sheet of an XLSX: its title, the part that holds it, and whether it is hidden."""
-    reader = _Sheets()
+def read_sheet_list(workbook: bytes, relations: bytes) -> list[tuple[str, str, bool]]:
+    """Return each sheet of an XLSX: its title, the zip part that holds it, and whether it is hidden."""
+    reader = _WorkbookReader()
     reader.read(workbook)
     reader.read(relations)
     return [
@@ -232,15 +241,15 @@ def sheet_list(workbook: bytes, relations: bytes) -> list[tuple[str, str, bool]]
     ]
 
 
-def sheet_rows(part: bytes, strings: Sequence[str]) -> tuple[list[str], bool]:
-    """A sheet's visible rows as tabbed lines, and whether hidden ones were left out."""
-    cells = _Cells(strings)
-    cells.read(part)
-    return cells.rows, cells.left_out
+def read_sheet_rows(part: bytes, strings: Sequence[str]) -> tuple[list[str], bool]:
+    """Return a sheet's visible rows as tabbed lines, and whether hidden ones were left out."""
+    reader = _SheetReader(strings)
+    reader.read(part)
+    return reader.rows, reader.has_hidden
 
 
-def _column_of(reference: str) -> int:
-    found = _CELL.match(reference)
+def _column_number(reference: str) -> int:
+    found = _CELL_REFERENCE.match(reference)
     number = 0
     for letter in found[1] if found else "":
         number = number * 26 + ord(letter) - ord("A") + 1

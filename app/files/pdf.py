@@ -1,7 +1,7 @@
-"""A PDF rebuilt from a picture of each page, or turned into those pictures.
+"""Rebuilds a PDF from a picture of each page, or returns those pictures.
 
-What cannot be seen on a page is gone: text, layers switched off, scripts, attachments, earlier versions. Filled-in
-form fields and notes drawn on the page are pictures too. Refuses locked files and more than 100 pages.
+What cannot be seen on a page is removed: text, hidden layers, scripts, attachments, earlier versions. Form fields and
+notes that are drawn on the page become part of its picture. Refuses locked files and more than 100 pages.
 """
 
 from collections.abc import Iterator
@@ -10,57 +10,60 @@ import pypdfium2
 from PIL import Image
 
 from app.core.errors import FileRefusedError
-from app.files.image import encode
-from app.files.metadata_pdf import in_pdf
-from app.files.pdf_writer import DPI, bind
-from app.files.protocol import MOST_PAGES, MOST_PIXELS, Answer, Form, Made, one
+from app.files.image import encode_image
+from app.files.metadata_pdf import pdf_metadata_kinds
+from app.files.pdf_writer import DPI, images_to_pdf
+from app.files.protocol import MAX_IMAGE_PIXELS, MAX_PAGES, OutputFile, OutputFormat, WorkerResult, single_file_result
 
-# A page of A4 at 150 dots per inch has 2.2 million pixels; a poster is drawn smaller, a stamp as it is.
-_MOST_PAGE_PIXELS = 4_000_000
-_MOST_PICTURE_PIXELS = 4 * MOST_PIXELS
-_POINTS = 72
-_ERR_PASSWORD = 4
-
-
-def rebuild(data: bytes) -> Answer:
-    """The same pages as a PDF of pictures; FileRefusedError "encrypted", "damaged" or "too-many-pages"."""
-    return one(Form.PDF, bind(pictures(data)), in_pdf(data))
+# A page of A4 at 150 dots per inch has 2.2 million pixels; a poster is rendered at fewer dots per inch.
+_MAX_PAGE_PIXELS = 4_000_000
+_MAX_EMBEDDED_PIXELS = 4 * MAX_IMAGE_PIXELS
+_POINTS_PER_INCH = 72
+_PASSWORD_ERROR = 4
 
 
-def as_images(data: bytes) -> Answer:
-    """Each page as a picture of its own, in order."""
-    return Answer(tuple(Made(*encode(page, photograph=False)) for page in pictures(data)))
+def rebuild_pdf(data: bytes) -> WorkerResult:
+    """Return the same pages as a PDF of pictures.
+
+    Raises FileRefusedError "encrypted", "damaged", "too-many-pages" or "too-heavy".
+    """
+    return single_file_result(OutputFormat.PDF, images_to_pdf(render_pages(data)), pdf_metadata_kinds(data))
 
 
-def pictures(data: bytes) -> Iterator[Image.Image]:
-    """The pages one after another as RGB pictures, so that only one is in memory."""
-    document = _open(data)
-    document.init_forms()  # before anything else, or fields stay blank
+def pdf_to_images(data: bytes) -> WorkerResult:
+    """Return each page as a picture of its own, in order; raises as `rebuild_pdf` does."""
+    return WorkerResult(tuple(OutputFile(*encode_image(page, photograph=False)) for page in render_pages(data)))
+
+
+def render_pages(data: bytes) -> Iterator[Image.Image]:
+    """Yield each page as an RGB picture at up to 150 dots per inch; only one page is in memory at a time."""
+    document = _open_pdf(data)
+    document.init_forms()  # PDFium draws form fields only if this comes before any page
     count = len(document)
-    if count > MOST_PAGES:
+    if count > MAX_PAGES:
         raise FileRefusedError("too-many-pages")
     if not count:
         raise FileRefusedError("damaged")
     for number in range(count):
         page = document[number]
-        _weigh(page)
+        _check_images(page)
         width, height = page.get_size()
-        pixels = max(width * height * (DPI / _POINTS) ** 2, 1.0)
-        scale = DPI / _POINTS * min(1.0, (_MOST_PAGE_PIXELS / pixels) ** 0.5)
+        pixels = max(width * height * (DPI / _POINTS_PER_INCH) ** 2, 1.0)
+        scale = DPI / _POINTS_PER_INCH * min(1.0, (_MAX_PAGE_PIXELS / pixels) ** 0.5)
         yield page.render(scale=scale, rev_byteorder=True).to_pil().convert("RGB")
         page.close()
 
 
-def _weigh(page: pypdfium2.PdfPage) -> None:
-    """Refuse a page whose pictures PDFium might have to leave out for want of memory: it would not say so."""
-    for picture in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]):
-        width, height = picture.get_px_size()
-        if width * height > _MOST_PICTURE_PIXELS:
+def _check_images(page: pypdfium2.PdfPage) -> None:
+    """Refuse a page with pictures too large for the memory: PDFium would leave them out without an error."""
+    for embedded in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]):
+        width, height = embedded.get_px_size()
+        if width * height > _MAX_EMBEDDED_PIXELS:
             raise FileRefusedError("too-heavy")
 
 
-def _open(data: bytes) -> pypdfium2.PdfDocument:
+def _open_pdf(data: bytes) -> pypdfium2.PdfDocument:
     try:
         return pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
-        raise FileRefusedError("encrypted" if error.err_code == _ERR_PASSWORD else "damaged") from None
+        raise FileRefusedError("encrypted" if error.err_code == _PASSWORD_ERROR else "damaged") from None

@@ -1,7 +1,7 @@
-"""Pictures of pages bound into a new PDF: one picture a page, no text, no links, no metadata, no dates.
+"""Writes pictures as a new PDF: one picture a page, no text, no links, no metadata, no dates.
 
-Grey pages are kept in 16 greys or as JPEG, coloured ones in 256 colours or as JPEG, whichever is smaller: letters
-stay sharp, scanned photographs stay small. The bytes depend on the pixels alone.
+A grey page is stored in 16 greys or as JPEG, a coloured page in 256 colours or as JPEG, whichever is smaller: letters
+stay sharp, and scanned photographs stay small. The bytes depend on the pixels alone.
 """
 
 import io
@@ -12,33 +12,33 @@ import pikepdf
 from PIL import Image, ImageChops
 
 DPI = 150
-_POINTS = 72
-_QUALITY = 80
-_GREYS = 15
-# Below this difference between channels a page counts as grey: scanners are never quite neutral.
-_TINT = 12
-_MOST_POINTS = 14_400  # ISO 32000-1, annex C.2: the largest page side
+_POINTS_PER_INCH = 72
+_JPEG_QUALITY = 80
+_LAST_GREY = 15
+# A page whose channels differ by less counts as grey, because scanners never produce a pure grey.
+_COLOUR_DIFFERENCE = 12
+_MAX_POINTS = 14_400  # ISO 32000-1, annex C.2: the largest page side
 
 
-def bind(pages: Iterable[Image.Image]) -> bytes:
-    """A PDF whose pages are these RGB pictures at 150 dots per inch."""
+def images_to_pdf(pages: Iterable[Image.Image]) -> bytes:
+    """Return a PDF whose pages are these RGB pictures at 150 dots per inch."""
     document = pikepdf.new()
     for image in pages:
-        width, height = (min(side * _POINTS / DPI, _MOST_POINTS) for side in image.size)
+        width, height = (min(side * _POINTS_PER_INCH / DPI, _MAX_POINTS) for side in image.size)
         page = document.add_blank_page(page_size=(width, height))
-        page.obj.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(P=_picture(document, image)))
+        page.obj.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(P=_image_object(document, image)))
         page.obj.Contents = document.make_stream(f"{width:.3f} 0 0 {height:.3f} 0 0 cm /P Do".encode())
     target = io.BytesIO()
     document.save(target, deterministic_id=True, object_stream_mode=pikepdf.ObjectStreamMode.disable)
     return target.getvalue()
 
 
-def _picture(document: pikepdf.Pdf, image: Image.Image) -> pikepdf.Stream:
+def _image_object(document: pikepdf.Pdf, image: Image.Image) -> pikepdf.Stream:
     grey = _is_grey(image)
     if grey:
         image = image.convert("L")
     jpeg = io.BytesIO()
-    image.save(jpeg, "JPEG", quality=_QUALITY)
+    image.save(jpeg, "JPEG", quality=_JPEG_QUALITY)
     flat, bits, space = _sixteen_greys(image) if grey else _few_colours(document, image)
     stream = document.make_stream(b"")
     if len(jpeg.getbuffer()) < len(flat):
@@ -55,11 +55,11 @@ def _picture(document: pikepdf.Pdf, image: Image.Image) -> pikepdf.Stream:
 def _is_grey(image: Image.Image) -> bool:
     red, green, blue = image.split()
     differences = (ImageChops.difference(one, other) for one, other in ((red, green), (green, blue)))
-    return not any(any(image.histogram()[_TINT:]) for image in differences)
+    return not any(any(image.histogram()[_COLOUR_DIFFERENCE:]) for image in differences)
 
 
 def _sixteen_greys(image: Image.Image) -> tuple[bytes, int, pikepdf.Object]:
-    levels = image.point([round(value * _GREYS / 255) for value in range(256)])
+    levels = image.point([round(value * _LAST_GREY / 255) for value in range(256)])
     packed = Image.frombytes("P", image.size, levels.tobytes()).tobytes("raw", "P;4")
     return zlib.compress(packed), 4, pikepdf.Name.DeviceGray
 

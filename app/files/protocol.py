@@ -1,24 +1,29 @@
-"""The closed sets that the sandboxed worker and its parent share, and the only bytes that pass between them.
+"""What the sandboxed worker and its parent share: closed sets of values, and the bytes that pass between them.
 
-What a cleaned file may be (`Form`), which worker module handles it (`Family`), what may be said about what was
-taken out (`Kind`: never a value, only the kind), and why a file may be refused (`REFUSALS`). An answer is a tiny
-header of numbers, then the files' bytes; `unpack` trusts none of it.
+The sets are what a worker is asked to do (`Task`), what a cleaned file may be (`OutputFormat`), what may be said about
+the parts that were removed (`RemovedKind`: never a value, only the kind), and why a file may be refused (`REFUSALS`).
+A result is a header of numbers, then the files' bytes. `unpack_result` trusts none of the bytes and refuses a result
+that is wrong in any number.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from app.core.errors import N_, FileRefusedError
 
-MOST_OUT = 28 * 1024 * 1024
-MOST_PAGES = 100
-MOST_PIXELS = 25_000_000
+MAX_OUTPUT_BYTES = 28 * 1024 * 1024
+MAX_PAGES = 100
+MAX_IMAGE_PIXELS = 25_000_000
+
+Box = tuple[float, float, float, float]
+"""An area to black out: left, top, right and bottom in fractions (0 to 1) of a page's width and height."""
 
 
-class Family(StrEnum):
-    """The worker's modules, by what they rebuild or do."""
+class Task(StrEnum):
+    """What a worker is asked to do; each task loads its own codecs, and PROBE only tests the sandbox."""
 
     IMAGE = "image"
     PDF = "pdf"
@@ -32,8 +37,8 @@ class Family(StrEnum):
     PROBE = "probe"
 
 
-class Form(Enum):
-    """What a cleaned file can be: its extension, its media type, and the bytes it must begin with."""
+class OutputFormat(Enum):
+    """What a cleaned file can be: its extension, its media type, and the bytes that must stand at an offset."""
 
     JPEG = ("jpg", "image/jpeg", 0, b"\xff\xd8\xff")
     PNG = ("png", "image/png", 0, b"\x89PNG\r\n\x1a\n")
@@ -51,13 +56,13 @@ class Form(Enum):
         self._offset = offset
         self._magic = magic
 
-    def fits(self, data: bytes) -> bool:
-        """Whether bytes can be of this form at all."""
+    def matches(self, data: bytes) -> bool:
+        """Return whether the data has this format's magic number."""
         return data.startswith(self._magic, self._offset)
 
 
-class Kind(StrEnum):
-    """What was taken out, as the sender and the agency are told; the order is that of telling."""
+class RemovedKind(StrEnum):
+    """What was removed from a file, in the order in which the sender and the agency read it."""
 
     GPS = N_("GPS position")
     AUTHOR = N_("author name")
@@ -116,70 +121,97 @@ REFUSALS = {
     "no-sandbox": N_("We cannot clean files safely just now. Send your report without files."),
 }
 
-FIRST_EXIT = 40
-EXITS = {code: FIRST_EXIT + place for place, code in enumerate(REFUSALS)}
+# Clear of the exit codes that Python (1, 2) and shells (126 and above) use.
+_FIRST_EXIT_CODE = 40
+EXIT_CODES = {code: _FIRST_EXIT_CODE + place for place, code in enumerate(REFUSALS)}
 
-_FORMS = tuple(Form)
-_KINDS = tuple(Kind)
-_HEAD = struct.Struct("<4sHQ")
-_ITEM = struct.Struct("<BI")
+_OUTPUT_FORMATS = tuple(OutputFormat)
+_REMOVED_KINDS = tuple(RemovedKind)
 _MAGIC = b"HMR1"
+# The magic number, the number of files, and one bit for each kind that was removed.
+_HEADER = struct.Struct("<4sHQ")
+# A file's format and its length in bytes.
+_FILE_ENTRY = struct.Struct("<BI")
+_BOX_COUNT = struct.Struct("<I")
+# A page number from 0, then the box.
+_BOX_ENTRY = struct.Struct("<I4d")
 
 
 @dataclass(frozen=True)
-class Made:
-    """One rebuilt file as it leaves the worker."""
+class OutputFile:
+    """One rebuilt file."""
 
-    form: Form
+    format: OutputFormat
     data: bytes
 
 
 @dataclass(frozen=True)
-class Answer:
-    """All that a worker says: the files it made, and the kinds of what they no longer hold."""
+class WorkerResult:
+    """All that a worker returns: the rebuilt files, and the kinds of what was removed from them."""
 
-    files: tuple[Made, ...]
-    kinds: frozenset[Kind] = frozenset()
+    files: tuple[OutputFile, ...]
+    kinds: frozenset[RemovedKind] = frozenset()
 
     def removed(self) -> tuple[str, ...]:
-        """The kinds in the order of telling."""
-        return tuple(str(kind) for kind in _KINDS if kind in self.kinds)
+        """Return the names of the removed kinds in the order of `RemovedKind`."""
+        return tuple(str(kind) for kind in _REMOVED_KINDS if kind in self.kinds)
 
 
-def one(form: Form, data: bytes, kinds: Iterable[Kind] = ()) -> Answer:
-    """The answer of a worker that made a single file."""
-    return Answer((Made(form, data),), frozenset(kinds))
+def single_file_result(output_format: OutputFormat, data: bytes, kinds: Iterable[RemovedKind] = ()) -> WorkerResult:
+    """Return the result of a worker that made one file."""
+    return WorkerResult((OutputFile(output_format, data),), frozenset(kinds))
 
 
-def pack(answer: Answer) -> Sequence[bytes]:
-    """The parts of an answer for the pipe, in order: header, one item a file, then the files' bytes."""
-    mask = sum(1 << place for place, kind in enumerate(_KINDS) if kind in answer.kinds)
-    items = [_ITEM.pack(_FORMS.index(made.form), len(made.data)) for made in answer.files]
-    head = _HEAD.pack(_MAGIC, len(answer.files), mask) + b"".join(items)
-    return [head, *(made.data for made in answer.files)]
+def pack_result(result: WorkerResult) -> Sequence[bytes]:
+    """Return a result as chunks for the pipe, in order: the header with one entry a file, then each file's bytes."""
+    mask = sum(1 << place for place, kind in enumerate(_REMOVED_KINDS) if kind in result.kinds)
+    entries = [_FILE_ENTRY.pack(_OUTPUT_FORMATS.index(file.format), len(file.data)) for file in result.files]
+    header = _HEADER.pack(_MAGIC, len(result.files), mask) + b"".join(entries)
+    return [header, *(file.data for file in result.files)]
 
 
-def unpack(untrusted_answer: bytes, *, most_files: int = 1) -> Answer:
-    """Check an answer in every number and every first byte; FileRefusedError("damaged") if anything is off."""
+def unpack_result(untrusted_result: bytes, *, most_files: int = 1) -> WorkerResult:
+    """Return a worker's result once every number and every magic number in the bytes is checked.
+
+    Raises FileRefusedError("damaged") if anything is wrong, or if there are more than `most_files` files.
+    """
     try:
-        magic, count, mask = _HEAD.unpack_from(untrusted_answer)
-        items = [_ITEM.unpack_from(untrusted_answer, _HEAD.size + place * _ITEM.size) for place in range(count)]
+        magic, count, mask = _HEADER.unpack_from(untrusted_result)
+        entries = [
+            _FILE_ENTRY.unpack_from(untrusted_result, _HEADER.size + place * _FILE_ENTRY.size) for place in range(count)
+        ]
     except struct.error:
         raise FileRefusedError("damaged") from None
-    offset = _HEAD.size + count * _ITEM.size
-    total = sum(size for _, size in items)
+    offset = _HEADER.size + count * _FILE_ENTRY.size
+    total = sum(size for _, size in entries)
     if (
         magic != _MAGIC
         or not 1 <= count <= most_files
-        or mask >> len(_KINDS)
-        or offset + total != len(untrusted_answer)
+        or mask >> len(_REMOVED_KINDS)
+        or offset + total != len(untrusted_result)
     ):
         raise FileRefusedError("damaged")
     files = []
-    for form_number, size in items:
-        data = untrusted_answer[offset : offset + size]
+    for number, size in entries:
+        data = untrusted_result[offset : offset + size]
         offset += size
-        if not size or form_number >= len(_FORMS) or not _FORMS[form_number].fits(data):
+        if not size or number >= len(_OUTPUT_FORMATS) or not _OUTPUT_FORMATS[number].matches(data):
             raise FileRefusedError("damaged")
-        files.append(Made(_FORMS[form_number], data))
-    return Answer(tuple(files), frozenset(kind for place, kind in enumerate(_KINDS) if mask >> place & 1))
+        files.append(OutputFile(_OUTPUT_FORMATS[number], data))
+    return WorkerResult(tuple(files), frozenset(kind for place, kind in enumerate(_REMOVED_KINDS) if mask >> place & 1))
+
+
+def pack_boxes(data: bytes, boxes: Mapping[int, Sequence[Box]]) -> bytes:
+    """Return the boxes by page number (from 0; a picture is page 0) in front of the file, for Task.REDACT."""
+    entries = [_BOX_ENTRY.pack(page, *box) for page, of_page in boxes.items() for box in of_page]
+    return _BOX_COUNT.pack(len(entries)) + b"".join(entries) + data
+
+
+def unpack_boxes(data: bytes) -> tuple[Mapping[int, Sequence[Box]], bytes]:
+    """Return the boxes by page number and the file that `pack_boxes` joined; struct.error if the data is cut short."""
+    (count,) = _BOX_COUNT.unpack_from(data)
+    end = _BOX_COUNT.size + count * _BOX_ENTRY.size
+    boxes: dict[int, list[Box]] = defaultdict(list)
+    for page, left, top, right, bottom in _BOX_ENTRY.iter_unpack(data[_BOX_COUNT.size : end]):
+        boxes[page].append((left, top, right, bottom))
+    return boxes, data[end:]

@@ -1,48 +1,53 @@
-"""Black boxes burnt into a picture or into a PDF's pages: what was under them is in no byte that comes out.
+"""Burns black boxes into a picture or into the pages of a PDF, so that no output byte depends on what was under them.
 
-Boxes are grown to whole blocks of 16 pixels, for a JPEG's noise around a covered letter would still tell of it.
+Boxes are enlarged to whole blocks of 16 pixels: a JPEG encodes pixels in such blocks, and its noise beside a smaller
+box would still show the edge of a covered letter. Corners outside the page are moved to its edge.
 """
 
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from app.files.boxes import Box, split_boxes
-from app.files.image import encode, open_image, upright
-from app.files.pdf import pictures
-from app.files.pdf_writer import bind
-from app.files.protocol import Answer, Form, one
+from app.files.image import encode_image, normalize_image, open_image
+from app.files.pdf import render_pages
+from app.files.pdf_writer import images_to_pdf
+from app.files.protocol import Box, OutputFormat, WorkerResult, single_file_result, unpack_boxes
 from app.files.sniff import image_format
 
-_BLOCK = 16
+_BLOCK_PIXELS = 16
 
 
-def rebuild(data: bytes) -> Answer:
-    """The picture or PDF anew with the boxes black; raises as `images` and `pages` do."""
-    boxes, data = split_boxes(data)
+def redact_boxes(data: bytes) -> WorkerResult:
+    """Return the picture or PDF with the boxes black; `data` comes from `protocol.pack_boxes`.
+
+    Raises as `open_image` and `render_pages` do.
+    """
+    boxes, data = unpack_boxes(data)
     if image_format(data) is None:
-        pages = (_blacked(picture, boxes.get(page, ())) for page, picture in enumerate(pictures(data)))
-        return one(Form.PDF, bind(pages))
-    image = _blacked(upright(open_image(data)), boxes.get(0, ()))
-    return one(*encode(image, photograph=image_format(data) == "JPEG"))
+        pages = (_black_out(picture, boxes.get(page, ())) for page, picture in enumerate(render_pages(data)))
+        return single_file_result(OutputFormat.PDF, images_to_pdf(pages))
+    image = _black_out(normalize_image(open_image(data)), boxes.get(0, ()))
+    return single_file_result(*encode_image(image, photograph=image_format(data) == "JPEG"))
 
 
-def _blacked(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
+def _black_out(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
     draw = ImageDraw.Draw(image)
     for left, top, right, bottom in boxes:
-        x = sorted(_inside(side, image.width) for side in (left, right))
-        y = sorted(_inside(side, image.height) for side in (top, bottom))
-        draw.rectangle((_down(x[0]), _down(y[0]), _up(x[1]) - 1, _up(y[1]) - 1), fill="black")
+        x = sorted(_to_pixels(side, image.width) for side in (left, right))
+        y = sorted(_to_pixels(side, image.height) for side in (top, bottom))
+        draw.rectangle(
+            (_block_start(x[0]), _block_start(y[0]), _block_end(x[1]) - 1, _block_end(y[1]) - 1), fill="black"
+        )
     return image
 
 
-def _inside(fraction: float, pixels: int) -> int:
+def _to_pixels(fraction: float, pixels: int) -> int:
     return round(min(max(fraction, 0.0), 1.0) * pixels)
 
 
-def _down(pixel: int) -> int:
-    return pixel // _BLOCK * _BLOCK
+def _block_start(pixel: int) -> int:
+    return pixel // _BLOCK_PIXELS * _BLOCK_PIXELS
 
 
-def _up(pixel: int) -> int:
-    return -(-pixel // _BLOCK) * _BLOCK
+def _block_end(pixel: int) -> int:
+    return -(-pixel // _BLOCK_PIXELS) * _BLOCK_PIXELS

@@ -1,8 +1,8 @@
-"""Locks the calling process so that whatever a file makes a decoder do, it can only read, write and compute.
+"""Locks the calling process, so that it can read and write its open files and compute, and nothing else.
 
-Limits first (memory, CPU, files, no core), then Landlock without one rule, then a seccomp filter that knows a
-short list of system calls and answers EPERM to every other. There is no way back and no half way: where one of the
-two cannot be had, `lock` raises OSError, and the caller must leave without reading anything.
+`set_limits` comes first (memory, CPU, files, no core), then `lock_process`: Landlock without a single rule, and a
+seccomp filter that allows a short list of system calls and answers EPERM to every other. Neither can be undone. Where
+Landlock or seccomp is missing, `lock_process` raises OSError, and the caller must exit without reading a byte.
 Sources: landlock(7), seccomp(2), prctl(2).
 """
 
@@ -18,17 +18,17 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-MEMORY: Final = 1024**3
+MEMORY_BYTES: Final = 1024**3
 CPU_SECONDS: Final = 20
 OPEN_FILES: Final = 64
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _SIGKILL = 9
 _LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446
-# Rights that each version of Landlock's interface added; a right unknown to the kernel would be refused.
-_FS_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 4: 0x7FFF}
-_FS_RIGHTS_NOW = 0xFFFF
-_NET_FROM, _SCOPE_FROM = 4, 6
+# All file rights that each version of Landlock's interface knows; the kernel refuses a right that it does not know.
+_FILE_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 4: 0x7FFF}
+_LATEST_FILE_RIGHTS = 0xFFFF
+_NETWORK_SINCE, _SCOPES_SINCE = 4, 6
 
 _ALLOWED = {
     "x86_64": {
@@ -59,71 +59,75 @@ _NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _THIRD_ARGUMENT_AT = 0, 4, 16, 32
 _PROT_EXEC, _CLONE_THREAD = 4, 0x10000
 
 
-def limit() -> None:
-    """Set what the kernel enforces by number: 1 GiB of address space, 20 s of CPU, no file, no core."""
+def set_limits() -> None:
+    """Set hard limits: 1 GiB of address space, 20 s of CPU time, 64 open files, no byte written to a file, no core."""
     for what, most in (
-        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_AS, MEMORY_BYTES),
         (resource.RLIMIT_CPU, CPU_SECONDS),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (most, most))
-    # A core limit of 0 does not stop a core handler behind a pipe (core(5)); not being dumpable does.
+    # A core limit of 0 does not stop a core handler behind a pipe (core(5)); a process that is not dumpable has none.
     _prctl(_PR_SET_DUMPABLE, 0)
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
 
 
-def lock() -> None:
-    """Give up files, sockets, processes and everything else but computing; OSError where that cannot be had."""
+def lock_process() -> None:
+    """Deny this process files, sockets, processes and signals; OSError where Landlock or seccomp is missing."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    landlock()
-    seccomp()
+    restrict_with_landlock()
+    restrict_with_seccomp()
 
 
-def landlock() -> None:
-    """Deny every access that this kernel's Landlock can deny, with no exception; OSError without Landlock."""
+def restrict_with_landlock() -> None:
+    """Deny every access that this kernel's Landlock version can deny; OSError without Landlock (landlock(7))."""
     version = _call(_LANDLOCK_CREATE, None, 0, 1)
     ruleset = struct.pack(
         "=QQQ",
-        _FS_RIGHTS.get(version, _FS_RIGHTS_NOW),
-        3 if version >= _NET_FROM else 0,
-        3 if version >= _SCOPE_FROM else 0,
+        _FILE_RIGHTS.get(version, _LATEST_FILE_RIGHTS),
+        3 if version >= _NETWORK_SINCE else 0,
+        3 if version >= _SCOPES_SINCE else 0,
     )
-    handle = _call(_LANDLOCK_CREATE, ruleset, len(ruleset), 0)
+    ruleset_fd = _call(_LANDLOCK_CREATE, ruleset, len(ruleset), 0)
     try:
-        _call(_LANDLOCK_RESTRICT, handle, 0)
+        _call(_LANDLOCK_RESTRICT, ruleset_fd, 0)
     finally:
-        os.close(handle)
+        os.close(ruleset_fd)
 
 
-def seccomp() -> None:
-    """Filter every thread's system calls from now on; OSError on a machine whose numbers are not known here."""
+def restrict_with_seccomp() -> None:
+    """Filter the system calls of every thread; OSError on an architecture without a table here (seccomp(2))."""
     machine = platform.machine()
     if machine not in _ALLOWED or sys.maxsize < 2**32:
         raise OSError("no system call table for this machine")
-    program = _filter(_AUDIT_ARCH[machine], _ALLOWED[machine])
+    program = _bpf_filter(_AUDIT_ARCH[machine], _ALLOWED[machine])
     code = ctypes.create_string_buffer(program)
-    wanted = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
-    _call(_SECCOMP[machine], _SET_MODE_FILTER, _FLAG_TSYNC, wanted)
+    filter_program = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
+    _call(_SECCOMP[machine], _SET_MODE_FILTER, _FLAG_TSYNC, filter_program)
 
 
-def _filter(arch: int, allowed: dict[str, int]) -> bytes:
-    """The filter as classic BPF: another architecture kills, some calls are looked at closely, the rest by number."""
+def _bpf_filter(arch: int, allowed: dict[str, int]) -> bytes:
+    """Return the filter as classic BPF.
+
+    Another architecture kills the process; mmap, mprotect and clone are judged by an argument, all others by number.
+    """
     head = [(_LOAD, 0, 0, _ARCH_AT), (_EQUAL, 1, 0, arch), (_RETURN, 0, 0, _RET_KILL), (_LOAD, 0, 0, _NUMBER_AT)]
     refuse, allow = (_RETURN, 0, 0, _RET_ERRNO | errno.EPERM), (_RETURN, 0, 0, _RET_ALLOW)
-    # What follows the comparisons; a comparison that is met jumps to one of these places.
+    # These steps follow the comparisons; a comparison that is true jumps to one of them.
     tail = [
         refuse,
         *((_LOAD, 0, 0, _THIRD_ARGUMENT_AT), (_ANY_BIT, 0, 1, _PROT_EXEC), refuse, allow),
         *((_LOAD, 0, 0, _FIRST_ARGUMENT_AT), (_ANY_BIT, 0, 1, _CLONE_THREAD), allow, refuse),
         (_RETURN, 0, 0, _RET_ERRNO | errno.ENOSYS),
     ]
-    # Memory never becomes code; a thread may start but no process; clone3 hides its flags, so libc must use clone.
-    places = {"mmap": 1, "mprotect": 1, "clone": 5, "clone3": 9}
+    # Memory never becomes executable. A thread may start, a process may not. The flags of clone3 are behind a pointer,
+    # where no filter can look, so clone3 answers ENOSYS and libc falls back to clone.
+    jumps = {"mmap": 1, "mprotect": 1, "clone": 5, "clone3": 9}
     checks = [
-        (_EQUAL, len(allowed) - 1 - nth + places.get(name, 4), 0, number)
-        for nth, (name, number) in enumerate(allowed.items())
+        (_EQUAL, len(allowed) - 1 - index + jumps.get(name, 4), 0, number)
+        for index, (name, number) in enumerate(allowed.items())
     ]
     return b"".join(struct.pack("=HBBI", *step) for step in (*head, *checks, *tail))
 
@@ -133,7 +137,7 @@ def _fork() -> None:
         os._exit(0)
 
 
-# What the probe tries from inside; each must work before `lock` and fail after it.
+# What the probe tries from inside; each attempt must work before `lock_process` and fail after it.
 ATTEMPTS: Final[dict[str, Callable[[], object]]] = {
     "read a file": lambda: os.open("/proc/self/stat", os.O_RDONLY),
     "write a file": lambda: os.open("/dev/null", os.O_WRONLY),
@@ -147,8 +151,8 @@ ATTEMPTS: Final[dict[str, Callable[[], object]]] = {
 }
 
 
-def denied() -> tuple[str, ...]:
-    """The names of those attempts that the system refuses to this process."""
+def denied_attempts() -> tuple[str, ...]:
+    """Return the names of the `ATTEMPTS` that the system refuses to this process."""
     refused = []
     for name, attempt in ATTEMPTS.items():
         try:
@@ -166,8 +170,8 @@ def _prctl(option: int, value: int) -> None:
 
 def _call(number: int, *arguments: int | bytes | None) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
-    wide = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-    result = int(libc.syscall(ctypes.c_long(number), *wide))
+    converted = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
+    result = int(libc.syscall(ctypes.c_long(number), *converted))
     if result < 0:
         raise OSError(ctypes.get_errno(), "system call refused")
     return result

@@ -1,11 +1,11 @@
-"""What a file is, told by its bytes alone: never by its name, nor by what a browser says of it.
+"""Detects what a file is from its bytes alone, never from its name or from the type that a browser declares.
 
-Only fixed prefixes are compared here, so the parent may look as well as the worker. A file that is several things
-at once (a polyglot) is taken for what its first bytes say; the rest of it does not outlive the rebuilding.
+Only fixed prefixes are compared, so the parent may call this module as well as the worker. A file that is several
+things at once (a polyglot) is handled as what its first bytes say, and rebuilding it drops the rest.
 """
 
 from app.core.errors import FileRefusedError
-from app.files.protocol import Family
+from app.files.protocol import Task
 
 _IMAGES = {
     b"\xff\xd8\xff": "JPEG",
@@ -22,13 +22,13 @@ _MOV_BOXES = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 _LAYER_3 = {bytes([0xE2 | version << 3 | checked]) for version in (0, 2, 3) for checked in (0, 1)}
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _LOCKED_OFFICE = "EncryptedPackage".encode("utf-16-le")
-# Text that a program would run or that hides fields of its own; none of it is plain text.
+# Text that a program would run, or that has fields that are not shown; none of it is plain text.
 _MARKUP = (b"{\\rtf", b"<?xml", b"<!doctype", b"<html", b"<svg", b"%!ps", b"begin:vcard")
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def image_format(data: bytes) -> str | None:
-    """Pillow's name of the image format, or None."""
+    """Return Pillow's name of the image format, or None if the data is no image that we take."""
     for magic, name in _IMAGES.items():
         if data.startswith(magic):
             return name
@@ -43,15 +43,15 @@ def image_format(data: bytes) -> str | None:
     return None
 
 
-def family_of(data: bytes) -> Family:
-    """The family whose worker may try these bytes; FileRefusedError "empty", "encrypted" or "unknown"."""
+def task_for(data: bytes) -> Task:
+    """Return the task that rebuilds a file with these bytes; FileRefusedError "empty", "encrypted" or "unknown"."""
     if not data.strip(b"\0 \t\r\n"):
         raise FileRefusedError("empty")
     if image_format(data):
-        return Family.IMAGE
-    for family, fits in _TESTS.items():
-        if fits(data):
-            return family
+        return Task.IMAGE
+    for task, matches in _MATCHERS.items():
+        if matches(data):
+            return task
     if data.startswith(_OLE) and _LOCKED_OFFICE in data:
         raise FileRefusedError("encrypted")
     return _text_or_refuse(data)
@@ -62,7 +62,7 @@ def _box_end(data: bytes) -> int:
 
 
 def _is_media(data: bytes) -> bool:
-    # A word of a text may stand where a box has its name; no text can say a length that fits.
+    # A text may have a box's name as its second four letters; its first four, read as a length, exceed any file's.
     is_old_mov = data[4:8] in _MOV_BOXES and _box_end(data) <= len(data)
     return data[4:8] == b"ftyp" or is_old_mov or data[:4] == b"OggS"
 
@@ -71,17 +71,17 @@ def _is_mp3(data: bytes) -> bool:
     return data[:3] == b"ID3" or (data[:1] == b"\xff" and data[1:2] in _LAYER_3)
 
 
-def _text_or_refuse(data: bytes) -> Family:
+def _text_or_refuse(data: bytes) -> Task:
     start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith(_MARKUP) or (b"\0" in data and not data.startswith(_BOMS)):
         raise FileRefusedError("unknown")
-    return Family.TEXT
+    return Task.TEXT
 
 
-_TESTS = {
-    Family.PDF: lambda data: data.startswith(b"%PDF-"),
-    Family.DOCUMENT: lambda data: data.startswith(b"PK\x03\x04"),
-    Family.WAV: lambda data: data[:4] == b"RIFF" and data[8:12] == b"WAVE",
-    Family.MEDIA: _is_media,
-    Family.MP3: _is_mp3,
+_MATCHERS = {
+    Task.PDF: lambda data: data.startswith(b"%PDF-"),
+    Task.DOCUMENT: lambda data: data.startswith(b"PK\x03\x04"),
+    Task.WAV: lambda data: data[:4] == b"RIFF" and data[8:12] == b"WAVE",
+    Task.MEDIA: _is_media,
+    Task.MP3: _is_mp3,
 }

@@ -1,8 +1,8 @@
-"""The sandboxed child: `python -I -B -m app.files.worker <family>`, one file in on a pipe, one answer out.
+"""The sandboxed child: `python -I -B -m app.files.worker <task>`, one file in on a pipe, one result out.
 
-It limits itself, loads the one family's codecs, locks itself, and only then reads a byte of the file. It writes
-nothing but the answer of `kinds.pack`; why it refused is its exit code. Whatever a decoder raises ends as
-"damaged": no traceback, no message, nothing of the file reaches a log.
+The worker limits itself, loads its task's codecs, locks itself, and only then reads a byte of the file. The worker
+writes nothing but the output of `protocol.pack_result`; its exit code says why a file was refused. Whatever a decoder
+raises ends as "damaged": no traceback, no message and no part of the file reaches a log.
 """
 
 import codecs
@@ -14,62 +14,64 @@ from typing import NoReturn
 
 from app.core.errors import FileRefusedError
 from app.files import sandbox
-from app.files.protocol import EXITS, Answer, Family, pack
+from app.files.protocol import EXIT_CODES, Task, WorkerResult, pack_result
 
-_MODULES = {
-    Family.IMAGE: ("app.files.image", "rebuild"),
-    Family.PDF: ("app.files.pdf", "rebuild"),
-    Family.PAGES: ("app.files.pdf", "as_images"),
-    Family.REDACT: ("app.files.redact", "rebuild"),
-    Family.MEDIA: ("app.files.av", "rebuild"),
-    Family.WAV: ("app.files.audio", "rebuild_wav"),
-    Family.MP3: ("app.files.audio", "rebuild_mp3"),
-    Family.DOCUMENT: ("app.files.office", "rebuild"),
-    Family.TEXT: ("app.files.office", "rebuild_text"),
+# Imported by name, so that a task loads its own codecs only.
+_TASK_FUNCTIONS = {
+    Task.IMAGE: ("app.files.image", "rebuild_image"),
+    Task.PDF: ("app.files.pdf", "rebuild_pdf"),
+    Task.PAGES: ("app.files.pdf", "pdf_to_images"),
+    Task.REDACT: ("app.files.redact", "redact_boxes"),
+    Task.MEDIA: ("app.files.av", "rebuild_media"),
+    Task.WAV: ("app.files.audio", "rebuild_wav"),
+    Task.MP3: ("app.files.audio", "rebuild_mp3"),
+    Task.DOCUMENT: ("app.files.office", "rebuild_document"),
+    Task.TEXT: ("app.files.office", "rebuild_text"),
 }
+_TEXT_ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "cp437", "latin-1", "ascii")
 
 
 def main() -> NoReturn:
-    """Do the one thing the command line names and leave."""
-    family = Family(sys.argv[1])
-    sandbox.limit()
-    rebuild = _load(family)
+    """Do the task that the command line names, and exit with 0 or one of `protocol.EXIT_CODES`."""
+    task = Task(sys.argv[1])
+    sandbox.set_limits()
+    run_task = _load_task(task)
     try:
-        sandbox.lock()
+        sandbox.lock_process()
     except OSError:
-        os._exit(EXITS["no-sandbox"])
-    if family is Family.PROBE:
-        _write([name.encode() + b"\n" for name in sandbox.denied()])
+        os._exit(EXIT_CODES["no-sandbox"])
+    if task is Task.PROBE:
+        _write([name.encode() + b"\n" for name in sandbox.denied_attempts()])
         os._exit(0)
-    os._exit(_work(rebuild))
+    os._exit(_run(run_task))
 
 
-def _load(family: Family) -> Callable[[bytes], Answer]:
-    # A codec is text too: decoding UTF-16 for the first time would want to open a file.
-    for name in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "cp437", "latin-1", "ascii"):
-        codecs.lookup(name)
-    if family is Family.PROBE:
-        return lambda _: Answer(())
-    module, function = _MODULES[family]
-    loaded: Callable[[bytes], Answer] = getattr(importlib.import_module(module), function)
+def _load_task(task: Task) -> Callable[[bytes], WorkerResult]:
+    # Python loads a text encoding from a file when the encoding is first used; after the lock that is too late.
+    for encoding in _TEXT_ENCODINGS:
+        codecs.lookup(encoding)
+    if task is Task.PROBE:
+        return lambda _: WorkerResult(())
+    module, function = _TASK_FUNCTIONS[task]
+    loaded: Callable[[bytes], WorkerResult] = getattr(importlib.import_module(module), function)
     return loaded
 
 
-def _work(rebuild: Callable[[bytes], Answer]) -> int:
+def _run(run_task: Callable[[bytes], WorkerResult]) -> int:
     try:
-        _write(pack(rebuild(sys.stdin.buffer.read())))
+        _write(pack_result(run_task(sys.stdin.buffer.read())))
     except FileRefusedError as refused:
-        return EXITS.get(refused.code, EXITS["damaged"])
+        return EXIT_CODES.get(refused.code, EXIT_CODES["damaged"])
     except MemoryError:
-        return EXITS["too-heavy"]
-    except Exception:  # noqa: BLE001 - a decoder may raise anything at all, and nothing of it may be told
-        return EXITS["damaged"]
+        return EXIT_CODES["too-heavy"]
+    except Exception:  # noqa: BLE001 - a decoder may raise anything, and no part of it may be shown
+        return EXIT_CODES["damaged"]
     return 0
 
 
-def _write(parts: Sequence[bytes]) -> None:
-    for part in parts:
-        rest = memoryview(part)
+def _write(chunks: Sequence[bytes]) -> None:
+    for chunk in chunks:
+        rest = memoryview(chunk)
         while rest:
             rest = rest[os.write(1, rest) :]
 

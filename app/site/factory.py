@@ -218,7 +218,7 @@ def _add_report(app: Flask, guide: Guide, parts: Parts, root: Path, clock: Calla
         rates=rates,
         secret=parts.secret,
         phrases=load_phrases(root / "content"),
-        clean_files=clean.clean_all,
+        clean_files=clean.clean_files,
         render=guide.render,
         clock=clock,
     ).register(app)

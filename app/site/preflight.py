@@ -170,7 +170,7 @@ def _limits(config: Config) -> list[PreflightFinding]:
 
 def _sandbox(config: Config) -> list[PreflightFinding]:  # noqa: ARG001
     try:
-        clean.probe()
+        clean.probe_sandbox()
     except HaumaruError:
         text = "[machine] sandbox: Landlock or seccomp is missing, so files are refused; use a kernel that has both"
         return [PreflightFinding(fault=False, text=text)]

@@ -232,7 +232,7 @@ TARGETS = {
     ),
     "mail": Target(_mail, _mail_seeds),
     "sniff": Target(
-        sniff.family_of, lambda: [b"\xff\xd8\xff\xe0JFIF", b"%PDF-1.7\n", b"\0\0\0\x18ftypisom", b"RIFF....WEBPVP8 "]
+        sniff.task_for, lambda: [b"\xff\xd8\xff\xe0JFIF", b"%PDF-1.7\n", b"\0\0\0\x18ftypisom", b"RIFF....WEBPVP8 "]
     ),
     "text": Target(
         _hygiene, lambda: [b"My name is Rangi Sample, 021 555 0199, IRD 49-091-850", "मेरा नाम राम है".encode()]

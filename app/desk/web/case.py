@@ -20,7 +20,7 @@ from app.desk.language_guess import guess_language, language_name
 from app.desk.replies import reply_warnings, write_reply
 from app.desk.service import Desk
 from app.desk.web.context import current_desk, current_handler, file_to_save, file_to_show, render_page, see_other
-from app.files.clean import Cleaned
+from app.files.clean import CleanedFile
 from app.vault.tip import SCHEMA
 
 _MAX_NOTE = 5000
@@ -58,7 +58,7 @@ def show_file(tip: str, number: int, place: int = 0) -> AnyResponse:
     """Show one file as it was made safe here, or one page of a PDF as a picture."""
     seen = current_desk().attachments.one(_open_case(tip), number)
     shown = seen.pages[place - 1] if 1 <= place <= len(seen.pages) else seen.result
-    if not isinstance(shown, Cleaned) or not shown.type.startswith(_SHOWN_TYPES):
+    if not isinstance(shown, CleanedFile) or not shown.type.startswith(_SHOWN_TYPES):
         raise RefusedError("file")
     return file_to_show(shown)
 

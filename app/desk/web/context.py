@@ -13,7 +13,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.desk.service import Desk
-from app.files.clean import Cleaned
+from app.files.clean import CleanedFile
 
 DESK_EXTENSION = "haumaru-desk"
 
@@ -73,6 +73,6 @@ def file_to_save(data: bytes, name: str, mimetype: str) -> Response:
     return Response(data, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def file_to_show(cleaned: Cleaned) -> Response:
+def file_to_show(cleaned: CleanedFile) -> Response:
     """Return the bytes of a cleaned file, for the browser to show within a page of ours."""
     return Response(cleaned.data, mimetype=cleaned.type, headers={"Content-Disposition": "inline"})

@@ -10,7 +10,7 @@ from hashlib import sha256
 from itsdangerous import BadData, URLSafeSerializer
 
 from app.core.unicode import clean_text
-from app.files.clean import Cleaned, Refused
+from app.files.clean import CleanedFile, RefusedFile
 
 _NAME_SHOWN = 60
 
@@ -27,14 +27,14 @@ class FileRow:
     refused: str
 
 
-def rows_of(results: Sequence[Cleaned | Refused], untrusted_names: Sequence[str]) -> tuple[FileRow, ...]:
+def rows_of(results: Sequence[CleanedFile | RefusedFile], untrusted_names: Sequence[str]) -> tuple[FileRow, ...]:
     """A row for each file in the order in which they were chosen; `size` in bytes."""
     return tuple(_row(result, name) for result, name in zip(results, untrusted_names, strict=True))
 
 
-def _row(result: Cleaned | Refused, untrusted_name: str) -> FileRow:
+def _row(result: CleanedFile | RefusedFile, untrusted_name: str) -> FileRow:
     name = clean_text(untrusted_name).replace("\n", " ")[:_NAME_SHOWN]
-    if isinstance(result, Refused):
+    if isinstance(result, RefusedFile):
         return FileRow(name, "", "", 0, (), result.code)
     return FileRow(name, result.path, result.type, len(result.data), result.removed, "")
 

@@ -13,12 +13,12 @@ from app.delivery.clock import day
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.receipt_codes import ReceiptCode, new_code
 from app.delivery.reply_store import DerivationQueue
-from app.files.clean import Cleaned, Refused
+from app.files.clean import CleanedFile, RefusedFile
 from app.vault.age import seal
 from app.vault.bundle import SIZE_CLASSES
 from app.vault.tip import ReplyTo, Tip, TipFile, new_tip_id, tip_to_bundle
 
-CleanFiles = Callable[[Sequence[bytes]], Sequence[Cleaned | Refused]]
+CleanFiles = Callable[[Sequence[bytes]], Sequence[CleanedFile | RefusedFile]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Taken:
     """What became of a draft: its receipt code if asked for, its files, and the key of a held tip."""
 
     code: ReceiptCode | None
-    files: tuple[Cleaned | Refused, ...]
+    files: tuple[CleanedFile | RefusedFile, ...]
     held: bytes | None
 
 
@@ -69,7 +69,7 @@ def take(
         files=tuple(
             TipFile(path=file.path, type=file.type, removed=file.removed, data=file.data)
             for file in files
-            if isinstance(file, Cleaned)
+            if isinstance(file, CleanedFile)
         ),
         reply=reply,
         answers_to=draft.answers_to,

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from app.files.clean import Cleaned, clean_all
+from app.files.clean import CleanedFile, clean_files
 from tests.corpus.pictures import profile, scene
 
 # For each EXIF orientation, how to lay the pixels so that the picture is upright again once it is applied.
@@ -21,11 +21,11 @@ TURNS = {
 }
 
 
-def cleaned(image: Image.Image, form: str, **options) -> tuple[Cleaned, Image.Image]:
+def cleaned(image: Image.Image, form: str, **options) -> tuple[CleanedFile, Image.Image]:
     target = io.BytesIO()
     image.save(target, form, **options)
-    (result,) = clean_all([target.getvalue()])
-    assert isinstance(result, Cleaned), result
+    (result,) = clean_files([target.getvalue()])
+    assert isinstance(result, CleanedFile), result
     return result, Image.open(io.BytesIO(result.data))
 
 
@@ -51,7 +51,7 @@ def test_a_photograph_comes_back_as_jpeg():
         result, _ = cleaned(scene(), form)
         assert result.type == "image/jpeg"
     once, _ = cleaned(scene().resize((1600, 1000)), "JPEG", quality=90)
-    again = clean_all([once.data])[0]
+    again = clean_files([once.data])[0]
     assert len(again.data) < 1.5 * len(once.data)
 
 

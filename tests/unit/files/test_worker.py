@@ -8,9 +8,9 @@ import pytest
 
 from app.core.errors import FileRefusedError
 from app.files import child_process, sandbox
-from app.files.clean import probe
-from app.files.protocol import EXITS, Family
-from app.files.worker import _MODULES
+from app.files.clean import probe_sandbox
+from app.files.protocol import EXIT_CODES, Task
+from app.files.worker import _TASK_FUNCTIONS
 from tests.support.paths import ROOT
 
 
@@ -23,7 +23,7 @@ def run(code: str) -> list[str]:
 
 def test_the_probe_names_all_that_was_denied():
     """Files, sockets, processes, programs, signals and new code are each tried inside and refused."""
-    assert set(probe()) == set(sandbox.ATTEMPTS)
+    assert set(probe_sandbox()) == set(sandbox.ATTEMPTS)
 
 
 @pytest.mark.parametrize("name", sandbox.ATTEMPTS)
@@ -35,13 +35,19 @@ def test_what_the_probe_tries_works_without_the_sandbox(name):
 
 def test_landlock_alone_denies_files():
     """Where the filter had a hole, Landlock would still stand before the files."""
-    denied = run("from app.files import sandbox as s\ns._prctl(38, 1)\ns.landlock()\nprint(*s.denied()[:4], sep='\\n')")
+    denied = run(
+        "from app.files import sandbox as s\ns._prctl(38, 1)\n"
+        "s.restrict_with_landlock()\nprint(*s.denied_attempts()[:4], sep='\\n')"
+    )
     assert {"read a file", "write a file", "list a folder"} <= set(denied)
 
 
 def test_the_filter_alone_denies_everything():
     """Where Landlock had a hole, the filter would still stand before everything."""
-    denied = run("from app.files import sandbox as s\ns._prctl(38, 1)\ns.seccomp()\nprint(*s.denied(), sep='\\n')")
+    denied = run(
+        "from app.files import sandbox as s\ns._prctl(38, 1)\n"
+        "s.restrict_with_seccomp()\nprint(*s.denied_attempts(), sep='\\n')"
+    )
     assert set(denied) == set(sandbox.ATTEMPTS)
 
 
@@ -50,9 +56,9 @@ def test_a_thread_is_as_locked_as_the_process():
     code = (
         "import threading\nfrom app.files import sandbox as s\n"
         "go, seen = threading.Event(), []\n"
-        "early = threading.Thread(target=lambda: (go.wait(), seen.append(s.denied())))\n"
-        "early.start()\ns._prctl(38, 1)\ns.seccomp()\ngo.set()\nearly.join()\n"
-        "late = threading.Thread(target=lambda: seen.append(s.denied()))\nlate.start()\nlate.join()\n"
+        "early = threading.Thread(target=lambda: (go.wait(), seen.append(s.denied_attempts())))\n"
+        "early.start()\ns._prctl(38, 1)\ns.restrict_with_seccomp()\ngo.set()\nearly.join()\n"
+        "late = threading.Thread(target=lambda: seen.append(s.denied_attempts()))\nlate.start()\nlate.join()\n"
         "print(*map(len, seen))"
     )
     assert run(code) == [f"{len(sandbox.ATTEMPTS)} {len(sandbox.ATTEMPTS)}"]
@@ -62,19 +68,19 @@ def test_without_a_sandbox_the_worker_leaves_unread():
     """Where the locks cannot be had, here because a lock forbids them already, no byte of the file is read."""
     code = (
         "import os, sys\nfrom app.files import sandbox, worker\n"
-        "sys.argv = ['worker', 'text']\nworker._load(worker.Family.TEXT)\n"
-        "sandbox._prctl(38, 1)\nsandbox.seccomp()\nsandbox.limit = lambda: None\n"
+        "sys.argv = ['worker', 'text']\nworker._load_task(worker.Task.TEXT)\n"
+        "sandbox._prctl(38, 1)\nsandbox.restrict_with_seccomp()\nsandbox.set_limits = lambda: None\n"
         "worker.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, input=b"Kia ora", capture_output=True, check=False)
-    assert done.returncode == EXITS["no-sandbox"]
+    assert done.returncode == EXIT_CODES["no-sandbox"]
     assert done.stdout == b""
 
 
 def test_the_limits_are_set():
     """Memory, CPU, file size, open files and cores are limited, hard, and no core handler may see the process."""
     code = (
-        "import ctypes, resource as r\nfrom app.files import sandbox\nsandbox.limit()\n"
+        "import ctypes, resource as r\nfrom app.files import sandbox\nsandbox.set_limits()\n"
         "for n in ('AS', 'CPU', 'FSIZE', 'NOFILE', 'CORE'): print(n, *r.getrlimit(getattr(r, 'RLIMIT_' + n)))\n"
         "print(ctypes.CDLL(None).prctl(3))"
     )
@@ -85,7 +91,7 @@ def test_the_limits_are_set():
 
 def test_the_worker_imports_nothing_of_the_house_but_errors_and_its_own_room():
     """Whatever family it loads, no other room of the house is in its memory."""
-    loads = "\n".join(f"worker._load(worker.Family({str(family)!r}))" for family in _MODULES)
+    loads = "\n".join(f"worker._load_task(worker.Task({str(task)!r}))" for task in _TASK_FUNCTIONS)
     code = (
         f"import sys\nfrom app.files import worker\n{loads}\nprint(*[m for m in sys.modules if m.startswith('app.')])"
     )
@@ -99,15 +105,15 @@ def test_the_worker_imports_nothing_of_the_house_but_errors_and_its_own_room():
 
 # The native and parsing libraries that each task may load; a fault in one library then reaches no other task.
 LIBRARIES = {
-    Family.IMAGE: {"PIL", "pi_heif", "pikepdf"},
-    Family.PDF: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
-    Family.PAGES: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
-    Family.REDACT: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
-    Family.MEDIA: {"av"},
-    Family.WAV: {"av"},
-    Family.MP3: {"av"},
-    Family.DOCUMENT: set(),
-    Family.TEXT: set(),
+    Task.IMAGE: {"PIL", "pi_heif", "pikepdf"},
+    Task.PDF: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
+    Task.PAGES: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
+    Task.REDACT: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
+    Task.MEDIA: {"av"},
+    Task.WAV: {"av"},
+    Task.MP3: {"av"},
+    Task.DOCUMENT: set(),
+    Task.TEXT: set(),
 }
 
 
@@ -116,10 +122,10 @@ def graph():
     return grimp.build_graph("app", include_external_packages=True, cache_dir=None)
 
 
-@pytest.mark.parametrize("task", _MODULES)
+@pytest.mark.parametrize("task", _TASK_FUNCTIONS)
 def test_a_task_reaches_only_its_codecs_errors_and_unicode(graph, task):
     """No import, however indirect, leads a task out of `app.files` but to errors and unicode, or to foreign codecs."""
-    module, _ = _MODULES[task]
+    module, _ = _TASK_FUNCTIONS[task]
     reached = {module, *graph.find_upstream_modules(module), *graph.find_upstream_modules("app.files.worker")}
     ours = {name for name in reached if name.startswith("app.")}
     assert {name for name in ours if not name.startswith("app.files.")} <= {"app.core.errors", "app.core.unicode"}
@@ -129,10 +135,10 @@ def test_a_task_reaches_only_its_codecs_errors_and_unicode(graph, task):
 
 def test_every_module_of_files_that_is_no_parent_s_is_reached_by_a_task(graph):
     """The check above looks at every module of `app.files` but the two that run in the parent alone."""
-    roots = {"app.files.worker", *(module for module, _ in _MODULES.values())}
+    roots = {"app.files.worker", *(module for module, _ in _TASK_FUNCTIONS.values())}
     reached = roots.union(*(graph.find_upstream_modules(root) for root in roots))
     others = {name for name in graph.modules if name.startswith("app.files.")} - reached
-    assert others == {"app.files.clean", "app.files.child_process", "app.files.slots"}
+    assert others == {"app.files.clean", "app.files.child_process"}
 
 
 def test_an_unknown_family_is_no_work():
@@ -147,4 +153,4 @@ def test_an_unknown_family_is_no_work():
 def test_a_flood_of_answers_is_cut_off():
     """A child that writes more than is allowed is stopped while it writes."""
     with pytest.raises(FileRefusedError, match="too-large"):
-        child_process.run(Family.TEXT, b"Kia ora " * 100_000, seconds=10, most=1000)
+        child_process.run_worker(Task.TEXT, b"Kia ora " * 100_000, seconds=10, most=1000)
