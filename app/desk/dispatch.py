@@ -11,22 +11,27 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.core.unicode import clean_text
 from app.delivery.outbox import Envelope, Outbox
-from app.desk import redaction
 from app.desk.attachments import Attachment, Attachments, burn_boxes
 from app.desk.case import Case, RedactionDraft, SentReferral
 from app.desk.cases import Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError
 from app.desk.journal import JournalEntry
+from app.desk.redaction import (
+    Redaction,
+    find_removed,
+    is_file,
+    left_out_at_first,
+    redactable_texts,
+    suggest_removals,
+)
 from app.desk.referral import Referral, pack_referral, referral_json, sign_referral
 from app.files.clean import CleanedFile
 from app.text.find import Finding, Phrases
 from app.vault.age import seal
 from app.vault.tip import SCHEMA, TipFile, new_tip_id
 
-LONGEST_TEXT = 60_000  # bytes of a file whose words can be marked in a browser; a longer one is not sent
 # What was taken out, as kinds: the words an authority reads. It says nothing of what stood there.
 REMOVED_KINDS: Mapping[str, str] = {
     "link": "link",
@@ -63,6 +68,22 @@ class ReferralContext:
     phrases: Phrases
     contact: str
 
+    def redaction(self, case: Case) -> Redaction:
+        """Return the redaction of a tip by its own draft; raises RefusedError, or BusyError, for its files."""
+        fields = redactable_texts(case, self.attachments.of(case))
+        return Redaction.of(fields, case.draft, suggest_removals(fields, self.phrases))
+
+
+def first_draft(
+    case: Case, suggestions: Mapping[str, Sequence[Finding]], authorities: Mapping[str, Authority]
+) -> RedactionDraft:
+    """Return a draft with every suggestion marked, files kept back, the authorities that the answers speak for."""
+    marks = {
+        name: tuple((one.start, one.end) for one in of_field) for name, of_field in suggestions.items() if of_field
+    }
+    chosen = suggest_authorities(case, authorities)
+    return replace(case.draft, marks=marks, left_out=left_out_at_first(suggestions), authorities=chosen)
+
 
 def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tuple[str, ...]:
     """Which authorities a tip's answers speak for, in the configuration's order."""
@@ -94,41 +115,40 @@ def _key_mark(authority: Authority) -> str:
 
 
 def build_referral(
-    case: Case, draft: RedactionDraft, to: str, context: ReferralContext, *, purpose: str = "referral"
+    case: Case, redaction: Redaction, to: str, context: ReferralContext, *, purpose: str = "referral"
 ) -> Referral:
-    """What an authority would get, before it is signed.
+    """Return what an authority would get, before it is signed.
 
     Raises RefusedError: `nothing-left`, `file`, `still-there` (what was taken out stands elsewhere, as in the summary).
     """
-    fields = with_texts(case, context.attachments.of(case) if _text_files(case) else ())
-    left = {name: text for name, text in redaction.redacted(fields, draft).items() if not _is_file(name)}
-    kept = _kept_files(case, draft, fields, context.attachments)
+    left = {name: text for name, text in redaction.left.items() if not is_file(name)}
+    kept = _kept_files(case, redaction, context.attachments)
     if not left and not kept:
         raise RefusedError("nothing-left")
     made = Referral(
         id=new_tip_id(),
         to=to,
         day=case.received,
-        summary=draft.summary,
+        summary=redaction.draft.summary,
         danger=_choice(case, "danger"),
         children=_choice(case, "children"),
         kinds=case.known_kinds,
         fields=left,
         files=kept,
-        removed=_removed_kinds(fields, draft, case, kept, context.phrases),
+        removed=_removed_kinds(redaction, all_files=len(kept) == len(case.files)),
         contact=context.contact,
         key=b64encode(context.key.public_key().public_bytes_raw()).decode(),
         purpose=purpose,
     )
-    require_nothing_left(made, redaction.marked(fields, draft))
+    _require_nothing_removed(made, redaction.removed)
     return made
 
 
-def require_nothing_left(made: Referral, pieces: Sequence[str]) -> None:
-    """The last gate: nothing that was taken out is in anything the sender wrote or a handler added."""
+def _require_nothing_removed(made: Referral, removed: Sequence[str]) -> None:
+    """Raise RefusedError `still-there` if a removed text stands in what the sender wrote or a handler added."""
     texts = [made.summary, *made.fields.values(), *made.fields, *(file.path for file in made.files)]
     texts += [file.data.decode("utf-8", "replace") for file in made.files if file.type == "text/plain"]
-    if redaction.left_in(texts, pieces):
+    if find_removed(texts, removed):
         raise RefusedError("still-there")
 
 
@@ -143,7 +163,8 @@ def send_referrals(
     _require_complete(case, parties)
     for party in parties:
         _require_usable_key(party, context)
-    made = [(party, build_referral(case, case.draft, party.name, context)) for party in parties]
+    redaction = context.redaction(case)
+    made = [(party, build_referral(case, redaction, party.name, context)) for party in parties]
 
     def refer(now: Case) -> Case:
         if second:
@@ -162,7 +183,7 @@ def send_referrals(
 def prepare_referral(case: Case, context: ReferralContext, who: str) -> Case:
     """Hand a finished draft to a second person; raises what `send_referrals` would raise for it."""
     _require_complete(case, case.draft.authorities)
-    build_referral(case, case.draft, "-", context)
+    build_referral(case, context.redaction(case), "-", context)
     return context.cases.change(case.id, who, "prepared", lambda now: now.prepared(who))
 
 
@@ -175,8 +196,9 @@ def release_referral(case: Case, parties: Sequence[Authority], context: Referral
 def send_to_translator(case: Case, translator: Authority, context: ReferralContext, who: str) -> Case:
     """Seal the redacted text, without files, to a translator."""
     _require_usable_key(translator, context)
-    draft = replace(case.draft, files=())
-    made = build_referral(case, draft, translator.name, context, purpose="translation")
+    redaction = context.redaction(case)
+    redaction = redaction.with_draft(replace(redaction.draft, files=()))
+    made = build_referral(case, redaction, translator.name, context, purpose="translation")
 
     def hand_over(now: Case) -> Case:
         sent = now.sent_to_translator(who)
@@ -209,46 +231,25 @@ def _enqueue(made: Referral, party: Authority, context: ReferralContext, who: st
     return SentReferral(made.id, party.id, party.name, context.cases.today(), who, second, text.decode(), signature)
 
 
-def with_texts(case: Case, seen: Sequence[Attachment]) -> dict[str, str]:
-    """The free text by field, files that are text among them under their paths, unless too long to be marked."""
-    fields = redaction.texts(case)
-    for file in seen:
-        if file.kind == "text" and isinstance(file.result, CleanedFile) and len(file.result.data) <= LONGEST_TEXT:
-            fields[file.path] = clean_text(file.result.data.decode("utf-8", "replace"))
-    return fields
-
-
-def _text_files(case: Case) -> bool:
-    return any(file.type == "text/plain" for file in case.files)
-
-
-def _is_file(name: str) -> bool:
-    return name.startswith("files/")
-
-
-def _kept_files(
-    case: Case, draft: RedactionDraft, fields: Mapping[str, str], files: Attachments
-) -> tuple[TipFile, ...]:
+def _kept_files(case: Case, redaction: Redaction, attachments: Attachments) -> tuple[TipFile, ...]:
     kept: list[TipFile] = []
-    for seen in files.of(case) if draft.files else ():
-        unmarked = seen.kind == "text" and seen.path not in fields
-        if seen.path not in draft.files or unmarked or not isinstance(seen.result, CleanedFile):
+    for seen in attachments.of(case) if redaction.draft.files else ():
+        unmarked = seen.kind == "text" and seen.path not in redaction.fields
+        if seen.path not in redaction.draft.files or unmarked or not isinstance(seen.result, CleanedFile):
             continue
-        cleaned = _redacted_file(seen, draft, fields)
+        cleaned = _redacted_file(seen, seen.result, redaction)
         # Numbered anew: a gap would tell that there was another file.
         path = f"files/{len(kept) + 1}.{cleaned.path.rpartition('.')[2]}"
         kept.append(TipFile(path, cleaned.type, (), cleaned.data))
     return tuple(kept)
 
 
-def _redacted_file(seen: Attachment, draft: RedactionDraft, fields: Mapping[str, str]) -> CleanedFile:
-    assert isinstance(seen.result, CleanedFile)
+def _redacted_file(seen: Attachment, cleaned: CleanedFile, redaction: Redaction) -> CleanedFile:
     if seen.kind == "text":
-        text = redaction.redacted({**fields}, replace(draft, left_out=())).get(seen.path, "")
-        return replace(seen.result, data=text.encode())
+        return replace(cleaned, data=redaction.redacted[seen.path].encode())
     if seen.kind in {"picture", "pages"}:
-        return burn_boxes(seen, draft.boxes.get(seen.path, {}))
-    return seen.result
+        return burn_boxes(seen, redaction.draft.boxes.get(seen.path, {}))
+    return cleaned
 
 
 def _choice(case: Case, name: str) -> str:
@@ -256,22 +257,20 @@ def _choice(case: Case, name: str) -> str:
     return value if value in {choice.value for choice in SCHEMA.field(name).choices} else ""
 
 
-def _removed_kinds(
-    fields: Mapping[str, str], draft: RedactionDraft, case: Case, kept: Sequence[TipFile], phrases: Phrases
-) -> tuple[str, ...]:
-    """What kinds of things were taken out, each once; a mark that meets a finding is of its kind."""
-    found = redaction.suggestions({name: fields[name] for name in draft.marks if name in fields}, phrases)
+def _removed_kinds(redaction: Redaction, *, all_files: bool) -> tuple[str, ...]:
+    """Return the kinds of things that were taken out, each once; a mark that meets a suggestion is of its kind."""
+    draft = redaction.draft
     names: dict[str, None] = {}
     for name, spans in draft.marks.items():
         for start, end in spans:
-            names[_kind_of(start, end, found.get(name, ()))] = None
+            names[_kind_of(start, end, redaction.suggestions.get(name, ()))] = None
     if draft.terms:
         names[_BY_HAND] = None
-    if any(name in draft.left_out for name in fields):
+    if any(name in draft.left_out for name in redaction.fields):
         names[_LEFT_OUT] = None
     if any(boxes for path in draft.files for boxes in draft.boxes.get(path, {}).values()):
         names[_BOXES] = None
-    if len(kept) < len(case.files):
+    if not all_files:
         names[_FILES_OUT] = None
     return tuple(names)
 

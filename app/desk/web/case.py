@@ -10,13 +10,13 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import BusyError
 from app.core.unicode import clean_text
-from app.desk import redaction
 from app.desk.attachments import Attachment
 from app.desk.case import Case, Outcome, State
 from app.desk.errors import RefusedError
 from app.desk.export import export_json, export_members, zip_with_manifest
 from app.desk.journal import JournalEntry
 from app.desk.language_guess import guess_language, language_name
+from app.desk.redaction import answer_texts
 from app.desk.replies import reply_warnings, write_reply
 from app.desk.service import Desk
 from app.desk.web.context import current_desk, current_handler, file_to_save, file_to_show, render_page, see_other
@@ -38,7 +38,7 @@ def show(tip: str) -> AnyResponse:
     case = desk.cases.view(tip, current_handler())
     if case.state is State.OBJECTIONABLE:
         return render_page("objectionable.html", case=case)
-    texts = redaction.texts(case)
+    texts = answer_texts(case)
     return render_page(
         "tip.html",
         case=case,
@@ -68,7 +68,7 @@ def show_print(tip: str) -> AnyResponse:
     """Show a case to be printed; journaled."""
     case = _open_case(tip)
     current_desk().journal.write(JournalEntry(current_handler(), "printed", case.id))
-    return render_page("print.html", case=case, texts=redaction.texts(case))
+    return render_page("print.html", case=case, texts=answer_texts(case))
 
 
 @blueprint.post("/tips/<tip>/export")

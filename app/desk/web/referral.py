@@ -4,32 +4,33 @@ What was looked at is what is sent: a case that changed since must be looked at 
 first handler prepares a referral and a second releases it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.unicode import clean_text
-from app.desk import dispatch, marking, redaction
 from app.desk.attachments import burn_boxes, page_images
-from app.desk.case import Case, RedactionDraft, Span, State
+from app.desk.case import Case, RedactionDraft, State
 from app.desk.config import Authority
 from app.desk.dispatch import (
     build_referral,
     confirm_key,
+    first_draft,
     is_key_confirmed,
     key_fingerprint,
     prepare_referral,
     release_referral,
     send_referrals,
     send_to_translator,
-    suggest_authorities,
 )
 from app.desk.errors import RefusedError
+from app.desk.marks import read_boxes, read_marks, write_boxes
+from app.desk.redaction import is_file, redactable_texts
 from app.desk.referral import NOTICE, pack_referral
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other
-from app.text.find import WHY, Finding
+from app.text.find import WHY
 from app.vault.age import seal
 from app.vault.bundle import size_class
 
@@ -43,21 +44,16 @@ blueprint = Blueprint("referral", __name__)
 def show_draft(tip: str) -> AnyResponse:
     """Show the words and files of a case, each to be marked or kept."""
     desk, case = current_desk(), _case_to_redact(tip)
-    files = desk.attachments.of(case)
-    fields = dispatch.with_texts(case, files)
-    found = redaction.suggestions(fields, desk.phrases)
-    draft = case.draft if case.draft.looked else _first_draft(case, found)
-    also = redaction.also(fields, draft)
-    shown = {
-        name: marking.pieces(text, found[name], draft.marks.get(name, ()), also[name]) for name, text in fields.items()
-    }
+    redaction = desk.referral_context.redaction(case)
+    if not case.draft.looked:
+        redaction = redaction.with_draft(first_draft(case, redaction.suggestions, desk.config.authorities))
     return render_page(
         "redact.html",
         case=case,
-        draft=draft,
-        shown=shown,
+        draft=redaction.draft,
+        shown=redaction.pieces(),
         why=WHY,
-        files=files,
+        files=desk.attachments.of(case),
         authorities=desk.config.authorities.values(),
     )
 
@@ -66,7 +62,7 @@ def show_draft(tip: str) -> AnyResponse:
 def save_draft(tip: str) -> AnyResponse:
     """Keep the draft, then go where the button says."""
     desk, case = current_desk(), _case_to_redact(tip)
-    fields = dispatch.with_texts(case, desk.attachments.of(case))
+    fields = redactable_texts(case, desk.attachments.of(case))
     draft = _read_draft(case, fields)
     desk.cases.redact(tip, current_handler(), draft)
     go, _, number = request.form.get("go", "").partition("-")
@@ -84,7 +80,7 @@ def show_boxes(tip: str, number: int) -> AnyResponse:
     seen = current_desk().attachments.one(case, number)
     if seen.kind not in {"picture", "pages"}:
         raise RefusedError("file")
-    lines = marking.write_boxes(case.draft.boxes.get(seen.path, {}))
+    lines = write_boxes(case.draft.boxes.get(seen.path, {}))
     return render_page("boxes.html", case=case, seen=seen, number=number, lines=lines, pages=len(seen.pages) or 1)
 
 
@@ -93,7 +89,7 @@ def save_boxes(tip: str, number: int) -> AnyResponse:
     """Keep the boxes of one file; the file is then one to send."""
     desk, case = current_desk(), _case_to_redact(tip)
     seen = desk.attachments.one(case, number)
-    drawn = marking.read_boxes(request.form.get("boxes", ""), len(seen.pages) or 1)
+    drawn = read_boxes(request.form.get("boxes", ""), len(seen.pages) or 1)
     boxes = {**case.draft.boxes, seen.path: drawn}
     draft = replace(case.draft, boxes=boxes, files=tuple(dict.fromkeys([*case.draft.files, seen.path])))
     desk.cases.redact(tip, current_handler(), draft)
@@ -125,19 +121,17 @@ def show_preview(tip: str) -> AnyResponse:
     case = desk.cases.get(tip)
     if case.state is not State.WAITING:
         case = _case_to_redact(tip)
-    seen = desk.attachments.of(case)
-    fields = dispatch.with_texts(case, seen)
+    redaction = desk.referral_context.redaction(case)
     parties = _parties(case.draft.authorities)
-    made = build_referral(case, case.draft, " and ".join(one.name for one in parties), desk.referral_context)
+    made = build_referral(case, redaction, " and ".join(one.name for one in parties), desk.referral_context)
     sealed = seal(pack_referral(made, desk.key), parties[0].recipients) if parties else b""
-    out = redaction.taken_out(fields, case.draft)
     return render_page(
         "refer.html",
         case=case,
         made=made,
         notice_text=NOTICE,
-        before={name: _runs(text, out[name], left_out=name in case.draft.left_out) for name, text in fields.items()},
-        files=[(place, one) for place, one in enumerate(seen, 1) if one.path in case.draft.files],
+        before=redaction.runs(),
+        files=[(place, one) for place, one in enumerate(desk.attachments.of(case), 1) if one.path in case.draft.files],
         size=size_class(len(sealed)) if sealed else "",
         parties=[(one, key_fingerprint(one), is_key_confirmed(desk.cases, one)) for one in parties],
         two=desk.config.release > 1,
@@ -204,13 +198,6 @@ def _note_confirmed_keys(parties: list[Authority]) -> None:
             confirm_key(cases, party, current_handler())
 
 
-def _first_draft(case: Case, found: Mapping[str, tuple[Finding, ...]]) -> RedactionDraft:
-    """Return a draft with every suggestion marked, files kept back, the authorities that the answers speak for."""
-    marks = {name: tuple((one.start, one.end) for one in of_field) for name, of_field in found.items() if of_field}
-    chosen = suggest_authorities(case, current_desk().config.authorities)
-    return replace(case.draft, marks=marks, left_out=redaction.left_out_at_first(found), authorities=chosen)
-
-
 def _read_draft(case: Case, fields: Mapping[str, str]) -> RedactionDraft:
     """Return the draft of the form; what names no field, file or authority of ours is left out."""
     form = request.form
@@ -219,21 +206,11 @@ def _read_draft(case: Case, fields: Mapping[str, str]) -> RedactionDraft:
     terms = [clean_text(line).strip() for line in form.get("terms", "").splitlines()]
     return replace(
         case.draft,
-        marks=marking.read_marks(form.getlist("m"), fields),
+        marks=read_marks(form.getlist("m"), fields),
         terms=tuple(dict.fromkeys(term for term in terms if term))[:_MAX_TERMS],
-        left_out=tuple(name for name in fields if name not in kept and not name.startswith("files/")),
+        left_out=tuple(name for name in fields if name not in kept and not is_file(name)),
         files=tuple(path for path in form.getlist("file") if path in paths),
         summary=clean_text(form.get("summary", ""))[:_MAX_SUMMARY],
         authorities=tuple(name for name in current_desk().config.authorities if name in form.getlist("authority")),
         looked=True,
     )
-
-
-def _runs(text: str, out: Sequence[Span], *, left_out: bool) -> list[tuple[str, bool]]:
-    """Return a text as it came, in runs, each with whether it is taken out."""
-    runs: list[tuple[str, bool]] = []
-    at = 0
-    for start, end in [(0, len(text))] if left_out else out:
-        runs += [(text[at:start], False), (text[start:end], True)]
-        at = end
-    return [run for run in [*runs, (text[at:], False)] if run[0]]

@@ -1,7 +1,8 @@
-"""A text as pieces that can be marked, and marks as they come back from a form.
+"""Marks and boxes as a page shows them and its form sends them back.
 
-A piece is a word without the stops around it, a Chinese character, or a whole suggestion. Marks that have only blanks
-between them are one: so a name of two words goes out as one.
+A text is cut into pieces that can be marked: a word without the stops around it, a Chinese character, or a whole
+suggestion. Marks that have only blanks between them become one, so that a name of two words goes out as one. What a
+form sends is checked against the text; marks that fit nothing are ignored, boxes that fit no page are refused.
 """
 
 import re
@@ -16,12 +17,12 @@ from app.text.find import Finding
 _PIECE = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\s\u3400-\u9fff\uf900-\ufaff]+")
 _EDGES = ".,;:!?()[]{}\"'«»“”‘’–—/，。、；：！？（）「」"
 _MARK = re.compile(r"([a-z][a-z-]{0,31}|files/[1-9][0-9]?\.[a-z0-9]{1,8}):(\d{1,9})-(\d{1,9})")
-_MOST_BOXES = 200
+_MAX_BOXES = 200  # of one file
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Part of a text: `span` is None for what stands between; `kind` is a suggestion's."""
+class MarkablePiece:
+    """Part of a text: `span` is None for what stands between words; `kind` is that of a suggestion."""
 
     text: str
     span: Span | None = None
@@ -30,25 +31,28 @@ class Piece:
     also: bool = False  # taken out because the same was marked elsewhere
 
 
-def pieces(text: str, found: Sequence[Finding], marks: Iterable[Span], also: Iterable[Span] = ()) -> list[Piece]:
-    """A text cut into pieces, in order; joined again they are the text."""
-    marks, also = tuple(marks), tuple(also)
-    out: list[Piece] = []
+def cut_text(
+    text: str, suggestions: Sequence[Finding], marks: Iterable[Span], repeats: Iterable[Span] = ()
+) -> list[MarkablePiece]:
+    """Return a text cut into pieces, in order; joined again they are the text."""
+    marks, repeats = tuple(marks), tuple(repeats)
+    out: list[MarkablePiece] = []
     at = 0
-    for start, end, kind in _cuts(text, found):
+    for start, end, kind in _cuts(text, suggestions):
         if start > at:
-            out.append(Piece(text[at:start]))
+            out.append(MarkablePiece(text[at:start]))
         on = any(left <= start and end <= right for left, right in marks)
-        out.append(Piece(text[start:end], (start, end), on, kind, any(a < end and start < b for a, b in also)))
+        also = any(left < end and start < right for left, right in repeats)
+        out.append(MarkablePiece(text[start:end], (start, end), on, kind, also))
         at = end
     if at < len(text):
-        out.append(Piece(text[at:]))
+        out.append(MarkablePiece(text[at:]))
     return out
 
 
-def _cuts(text: str, found: Sequence[Finding]) -> Iterator[tuple[int, int, str]]:
+def _cuts(text: str, suggestions: Sequence[Finding]) -> Iterator[tuple[int, int, str]]:
     at = 0
-    for finding in (*found, Finding(len(text), len(text), "")):
+    for finding in (*suggestions, Finding(len(text), len(text), "")):
         for match in _PIECE.finditer(text, at, finding.start):
             left = len(match[0]) - len(match[0].lstrip(_EDGES))
             right = len(match[0].rstrip(_EDGES))
@@ -59,17 +63,28 @@ def _cuts(text: str, found: Sequence[Finding]) -> Iterator[tuple[int, int, str]]
         at = finding.end
 
 
+def merge_spans(spans: Iterable[Span]) -> list[Span]:
+    """Return spans in order; those that touch or overlap as one, empty ones not at all."""
+    out: list[Span] = []
+    for start, end in sorted(spans):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        elif start < end:
+            out.append((start, end))
+    return out
+
+
 def read_marks(untrusted_marks: Iterable[str], fields: Mapping[str, str]) -> dict[str, tuple[Span, ...]]:
-    """Marks such as `what:3-9` by field; those that fit no field are ignored, and neighbours become one."""
+    """Return marks such as `what:3-9` by field; neighbours become one, and those that fit no field are ignored."""
     found: dict[str, list[Span]] = {}
     for mark in untrusted_marks:
         match = _MARK.fullmatch(mark)
         if match and match[1] in fields and int(match[2]) < int(match[3]) <= len(fields[match[1]]):
             found.setdefault(match[1], []).append((int(match[2]), int(match[3])))
-    return {name: tuple(_join(fields[name], sorted(spans))) for name, spans in found.items()}
+    return {name: tuple(_join_neighbours(fields[name], sorted(spans))) for name, spans in found.items()}
 
 
-def _join(text: str, spans: Sequence[Span]) -> list[Span]:
+def _join_neighbours(text: str, spans: Sequence[Span]) -> list[Span]:
     out: list[Span] = []
     for start, end in spans:
         if out and not text[out[-1][1] : start].strip():
@@ -80,10 +95,13 @@ def _join(text: str, spans: Sequence[Span]) -> list[Span]:
 
 
 def read_boxes(untrusted_text: str, pages: int) -> dict[int, tuple[Box, ...]]:
-    """Boxes, one a line: page from 1, then left, top, right, bottom in percent; raises RefusedError `boxes`."""
+    """Return boxes by page, counted from 0, their sides as shares of the page's; raises RefusedError `boxes`.
+
+    Each line is one box: the page from 1, then left, top, right and bottom in percent.
+    """
     boxes: dict[int, list[Box]] = {}
     lines = [line.split() for line in untrusted_text.splitlines() if line.strip()]
-    if len(lines) > _MOST_BOXES:
+    if len(lines) > _MAX_BOXES:
         raise RefusedError("boxes")
     for line in lines:
         try:
@@ -97,7 +115,7 @@ def read_boxes(untrusted_text: str, pages: int) -> dict[int, tuple[Box, ...]]:
 
 
 def write_boxes(boxes: Mapping[int, Sequence[Box]]) -> str:
-    """Boxes as `read_boxes` reads them."""
+    """Return boxes as `read_boxes` reads them."""
     return "\n".join(
         f"{page + 1} " + " ".join(f"{side * 100:.2f}" for side in box) for page in sorted(boxes) for box in boxes[page]
     )

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.desk import marking, redaction
 from app.desk.case import RedactionDraft, case_from_tip
 from app.desk.dispatch import build_referral, confirm_key, send_referrals
 from app.desk.errors import RefusedError
+from app.desk.marks import cut_text, read_boxes, read_marks, write_boxes
+from app.desk.redaction import Redaction, answer_texts, find_removed, suggest_removals
 from app.desk.referral import NOTICE, pack_referral, unpack_referral
 from app.text.find import REMOVED
 from app.vault.bundle import SIZE_CLASSES
@@ -23,7 +24,11 @@ WORDS = st.text("abcdeéĀēA B漢字Zz09 .-'\n", min_size=1, max_size=60)
 
 
 def _fields(**texts):
-    return redaction.texts(case_from_tip(tip(texts), ()))
+    return answer_texts(case_from_tip(tip(texts), ()))
+
+
+def _redaction(fields, draft):
+    return Redaction.of(fields, draft, {})
 
 
 @given(st.dictionaries(st.sampled_from(("what", "where", "when", "people")), WORDS, min_size=1), st.data())
@@ -33,9 +38,9 @@ def test_nothing_marked_is_left_in_any_field(fields, data):
     start = data.draw(st.integers(0, len(fields[name]) - 1))
     end = data.draw(st.integers(start + 1, len(fields[name])))
     draft = RedactionDraft(marks={name: ((start, end),)})
-    left = redaction.redacted(fields, draft)
-    assert not redaction.left_in(left.values(), redaction.marked(fields, draft))
-    pieces = redaction.marked(fields, draft)
+    made = _redaction(fields, draft)
+    left, pieces = made.left, made.removed
+    assert not find_removed(left.values(), pieces)
     assert pieces or not re.search(r"\w", fields[name][start:end])
     for piece in pieces:
         whole = re.compile(rf"(?<!\w){re.escape(piece)}(?!\w)", re.IGNORECASE)
@@ -46,16 +51,16 @@ def test_nothing_marked_is_left_in_any_field(fields, data):
 def test_the_length_of_what_was_taken_out_is_not_told(text, times):
     """A short and a long secret leave the same referral text."""
     short, long = f"before {text.strip()} after", f"before {'x' * times} after"
-    one = redaction.redacted({"what": short}, RedactionDraft(marks={"what": ((7, len(short) - 6),)}))
-    other = redaction.redacted({"what": long}, RedactionDraft(marks={"what": ((7, len(long) - 6),)}))
+    one = _redaction({"what": short}, RedactionDraft(marks={"what": ((7, len(short) - 6),)})).left
+    other = _redaction({"what": long}, RedactionDraft(marks={"what": ((7, len(long) - 6),)})).left
     assert one["what"] == other["what"] == f"before {REMOVED} after"
 
 
 @given(WORDS)
 def test_pieces_joined_are_the_text(text):
     """Cutting a text into what can be marked loses nothing, and every piece's span is where it stands."""
-    found = redaction.suggestions({"what": text}, phrases())["what"]
-    cut = marking.pieces(text, found, ())
+    found = suggest_removals({"what": text}, phrases())["what"]
+    cut = cut_text(text, found, ())
     assert "".join(piece.text for piece in cut) == text
     assert all(text[piece.span[0] : piece.span[1]] == piece.text for piece in cut if piece.span)
 
@@ -76,31 +81,29 @@ def test_what_is_marked_is_taken_out_wherever_it_stands(marked, elsewhere):
     """A name goes with each of its parts, a number however it is grouped, Chinese without blanks around it."""
     fields = _fields(what=f"I saw {marked} there", where=elsewhere)
     draft = RedactionDraft(marks={"what": ((6, 6 + len(marked)),)})
-    left = redaction.redacted(fields, draft)
-    assert REMOVED in left["where"]
-    assert not redaction.left_in(left.values(), redaction.marked(fields, draft))
+    made = _redaction(fields, draft)
+    assert REMOVED in made.left["where"]
+    assert not find_removed(made.left.values(), made.removed)
 
 
 def test_common_words_of_a_mark_stay_elsewhere():
     """The mark "My sister" takes out every "my sister", not every "my"."""
     fields = _fields(what="My sister works there. It is my house.")
     assert (
-        redaction.redacted(fields, RedactionDraft(marks={"what": ((0, 9),)}))["what"]
+        _redaction(fields, RedactionDraft(marks={"what": ((0, 9),)})).left["what"]
         == f"{REMOVED} works there. It is my house."
     )
 
 
 def test_neighbouring_marks_are_one():
     """Two marked words with a blank between them leave one [removed], which does not tell that there were two."""
-    marks = marking.read_marks(
-        ["what:0-4", "what:5-11", "what:99-120", "nothing:0-3", "what:x-y"], {"what": "Mele Fifita ran"}
-    )
+    marks = read_marks(["what:0-4", "what:5-11", "what:99-120", "nothing:0-3", "what:x-y"], {"what": "Mele Fifita ran"})
     assert marks == {"what": ((0, 11),)}
 
 
 def test_boxes_that_are_no_boxes_are_refused():
     """Pages that are not there, sides out of order, words and floods are refused; what is read is written alike."""
-    assert marking.read_boxes(marking.write_boxes({0: ((0.1, 0.2, 0.3, 0.4),)}), 1) == {0: ((0.1, 0.2, 0.3, 0.4),)}
+    assert read_boxes(write_boxes({0: ((0.1, 0.2, 0.3, 0.4),)}), 1) == {0: ((0.1, 0.2, 0.3, 0.4),)}
     for bad in (
         "2 1 1 2 2",
         "0 1 1 2 2",
@@ -112,7 +115,7 @@ def test_boxes_that_are_no_boxes_are_refused():
         "1 1 1 2 2\n" * 300,
     ):
         with pytest.raises(RefusedError):
-            marking.read_boxes(bad, 1)
+            read_boxes(bad, 1)
 
 
 SECRETS = ("Mele Fifita", "021 555 0199", "Tuesday night shift")
@@ -124,6 +127,10 @@ def _marked_draft(text, **more):
     return RedactionDraft(
         marks={"what": spans}, summary="A gate is locked.", authorities=("police",), looked=True, **more
     )
+
+
+def _build(case, draft, context):
+    return build_referral(case, context.redaction(replace(case, draft=draft)), "Example Police", context)
 
 
 def test_a_whole_referral_holds_nothing_redacted(office):
@@ -143,9 +150,7 @@ def test_a_whole_referral_holds_nothing_redacted(office):
         case = send_referrals(
             desk.cases.get(case.id), [desk.config.authorities["police"]], desk.referral_context, "Ana"
         )
-        made = unpack_referral(
-            pack_referral(build_referral(case, draft, "Example Police", desk.referral_context), desk.key)
-        )
+        made = unpack_referral(pack_referral(_build(case, draft, desk.referral_context), desk.key))
     bundle = pack_referral(made, office.key)
     assert len(bundle) in SIZE_CLASSES.values()
     for secret in (*SECRETS, "Mele", "Fifita", "0215550199", case.id, first.id):
@@ -164,7 +169,7 @@ def test_a_secret_in_the_summary_stops_the_referral(office):
         case = desk.cases.get(first.id)
         for summary in ("FIFITA was there", "call 0215550199", "tuesday  night shift"):
             with pytest.raises(RefusedError, match="still-there"):
-                build_referral(case, replace(_marked_draft(TEXT), summary=summary), "x", desk.referral_context)
+                _build(case, replace(_marked_draft(TEXT), summary=summary), desk.referral_context)
 
 
 @given(st.text(max_size=200), st.lists(st.integers(0, 200), min_size=2, max_size=8))
@@ -173,8 +178,9 @@ def test_any_text_and_marks_make_a_referral_without_them(text, places):
     spans = tuple((min(pair), max(pair)) for pair in zip(places[::2], places[1::2], strict=False))
     fields = {"what": text} if text else {}
     draft = RedactionDraft(marks={"what": tuple((a, b) for a, b in spans if b <= len(text))})
-    left = redaction.redacted(fields, draft)
-    assert not redaction.left_in(left.values(), redaction.marked(fields, draft))
+    made = _redaction(fields, draft)
+    left = made.left
+    assert not find_removed(left.values(), made.removed)
     assert json.dumps(left)
 
 
@@ -186,18 +192,14 @@ def test_the_sealed_size_depends_on_what_is_left_alone(office):
     with office.desk() as desk:
         receive(desk)
         sizes = {
-            len(
-                pack_referral(
-                    build_referral(desk.cases.get(one.id), _marked_draft(TEXT), "x", desk.referral_context), desk.key
-                )
-            )
+            len(pack_referral(_build(desk.cases.get(one.id), _marked_draft(TEXT), desk.referral_context), desk.key))
             for one in (big, small)
         }
     assert sizes == {128 * 1024}
 
 
 @pytest.fixture(scope="module")
-def sending(tmp_path_factory):
+def context(tmp_path_factory):
     """What a referral needs, from one desk."""
     office = Office(tmp_path_factory.mktemp("office"))
     with office.desk() as desk:
@@ -212,7 +214,7 @@ AROUND = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 
 @settings(max_examples=300)
 @given(data=st.data(), secret=SECRET)
-def test_no_byte_of_the_bundle_holds_what_was_taken_out(sending, data, secret):
+def test_no_byte_of_the_bundle_holds_what_was_taken_out(context, data, secret):
     """For any answers around it, a secret marked once is in no member, name or record of the referral's bundle."""
     fields = data.draw(st.lists(st.sampled_from(("what", "where", "people", "how-known")), min_size=1, unique=True))
     written = (secret, secret.upper(), secret.lower(), secret.replace(" ", "  "))
@@ -220,11 +222,11 @@ def test_no_byte_of_the_bundle_holds_what_was_taken_out(sending, data, secret):
         name: f"{data.draw(AROUND)} {data.draw(st.sampled_from(written))} {data.draw(AROUND)}" for name in fields
     }
     case = case_from_tip(tip(answers), ())
-    text = redaction.texts(case)[fields[0]]
+    text = answer_texts(case)[fields[0]]
     place = re.search(r"\s+".join(map(re.escape, secret.split())), text, re.IGNORECASE)
     assert place
     draft = RedactionDraft(marks={fields[0]: (place.span(),)}, summary="A summary.")
-    bundle = pack_referral(build_referral(case, draft, "Example Police", sending), sending.key).lower()
+    bundle = pack_referral(_build(case, draft, context), context.key).lower()
     for form in {
         secret,
         secret.replace(" ", "  "),
