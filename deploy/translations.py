@@ -22,7 +22,7 @@ from babel.messages.pofile import read_po
 
 from app.core import i18n
 from app.core.i18n import Language
-from app.site.guide import review
+from app.site.guide.models import source_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -109,12 +109,12 @@ class Translation:
     def stale(self) -> bool:
         """Whether the file records other English than today's, or none."""
         found = NOTATIONS[self.path.suffix].digest.search(self.path.read_text(encoding="utf-8"))
-        return found is None or found.group(1) != review.digest(self.english.read_bytes())
+        return found is None or found.group(1) != source_digest(self.english.read_bytes())
 
     def sign(self) -> None:
         """Record the English of today in the file, and that no speaker has checked the file since."""
         text = self.path.read_text(encoding="utf-8")
-        self.path.write_text(signed(text, self.path.suffix, review.digest(self.english.read_bytes())), encoding="utf-8")
+        self.path.write_text(signed(text, self.path.suffix, source_digest(self.english.read_bytes())), encoding="utf-8")
 
 
 def signed(text: str, suffix: str, digest: str) -> str:
@@ -208,7 +208,7 @@ def _create(path: Path, language: Language, template_path: Path) -> None:
         own_name=language.own_name,
         folder=language.folder,
         plural=get_plural(Locale.parse(language.lender)).plural_forms,
-        digest=review.digest(template_path.read_bytes()),
+        digest=source_digest(template_path.read_bytes()),
     )
     body = template_path.read_text(encoding="utf-8").partition("\n\n")[2]
     path.write_text(head + body, encoding="utf-8")

@@ -57,7 +57,7 @@ def forward(path: Path, *, once: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    forwarder = factory.forwarder(config)
+    forwarder = factory.build_forwarder(config)
     if once:
         for outcome in forwarder.run_once():
             code = f" ({outcome.code})" if outcome.code else ""
@@ -92,7 +92,7 @@ def status(path: Path, *, as_json: bool) -> None:
 @click.option("-o", "folder", type=click.Path(path_type=Path), default="instance/sheets", help="Where PDFs go.")
 def build(folder: Path) -> None:
     """Make the catalogues and the sheets anew, and render every page once."""
-    for line in demo.build(folder):
+    for line in demo.build_outputs(folder):
         click.echo(line)
 
 
@@ -115,7 +115,7 @@ def _serve(config: Config) -> None:
     quiet_logs()
     # What was rendered is shared with the workers by forking, which is not the default everywhere.
     multiprocessing.set_start_method("fork")
-    parts = factory.prepare(config)
+    prerendered = factory.prerender_site(config)
     # So that the workers' garbage collectors do not write to what they share (docs.python.org, gc.freeze).
     gc.collect()
     gc.freeze()
@@ -138,14 +138,14 @@ def _serve(config: Config) -> None:
         respawn_interval=0.5,
         # What is acknowledged is on the disk: a worker that does not end may be ended.
         workers_kill_timeout=10,
-    ).serve(target_loader=partial(_worker, parts), wrap_loader=False)
+    ).serve(target_loader=partial(_worker, prerendered), wrap_loader=False)
 
 
-def _worker(parts: factory.Parts) -> WSGIApplication:
+def _worker(prerendered: factory.Prerendered) -> WSGIApplication:
     process.close_the_shutters()
     process.work_in_turns()
     quiet_logs()
-    return factory.build(parts)
+    return factory.build_site(prerendered)
 
 
 def main() -> None:

@@ -125,21 +125,21 @@ def prepare(folder: Path) -> Path:
     return folder / "haumaru.toml"
 
 
-def build(folder: Path) -> Iterator[str]:
+def build_outputs(folder: Path) -> Iterator[str]:
     """Make catalogues, sheets and every page as a demonstration would, the PDFs into `folder`; tell what was made."""
     for path in i18n.compile_catalogues(ROOT / "translations"):
         yield f"{path.parent.parent.name}: catalogue"
     with TemporaryDirectory() as temporary:
-        parts = factory.prepare(load_config(prepare(Path(temporary)), {}))
+        prerendered = factory.prerender_site(load_config(prepare(Path(temporary)), {}))
     folder.mkdir(parents=True, exist_ok=True)
-    for sheet in parts.sheets.values():
-        (folder / sheet.name).write_bytes(sheet.data)
-    yield f"{len(parts.sheets)} sheets in {folder}"
-    pages = {path: len(page.br) for path, page in parts.pages.items() if page.br}
+    for handout in prerendered.handouts.values():
+        (folder / handout.name).write_bytes(handout.data)
+    yield f"{len(prerendered.handouts)} sheets in {folder}"
+    pages = {path: len(page.br) for path, page in prerendered.pages.items() if page.br}
     largest = max(pages, key=lambda path: pages[path])
     yield f"{len(pages)} pages; the largest, {largest}, takes {pages[largest]} bytes compressed"
-    stale = [f"translations/{code}" for code, one in parts.catalogues.items() if one.stale]
-    for name in (*parts.library.stale, *stale):
+    stale = [f"translations/{code}" for code, one in prerendered.catalogue_reviews.items() if one.stale]
+    for name in (*prerendered.library.stale, *stale):
         yield f"{name}: was made from other English than today's"
 
 

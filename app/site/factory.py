@@ -1,7 +1,8 @@
-"""Builds the public site from config: the one place where its rooms meet.
+"""Builds the public site and its forwarder from a configuration.
 
-What never changes is rendered here once, before the first request. Nothing is read from a configuration file
-or a variable, nothing is kept at module level; two sites may be built in one process.
+Pages that never change are rendered once, in `prerender_site`; `build_site` makes the WSGI application of one process.
+Nothing here reads a file of configuration or an environment variable, and no state is kept in the module: two sites
+can be built in one process.
 """
 
 import os
@@ -29,43 +30,41 @@ from app.delivery.forwarder import Forwarder, Rules
 from app.delivery.outbox import Envelope, Outbox
 from app.files import clean
 from app.site.config import Config
-from app.site.guide import catalogues, loader, prerender, style
-from app.site.guide.handouts import SheetFile
-from app.site.guide.handouts import make as make_sheets
-from app.site.guide.models import Library
-from app.site.guide.review import Review
-from app.site.guide.views import Guide
+from app.site.guide.handouts import Handout, make_handouts
+from app.site.guide.loader import load_catalogue_reviews, load_library
+from app.site.guide.models import Library, Review, page_path
+from app.site.guide.prerender import csp_hash, minified_stylesheet, render_all
+from app.site.guide.views import GuidePages
 from app.site.report.reply_views import ReplyPages
 from app.site.report.steps import ReportPages
-from app.site.web import security
-from app.site.web.rate_limits import Rates
-from app.site.web.security import Guard
-from app.site.web.wsgi import PrerenderedPages
+from app.site.web.rate_limits import RateLimits
+from app.site.web.security import SecurityExtension, quick_exit, response_headers
+from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
 from app.text.find import load_phrases
 from app.vault.age import seal
 from app.vault.tip import new_decoy, tip_to_bundle
 from app.web.middleware import BodyLimiter
 
-# Beside the files there is the form's text, and what multipart adds around each part.
+# Bytes of a request beside its files: the text of the form, and what multipart adds around each part.
 _BODY_MARGIN = 1_000_000
-# Seconds from one delivery to the next: longer than most agencies' ends take for one.
-_PACE = 1.0
+# Seconds between two deliveries: longer than the servers of most agencies take for one.
+_DELIVERY_INTERVAL = 1.0
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What is made once per machine and shared by its worker processes."""
+class Prerendered:
+    """Everything that is made once, before the worker processes are forked, and that they share."""
 
     config: Config
     secret: bytes
     library: Library
-    catalogues: Mapping[str, Review]
-    sheets: Mapping[str, SheetFile]
-    pages: Mapping[str, prerender.Rendered]
+    catalogue_reviews: Mapping[str, Review]
+    handouts: Mapping[str, Handout]
+    pages: Mapping[str, PrerenderedAnswer]
 
 
 def form_secret(path: Path) -> bytes:
-    """The 32 bytes that sign form tokens, made at the first start; `ConfigError` where they cannot be kept."""
+    """Return the 32 bytes that sign form tokens, made at the first start; `ConfigError` if they cannot be kept."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -82,112 +81,114 @@ def form_secret(path: Path) -> bytes:
 
 
 def served_languages(root: Path) -> tuple[str, ...]:
-    """The languages that have content below `root`, in their order."""
+    """Return the codes of the languages that have content below `root`, in the order of the languages."""
     return tuple(code for code in i18n.known(root) if (root / code / "home.md").exists())
 
 
-def prepare(config: Config, *, root: Path = ROOT) -> Parts:
-    """Check and render everything that does not change; `ConfigError` tells what is faulty."""
+def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
+    """Check the content and render everything that does not change; `ConfigError` with every fault."""
     i18n.compile_catalogues(root / "translations")
-    library, spoken = _library(config, root)
-    sheets = make_sheets(library)
-    app, guide = _frame(config, library, spoken, sheets, root)
-    pages = prerender.render_all(app, guide.paths, config.site.base_url)
+    library, catalogue_reviews = _load_library(config, root)
+    handouts = make_handouts(library)
+    app, guide = _create_app(config, library, catalogue_reviews, handouts, root)
+    with app.test_request_context():
+        paths = guide.prerendered_paths()
+    pages = render_all(app, paths, config.site.base_url)
     secret = form_secret(config.server.secret_file)
-    return Parts(config, secret, library, spoken, sheets, pages)
+    return Prerendered(config, secret, library, catalogue_reviews, handouts, pages)
 
 
-def build(parts: Parts, *, root: Path = ROOT, clock: Callable[[], float] = time) -> PrerenderedPages:
-    """The whole site as one WSGI callable, for one process; make it after forking."""
-    config = parts.config
-    app, guide = _frame(config, parts.library, parts.catalogues, parts.sheets, root)
-    _add_report(app, guide, parts, root, clock)
+def build_site(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[], float] = time) -> PrerenderedPages:
+    """Return the WSGI application of one process; call it after forking, because it opens the database."""
+    config = prerendered.config
+    app = create_site_app(prerendered, root=root, clock=clock)
     if config.server.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.server.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     hosts = frozenset(urlsplit(origin).netloc for origin in origins(config))
     max_body = config.report.max_upload + _BODY_MARGIN
     limiter = BodyLimiter(app, hosts=hosts, bodies=config.server.bodies, max_body=max_body)
-    return PrerenderedPages(limiter, pages=parts.pages, hosts=hosts)
+    return PrerenderedPages(limiter, pages=prerendered.pages, hosts=hosts)
 
 
-def routes(parts: Parts, *, root: Path = ROOT) -> frozenset[str]:
-    """Every method and address that the site answers, as the contract writes them."""
-    app, guide = _frame(parts.config, parts.library, parts.catalogues, parts.sheets, root)
-    _add_report(app, guide, parts, root, time)
-    return frozenset(
-        f"{method} {rule.rule.replace('<lang:lang>', '<lang>')}"
-        for rule in app.url_map.iter_rules()
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+def create_site_app(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[], float] = time) -> Flask:
+    """Return the Flask application with every route of the site, without the middleware in front of it."""
+    app, guide = _create_app(
+        prerendered.config, prerendered.library, prerendered.catalogue_reviews, prerendered.handouts, root
     )
+    _add_report(app, guide, prerendered, root, clock)
+    return app
 
 
-def forwarder(config: Config) -> Forwarder:
-    """The forwarder of one process, decoys for the agency that reports are sealed to."""
-    outbox = _outbox(config)
+def build_forwarder(config: Config) -> Forwarder:
+    """Return the forwarder of one process; it makes decoys for the agency that reports are sealed to."""
+    outbox = _open_outbox(config)
     agency = config.intake
 
-    def decoy() -> Envelope:
+    def make_decoy() -> Envelope:
         tip = new_decoy()
         return Envelope(tip.id, agency.id, seal(tip_to_bundle(tip), agency.recipients))
 
     return Forwarder(
         outbox,
         {one.id: open_transport(one.destination, base=config.folder) for one in config.agencies},
-        Rules(window=config.forward.window, batch=config.forward.batch, padded=agency.id, pace=_PACE),
-        make_decoy=decoy,
+        Rules(window=config.forward.window, batch=config.forward.batch, padded=agency.id, pace=_DELIVERY_INTERVAL),
+        make_decoy=make_decoy,
     )
 
 
 def origins(config: Config) -> tuple[str, ...]:
-    """Where our forms may be sent from: the site's address, its onion, and on loopback each of its names."""
+    """Return the origins of our own forms (RFC 6454): the site's, its onion's, and both names of loopback."""
     site, port = config.site, urlsplit(config.site.base_url).port
     if urlsplit(site.base_url).hostname in ("127.0.0.1", "localhost"):
         return (f"http://127.0.0.1:{port}", f"http://localhost:{port}", *site.origins[1:])
     return site.origins
 
 
-def _library(config: Config, root: Path) -> tuple[Library, Mapping[str, Review]]:
-    """What is served, and the review of each language's catalogue; `reviewed_only` leaves out what nobody signed."""
+def _load_library(config: Config, root: Path) -> tuple[Library, Mapping[str, Review]]:
+    """Return what is served, and the review of each catalogue; `reviewed_only` leaves out what nobody has signed."""
     codes = served_languages(root / "content")
-    library, spoken = loader.load(root / "content", codes), catalogues.reviews(root / "translations", codes)
+    library = load_library(root / "content", codes)
+    catalogue_reviews = load_catalogue_reviews(root / "translations", codes)
     if not config.site.reviewed_only:
-        return library, spoken
+        return library, catalogue_reviews
     signed = library.only_reviewed()
-    kept = {code: edition for code, edition in signed.editions.items() if spoken[code].reviewed}
-    return replace(signed, editions=MappingProxyType(kept)), spoken
+    kept = {code: edition for code, edition in signed.editions.items() if catalogue_reviews[code].reviewed}
+    return replace(signed, editions=MappingProxyType(kept)), catalogue_reviews
 
 
-def _frame(
+def _create_app(
     config: Config,
     library: Library,
-    spoken: Mapping[str, Review],
-    sheets: Mapping[str, SheetFile],
+    catalogue_reviews: Mapping[str, Review],
+    handouts: Mapping[str, Handout],
     root: Path,
-) -> tuple[Flask, Guide]:
-    """The app with its guard and its guidance pages."""
-    site = config.site
+) -> tuple[Flask, GuidePages]:
+    """Return the application with its security headers and its guidance pages."""
+    site, codes = config.site, tuple(library.editions)
     app = Flask("app", static_folder=None, template_folder=str(Path(__file__).parent / "templates"))
     app.config.update(WTF_I18N_ENABLED=False, BABEL_TRANSLATION_DIRECTORIES=str(root / "translations"))
     app.jinja_env.undefined = StrictUndefined
-    app.url_map.converters["lang"] = _language_converter(tuple(library.editions))
+    app.url_map.converters["lang"] = _language_converter(codes)
     known = i18n.known(root / "content")
     Babel(app, locale_selector=lambda: i18n.locale(known[g.get("lang", i18n.DEFAULT)]))
-    css = style.read()
-    reviewed = {code: one.reviewed for code, one in spoken.items()}
-    guide = Guide(library, site, known, style=css, sheets=sheets, catalogues=reviewed)
-    every = security.headers(
-        exit_url=site.exit_url, style_hashes=(style.digest(css),), secure=site.secure, demo=site.demo
+    style = minified_stylesheet()
+    reviewed = {code: review.reviewed for code, review in catalogue_reviews.items()}
+    guide = GuidePages(library, site, known, style=style, handouts=handouts, reviewed=reviewed)
+    headers = response_headers(
+        exit_url=site.exit_url, style_hashes=(csp_hash(style),), secure=site.secure, demo=site.demo
     )
-    Guard(
-        every, tuple(library.editions), exit_url=site.exit_url, onion=site.onion, show_error=guide.show_error
-    ).init_app(app)
-    guide.register(app)
-    _add_small(app, config)
+    SecurityExtension(headers, codes, exit_url=site.exit_url, onion=site.onion, show_error=guide.show_error).init_app(
+        app
+    )
+    app.register_blueprint(guide.create_blueprint())
+    # Every page links to the form, also before the form has its database.
+    app.add_url_rule(page_path("<lang:lang>", "report"), "report.form", build_only=True)
+    _add_service_routes(app, config)
     return app, guide
 
 
 def _language_converter(codes: tuple[str, ...]) -> type[BaseConverter]:
-    """What `<lang:…>` in an address takes: the languages that are served, and nothing else."""
+    """Return the converter of `<lang:…>` in a rule, which accepts the served languages and nothing else."""
 
     class LanguageConverter(BaseConverter):
         regex = "|".join(codes)
@@ -195,8 +196,8 @@ def _language_converter(codes: tuple[str, ...]) -> type[BaseConverter]:
     return LanguageConverter
 
 
-def _outbox(config: Config) -> Outbox:
-    """The outbox, told of in the log if it cannot be used now: pages are served all the same, and deliveries wait."""
+def _open_outbox(config: Config) -> Outbox:
+    """Return the outbox; a database that cannot be used now is logged, pages are served, and deliveries wait."""
     outbox = Outbox(config.outbox_url)
     try:
         outbox.prepare()
@@ -205,18 +206,20 @@ def _outbox(config: Config) -> Outbox:
     return outbox
 
 
-def _add_report(app: Flask, guide: Guide, parts: Parts, root: Path, clock: Callable[[], float]) -> None:
-    config, limits = parts.config, parts.config.limits
-    rates = Rates(
+def _add_report(
+    app: Flask, guide: GuidePages, prerendered: Prerendered, root: Path, clock: Callable[[], float]
+) -> None:
+    config, limits = prerendered.config, prerendered.config.limits
+    rates = RateLimits(
         app, url=limits.url, per_address=limits.per_address, total=limits.total, workers=config.server.workers
     )
-    outbox = _outbox(config)
+    outbox = _open_outbox(config)
     ReportPages(
         config,
         origins=origins(config),
         outbox=outbox,
         rates=rates,
-        secret=parts.secret,
+        secret=prerendered.secret,
         phrases=load_phrases(root / "content"),
         clean_files=clean.clean_files,
         render=guide.render,
@@ -227,19 +230,20 @@ def _add_report(app: Flask, guide: Guide, parts: Parts, root: Path, clock: Calla
         origins=origins(config),
         outbox=outbox,
         rates=rates,
-        secret=parts.secret,
+        secret=prerendered.secret,
         render=guide.render,
         clock=clock,
     ).register(app)
 
 
-def _add_small(app: Flask, config: Config) -> None:
+def _add_service_routes(app: Flask, config: Config) -> None:
+    """Add the way out, the health check, and the agencies' public keys."""
     site = config.site
 
     def go() -> AnyResponse:
         # An onion service is reached without TLS, where a Secure cookie may not be kept.
         secure = site.secure and not request.host.endswith(".onion")
-        return security.quick_exit(origins(config), exit_url=site.exit_url, secure=secure)
+        return quick_exit(origins(config), exit_url=site.exit_url, secure=secure)
 
     def healthz() -> Response:
         return Response("ok\n", mimetype="text/plain")

@@ -21,7 +21,7 @@ from app.delivery.outbox import Outbox
 from app.files import clean
 from app.site.config import Config, load_config
 from app.site.factory import form_secret, served_languages
-from app.site.guide import loader
+from app.site.guide.loader import load_library
 from app.vault.bundle import SIZE_CLASSES
 
 _PROBE_SECONDS = 15
@@ -91,7 +91,7 @@ def _first_line(path: str) -> str:
 
 def _content(config: Config) -> list[PreflightFinding]:
     try:
-        library = loader.load(ROOT / "content", served_languages(ROOT / "content"))
+        library = load_library(ROOT / "content", served_languages(ROOT / "content"))
     except ConfigError as error:
         return [PreflightFinding(fault=True, text=text) for text in error.faults]
     warnings = [

@@ -16,7 +16,7 @@ from app.delivery.database import Store
 from app.delivery.leases import Turns
 from app.delivery.outbox import Outbox
 from app.site.config import Config
-from app.site.guide import loader
+from app.site.guide.loader import load_library
 from app.site.guide.models import ENGLISH
 from app.vault.bundle import SMALLEST
 
@@ -130,7 +130,7 @@ def _agency_actions(agency: AgencyDeliveries) -> list[str]:
 
 
 def _contact_actions() -> list[str]:
-    library = loader.load(ROOT / "content", (ENGLISH,))
+    library = load_library(ROOT / "content", (ENGLISH,))
     old = [
         contact.id
         for contact in library.editions[ENGLISH].contacts.values()

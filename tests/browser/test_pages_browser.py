@@ -132,7 +132,9 @@ def tab(chromium):
 @pytest.fixture(scope="module")
 def pages(site):
     return [
-        path for path, page in site.parts.pages.items() if dict(page.headers)["Content-Type"].startswith("text/html")
+        path
+        for path, page in site.prerendered.pages.items()
+        if dict(page.headers)["Content-Type"].startswith("text/html")
     ]
 
 

@@ -6,7 +6,8 @@ import polib
 import pytest
 
 from app.core.errors import ConfigError
-from app.site.guide import catalogues, review
+from app.site.guide.loader import load_catalogue_reviews
+from app.site.guide.models import SOURCE_REVIEW, Review, source_digest
 from tests.support.paths import ROOT
 from tests.support.visit import KNOWN
 
@@ -47,11 +48,11 @@ def test_placeholders_and_numbers_are_those_of_the_english(folder):
 
 def test_a_catalogue_says_what_it_was_made_from():
     """Each records the template of today, and that no speaker has signed it yet, or who did."""
-    found = catalogues.reviews(ROOT / "translations", KNOWN)
+    found = load_catalogue_reviews(ROOT / "translations", KNOWN)
     stale = [code for code, one in found.items() if one.stale]
     mend = "look through the catalogues of these languages, then for each: make digests CODE=… FILE=messages"
     assert stale == [], mend
-    assert found["en"] == review.SOURCE
+    assert found["en"] == SOURCE_REVIEW
 
 
 def test_a_signed_catalogue_is_void_once_the_english_changes(tmp_path):
@@ -61,11 +62,11 @@ def test_a_signed_catalogue_is_void_once_the_english_changes(tmp_path):
     folder.mkdir(parents=True)
     head = 'msgid ""\nmsgstr ""\n"X-Source-Digest: {}\\n"\n"X-Status: reviewed\\n"\n{}\n\nmsgid "Yes"\nmsgstr "Ioe"\n'
     signed = '"X-Reviewed-By: A. Speaker\\n"\n"X-Reviewed-On: 2026-11-22\\n"'
-    (folder / "messages.po").write_text(head.format(review.digest(b"one"), signed))
-    assert catalogues.reviews(tmp_path, ["sm"])["sm"].reviewed
+    (folder / "messages.po").write_text(head.format(source_digest(b"one"), signed))
+    assert load_catalogue_reviews(tmp_path, ["sm"])["sm"].reviewed
     (tmp_path / "messages.pot").write_text("two")
-    assert catalogues.reviews(tmp_path, ["sm"])["sm"] == review.Review(stale=True, reviewed=False)
-    (folder / "messages.po").write_text(head.format(review.digest(b"two"), ""))
+    assert load_catalogue_reviews(tmp_path, ["sm"])["sm"] == Review(stale=True, reviewed=False)
+    (folder / "messages.po").write_text(head.format(source_digest(b"two"), ""))
     with pytest.raises(ConfigError):
-        catalogues.reviews(tmp_path, ["sm"])
-    assert not catalogues.reviews(tmp_path, ["to"])["to"].reviewed
+        load_catalogue_reviews(tmp_path, ["sm"])
+    assert not load_catalogue_reviews(tmp_path, ["to"])["to"].reviewed

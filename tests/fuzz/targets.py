@@ -122,7 +122,7 @@ def _mail_seeds() -> list[bytes]:
 @cache
 def _gate() -> Callable:
     settings = load_config(_demo(), {"HAUMARU_LIMITS_TOTAL": "1000000000/second"})
-    return factory.build(factory.prepare(settings))
+    return factory.build_site(factory.prerender_site(settings))
 
 
 def _request(data: bytes) -> None:

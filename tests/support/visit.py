@@ -139,12 +139,12 @@ class Visit:
 class Visitor:
     """A browser without JavaScript and without a memory, on one site."""
 
-    def __init__(self, app, parts: factory.Parts, *, base: str = BASE) -> None:
-        self.app, self.parts, self.base = app, parts, base
+    def __init__(self, app, parts: factory.Prerendered, *, base: str = BASE) -> None:
+        self.app, self.prerendered, self.base = app, parts, base
 
     @property
     def languages(self) -> tuple[str, ...]:
-        return tuple(self.parts.library.editions)
+        return tuple(self.prerendered.library.editions)
 
     def get(self, path: str, **headers: str) -> Visit:
         return self._visit("GET", path, headers=_named(headers))
@@ -161,7 +161,7 @@ class Visitor:
         is_html = response.mimetype == "text/html" and response.status_code != 303
         document = Document(response.get_data(as_text=True) if is_html else "")
         if is_html:
-            check(document, path, self.parts.config.site.base_url, found=response.status_code == 200)
+            check(document, path, self.prerendered.config.site.base_url, found=response.status_code == 200)
         return Visit(path, response, document)
 
 
@@ -290,5 +290,5 @@ def open_site(folder: Path, codes: tuple[str, ...] | None = None, **variables: s
     root = site_root(folder, codes)
     path = demo.prepare(folder / "demo")
     settings = load_config(path, {**os.environ, **{f"HAUMARU_{key}": value for key, value in variables.items()}})
-    parts = factory.prepare(settings, root=root)
-    return Visitor(factory.build(parts, root=root), parts, base=settings.site.base_url)
+    parts = factory.prerender_site(settings, root=root)
+    return Visitor(factory.build_site(parts, root=root), parts, base=settings.site.base_url)

@@ -144,7 +144,7 @@ def test_the_form_under_a_clock_that_jumps(tmp_path):
     """A form whose time is wrong comes again with its text and a fresh token; "sent" is said only where it is true."""
     path = demo.prepare(tmp_path / "demo")
     settings, clock = load_config(path, {"HAUMARU_REPORT_MIN_FILL": "3s"}), Clock()
-    browser = Client(factory.build(factory.prepare(settings), clock=clock))
+    browser = Client(factory.build_site(factory.prerender_site(settings), clock=clock))
 
     def post(step: str, token: str) -> tuple[int, str]:
         answer = browser.post(
@@ -170,5 +170,5 @@ def test_the_form_under_a_clock_that_jumps(tmp_path):
         fresh = TOKEN.search(page)[1] if status != 200 else fresh
         assert (status == 200) == (jump == 5), (status, jump)
     assert post("send", fresh)[0] == 409
-    factory.forwarder(settings).run_once()
+    factory.build_forwarder(settings).run_once()
     assert delivered(tmp_path / "demo" / "inbox") == {"Kept whatever the clock says": sent}

@@ -98,7 +98,7 @@ def test_the_length_is_the_same_with_every_header_that_a_real_site_sends(tmp_pat
     variables = {"HAUMARU_SITE_BASE_URL": "https://example.org", "HAUMARU_SITE_ONION": f"http://{'a' * 56}.onion"}
     settings = load_config(demo.prepare(tmp_path / "demo"), variables)
     found = Counter()
-    for page in factory.prepare(settings).pages.values():
+    for page in factory.prerender_site(settings).pages.values():
         names = dict(page.headers)
         if names["Content-Type"].startswith("text/html"):
             assert names["Onion-Location"]
@@ -106,7 +106,7 @@ def test_the_length_is_the_same_with_every_header_that_a_real_site_sends(tmp_pat
             for coding in ("br", "gzip"):
                 body = getattr(page, coding)
                 sent = [*page.headers, ("Content-Length", str(len(body))), ("Content-Encoding", coding)]
-                found[padding.head("200 OK", sent) + len(body)] += 1
+                found[padding.head_length("200 OK", sent) + len(body)] += 1
     assert found == {12_000: found.total() // 2, 14_000: found.total() // 2}
     assert found.total() > 200
 

@@ -1,8 +1,8 @@
-"""The sheets: per language an A4 sheet and a pocket card, as PDF/UA-1, from the same words as the pages.
+"""Makes the handouts: an A4 sheet and a pocket card in each language, as PDF/UA-1, from the words of the pages.
 
-The same content gives the same bytes: the date inside is the newest of the contacts', nothing else of when or
-where they were made is in them, and their names say only the language. Fonts are our own subsets; a character
-that they lack is a fault, never a hole on paper.
+The same content gives the same bytes: the only date inside is the newest date of the contacts, nothing says when or
+where a file was made, and the file names say only the language. The fonts are our own subsets: a character that they
+lack raises `ConfigError` and is never left blank on paper.
 """
 
 import io
@@ -16,18 +16,16 @@ from typing import Any
 import typst
 
 from app.core.errors import ConfigError
-from app.site.guide.markdown import Run
-from app.site.guide.models import ENGLISH, Edition, Library
+from app.site.guide.models import ENGLISH, Edition, Library, Run
 
-HERE = Path(__file__).parent
-FONTS = HERE / "fonts"
-ZIP = "sheets.zip"
-_PDF, _ZIPPED = "application/pdf", "application/zip"
+_FOLDER = Path(__file__).parent
+ZIP_NAME = "sheets.zip"
+_PDF_TYPE, _ZIP_TYPE = "application/pdf", "application/zip"
 _LATIN = "Noto Sans"
 _OWN_FONTS = {"hi": "Noto Sans Devanagari", "zh-Hans": "Noto Sans SC"}
-# The least time a zip can tell.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-_WORDS = (
+# The earliest time that a zip can hold.
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+_SHEET_KEYS = (
     "heading",
     "i_speak",
     "i_speak_own",
@@ -50,61 +48,56 @@ _WORDS = (
 
 
 @dataclass(frozen=True)
-class SheetFile:
-    """One file to download, and its media type."""
+class Handout:
+    """One file to download, with its media type."""
 
     name: str
     data: bytes
     type: str
 
     @property
+    def stem(self) -> str:
+        """Return the file name without its extension, as the handout's address has it."""
+        return self.name.rpartition(".")[0]
+
+    @property
     def kilobytes(self) -> int:
-        """Its size as it is said beside a link: in thousands of bytes, rounded up."""
+        """Return the size that stands beside a link: in thousands of bytes, rounded up."""
         return -(-len(self.data) // 1000)
 
 
-def make(library: Library) -> dict[str, SheetFile]:
-    """Every sheet and card by file name, and all of them in one zip; `ConfigError` where one cannot be made."""
-    compiler = typst.Compiler(font_paths=[str(FONTS)], ignore_system_fonts=True, root=str(HERE))
-    found: dict[str, SheetFile] = {}
+def make_handouts(library: Library) -> dict[str, Handout]:
+    """Return every handout by file name, and all of them in one zip; `ConfigError` if one cannot be made."""
+    compiler = typst.Compiler(font_paths=[str(_FOLDER / "fonts")], ignore_system_fonts=True, root=str(_FOLDER))
+    found: dict[str, Handout] = {}
     for lang, edition in library.editions.items():
-        data = json.dumps(words(edition, library.editions[ENGLISH]), ensure_ascii=False, default=asdict)
+        data = json.dumps(handout_data(edition, library.editions[ENGLISH]), ensure_ascii=False, default=asdict)
         for kind, name in (("sheet", f"{lang}.pdf"), ("card", f"{lang}-card.pdf")):
-            found[name] = SheetFile(name, _compile(compiler, name, {"data": data, "kind": kind}), _PDF)
-    return found | {ZIP: SheetFile(ZIP, _zip(found.values()), _ZIPPED)}
+            found[name] = Handout(name, _compile(compiler, name, {"data": data, "kind": kind}), _PDF_TYPE)
+    return found | {ZIP_NAME: Handout(ZIP_NAME, _zip_handouts(found.values()), _ZIP_TYPE)}
 
 
 def _compile(compiler: typst.Compiler, name: str, inputs: dict[str, str]) -> bytes:
-    template = str(HERE / "sheet.typ")
+    template = str(_FOLDER / "sheet.typ")
     try:
         pdf = compiler.compile(template, format="pdf", sys_inputs=inputs, pdf_standards="ua-1")
     except typst.TypstError as error:
         mend = "use other characters, or make the fonts anew with app/site/guide/fonts/make.py"
-        raise ConfigError((f"sheet {name}: {error}; {mend}",)) from None
+        raise ConfigError((f"handout {name}: {error}; {mend}",)) from None
     assert isinstance(pdf, bytes)
     return pdf
 
 
-def build(library: Library, folder: Path) -> tuple[Path, ...]:
-    """Write all of them into a folder; their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for sheet in make(library).values():
-        paths.append(folder / sheet.name)
-        paths[-1].write_bytes(sheet.data)
-    return tuple(paths)
-
-
-def words(edition: Edition, english: Edition) -> dict[str, Any]:
-    """All that a sheet says, each line a list of runs, for the typst template."""
+def handout_data(edition: Edition, english: Edition) -> dict[str, Any]:
+    """Return the texts of a language's handouts for the Typst template, each line as a list of runs."""
     sheet, signs, check = (edition.pages[slug] for slug in ("sheet", "signs", "self-check"))
     newest = max(contact.as_at for contact in edition.contacts.values())
-    said = {key: sheet.runs[key] for key in _WORDS}
-    said |= {key: signs.runs[key] for key in ("signs_intro", "signs", "do", "dont")}
-    said |= {
+    texts = {key: sheet.runs[key] for key in _SHEET_KEYS}
+    texts |= {key: signs.runs[key] for key in ("signs_intro", "signs", "do", "dont")}
+    texts |= {
         "questions": check.runs["questions"],
-        "calls": [_call(edition, entry) for entry in sheet.runs["contacts"]],
-        "version": _version(sheet.runs),
+        "calls": [_call_entry(edition, entry) for entry in sheet.runs["contacts"]],
+        "version": _version_line(sheet.runs),
         "unchecked": [] if _reviewed(edition) else _unchecked(edition, english),
     }
     frame = {
@@ -115,10 +108,10 @@ def words(edition: Edition, english: Edition) -> dict[str, Any]:
         "month": newest.month,
         "day": newest.day,
     }
-    return frame | said
+    return frame | texts
 
 
-def _call(edition: Edition, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _call_entry(edition: Edition, entry: Mapping[str, Any]) -> dict[str, Any]:
     contact = edition.contacts[entry["contact"][0].text]
     return {"href": contact.href, "number": contact.number, "text": entry["text"]}
 
@@ -128,20 +121,20 @@ def _reviewed(edition: Edition) -> bool:
     return edition.common.reviewed and all(page.review.reviewed for page in pages)
 
 
-def _version(said: Mapping[str, Any]) -> list[Run]:
-    """Version, date, the age of the numbers and the licence, as one line."""
+def _version_line(texts: Mapping[str, Any]) -> list[Run]:
+    """Return one line with the version, its date, the age of the numbers, and the licence."""
     order = (("version_label", " "), ("version", ", "), ("date", ". "), ("as_at", ". "), ("licence", "."))
-    return [run for key, mark in order for run in (*said[key], Run(mark))]
+    return [run for key, mark in order for run in (*texts[key], Run(mark))]
 
 
 def _unchecked(edition: Edition, english: Edition) -> list[Run]:
-    own, known = (e.pages["sheet"].runs["not_checked"] for e in (edition, english))
-    return [*own, Run(" "), *(replace(run, lang=ENGLISH) for run in known)]
+    own, in_english = (e.pages["sheet"].runs["not_checked"] for e in (edition, english))
+    return [*own, Run(" "), *(replace(run, lang=ENGLISH) for run in in_english)]
 
 
-def _zip(sheets: Iterable[SheetFile]) -> bytes:
+def _zip_handouts(handouts: Iterable[Handout]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        for sheet in sheets:
-            archive.writestr(zipfile.ZipInfo(sheet.name, _EPOCH), sheet.data)
+        for handout in handouts:
+            archive.writestr(zipfile.ZipInfo(handout.name, _ZIP_EPOCH), handout.data)
     return out.getvalue()

@@ -1,18 +1,19 @@
-"""`content/` to frozen pages, checked at start: what is faulty is never served.
+"""Reads and checks `content/` and the reviews of the catalogues at start; content with a fault is never served.
 
     content/contacts.toml, plan.toml      numbers, addresses and the plan: once, for every language
     content/<lang>/<slug>.md              front matter and Markdown
-    content/<lang>/contacts.toml          what each contact is for, and whether it learns who one is
-    content/<lang>/safety.toml            the sentences that are the same everywhere
+    content/<lang>/contacts.toml          what each contact is for, and whether the contact learns who calls
+    content/<lang>/safety.toml            the sentences that are the same on every page
 
-Every language has every page, with the same keys, list lengths and links as the English; all faults are told
-at once, as a `ConfigError`, each with the file and the mend.
+Every language must have every page, with the keys, list lengths and links of the English. Raises one `ConfigError`
+with all faults, each with its file and its remedy.
 """
 
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,53 +21,98 @@ import yaml
 from markupsafe import Markup
 
 from app.core.errors import ConfigError
-from app.site.guide import contacts, markdown, plan, review
-from app.site.guide.contacts import Contact
-from app.site.guide.markdown import Links
-from app.site.guide.models import ENGLISH, SLUGS, Edition, Library, Page
-from app.site.guide.review import Review
+from app.site.guide.markdown import Links, render_line, render_page, render_runs
+from app.site.guide.models import (
+    ENGLISH,
+    REVIEW_KEYS,
+    SLUGS,
+    SOURCE_REVIEW,
+    Contact,
+    Edition,
+    Library,
+    Page,
+    Review,
+    read_contacts,
+    read_review,
+)
+from app.site.guide.plan import read_plan
 
-_OWN = frozenset({"title", "description"})
-# Lists that pages and sheets are built on, and how long each is; 0 stands for any length.
-_LISTS: Mapping[str, Mapping[str, int]] = {
+_PAGE_KEYS = frozenset({"title", "description"})
+# The lists that templates and handouts show, and the length of each; 0 allows any length.
+_LIST_LENGTHS: Mapping[str, Mapping[str, int]] = {
     "home": {"doors": 4},
     "self-check": {"questions": 8},
     "signs": {"signs": 7, "do": 0, "dont": 0, "child": 0},
 }
+_CATALOGUE_HEADER = re.compile(r'^"(X-[A-Za-z-]+): (.*?)\\n"$', re.MULTILINE)
 _FRONT_MATTER = re.compile(r"-{3,}[ \t]*\n(.*?)^-{3,}[ \t]*$", re.DOTALL | re.MULTILINE)
 Fault = Callable[[str], None]
 
 
-def load(root: Path, codes: Iterable[str]) -> Library:
-    """Read and check `content/` for these languages, English among them; `ConfigError` tells every fault."""
+def load_library(root: Path, codes: Iterable[str]) -> Library:
+    """Return the content below `root` in these languages, English among them; `ConfigError` with every fault."""
     faults: list[str] = []
-    numbers = contacts.read(
-        _toml(root / "contacts.toml", faults.append).get("contact", []), _named("content/contacts.toml", faults)
-    )
-    the_plan = plan.read(_toml(root / "plan.toml", faults.append), _named("content/plan.toml", faults))
-    english = _Folder(root, ENGLISH, numbers, faults)
-    editions = {ENGLISH: english.edition()}
+    contact_rows = _read_toml(root / "contacts.toml", faults.append).get("contact", [])
+    contacts = read_contacts(contact_rows, _fault_in("content/contacts.toml", faults))
+    plan = read_plan(_read_toml(root / "plan.toml", faults.append), _fault_in("content/plan.toml", faults))
+    english = _EditionReader(root, ENGLISH, contacts, faults)
+    editions = {ENGLISH: english.read()}
     for code in codes:
         if code != ENGLISH:
-            translated = _Folder(root, code, numbers, faults).edition()
+            translated = _EditionReader(root, code, contacts, faults).read()
             editions[code] = translated
-            _compare(translated, editions[ENGLISH], faults)
+            _compare_editions(translated, editions[ENGLISH], faults)
     if faults:
         raise ConfigError(tuple(faults))
-    return Library({code: editions[code] for code in codes}, the_plan)
+    return Library({code: editions[code] for code in codes}, plan)
 
 
-class _Words(yaml.SafeLoader):
-    """YAML in which only days are not text: in YAML 1.1 `yes` would be a truth value and `1.0` a number."""
+def load_catalogue_reviews(root: Path, codes: Iterable[str]) -> dict[str, Review]:
+    """Return the review of each language's catalogue below `root`; `ConfigError` with every faulty record.
+
+    The header of a `messages.po` holds the record: `X-Source-Digest` (of `messages.pot`), `X-Status`, `X-Reviewed-By`
+    and `X-Reviewed-On`. A language without a catalogue is stale and not reviewed.
+    """
+    faults: list[str] = []
+    template = root / "messages.pot"
+    messages = template.read_bytes() if template.exists() else b""
+    reviews = {code: _catalogue_review(root / code.replace("-", "_"), messages, faults) for code in codes}
+    if faults:
+        raise ConfigError(tuple(faults))
+    return reviews
 
 
-_Words.yaml_implicit_resolvers = {
+def _catalogue_review(folder: Path, template: bytes, faults: list[str]) -> Review:
+    if folder.name == ENGLISH:
+        return SOURCE_REVIEW
+    path = folder / "LC_MESSAGES" / "messages.po"
+    if not path.exists():
+        return Review(stale=True, reviewed=False)
+    headers = dict(_CATALOGUE_HEADER.findall(path.read_text(encoding="utf-8").partition("\n\n")[0]))
+    keys = {"X-Source-Digest": "source_digest", "X-Status": "status", "X-Reviewed-By": "reviewed_by"}
+    record: dict[str, Any] = {key: headers[header] for header, key in keys.items() if header in headers}
+    record["reviewed_on"] = _day_or_none(headers.get("X-Reviewed-On", ""))
+    return read_review(record, template, _fault_in(f"translations/{folder.name}", faults))
+
+
+def _day_or_none(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+class _FrontMatterLoader(yaml.SafeLoader):
+    """Loads YAML as text, except days: YAML 1.1 would make `yes` a truth value and `1.0` a number."""
+
+
+_FrontMatterLoader.yaml_implicit_resolvers = {
     first: [pair for pair in pairs if pair[0] == "tag:yaml.org,2002:timestamp"]
     for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
 
-def _split(text: str) -> tuple[dict[str, Any], str]:
+def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
     """Return the front matter, the YAML between two lines of dashes at the top of a page, and the Markdown below it.
 
     Raises yaml.YAMLError. A page without front matter has none: all of it is Markdown.
@@ -75,32 +121,32 @@ def _split(text: str) -> tuple[dict[str, Any], str]:
     match = _FRONT_MATTER.match(text)
     if match is None:
         return {}, text
-    front = yaml.load(match[1], _Words)  # noqa: S506  # a SafeLoader
+    front = yaml.load(match[1], _FrontMatterLoader)  # noqa: S506  # a SafeLoader
     return front if isinstance(front, dict) else {}, text[match.end() :].strip()
 
 
-class _Folder:
-    """One language's files while they are read."""
+class _EditionReader:
+    """Reads the files of one language and collects their faults."""
 
-    def __init__(self, root: Path, lang: str, numbers: Mapping[str, Contact], faults: list[str]) -> None:
-        self._root, self._lang, self._numbers, self._faults = root, lang, numbers, faults
+    def __init__(self, root: Path, lang: str, contacts: Mapping[str, Contact], faults: list[str]) -> None:
+        self._root, self._lang, self._shared_contacts, self._faults = root, lang, contacts, faults
         self._stale: list[str] = []
         self._safety: dict[str, str] = {}
 
-    def edition(self) -> Edition:
-        safety, safety_review = self._table("safety.toml")
-        uses, uses_review = self._table("contacts.toml")
+    def read(self) -> Edition:
+        safety, safety_review = self._read_table("safety.toml")
+        uses, uses_review = self._read_table("contacts.toml")
         self._safety = {key: str(sentence) for key, sentence in safety.items()}
         if safety and "emergency" not in safety:
             self._fault("safety.toml")("emergency is missing; write it")
-        pages = {slug: page for slug in SLUGS if (page := self._page(slug))}
+        pages = {slug: page for slug in SLUGS if (page := self._read_page(slug))}
         self._check_anchors(pages)
         line = self._line("safety.toml")
         return Edition(
             lang=self._lang,
             pages=pages,
             safety={key: line(sentence) for key, sentence in self._safety.items()},
-            contacts=self._contacts(uses),
+            contacts=self._read_contacts(uses),
             common=Review(
                 stale=safety_review.stale or uses_review.stale,
                 reviewed=safety_review.reviewed and uses_review.reviewed,
@@ -116,35 +162,35 @@ class _Folder:
                     self._fault(f"{slug}.md")(f"the link {link} has no end; write {{#{anchor}}} above its heading")
 
     def _fault(self, name: str) -> Fault:
-        return _named(f"content/{self._lang}/{name}", self._faults)
+        return _fault_in(f"content/{self._lang}/{name}", self._faults)
 
     def _links(self, name: str) -> Links:
-        return Links(self._lang, frozenset(SLUGS), self._numbers, self._safety, self._fault(name))
+        return Links(self._lang, frozenset(SLUGS), self._shared_contacts, self._safety, self._fault(name))
 
     def _line(self, name: str) -> Callable[[str], Markup]:
         links = self._links(name)
-        return lambda text: markdown.line(text, links)
+        return lambda text: render_line(text, links)
 
     def _review(self, name: str, record: Mapping[str, Any]) -> Review:
         english = self._root / ENGLISH / name
         if self._lang == ENGLISH or not record or not english.exists():
-            return review.SOURCE
-        found = review.of(record, english.read_bytes(), self._fault(name))
+            return SOURCE_REVIEW
+        found = read_review(record, english.read_bytes(), self._fault(name))
         if found.stale:
             self._stale.append(f"content/{self._lang}/{name}")
         return found
 
-    def _table(self, name: str) -> tuple[dict[str, Any], Review]:
-        table = _toml(self._root / self._lang / name, self._faults.append)
-        return {key: value for key, value in table.items() if key not in review.KEYS}, self._review(name, table)
+    def _read_table(self, name: str) -> tuple[dict[str, Any], Review]:
+        table = _read_toml(self._root / self._lang / name, self._faults.append)
+        return {key: value for key, value in table.items() if key not in REVIEW_KEYS}, self._review(name, table)
 
-    def _contacts(self, uses: Mapping[str, Any]) -> dict[str, Contact]:
+    def _read_contacts(self, uses: Mapping[str, Any]) -> dict[str, Contact]:
         fault, line = self._fault("contacts.toml"), self._line("contacts.toml")
-        odd = sorted(uses.keys() ^ self._numbers.keys())
+        odd = sorted(uses.keys() ^ self._shared_contacts.keys())
         if uses and odd:
             fault(f"{' '.join(odd)}: only here or only in content/contacts.toml; write both or neither")
         found = {}
-        for key, contact in self._numbers.items():
+        for key, contact in self._shared_contacts.items():
             words = uses.get(key, {})
             if words and not (words.get("for") and words.get("learns")):
                 fault(f"[{key}] has no for or no learns; write both")
@@ -153,23 +199,23 @@ class _Folder:
             found[key] = replace(contact, **own)
         return found
 
-    def _page(self, slug: str) -> Page | None:
+    def _read_page(self, slug: str) -> Page | None:
         name = f"{slug}.md"
         fault, links = self._fault(name), self._links(name)
-        text = _read(self._root / self._lang / name, self._faults.append)
+        text = _read_text(self._root / self._lang / name, self._faults.append)
         if text is None:
             return None
         try:
-            front, source = _split(text)
+            front, source = split_front_matter(text)
         except yaml.YAMLError as error:
             fault(f"the front matter is not YAML ({getattr(error, 'problem', '') or 'see its first lines'}); mend it")
             front, source = {}, ""
-        raw = {key: value for key, value in front.items() if key not in _OWN | review.KEYS}
-        for key in sorted(_OWN):
+        raw = {key: value for key, value in front.items() if key not in _PAGE_KEYS | REVIEW_KEYS}
+        for key in sorted(_PAGE_KEYS):
             if not isinstance(front.get(key), str) or not front.get(key):
                 fault(f"{key} is missing; write it")
         _check_lists(slug, raw, fault)
-        body, headings = markdown.page(source, links)
+        body, headings = render_page(source, links)
         return Page(
             slug=slug,
             title=str(front.get("title", "")),
@@ -177,24 +223,24 @@ class _Folder:
             body=body,
             headings=headings,
             raw=raw,
-            words=_each(raw, lambda words: markdown.line(words, links)),
-            runs=_each(raw, lambda words: markdown.runs(words, links)),
+            words=_convert_texts(raw, lambda words: render_line(words, links)),
+            runs=_convert_texts(raw, lambda words: render_runs(words, links)),
             links=frozenset(links.met),
             review=self._review(name, front),
         )
 
 
 def _check_lists(slug: str, raw: Mapping[str, Any], fault: Fault) -> None:
-    for key, length in _LISTS.get(slug, {}).items():
+    for key, length in _LIST_LENGTHS.get(slug, {}).items():
         value = raw.get(key)
         if not isinstance(value, list) or not value or (length and len(value) != length):
             fault(f"{key} must be a list of {length or 'one or more'}; write each on a line of its own after a dash")
 
 
-def _compare(translated: Edition, english: Edition, faults: list[str]) -> None:
-    """A translation has the keys, the list lengths and the links of its English, in whatever order."""
+def _compare_editions(translated: Edition, english: Edition, faults: list[str]) -> None:
+    """Report where a translation has other keys, list lengths, links or headings than its English."""
     for slug, page in translated.pages.items():
-        fault, model = _named(f"content/{translated.lang}/{slug}.md", faults), english.pages.get(slug)
+        fault, model = _fault_in(f"content/{translated.lang}/{slug}.md", faults), english.pages.get(slug)
         if model is None:
             continue
         own, model_shape = _shape(page.raw), _shape(model.raw)
@@ -217,37 +263,37 @@ def _shape(value: Any) -> Any:
     return [_shape(inner) for inner in value] if isinstance(value, list) else None
 
 
-def _each(value: Any, line: Callable[[str], Any]) -> Any:
-    """The same tree with `line` done to every text."""
+def _convert_texts(value: Any, convert: Callable[[str], Any]) -> Any:
+    """Return the same tree with `convert` applied to every text."""
     if isinstance(value, Mapping):
-        return {key: _each(inner, line) for key, inner in value.items()}
+        return {key: _convert_texts(inner, convert) for key, inner in value.items()}
     if isinstance(value, list):
-        return tuple(_each(inner, line) for inner in value)
-    return line(value) if isinstance(value, str) else value
+        return tuple(_convert_texts(inner, convert) for inner in value)
+    return convert(value) if isinstance(value, str) else value
 
 
-def _named(name: str, faults: list[str]) -> Fault:
+def _fault_in(name: str, faults: list[str]) -> Fault:
     return lambda words: faults.append(f"{name}: {words}")
 
 
-def _short(path: Path) -> str:
+def _content_name(path: Path) -> str:
     return f"content/{path.relative_to(path.parents[1] if path.parent.name != 'content' else path.parents[0])}"
 
 
-def _read(path: Path, fault: Fault) -> str | None:
+def _read_text(path: Path, fault: Fault) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        fault(f"{_short(path)}: there is no such file; write it")
+        fault(f"{_content_name(path)}: there is no such file; write it")
     except (OSError, UnicodeDecodeError):
-        fault(f"{_short(path)}: cannot be read as UTF-8; save it so")
+        fault(f"{_content_name(path)}: cannot be read as UTF-8; save it so")
     return None
 
 
-def _toml(path: Path, fault: Fault) -> dict[str, Any]:
-    text = _read(path, fault)
+def _read_toml(path: Path, fault: Fault) -> dict[str, Any]:
+    text = _read_text(path, fault)
     try:
         return tomllib.loads(text or "")
     except tomllib.TOMLDecodeError as error:
-        fault(f"{_short(path)}: not TOML ({error}); mend it")
+        fault(f"{_content_name(path)}: not TOML ({error}); mend it")
         return {}

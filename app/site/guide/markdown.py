@@ -1,8 +1,8 @@
-"""Markdown of a translator to HTML that is safe to put on a page, and to runs of words for a sheet.
+"""Renders the Markdown of translators to sanitised HTML for a page, and to runs of words for a handout.
 
-HTML in the source stays text, and what comes out is sanitised by bleach all the same, because translators'
-files are half-trusted. A link to `page:help`, `contact:police-105`, `contact:crime-stoppers#web` or
-`safety:emergency` is resolved from what is known of this language; one that leads nowhere is a fault.
+HTML in the source stays text, and bleach sanitises the output as well, because the files of translators are only
+half-trusted. Links such as `page:help`, `contact:police-105`, `contact:crime-stoppers#web` and `safety:emergency`
+are resolved within the language. A link without a target is reported as a fault.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 from mdit_py_plugins.attrs import attrs_block_plugin, attrs_plugin
 
-from app.site.guide.contacts import Contact
+from app.site.guide.models import Contact, Heading, Run, page_path
 
 _TAGS = frozenset(
     {"p", "h2", "h3", "ul", "ol", "li", "a", "strong", "em", "code", "span", "br", "hr", "blockquote"}
@@ -28,31 +28,13 @@ _TAGS = frozenset(
 }
 _ATTRIBUTES = {"*": ["id"], "a": ["href"], "span": ["lang"], "ol": ["start"]}
 _PROTOCOLS = frozenset({"https", "http", "tel", "mailto"})
-_HOME = {"home": "", "sheet": "sheets"}
+# Pages that links may name although they have no file in `content/`.
 _WITHOUT_CONTENT = frozenset({"report", "reply", "sheets"})
-
-
-@dataclass(frozen=True)
-class Heading:
-    """One entry of a page's own table of contents."""
-
-    id: str
-    words: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """Words of one kind within a line of a sheet: plain or strong, in another language, or a link."""
-
-    text: str
-    strong: bool = False
-    lang: str = ""
-    href: str = ""
 
 
 @dataclass
 class Links:
-    """What links may lead to in one language, where faults go, and which links were met."""
+    """Resolves the links of one language's files; `fault` receives what is wrong, `met` collects every link."""
 
     lang: str
     slugs: frozenset[str]
@@ -62,7 +44,7 @@ class Links:
     met: list[str] = field(default_factory=list)
 
     def resolve(self, href: str) -> tuple[str, str]:
-        """The address a link leads to and the words of an empty one; two empty texts after a fault."""
+        """Return the address of a link, and the words for a link without any; two empty texts after a fault."""
         self.met.append(href)
         scheme, _, rest = href.partition(":")
         if scheme == "page":
@@ -75,7 +57,7 @@ class Links:
         return "", ""
 
     def sentence(self, href: str) -> str:
-        """The safety sentence that `safety:<key>` stands for."""
+        """Return the safety sentence that `safety:<key>` names, or an empty text after a fault."""
         self.met.append(href)
         key = href.removeprefix("safety:")
         if key not in self.safety:
@@ -86,7 +68,7 @@ class Links:
         slug, mark, anchor = rest.partition("#")
         if slug not in self.slugs | _WITHOUT_CONTENT:
             self.fault(f"the link page:{slug} leads nowhere; the pages are {' '.join(sorted(self.slugs))}")
-        return f"/{self.lang}/{_HOME.get(slug, slug)}{mark}{anchor}"
+        return f"{page_path(self.lang, slug)}{mark}{anchor}"
 
     def _contact(self, rest: str) -> tuple[str, str]:
         identifier, _, part = rest.partition("#")
@@ -100,25 +82,25 @@ class Links:
         return href, words
 
 
-def _parser() -> MarkdownIt:
+def _create_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     return parser.use(attrs_plugin, spans=True, allowed=("lang",)).use(attrs_block_plugin, allowed=("id",))
 
 
-_MARKDOWN = _parser()
-_OPENING = "[](safety:emergency)"
+_MARKDOWN = _create_parser()
+_EMERGENCY = "[](safety:emergency)"
 
 
-def page(text: str, links: Links) -> tuple[Markup, tuple[Heading, ...]]:
-    """A page's body as sanitised HTML, and its second-level headings, each with an id.
+def render_page(text: str, links: Links) -> tuple[Markup, tuple[Heading, ...]]:
+    """Return a page's body as sanitised HTML, and its second-level headings, each with an id.
 
-    A body that opens with the emergency sentence loses it there: the head of every page says it already.
+    The emergency sentence is left out where a body begins with it: the header of every page shows it already.
     """
-    tokens = _MARKDOWN.parse(text.strip().removeprefix(_OPENING))
+    tokens = _MARKDOWN.parse(text.strip().removeprefix(_EMERGENCY))
     headings: list[Heading] = []
     for place, token in enumerate(tokens):
         if token.type == "inline":
-            token.children = list(_resolved(token.children or (), links))
+            token.children = list(_resolve_links(token.children or (), links))
         if token.type == "heading_open":
             number = len(headings) + 1
             if token.tag == "h2":
@@ -127,19 +109,19 @@ def page(text: str, links: Links) -> tuple[Markup, tuple[Heading, ...]]:
                 headings.append(Heading(str(token.attrs["id"]), bleach.clean(words, tags=set(), strip=True)))
             elif token.tag != "h3":
                 links.fault(f"a heading is {token.markup}; write ## or ###")
-    return _sanitised(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})), tuple(headings)
+    return _sanitise(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})), tuple(headings)
 
 
-def line(text: str, links: Links) -> Markup:
-    """One line or sentence as sanitised HTML without a paragraph around it."""
-    return _sanitised(_MARKDOWN.renderer.render(_inline(text, links), _MARKDOWN.options, {}))
+def render_line(text: str, links: Links) -> Markup:
+    """Return one line or sentence as sanitised HTML without a paragraph around it."""
+    return _sanitise(_MARKDOWN.renderer.render(_inline_tokens(text, links), _MARKDOWN.options, {}))
 
 
-def runs(text: str, links: Links) -> tuple[Run, ...]:
-    """One line or sentence as runs of words, for a sheet."""
+def render_runs(text: str, links: Links) -> tuple[Run, ...]:
+    """Return one line or sentence as runs of words, for a handout."""
     found: list[Run] = []
     strong, lang, href = 0, "", ""
-    for token in _inline(text, links):
+    for token in _inline_tokens(text, links):
         strong += token.nesting if token.tag == "strong" else 0
         if token.tag == "span":
             lang = str(token.attrs.get("lang", "")) if token.nesting == 1 else ""
@@ -151,18 +133,18 @@ def runs(text: str, links: Links) -> tuple[Run, ...]:
     return tuple(found)
 
 
-def _inline(text: str, links: Links) -> list[Token]:
+def _inline_tokens(text: str, links: Links) -> list[Token]:
     parsed = _MARKDOWN.parseInline(text.strip())
-    return list(_resolved(parsed[0].children or (), links)) if parsed else []
+    return list(_resolve_links(parsed[0].children or (), links)) if parsed else []
 
 
-def _resolved(children: Sequence[Token], links: Links) -> Iterator[Token]:
-    """The tokens of a line with every link resolved, and safety sentences in the place of theirs."""
+def _resolve_links(children: Sequence[Token], links: Links) -> Iterator[Token]:
+    """Yield the tokens of a line with every link resolved, and each safety link replaced by its sentence."""
     skip_close = False
     for place, token in enumerate(children):
         href = str(token.attrs.get("href", "")) if token.type == "link_open" else ""
         if href.startswith("safety:"):
-            yield from _inline(links.sentence(href), links)
+            yield from _inline_tokens(links.sentence(href), links)
             skip_close = True
         elif href:
             token.attrs["href"], words = links.resolve(href)
@@ -175,5 +157,5 @@ def _resolved(children: Sequence[Token], links: Links) -> Iterator[Token]:
             yield token
 
 
-def _sanitised(html: str) -> Markup:
+def _sanitise(html: str) -> Markup:
     return Markup(bleach.clean(html, tags=_TAGS, attributes=_ATTRIBUTES, protocols=_PROTOCOLS))  # noqa: S704

@@ -1,15 +1,20 @@
-"""What `content/` is once it has been read: pages, editions, the library of them all; none of it changes again."""
+"""The values that `content/` holds once it is read: contacts, reviews, pages, editions, and the library of them all.
 
-from collections.abc import Mapping
+Every value is frozen. A contact is accepted only with its source and a day; a review only with a reviewer and a day.
+`read_contacts` and `read_review` report what is wrong through their `fault` callback and never raise for it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
-from app.site.guide.contacts import Contact
-from app.site.guide.markdown import Heading
 from app.site.guide.plan import Plan
-from app.site.guide.review import Review
 
 ENGLISH = "en"
 SLUGS = (
@@ -28,11 +33,85 @@ SLUGS = (
     "accessibility",
     "about",
 )
+# A page's own address, where it differs from its name in `content/`.
+_ADDRESSES = {"home": "", "sheet": "sheets"}
+# The keys that record the review of a translated file: in front matter, TOML files and catalogues alike.
+REVIEW_KEYS = frozenset({"source_digest", "status", "reviewed_by", "reviewed_on"})
+_REQUIRED = ("id", "name", "anonymous", "source", "as_at")
+_OPTIONAL = ("number", "tel", "url", "hours")
+_FLAGS = ("dated",)
+
+
+def page_path(lang: str, slug: str) -> str:
+    """Return the path of a page; the routes and the links in `content/` are both made with it."""
+    return f"/{lang}/{_ADDRESSES.get(slug, slug)}"
+
+
+@dataclass(frozen=True)
+class Contact:
+    """One number or address to call; `anonymous` is "yes", "no" or "ask".
+
+    `dated` says that `as_at` is the day that the source itself gives. `use` (what the contact is for) and `learns`
+    (whether the contact learns who calls) are HTML in the language of the edition.
+    """
+
+    id: str
+    name: str
+    anonymous: str
+    source: str
+    as_at: date
+    number: str = ""
+    tel: str = ""
+    url: str = ""
+    hours: str = ""
+    dated: bool = True
+    use: str = ""
+    learns: str = ""
+
+    @property
+    def href(self) -> str:
+        """Return the link that calls the number (RFC 3966), or an empty text."""
+        return f"tel:{self.tel}" if self.tel else ""
+
+    @property
+    def host(self) -> str:
+        """Return the host of the web address, without www."""
+        return urlsplit(self.url).netloc.removeprefix("www.")
+
+
+@dataclass(frozen=True)
+class Review:
+    """The review of one translated file: `stale` when the English changed since, `reviewed` when a speaker signed."""
+
+    stale: bool
+    reviewed: bool
+
+
+# The review of English itself.
+SOURCE_REVIEW = Review(stale=False, reviewed=True)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """One entry of a page's table of contents."""
+
+    id: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Words in one style within a line of a handout: plain or strong, in another language, or a link."""
+
+    text: str
+    strong: bool = False
+    lang: str = ""
+    href: str = ""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page in one language; its front matter's other keys three ways: as written, as HTML, as a sheet's runs."""
+    """One page in one language; the other keys of its front matter as written, as HTML, and as runs for a handout."""
 
     slug: str
     title: str
@@ -48,7 +127,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Edition:
-    """Everything in one language."""
+    """All pages, sentences and contacts in one language; `common` is the review of the files that all pages share."""
 
     lang: str
     pages: Mapping[str, Page]
@@ -59,7 +138,7 @@ class Edition:
 
     @property
     def reviewed(self) -> bool:
-        """Whether a speaker has signed every file as it is now."""
+        """Return whether a speaker has signed every file as it is now."""
         return self.common.reviewed and all(page.review.reviewed for page in self.pages.values())
 
 
@@ -72,10 +151,72 @@ class Library:
 
     @property
     def stale(self) -> tuple[str, ...]:
-        """The translated files that were made from other English than today's."""
+        """Return the names of the translated files whose English has changed since."""
         return tuple(name for edition in self.editions.values() for name in edition.stale)
 
     def only_reviewed(self) -> "Library":
-        """The same library without the languages that no reviewer has signed."""
+        """Return the library without the languages that no reviewer has signed."""
         kept = {lang: edition for lang, edition in self.editions.items() if edition.reviewed}
         return replace(self, editions=kept)
+
+
+def source_digest(english: bytes) -> str:
+    """Return what a translation records of its English file: the first 16 hexadecimal digits of the SHA-256."""
+    return sha256(english).hexdigest()[:16]
+
+
+def read_review(record: Mapping[str, Any], english: bytes, fault: Callable[[str], None]) -> Review:
+    """Return the review that a translated file records; `english` is the English file as it is now."""
+    status = record.get("status")
+    if status not in ("unreviewed", "reviewed"):
+        fault('status is not right; write "unreviewed" or "reviewed"')
+    if not isinstance(record.get("source_digest"), str):
+        fault(f'source_digest is missing; write "{source_digest(english)}" if it was made from the English of today')
+    signed = bool(record.get("reviewed_by")) and isinstance(record.get("reviewed_on"), date)
+    if status == "reviewed" and not signed:
+        fault("a reviewed file says who and when; write reviewed_by, and reviewed_on as a day")
+    stale = record.get("source_digest") != source_digest(english)
+    return Review(stale=stale, reviewed=status == "reviewed" and signed and not stale)
+
+
+def read_contacts(rows: Sequence[Mapping[str, Any]], fault: Callable[[str], None]) -> dict[str, Contact]:
+    """Return the contacts of `content/contacts.toml` by id, in the order of the file."""
+    contacts: dict[str, Contact] = {}
+    for row in rows:
+        contact = _read_contact(row, partial(_row_fault, fault, str(row.get("id", "?"))))
+        if contact.id in contacts:
+            fault(f"[[contact]] {contact.id} stands twice; keep one")
+        contacts[contact.id] = contact
+    if not contacts:
+        fault("there is no [[contact]]; a site without a number to call helps nobody")
+    return contacts
+
+
+def _row_fault(fault: Callable[[str], None], identifier: str, words: str) -> None:
+    fault(f"[[contact]] {identifier}: {words}")
+
+
+def _read_contact(row: Mapping[str, Any], fault: Callable[[str], None]) -> Contact:
+    for key in _REQUIRED:
+        if not row.get(key):
+            fault(f"{key} is missing; write it")
+    for key in row.keys() - {*_REQUIRED, *_OPTIONAL, *_FLAGS}:
+        fault(f"{key} is not known; mend its spelling")
+    if bool(row.get("number")) != bool(row.get("tel")):
+        fault("number and tel go together; write both or neither")
+    if not str(row.get("url", "https://")).startswith("https://"):
+        fault("url does not start with https://; write the whole address")
+    if row.get("anonymous") not in ("yes", "no", "ask"):
+        fault('anonymous is not right; write "yes", "no" or "ask"')
+    texts: dict[str, Any] = {key: str(row.get(key, "")) for key in (*_REQUIRED[:-1], *_OPTIONAL)}
+    return Contact(as_at=_read_day(row.get("as_at"), fault), dated=bool(row.get("dated", True)), **texts)
+
+
+def _read_day(value: object, fault: Callable[[str], None]) -> date:
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        fault("as_at is not a day; write one such as 2026-11-22")
+        return date.min

@@ -1,7 +1,7 @@
 """The Government's Plan of Action of 2009 as data: read and checked, filtered, counted, written as CSV and JSON.
 
-The rows stay as the plan words them, in English. Which rows were new work and which business as usual was
-told by colours that the source text lost, so no field says it.
+The rows keep the plan's own English words. The plan marked new work and business as usual by colours, which the
+source text lost: no field holds that difference.
 """
 
 import csv
@@ -24,12 +24,12 @@ TIMETABLES = {
     "ongoing": N_("Ongoing"),
     "when-a-case-arises": N_("When a case arises"),
 }
-ACTIONS = 28
+ACTION_COUNT = 28
 
 
 @dataclass(frozen=True)
 class Goal:
-    """One of the ten goals."""
+    """One of the ten goals of the plan."""
 
     number: int
     pillar: str
@@ -38,7 +38,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Action:
-    """One of the 28 actions; the fields in the order of the CSV."""
+    """One of the 28 actions of the plan; the fields stand in the order of the CSV."""
 
     number: int
     pillar: str
@@ -54,7 +54,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole plan."""
+    """The whole plan: its goals, principles and actions."""
 
     title: str
     year: int
@@ -67,13 +67,13 @@ class Plan:
 
     @property
     def agencies(self) -> tuple[str, ...]:
-        """Every agency that an action names, in the order of the alphabet."""
+        """Return every agency that an action names, in alphabetical order."""
         return tuple(sorted({agency for action in self.actions for agency in action.agencies}, key=str.lower))
 
 
 @dataclass(frozen=True)
-class Filter:
-    """What a reader asked to see; an empty text asks for everything."""
+class PlanFilter:
+    """The actions that a reader asked for; an empty text matches everything."""
 
     pillar: str = ""
     agency: str = ""
@@ -88,8 +88,8 @@ _TEXTS = ("pillar", "objective", "action", "timetable", "measure")
 _TUPLES = ("goals", "principles", "agencies", "timetable_class")
 
 
-def read(table: Mapping[str, Any], fault: Callable[[str], None]) -> Plan:
-    """The plan of `content/plan.toml`; whatever does not hold together goes to `fault`."""
+def read_plan(table: Mapping[str, Any], fault: Callable[[str], None]) -> Plan:
+    """Return the plan of `content/plan.toml`; `fault` receives every inconsistency."""
     goals = tuple(Goal(**row) for row in table.get("goal", []) if row.keys() == {"number", "pillar", "text"})
     principles, abbreviations = table.get("principles", {}), table.get("abbreviations", {})
     actions = []
@@ -116,8 +116,8 @@ def read(table: Mapping[str, Any], fault: Callable[[str], None]) -> Plan:
 
 
 def _problems(plan: Plan) -> Iterator[str]:
-    if [action.number for action in plan.actions] != list(range(1, ACTIONS + 1)):
-        yield f"the actions are not numbered 1 to {ACTIONS}; write each once, in order"
+    if [action.number for action in plan.actions] != list(range(1, ACTION_COUNT + 1)):
+        yield f"the actions are not numbered 1 to {ACTION_COUNT}; write each once, in order"
     if [goal.number for goal in plan.goals] != list(range(1, 11)):
         yield "the goals are not numbered 1 to 10; write each once, in order"
     goals = {goal.number for goal in plan.goals}
@@ -136,8 +136,8 @@ def _problems(plan: Plan) -> Iterator[str]:
             yield f"[[action]] {action.number}: an action has an agency and a timetable_class; write them"
 
 
-def choose(plan: Plan, wanted: Filter) -> tuple[Action, ...]:
-    """The actions that meet every part of a filter; a value that the plan does not have finds none."""
+def filter_actions(plan: Plan, wanted: PlanFilter) -> tuple[Action, ...]:
+    """Return the actions that match every part of a filter; a value that the plan does not have matches none."""
     return tuple(
         action
         for action in plan.actions
@@ -148,16 +148,19 @@ def choose(plan: Plan, wanted: Filter) -> tuple[Action, ...]:
     )
 
 
-def overview(plan: Plan) -> dict[str, dict[str, int]]:
-    """How many actions each pillar has of each timetable class; an action of two classes counts in both."""
+def count_actions(plan: Plan) -> dict[str, dict[str, int]]:
+    """Return the number of actions by pillar and timetable class; an action of two classes counts in both."""
     return {
-        pillar: {timetable: len(choose(plan, Filter(pillar=pillar, timetable=timetable))) for timetable in TIMETABLES}
+        pillar: {
+            timetable: len(filter_actions(plan, PlanFilter(pillar=pillar, timetable=timetable)))
+            for timetable in TIMETABLES
+        }
         for pillar in PILLARS
     }
 
 
 def to_csv(plan: Plan) -> str:
-    """The actions as CSV with a heading line (RFC 4180); several values in one field are parted by semicolons."""
+    """Return the actions as CSV with a header line (RFC 4180); semicolons separate several values in one field."""
     out = io.StringIO(newline="")
     rows = [asdict(action) for action in plan.actions]
     writer = csv.DictWriter(out, fieldnames=list(rows[0]))
@@ -168,7 +171,7 @@ def to_csv(plan: Plan) -> str:
 
 
 def to_json(plan: Plan) -> str:
-    """The whole plan as JSON."""
+    """Return the whole plan as JSON."""
     whole = {
         "title": plan.title,
         "year": plan.year,

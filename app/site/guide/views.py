@@ -1,15 +1,17 @@
-"""The pages' routes, and the frame that every page of the site has, whoever renders it.
+"""The views of the guidance pages and of the files for machines, and the page frame that all pages of the site share.
 
-A page is rendered from what was checked at start: no request changes what it says, and only the plan's
-filters, the language and the address of a request are looked at. Every page is in every edition of the
-library; an edition that is not there is a 404.
+Pages are rendered from content that was checked at start: a request chooses only the language, the page and the filter
+of the plan. The self-check has no view that takes an answer, and its form has no address: an answer cannot leave the
+page. A language that is not served is a 404.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from xml.sax.saxutils import escape
 
-from flask import Flask, Response, abort, g, redirect, render_template, request
+from flask import Blueprint, Response, abort, g, redirect, render_template, request, url_for
 from flask_babel import get_translations
 from flask_babel import gettext as _
 from markupsafe import Markup
@@ -18,49 +20,39 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.core import i18n
 from app.core.errors import N_
 from app.core.i18n import Language
-from app.site.guide import files, plan, selfcheck
-from app.site.guide.handouts import ZIP, SheetFile
-from app.site.guide.models import ENGLISH, Library, Page
+from app.site.config import SiteConfig
+from app.site.guide.handouts import ZIP_NAME, Handout
+from app.site.guide.models import ENGLISH, Contact, Edition, Library, page_path
+from app.site.guide.plan import PILLARS, TIMETABLES, PlanFilter, count_actions, filter_actions, to_csv, to_json
 
-# A page's own address, where it is not its name in `content/`.
-ADDRESSES = {"home": "", "sheet": "sheets"}
-_TEMPLATES = {"home": "home.html", "self-check": "self-check.html", "signs": "signs.html", "plan": "plan.html"}
-_ERRORS = {
+_TEMPLATES = {
+    "home": "home.html",
+    "self-check": "self-check.html",
+    "signs": "signs.html",
+    "plan": "plan.html",
+    "sheet": "sheets.html",
+}
+_ERROR_TITLES = {
     404: N_("There is no such page here"),
     413: N_("That was too much at once"),
     429: N_("Too many at once"),
     503: N_("Too many at once"),
 }
-OTHER_ERROR = N_("Something went wrong")
-
-
-class Site(Protocol):
-    """What the frame needs to know of who runs the site."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def operator(self) -> str: ...  # noqa: D102
-    @property
-    def contact_email(self) -> str: ...  # noqa: D102
-    @property
-    def base_url(self) -> str: ...  # noqa: D102
-    @property
-    def demo(self) -> bool: ...  # noqa: D102
+_OTHER_ERROR_TITLE = N_("Something went wrong")
+_SECURITY_TXT_DAYS = 180
 
 
 @dataclass(frozen=True)
-class Entry:
+class MenuLink:
     """One link of the menu."""
 
-    slug: str
     title: str
     href: str
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """The same page in one language."""
+class LanguageLink:
+    """A link to the same page in another language."""
 
     code: str
     own_name: str
@@ -68,184 +60,236 @@ class Elsewhere:
     href: str
 
 
-class Guide:
-    """The guidance site: `sheets` are the PDFs by file name; `catalogues` says which UI catalogues are reviewed."""
+class GuidePages:
+    """The guidance pages; `handouts` are the PDFs by file name, `reviewed` tells which catalogues are reviewed."""
 
     def __init__(
         self,
         library: Library,
-        site: Site,
+        site: SiteConfig,
         known: Mapping[str, Language],
         *,
         style: str,
-        sheets: Mapping[str, SheetFile],
-        catalogues: Mapping[str, bool],
+        handouts: Mapping[str, Handout],
+        reviewed: Mapping[str, bool],
     ) -> None:
         self._known = known
         self._library, self._site, self._style = library, site, Markup(style)  # noqa: S704  # our own file
-        self._sheets, self._catalogues = sheets, catalogues
+        self._handouts, self._reviewed = handouts, reviewed
+        # Made once, because a page of the form would otherwise make fifty addresses again for each request.
+        self._menus: dict[str, tuple[MenuLink, ...]] = {}
+        self._language_links: dict[str, tuple[LanguageLink, ...]] = {}
 
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Every address whose answer never changes while the program runs."""
-        pages = [self._href(lang, slug) for lang, edition in self._library.editions.items() for slug in edition.pages]
-        sheets = [
-            "/sheets.zip" if name == ZIP else f"/{lang}/sheets/{name}"
-            for lang in self._library.editions
-            for name in self._sheets
-        ]
-        return (*pages, *dict.fromkeys(sheets), "/plan.csv", "/plan.json", "/robots.txt", "/sitemap.xml")
+    def prerendered_paths(self) -> tuple[str, ...]:
+        """Return every path whose answer never changes while the program runs; needs a request context."""
+        codes, slugs = tuple(self._library.editions), tuple(self._library.editions[ENGLISH].pages)
+        pdfs = [handout.stem for name, handout in self._handouts.items() if name != ZIP_NAME]
+        files = ("handouts_zip", "plan_csv", "plan_json", "robots", "sitemap")
+        return (
+            *(url_for("guide.page", lang=code, slug=slug) for code in codes for slug in slugs),
+            *(url_for("guide.handout", lang=code, name=name) for code in codes for name in pdfs),
+            *(url_for(f"guide.{name}") for name in files),
+        )
 
-    def render(self, template: str, lang: str, *, reviewed: bool = True, **values: Any) -> str:
-        """Any template that extends `base.html`, in the frame; `reviewed` is the review of its own words."""
+    def render(self, template: str, lang: str, *, reviewed: bool = True, here: str | None = None, **values: Any) -> str:
+        """Return a template that extends `base.html`, rendered in the frame.
+
+        `reviewed` is the review of its words; `here` is the page's own path, empty for a page without an address.
+        """
         code = lang if lang in self._library.editions else ENGLISH
         edition = self._library.editions[code]
-        slug = values.pop("slug", None) or self._slug(code)
+        here = request.path if here is None else here
         frame = {
             "lang": code,
             "dir": self._known[code].direction,
             "site": self._site,
             "style": self._style,
-            "path": slug,
-            "languages": self._elsewhere(slug),
+            "here": here,
+            "home": url_for("guide.page", lang=code, slug="home"),
+            "languages": self._links_to_languages(here),
             "menu": self._menu(code),
             "safety": edition.safety,
             "contacts": edition.contacts,
-            "reviewed": reviewed and edition.common.reviewed and self._catalogues.get(code, True),
-            "gettext": _speaker(),
+            "reviewed": reviewed and edition.common.reviewed and self._reviewed.get(code, True),
+            "gettext": _template_gettext(),
         }
         return render_template(template, **frame, **values)
 
     def show_error(self, status: int, sentence: str = "") -> str:
-        """An error page, in the language of the address or else the browser's; `sentence` says what to do."""
+        """Return an error page in the language of the address, or of the browser; `sentence` says what to do."""
         if g.get("lang") not in self._library.editions:
-            g.lang = self._best()
-        values = {"status": status, "title": _(_ERRORS.get(status, OTHER_ERROR)), "sentence": sentence and _(sentence)}
-        return self.render("error.html", g.lang, slug="error", **values)
+            g.lang = self._preferred_language()
+        title = _(_ERROR_TITLES.get(status, _OTHER_ERROR_TITLE))
+        return self.render("error.html", g.lang, here="", status=status, title=title, sentence=sentence and _(sentence))
 
-    def register(self, app: Flask) -> None:
-        """Add every route of the guidance site to an app."""
-        rules: dict[str, Callable[..., AnyResponse | str]] = {
-            "/": self._root,
-            "/<lang:lang>/": self._home,
-            "/<lang:lang>/plan": self._plan,
-            "/<lang:lang>/sheets": self._sheet_page,
-            "/<lang:lang>/sheets/<name>.pdf": lambda lang, name: self._sheet(lang, f"{name}.pdf"),
-            "/sheets.zip": lambda: self._sheet(ENGLISH, ZIP),
-            "/plan.csv": lambda: _text(plan.to_csv(self._library.plan), "text/csv"),
-            "/plan.json": lambda: _text(plan.to_json(self._library.plan), "application/json"),
-            "/robots.txt": lambda: _text(files.robots(self._site.base_url, demo=self._site.demo), "text/plain"),
-            "/sitemap.xml": lambda: _text(files.sitemap(self._site.base_url, self._hrefs()), "application/xml"),
-            "/.well-known/security.txt": self._security,
+    def create_blueprint(self) -> Blueprint:
+        """Return the routes of the guidance pages and of the files for machines."""
+        blueprint, site = Blueprint("guide", __name__), self._site
+        blueprint.add_url_rule("/", "root", self._redirect_to_home)
+        for slug in self._library.editions[ENGLISH].pages:
+            blueprint.add_url_rule(page_path("<lang:lang>", slug), "page", self._page, defaults={"slug": slug})
+        handout_rule = f"{page_path('<lang:lang>', 'sheet')}/<name>.pdf"
+        blueprint.add_url_rule(handout_rule, "handout", lambda lang, name: self._handout(lang, f"{name}.pdf"))
+        files: dict[str, tuple[str, Callable[[], Response]]] = {
+            "handouts_zip": (f"/{ZIP_NAME}", lambda: self._handout(ENGLISH, ZIP_NAME)),
+            "plan_csv": ("/plan.csv", lambda: _file(to_csv(self._library.plan), "text/csv")),
+            "plan_json": ("/plan.json", lambda: _file(to_json(self._library.plan), "application/json")),
+            "robots": ("/robots.txt", lambda: _file(_robots_txt(site.base_url, demo=site.demo), "text/plain")),
+            "sitemap": ("/sitemap.xml", self._sitemap),
+            "security": ("/.well-known/security.txt", self._security_txt),
         }
-        fixed = [slug for slug in self._library.editions[ENGLISH].pages if slug not in ("home", "plan", "sheet")]
-        for slug in fixed:
-            rules[f"/<lang:lang>/{slug}"] = lambda lang, slug=slug: self._page(lang, slug)
-        for rule, view in rules.items():
-            app.add_url_rule(rule, f"guide {rule}", view, methods=["GET"])
+        for endpoint, (rule, view) in files.items():
+            blueprint.add_url_rule(rule, endpoint, view)
+        return blueprint
 
     # The views.
 
-    def _root(self) -> AnyResponse:
-        answer = redirect(f"/{self._best()}/", 303)
+    def _redirect_to_home(self) -> AnyResponse:
+        answer = redirect(url_for("guide.page", lang=self._preferred_language(), slug="home"), 303)
         answer.headers["Vary"] = "Accept-Language"
         return answer
 
-    def _home(self, lang: str) -> str:
-        return self._page(lang, "home")
-
-    def _page(self, lang: str, slug: str) -> str:
-        page = self._find(lang, slug)
+    def _page(self, lang: str, slug: str) -> AnyResponse | str:
         edition = self._library.editions[lang]
-        values = selfcheck.values(edition) if slug == "self-check" else {}
-        return self._show(_TEMPLATES.get(slug, "page.html"), lang, page, sheet=edition.pages["sheet"].words, **values)
-
-    def _plan(self, lang: str) -> AnyResponse | str:
-        page, whole = self._find(lang, "plan"), self._library.plan
-        wanted = plan.Filter(**{key: request.args.get(key, "") for key in ("pillar", "agency", "timetable", "goal")})
-        if request.query_string and not wanted:
-            # The whole plan is ready, and as long as every other page, without a query.
-            return redirect(request.path, 303)
-        return self._show(
-            "plan.html",
+        page = edition.pages[slug]
+        values: dict[str, Any] = {}
+        if slug == "plan":
+            wanted = PlanFilter(**{key: request.args.get(key, "") for key in ("pillar", "agency", "timetable", "goal")})
+            if request.query_string and not wanted:
+                # The whole plan is prerendered without a query, and padded like every other page.
+                return redirect(request.path, 303)
+            values = self._plan_values(wanted)
+        elif slug == "self-check":
+            values = _self_check_values(edition)
+        elif slug == "sheet":
+            values = self._handout_values(edition)
+        return self.render(
+            _TEMPLATES.get(slug, "page.html"),
             lang,
-            page,
-            plan=whole,
-            wanted=wanted,
-            actions=plan.choose(whole, wanted),
-            overview=plan.overview(whole),
-            pillars={key: _(words) for key, words in plan.PILLARS.items()},
-            timetables={key: _(words) for key, words in plan.TIMETABLES.items()},
+            reviewed=page.review.reviewed,
+            page=page,
+            sheet=edition.pages["sheet"].words,
+            **values,
         )
 
-    def _sheet_page(self, lang: str) -> str:
-        page = self._find(lang, "sheet")
-        edition = self._library.editions[lang]
-        return self._show(
-            "sheets.html",
-            lang,
-            page,
-            questions=edition.pages["self-check"].words["questions"],
-            signs=edition.pages["signs"].words,
-            sheets=self._sheets,
-            not_checked=self._library.editions[ENGLISH].pages["sheet"].words["not_checked"],
-        )
-
-    def _sheet(self, lang: str, name: str) -> Response:
-        if lang not in self._library.editions or name not in self._sheets:
+    def _handout(self, lang: str, name: str) -> Response:
+        if lang not in self._library.editions or name not in self._handouts:
             abort(404)
-        sheet = self._sheets[name]
-        return Response(sheet.data, mimetype=sheet.type)
+        handout = self._handouts[name]
+        return Response(handout.data, mimetype=handout.type)
 
-    def _security(self) -> Response:
-        return _text(
-            files.security(self._site.contact_email, self._site.base_url, tuple(self._library.editions)), "text/plain"
+    def _sitemap(self) -> Response:
+        codes = tuple(self._library.editions)
+        paths = [
+            url_for("guide.page", lang=code, slug=slug)
+            for slug in self._library.editions[ENGLISH].pages
+            for code in codes
+        ]
+        return _file(
+            _sitemap_xml(self._site.base_url, [*paths, *(url_for("report.form", lang=code) for code in codes)]),
+            "application/xml",
         )
 
-    # What they are made of.
+    def _security_txt(self) -> Response:
+        """Return where to report a weakness (RFC 9116), valid for 180 days from now."""
+        expires = (datetime.now(UTC) + timedelta(days=_SECURITY_TXT_DAYS)).strftime("%Y-%m-%dT00:00:00Z")
+        text = (
+            f"Contact: mailto:{self._site.contact_email}\n"
+            f"Expires: {expires}\n"
+            f"Preferred-Languages: {', '.join(self._library.editions)}\n"
+            f"Canonical: {self._site.base_url}{url_for('guide.security')}\n"
+        )
+        return _file(text, "text/plain")
 
-    def _best(self) -> str:
+    # The values of the templates.
+
+    def _plan_values(self, wanted: PlanFilter) -> dict[str, Any]:
+        plan = self._library.plan
+        return {
+            "plan": plan,
+            "wanted": wanted,
+            "actions": filter_actions(plan, wanted),
+            "overview": count_actions(plan),
+            "pillars": {key: _(words) for key, words in PILLARS.items()},
+            "timetables": {key: _(words) for key, words in TIMETABLES.items()},
+        }
+
+    def _handout_values(self, edition: Edition) -> dict[str, Any]:
+        return {
+            "questions": edition.pages["self-check"].words["questions"],
+            "signs": edition.pages["signs"].words,
+            "handouts": self._handouts,
+            "not_checked": self._library.editions[ENGLISH].pages["sheet"].words["not_checked"],
+        }
+
+    def _preferred_language(self) -> str:
         return i18n.best(request.headers.get("Accept-Language", ""), tuple(self._library.editions))
 
-    def _find(self, lang: str, slug: str) -> Page:
-        edition = self._library.editions.get(lang)
-        return edition.pages[slug] if edition else abort(404)
+    def _links_to_languages(self, here: str) -> tuple[LanguageLink, ...]:
+        if here not in self._language_links:
+            endpoint = "guide.page"
+            values: dict[str, Any] = {"slug": "home"}
+            if here and request.endpoint:
+                endpoint, values = request.endpoint, dict(request.view_args or {})
+            self._language_links[here] = tuple(
+                LanguageLink(
+                    language.code,
+                    language.own_name,
+                    language.direction,
+                    url_for(endpoint, **{**values, "lang": language.code}),
+                )
+                for language in (self._known[code] for code in self._library.editions)
+            )
+        return self._language_links[here]
 
-    def _show(self, template: str, lang: str, page: Page, **values: Any) -> str:
-        return self.render(template, lang, slug=page.slug, reviewed=page.review.reviewed, page=page, **values)
-
-    def _slug(self, lang: str) -> str:
-        return request.path.removeprefix(f"/{lang}/") or "home"
-
-    def _href(self, lang: str, slug: str) -> str:
-        return f"/{lang}/{ADDRESSES.get(slug, slug)}"
-
-    def _hrefs(self) -> list[str]:
-        slugs = [*self._library.editions[ENGLISH].pages, "report"]
-        return [self._href(lang, slug) for slug in slugs for lang in self._library.editions]
-
-    def _elsewhere(self, slug: str) -> tuple[Elsewhere, ...]:
-        slug = "home" if slug == "error" else slug
-        known = (self._known[code] for code in self._library.editions)
-        return tuple(Elsewhere(k.code, k.own_name, k.direction, self._href(k.code, slug)) for k in known)
-
-    def _menu(self, lang: str) -> tuple[Entry, ...]:
-        pages = self._library.editions[lang].pages
-        entries = [Entry(slug, page.title, self._href(lang, slug)) for slug, page in pages.items() if slug != "home"]
-        entries.insert(1, Entry("report", _("Report without your name"), f"/{lang}/report"))
-        return tuple(entries)
+    def _menu(self, lang: str) -> tuple[MenuLink, ...]:
+        if lang not in self._menus:
+            pages = self._library.editions[lang].pages
+            links = [
+                MenuLink(page.title, url_for("guide.page", lang=lang, slug=slug))
+                for slug, page in pages.items()
+                if slug != "home"
+            ]
+            links.insert(1, MenuLink(_("Report without your name"), url_for("report.form", lang=lang)))
+            self._menus[lang] = tuple(links)
+        return self._menus[lang]
 
 
-def _speaker() -> Callable[..., Markup]:
-    """What `_` calls in a template: the catalogue is looked up once a page, not once a word."""
+def _self_check_values(edition: Edition) -> dict[str, tuple[Contact, ...]]:
+    """Return whom to call after a yes, and in danger now."""
+    words = edition.pages["self-check"].words
+    return {
+        key: tuple(edition.contacts[str(identifier)] for identifier in words[key])
+        for key in ("yes_contacts", "danger_contacts")
+    }
+
+
+def _robots_txt(base_url: str, *, demo: bool) -> str:
+    """Return what a crawler may read (RFC 9309): nothing of a demonstration."""
+    if demo:
+        return "User-agent: *\nDisallow: /\n"
+    return f"User-agent: *\nDisallow: {url_for('go')}\nSitemap: {base_url}{url_for('guide.sitemap')}\n"
+
+
+def _sitemap_xml(base_url: str, paths: Sequence[str]) -> str:
+    """Return the addresses of all pages (sitemaps.org 0.9); each page itself links to its other languages."""
+    urls = "".join(f"<url><loc>{escape(base_url + path)}</loc></url>\n" for path in paths)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{urls}</urlset>\n'
+    )
+
+
+def _template_gettext() -> Callable[..., Markup]:
+    """Return the `_` of the templates: the catalogue is looked up once for a page, not once for each sentence."""
     catalogue = get_translations()
 
-    def speak(message: str, /, **values: Any) -> Markup:
-        words = Markup(catalogue.ugettext(message))  # noqa: S704  # our own words; values are escaped
-        return words % values if values else words
+    def gettext(message: str, /, **values: Any) -> Markup:
+        text = Markup(catalogue.ugettext(message))  # noqa: S704  # our own sentences; values are escaped
+        return text % values if values else text
 
-    return speak
+    return gettext
 
 
-def _text(text: str, mimetype: str) -> Response:
+def _file(text: str, mimetype: str) -> Response:
     return Response(text, mimetype=mimetype)

@@ -18,7 +18,7 @@ from app.delivery.receipt_codes import ReceiptCode, parse_code
 from app.delivery.reply_store import DerivationQueue, Locator, ReplyBox, read_post
 from app.site.config import Config
 from app.site.report.forms import ReplyForm, Token, TokenContext
-from app.site.web.rate_limits import Rates
+from app.site.web.rate_limits import RateLimits
 from app.vault.age import seal
 from app.vault.reply import open_reply
 from app.vault.tip import ReplyTo, Tip, new_tip_id, tip_to_bundle
@@ -45,7 +45,7 @@ class ReplyPages:
         *,
         origins: Sequence[str],
         outbox: Outbox,
-        rates: Rates,
+        rates: RateLimits,
         secret: bytes,
         render: Callable[..., str],
         clock: Callable[[], float],

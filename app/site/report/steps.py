@@ -32,7 +32,7 @@ from app.site.report import submit
 from app.site.report.file_rows import read_rows, rows_of
 from app.site.report.forms import ReportForm, Token, TokenContext
 from app.site.report.screens import HeldTip, Problem, ReportScreens, answers_of
-from app.site.web.rate_limits import Rates
+from app.site.web.rate_limits import RateLimits
 from app.text.find import Phrases
 from app.web.request import same_origin
 
@@ -52,7 +52,7 @@ class ReportPages:
         *,
         origins: Sequence[str],
         outbox: Outbox,
-        rates: Rates,
+        rates: RateLimits,
         secret: bytes,
         phrases: Phrases,
         clean_files: submit.CleanFiles,

@@ -1,8 +1,8 @@
-"""What holds for every answer: its headers, the way out, error pages, and what may be logged.
+"""What holds for every answer of the site: security headers, the way out, error pages, padding, and what is logged.
 
-Each header is set once, by assignment, here. Uploads stay in memory. An exception's log line holds a code and
-the place in our own code where it rose, never anything that a visitor sent. Refuses requests that a page of
-another site made a browser send, and everything but a redirect while the way out's two minutes last.
+Each header is set once, by assignment, here. Uploads stay in memory. The log line of an exception holds a code and a
+place in our own code, never anything that a visitor sent. While the cookie of the way out lasts, two minutes, every
+page is answered with a redirect away from the site.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,25 +15,25 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.core import i18n
 from app.core.errors import HaumaruError
 from app.core.log import record
-from app.site.web import padding
+from app.site.web.padding import MAX_EFFORT, choose_coding, head_length, pad_response
+from app.site.web.wsgi import EXIT_COOKIE
 from app.web.headers import security_headers
 from app.web.middleware import REFUSED
 from app.web.request import MemoryRequest, same_origin
 
-EXIT_COOKIE = "x"
 _EXIT_SECONDS = 120
 _EXIT_EXEMPT = ("/healthz", "/agency/replies")
-# What an HTTP error may say beside its page.
+# The headers of an HTTP error that its page keeps.
 _KEPT_HEADERS = ("Allow", "Location", "Retry-After")
 
-ShowError = Callable[[int, str], str]
+RenderError = Callable[[int, str], str]
 
 
-def headers(*, exit_url: str, style_hashes: Sequence[str], secure: bool, demo: bool) -> dict[str, str]:
-    """The headers of every answer, as OWASP's secure headers project and MDN's observatory ask for them."""
+def response_headers(*, exit_url: str, style_hashes: Sequence[str], secure: bool, demo: bool) -> dict[str, str]:
+    """Return the headers of every answer (OWASP Secure Headers Project, MDN HTTP Observatory)."""
     exit_origin = "{0.scheme}://{0.netloc}".format(urlsplit(exit_url))
     styles = " ".join(f"'sha256-{value}'" for value in style_hashes)
-    every = security_headers(
+    headers = security_headers(
         {
             "script-src": "'none'",
             "style-src": styles,
@@ -42,47 +42,47 @@ def headers(*, exit_url: str, style_hashes: Sequence[str], secure: bool, demo: b
         },
         permissions="camera=(), geolocation=(), microphone=(), interest-cohort=(), browsing-topics=()",
     )
-    every["Server"] = "web"
+    headers["Server"] = "web"
     if secure:
-        every["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
+        headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
     if demo:
-        every["X-Robots-Tag"] = "noindex, nofollow"
-    return every
+        headers["X-Robots-Tag"] = "noindex, nofollow"
+    return headers
 
 
-class Guard:
-    """Set over an app, it sees every request first and every answer last."""
+class SecurityExtension:
+    """Flask extension: checks every request first, and finishes every answer last."""
 
     def __init__(
-        self, every: dict[str, str], codes: Sequence[str], *, exit_url: str, onion: str, show_error: ShowError
+        self, headers: dict[str, str], codes: Sequence[str], *, exit_url: str, onion: str, show_error: RenderError
     ) -> None:
-        self._every, self._codes, self._show_error = every, codes, show_error
+        self._headers, self._codes, self._show_error = headers, codes, show_error
         self._exit_url, self._onion = exit_url, onion
 
     def init_app(self, app: Flask) -> None:
-        """Set it over an app."""
+        """Register with an application."""
         app.request_class = MemoryRequest
-        app.before_request(self._stop)
-        app.after_request(self._finish)
-        app.register_error_handler(Exception, self._fail)
+        app.before_request(self._check_request)
+        app.after_request(self._finish_response)
+        app.register_error_handler(Exception, self._handle_error)
 
-    def _stop(self) -> AnyResponse | None:
+    def _check_request(self) -> AnyResponse | None:
         g.lang = language_of(request.path, self._codes)
         if request.cookies.get(EXIT_COOKIE) and request.path not in _EXIT_EXEMPT:
             return redirect(self._exit_url, 303)
         refused = request.environ.get(REFUSED)
         return self._error_page(refused) if refused else None
 
-    def _finish(self, response: Response) -> Response:
-        response.headers.update(self._every)
+    def _finish_response(self, response: Response) -> Response:
+        response.headers.update(self._headers)
         if self._onion and not request.host.endswith(".onion"):
-            # The same on every page: HTTP/2 squeezes headers, and what a path's letters take there would tell the page.
+            # The same on every page: HTTP/2 compresses headers, and the length of a path would tell which page it is.
             response.headers["Onion-Location"] = f"{self._onion}/"
         if response.mimetype == "text/html" and not response.location:
-            _fill(response)
+            _pad_page(response)
         return response
 
-    def _fail(self, error: Exception) -> AnyResponse:
+    def _handle_error(self, error: Exception) -> AnyResponse:
         if isinstance(error, HTTPException):
             return self._error_page(error.code or 500, error.get_headers())
         record(error)
@@ -99,30 +99,30 @@ class Guard:
 
 
 def language_of(untrusted_path: str, codes: Sequence[str]) -> str:
-    """The language whose pages a path lies among, else the one of `codes` that the browser prefers."""
+    """Return the language at the start of a path, or else the one of `codes` that the browser prefers."""
     code = untrusted_path.split("/", 2)[1] if untrusted_path.startswith("/") else ""
     return code if code in codes else i18n.best(request.headers.get("Accept-Language", ""), codes)
 
 
 def quick_exit(origins: Sequence[str], *, exit_url: str, secure: bool) -> AnyResponse:
-    """The way out: away, and a cookie that for two minutes sends every page of ours away too."""
+    """Return the redirect away from the site, with a cookie that for two minutes redirects every page of ours too."""
     answer = redirect(exit_url, 303)
     if same_origin(origins):
         answer.set_cookie(EXIT_COOKIE, "1", max_age=_EXIT_SECONDS, httponly=True, samesite="Lax", secure=secure)
     return answer
 
 
-def _fill(response: Response) -> None:
-    """Fill a page, so that its length tells little of what is in it; an answer to a POST is never compressed."""
+def _pad_page(response: Response) -> None:
+    """Pad a page, so that its length does not tell which page it is; an answer to a POST is never compressed."""
     if request.method == "POST":
-        response.set_data(padding.fill(response.get_data(), "", head=0))
+        response.set_data(pad_response(response.get_data(), "", head=0))
         return
-    coding = padding.choose(request.headers.get("Accept-Encoding", ""))
+    coding = choose_coding(request.headers.get("Accept-Encoding", ""))
     response.headers["Vary"] = "Accept-Encoding"
     if coding:
         response.headers["Content-Encoding"] = coding
     # As many digits as the length itself has.
     response.headers["Content-Length"] = "00000"
-    head = padding.head(response.status, response.headers)
-    best = request.environ.get(padding.BEST, False)
-    response.set_data(padding.fill(response.get_data(), coding, head=head, best=best))
+    head = head_length(response.status, response.headers)
+    max_effort = request.environ.get(MAX_EFFORT, False)
+    response.set_data(pad_response(response.get_data(), coding, head=head, max_effort=max_effort))

@@ -1,34 +1,34 @@
 """WSGI middleware that serves prerendered pages from memory, in front of everything else.
 
-A known page leaves as ready bytes, unless the request may carry the exit cookie, has a query, or asks for another
-host. Every other request is passed on. See docs/decisions/0003.
+A known page is sent from memory, unless the request may carry the exit cookie, has a query, or names another host.
+Every other request is passed on. See docs/decisions/0003.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import NamedTuple
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+# The cookie that closes the site for two minutes after the way out; short, because every request may carry it.
+EXIT_COOKIE = "x"
+_EXIT_COOKIE_PAIR = f"{EXIT_COOKIE}="
 
-class ReadyAnswer(Protocol):
-    """One answer as it leaves: its headers without a length, and its bytes for each content coding (RFC 9110, 8.4)."""
 
-    @property
-    def headers(self) -> tuple[tuple[str, str], ...]: ...  # noqa: D102
-    @property
-    def identity(self) -> bytes: ...  # noqa: D102
-    @property
-    def gzip(self) -> bytes: ...  # noqa: D102
-    @property
-    def br(self) -> bytes: ...  # noqa: D102
+class PrerenderedAnswer(NamedTuple):
+    """One answer: headers without a length, and the body in each content coding (RFC 9110, 8.4), empty if not kept."""
+
+    headers: tuple[tuple[str, str], ...]
+    identity: bytes
+    gzip: bytes
+    br: bytes
 
 
 class PrerenderedPages:
     """Serves `pages` by path to requests for one of `hosts`; hands every other request to `app`."""
 
-    def __init__(self, app: WSGIApplication, *, pages: Mapping[str, ReadyAnswer], hosts: frozenset[str]) -> None:
+    def __init__(self, app: WSGIApplication, *, pages: Mapping[str, PrerenderedAnswer], hosts: frozenset[str]) -> None:
         self._app, self._hosts = app, hosts
         self._pages = {
-            path: {coding: _in_coding(page, coding) for coding in ("", "gzip", "br")} for path, page in pages.items()
+            path: {coding: _encode(page, coding) for coding in ("", "gzip", "br")} for path, page in pages.items()
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -38,7 +38,7 @@ class PrerenderedPages:
             page = self._pages.get(environ["PATH_INFO"])
             if (
                 page is not None
-                and "x=" not in environ.get("HTTP_COOKIE", "")
+                and _EXIT_COOKIE_PAIR not in environ.get("HTTP_COOKIE", "")
                 and not environ["QUERY_STRING"]
                 and environ.get("HTTP_HOST") in self._hosts
             ):
@@ -49,8 +49,8 @@ class PrerenderedPages:
         return self._app(environ, start_response)
 
 
-def _in_coding(page: ReadyAnswer, coding: str) -> tuple[list[tuple[str, str]], bytes]:
+def _encode(page: PrerenderedAnswer, coding: str) -> tuple[list[tuple[str, str]], bytes]:
     body = getattr(page, coding) if coding else b""
-    used = body or page.identity
-    length = ("Content-Length", str(len(used)))
-    return [*page.headers, length, *([("Content-Encoding", coding)] if body else [])], used
+    sent = body or page.identity
+    length = ("Content-Length", str(len(sent)))
+    return [*page.headers, length, *([("Content-Encoding", coding)] if body else [])], sent

@@ -6,20 +6,20 @@ import json
 
 import pytest
 
-from app.site.guide import loader, plan
-from app.site.guide.plan import Filter
+from app.site.guide.loader import load_library
+from app.site.guide.plan import PILLARS, PlanFilter, count_actions, filter_actions, to_csv, to_json
 from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="module")
 def whole():
-    return loader.load(ROOT / "content", ("en",)).plan
+    return load_library(ROOT / "content", ("en",)).plan
 
 
 def test_it_has_28_actions_ten_goals_and_three_principles(whole):
     """Everything the plan counts is there."""
     assert (len(whole.actions), len(whole.goals), len(whole.principles)) == (28, 10, 3)
-    assert [sum(action.pillar == pillar for action in whole.actions) for pillar in plan.PILLARS] == [12, 10, 6]
+    assert [sum(action.pillar == pillar for action in whole.actions) for pillar in PILLARS] == [12, 10, 6]
 
 
 def test_no_action_names_goal_7_or_principle_c(whole):
@@ -36,33 +36,33 @@ def test_every_agency_that_an_action_names_is_explained(whole):
 @pytest.mark.parametrize(
     ("wanted", "numbers"),
     [
-        (Filter(), list(range(1, 29))),
-        (Filter(pillar="protection"), list(range(13, 23))),
-        (Filter(agency="ACC"), [18, 28]),
-        (Filter(timetable="medium"), [1, 4]),
-        (Filter(goal="10"), [24, 25, 26, 27]),
-        (Filter(goal="1"), [5, 6, 7, 8]),
-        (Filter(pillar="prosecution", agency="DoL", goal="6"), [28]),
-        (Filter(goal="7"), []),
-        (Filter(pillar="x"), []),
+        (PlanFilter(), list(range(1, 29))),
+        (PlanFilter(pillar="protection"), list(range(13, 23))),
+        (PlanFilter(agency="ACC"), [18, 28]),
+        (PlanFilter(timetable="medium"), [1, 4]),
+        (PlanFilter(goal="10"), [24, 25, 26, 27]),
+        (PlanFilter(goal="1"), [5, 6, 7, 8]),
+        (PlanFilter(pillar="prosecution", agency="DoL", goal="6"), [28]),
+        (PlanFilter(goal="7"), []),
+        (PlanFilter(pillar="x"), []),
     ],
 )
 def test_a_filter_keeps_what_meets_every_part_of_it(whole, wanted, numbers):
     """Empty parts ask for everything, and goal 1 is not goal 10."""
-    assert [action.number for action in plan.choose(whole, wanted)] == numbers
+    assert [action.number for action in filter_actions(whole, wanted)] == numbers
 
 
 def test_the_overview_counts_each_action_under_each_of_its_times(whole):
     """The sums are the actions', those with two times counted twice."""
-    counts = plan.overview(whole)
+    counts = count_actions(whole)
     assert sum(counts["prevention"].values()) == 12 + 2
     assert sum(sum(row.values()) for row in counts.values()) == 28 + 2
 
 
 def test_csv_and_json_hold_the_same_rows(whole):
     """Read back, each has every field of every action, word for word."""
-    rows = list(csv.DictReader(io.StringIO(plan.to_csv(whole), newline="")))
-    data = json.loads(plan.to_json(whole))
+    rows = list(csv.DictReader(io.StringIO(to_csv(whole), newline="")))
+    data = json.loads(to_json(whole))
     assert data["year"] == 2009
     assert "colours" in data["note"]
     for row, entry, action in zip(rows, data["actions"], whole.actions, strict=True):

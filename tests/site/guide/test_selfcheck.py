@@ -42,7 +42,7 @@ def test_a_yes_shows_police_mbie_and_crime_stoppers(site, documents):
     """Whatever the language, all three are there with their numbers to tap."""
     for code, document in documents.items():
         block = document.one("div", class_="if-yes")
-        contacts = site.parts.library.editions[code].contacts
+        contacts = site.prerendered.library.editions[code].contacts
         shown = {link.attrs["href"] for link in document.all("a") if block in link.around}
         for identifier in ("police-105", "mbie-exploitation", "crime-stoppers"):
             assert contacts[identifier].href in shown

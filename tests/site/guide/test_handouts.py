@@ -12,8 +12,10 @@ import pypdfium2
 import pytest
 
 from app.core.errors import ConfigError
-from app.site.guide import handouts, loader
-from app.site.guide.markdown import Run
+from app.site.demo import build_outputs
+from app.site.guide.handouts import handout_data, make_handouts
+from app.site.guide.loader import load_library
+from app.site.guide.models import Run
 from tests.support.paths import ROOT
 from tests.support.visit import KNOWN
 
@@ -22,12 +24,12 @@ MM = 72 / 25.4
 
 @pytest.fixture(scope="module")
 def library():
-    return loader.load(ROOT / "content", KNOWN)
+    return load_library(ROOT / "content", KNOWN)
 
 
 @pytest.fixture(scope="module")
 def files(library):
-    return handouts.make(library)
+    return make_handouts(library)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_every_sheet_and_card_is_one_side_of_a4(pdfs):
 
 def test_the_same_content_gives_the_same_bytes(library, pdfs):
     """Made twice, each PDF and the zip are equal."""
-    again = handouts.make(library)
+    again = make_handouts(library)
     assert {name: again[name].data for name in pdfs} == pdfs
 
 
@@ -95,7 +97,7 @@ def test_a_character_without_a_glyph_is_a_fault_and_never_a_hole(library):
     spoiled = replace(page, runs={**page.runs, "heading": (Run("Thai: ไทย"),)})
     odd = replace(edition, pages={**edition.pages, "sheet": spoiled})
     with pytest.raises(ConfigError, match=r"en\.pdf: .*could not be displayed"):
-        handouts.make(replace(library, editions={"en": odd}))
+        make_handouts(replace(library, editions={"en": odd}))
 
 
 def test_a_sheet_has_all_numbers_questions_and_signs(library, pdfs):
@@ -104,7 +106,7 @@ def test_a_sheet_has_all_numbers_questions_and_signs(library, pdfs):
         for name in (f"{code}.pdf", f"{code}-card.pdf"):
             for number in ("111", "105", "0800 20 00 88", "0800 555 111"):
                 assert number in words_of(pdfs[name]).replace("\r\n", " "), f"{name}: no {number}"
-        assert len(handouts.words(edition, library.editions["en"])["questions"]) == 8
+        assert len(handout_data(edition, library.editions["en"])["questions"]) == 8
     flat = " ".join(words_of(pdfs["en.pdf"]).split())
     for question in library.editions["en"].pages["self-check"].raw["questions"]:
         assert question in flat
@@ -128,7 +130,7 @@ def test_an_unreviewed_sheet_says_so_in_its_language_and_in_english(library, pdf
     assert english not in " ".join(words_of(pdfs["en.pdf"]).split())
     for code, edition in library.editions.items():
         if code != "en" and not edition.pages["sheet"].review.reviewed:
-            said = handouts.words(edition, library.editions["en"])["unchecked"]
+            said = handout_data(edition, library.editions["en"])["unchecked"]
             assert "".join(run.text for run in said).endswith(f" {english}")
             assert (said[0].lang, said[-1].lang) != ("en", "")
             assert english in " ".join(words_of(pdfs[f"{code}.pdf"]).split())
@@ -149,10 +151,12 @@ def test_a_sheet_is_legible_in_black_and_white(pdfs):
         assert all(max(colour) - min(colour) <= 2 for _, colour in pixels), f"{name} has colours"
 
 
-def test_build_writes_what_the_site_serves(library, files, tmp_path):
+def test_build_writes_what_the_site_serves(files, tmp_path):
     """`haumaru build` puts the same bytes into a folder."""
-    paths = handouts.build(library, tmp_path / "out")
-    assert {path.name: path.read_bytes() for path in paths} == {name: file.data for name, file in files.items()}
+    list(build_outputs(tmp_path / "out"))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
+        name: file.data for name, file in files.items()
+    }
 
 
 def test_any_sheet_can_be_had_from_any_languages_page(site):

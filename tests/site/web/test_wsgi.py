@@ -2,20 +2,11 @@
 
 from io import BytesIO
 from threading import Event, Thread
-from typing import NamedTuple
 
-from app.site.web.wsgi import PrerenderedPages
+from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
 from app.web.middleware import REFUSED, BodyLimiter
 
-
-class Ready(NamedTuple):
-    headers: tuple
-    identity: bytes
-    gzip: bytes
-    br: bytes
-
-
-PAGE = Ready((("Content-Type", "text/html"),), b"plain", b"zipped", b"brotli")
+PAGE = PrerenderedAnswer((("Content-Type", "text/html"),), b"plain", b"zipped", b"brotli")
 
 
 def inner(environ, start_response):

@@ -3,15 +3,15 @@
 import re
 import shutil
 import unicodedata
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from app.core.errors import ConfigError
-from app.site.guide import loader, markdown, review
-from app.site.guide.contacts import Contact
-from app.site.guide.markdown import Links
-from app.site.guide.models import SLUGS, Page
+from app.site.guide.loader import load_library, split_front_matter
+from app.site.guide.markdown import Links, render_line, render_page, render_runs
+from app.site.guide.models import SLUGS, Contact, Page, source_digest
 from tests.support.paths import ROOT
 from tests.support.visit import KNOWN
 
@@ -23,7 +23,7 @@ MAY_BE_WORDS = {str(n) for n in range(13)}
 
 @pytest.fixture(scope="module")
 def library():
-    return loader.load(REAL, KNOWN)
+    return load_library(REAL, KNOWN)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def tree(tmp_path):
     for name in ("contacts.toml", "plan.toml"):
         shutil.copy(REAL / name, root / name)
     for path in (root / "hi").iterdir():
-        record = f'source_digest: "{review.digest((root / "en" / path.name).read_bytes())}"\nstatus: unreviewed\n'
+        record = f'source_digest: "{source_digest((root / "en" / path.name).read_bytes())}"\nstatus: unreviewed\n'
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".md":
             path.write_text(text.replace("status: source\n", record), encoding="utf-8")
@@ -46,7 +46,7 @@ def tree(tmp_path):
 
 def faults_of(root: Path, *codes: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        loader.load(root, codes or ("en", "hi"))
+        load_library(root, codes or ("en", "hi"))
     return str(caught.value)
 
 
@@ -58,12 +58,12 @@ def spoil(path: Path, old: str, new: str) -> None:
 
 def test_every_language_has_every_page():
     """Every language, the further ones too, loads without a fault."""
-    assert tuple(loader.load(REAL, KNOWN).editions) == tuple(KNOWN)
+    assert tuple(load_library(REAL, KNOWN).editions) == tuple(KNOWN)
 
 
 def test_the_made_up_translation_is_sound(tree):
     """The tree that the other tests spoil has no fault of its own."""
-    library = loader.load(tree, ("en", "hi"))
+    library = load_library(tree, ("en", "hi"))
     assert library.stale == ()
     assert not library.editions["hi"].reviewed
 
@@ -128,10 +128,10 @@ def test_changed_english_makes_a_translation_stale_and_voids_its_review(tree):
         "status: unreviewed",
         "status: reviewed\nreviewed_by: A Speaker\nreviewed_on: 2026-11-22",
     )
-    assert loader.load(tree, ("en", "hi")).editions["hi"].pages["help"].review.reviewed
+    assert load_library(tree, ("en", "hi")).editions["hi"].pages["help"].review.reviewed
     english = tree / "en" / "help.md"
     english.write_text(english.read_text(encoding="utf-8") + "\nOne more sentence.\n", encoding="utf-8")
-    library = loader.load(tree, ("en", "hi"))
+    library = load_library(tree, ("en", "hi"))
     assert library.stale == ("content/hi/help.md",)
     assert not library.editions["hi"].pages["help"].review.reviewed
 
@@ -146,21 +146,21 @@ def test_only_a_wholly_reviewed_language_is_left_by_reviewed_only(tree):
     paths = [path for path in sorted((tree / "hi").iterdir()) if path.name != "identity.toml"]
     for path in paths[1:]:
         spoil(path, *signed[path.suffix])
-    assert tuple(loader.load(tree, ("en", "hi")).only_reviewed().editions) == ("en",)
+    assert tuple(load_library(tree, ("en", "hi")).only_reviewed().editions) == ("en",)
     spoil(paths[0], *signed[paths[0].suffix])
-    assert tuple(loader.load(tree, ("en", "hi")).only_reviewed().editions) == ("en", "hi")
+    assert tuple(load_library(tree, ("en", "hi")).only_reviewed().editions) == ("en", "hi")
 
 
 def test_no_translation_is_stale():
     """Every translated file was made from the English as it is now."""
-    stale = loader.load(REAL, KNOWN).stale
+    stale = load_library(REAL, KNOWN).stale
     mend = "bring these up to date with the English, then: make digests FILE=help, with CODE=sm for one language only"
     assert stale == (), mend
 
 
 def test_html_in_a_translators_file_stays_text():
     """Markup, handlers and foreign addresses in Markdown come out as words or not at all."""
-    html, _ = markdown.page("<script>x</script> <b onclick=x>y</b> [z](javascript:x)", links([]))
+    html, _ = render_page("<script>x</script> <b onclick=x>y</b> [z](javascript:x)", links([]))
     assert "<script" not in html
     assert "<b" not in html
     assert "href" not in html
@@ -169,7 +169,7 @@ def test_html_in_a_translators_file_stays_text():
 def test_an_empty_link_shows_the_number_and_calls_it():
     """`[](contact:x)` is the number as a link to tap; `#web` is the address; words stay words."""
     faults: list[str] = []
-    html = markdown.line("[](contact:x), [](contact:x#web), [us](contact:x)", links(faults))
+    html = render_line("[](contact:x), [](contact:x#web), [us](contact:x)", links(faults))
     assert html == (
         '<a href="tel:+6412">1 2</a>, <a href="https://www.x.example/a">x.example</a>, <a href="tel:+6412">us</a>'
     )
@@ -178,13 +178,13 @@ def test_an_empty_link_shows_the_number_and_calls_it():
 
 def test_words_in_another_language_keep_their_tag():
     """`[words]{lang=mi}` is a span with that language, on pages and as a run on sheets."""
-    assert markdown.line("[haumaru]{lang=mi}", links([])) == '<span lang="mi">haumaru</span>'
-    assert [(run.text, run.lang) for run in markdown.runs("a [b]{lang=mi}", links([]))] == [("a ", ""), ("b", "mi")]
+    assert render_line("[haumaru]{lang=mi}", links([])) == '<span lang="mi">haumaru</span>'
+    assert [(run.text, run.lang) for run in render_runs("a [b]{lang=mi}", links([]))] == [("a ", ""), ("b", "mi")]
 
 
 def test_yes_is_a_word():
     """Front matter keys and values such as yes, no and 1.0 are text."""
-    assert loader._split("---\nyes: no\nversion: 1.0\n---\n") == ({"yes": "no", "version": "1.0"}, "")
+    assert split_front_matter("---\nyes: no\nversion: 1.0\n---\n") == ({"yes": "no", "version": "1.0"}, "")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_yes_is_a_word():
 )
 def test_front_matter_is_what_stands_between_the_first_two_lines_of_dashes(text, front, source):
     """Later lines of dashes are Markdown, and a page that does not begin with front matter has none."""
-    assert loader._split(text) == (front, source)
+    assert split_front_matter(text) == (front, source)
 
 
 def test_the_emergency_sentence_is_not_told_twice(library):
@@ -252,7 +252,5 @@ def test_text_is_normalised_and_has_one_glottal_mark(library):
 
 
 def links(faults: list[str]) -> Links:
-    contact = Contact(
-        "x", "X", "no", "s", loader.contacts.date.today(), number="1 2", tel="+6412", url="https://www.x.example/a"
-    )
+    contact = Contact("x", "X", "no", "s", date(2026, 11, 22), number="1 2", tel="+6412", url="https://www.x.example/a")
     return Links("en", frozenset(SLUGS), {"x": contact}, {"emergency": "Call."}, faults.append)

@@ -42,7 +42,7 @@ def gate(tmp_path_factory):
 
     path = demo.prepare(tmp_path_factory.mktemp("headers"))
     settings = load_config(path, {"HAUMARU_SITE_BASE_URL": "https://haumaru.test", "HAUMARU_SITE_DEMO": "true"})
-    return factory.build(factory.prepare(settings))
+    return factory.build_site(factory.prerender_site(settings))
 
 
 def ask(gate, path: str, method: str = "GET", **more: str) -> tuple[int, dict[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.site.guide import style
+from app.site.guide.prerender import csp_hash
 from app.site.web import padding
 from app.vault.keys import new_identity, recipient_of
 from tests.support.paths import ROOT
@@ -22,7 +22,7 @@ REAL = {"SITE_DEMO": "false", "SITE_BASE_URL": "https://example.org", "AGENCY_EX
 
 @pytest.fixture(scope="module")
 def pages(site):
-    return {path: page for path, page in site.parts.pages.items() if ("Content-Type", HTML) in page.headers}
+    return {path: page for path, page in site.prerendered.pages.items() if ("Content-Type", HTML) in page.headers}
 
 
 def test_every_page_of_every_language_passes_the_harness(site, pages):
@@ -67,12 +67,12 @@ def test_every_link_inside_the_site_leads_somewhere(site, pages):
 def test_every_page_fits_the_first_round_trip(tmp_path):
     """With every header of https and an onion, each page is 12,000 bytes in brotli and 14,000 in gzip."""
     site = open_site(tmp_path, **REAL, SITE_ONION=ONION, AGENCY_EXAMPLE_RECIPIENTS=recipient_of(new_identity()))
-    pages = {path: page for path, page in site.parts.pages.items() if ("Content-Type", HTML) in page.headers}
+    pages = {path: page for path, page in site.prerendered.pages.items() if ("Content-Type", HTML) in page.headers}
     assert pages
     for path, page in pages.items():
         for coding, body, size in (("br", page.br, 12_000), ("gzip", page.gzip, 14_000)):
             own = [("content-length", str(len(body))), ("content-encoding", coding)]
-            assert padding.head("200 OK", [*page.headers, *own]) + len(body) == size, f"{path} in {coding}"
+            assert padding.head_length("200 OK", [*page.headers, *own]) + len(body) == size, f"{path} in {coding}"
 
 
 def test_a_ready_page_is_the_page_the_app_would_give(site):
@@ -132,14 +132,14 @@ def test_the_policy_admits_the_stylesheet_and_nothing_else(site):
     """The digest in the policy is the one of the style element's own text."""
     visit = site.get("/en/")
     inlined = visit.document.html.partition("<style>")[2].partition("</style>")[0]
-    assert f"'sha256-{style.digest(inlined)}'" in visit.headers["Content-Security-Policy"]
+    assert f"'sha256-{csp_hash(inlined)}'" in visit.headers["Content-Security-Policy"]
 
 
 def test_an_unreviewed_translation_says_so_and_how_to_help(site):
     """A page that no speaker has signed says it on the page; the English does not."""
     assert not site.get("/en/help").document.all("p", class_="unchecked")
     for code in site.languages[1:]:
-        if not site.parts.library.editions[code].pages["help"].review.reviewed:
+        if not site.prerendered.library.editions[code].pages["help"].review.reviewed:
             note = site.get(f"/{code}/help").document.one("p", class_="unchecked")
             assert [
                 link

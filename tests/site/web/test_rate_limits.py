@@ -10,14 +10,14 @@ from flask import Flask
 from redis import Redis
 
 from app.core.errors import RateError
-from app.site.web.rate_limits import Rates
+from app.site.web.rate_limits import RateLimits
 from tests.support.databases import redis_server
 
 
 def rates(**changes):
     app = Flask("x")
     settings = {"url": "memory://", "per_address": "2/hour", "total": "100/hour", "workers": 1, **changes}
-    return app, Rates(app, **settings)
+    return app, RateLimits(app, **settings)
 
 
 def hits(app, one, address, purpose="send", *, times=1, host="here"):
@@ -140,7 +140,7 @@ def test_nobody_can_try_addresses_once_the_key_has_turned_over():
     app, one = rates(clock=lambda: now[0])
 
     def tried() -> set[str]:
-        return {one._blind(address) for address in ip_network("192.0.2.0/24")}
+        return {one._hash_address(address) for address in ip_network("192.0.2.0/24")}
 
     hits(app, one, "192.0.2.1")
     (counted,) = re.findall(r"send/([0-9a-f]{64})", " ".join(map(str, one._limiter.storage.storage)))
