@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support import databases
+from tests.support import databases, network
 from tests.support.databases import Postgres
 from tests.support.paths import ROOT
 from tests.support.servers import Certificates
 from tests.support.site import Running, Visitor, demonstration
 
+pytest_plugins = ["tests.support.slow"]
 SKIPPED = frozenset(filter(None, os.environ.get("SKIP", "").split(",")))
 COMMANDS = {
     "node": ("node",),
@@ -39,7 +40,8 @@ COMMANDS = {
     "hadolint": ("hadolint",),
     "typst": (),
 }
-_left_out: dict[str, int] = {}
+SYSTEM_CLEANING = ("bad_input", "holds_nodes", "journey_deployment", "journey_files", "leaks")
+CLEANING = ("tests/unit/files/", *(f"tests/system/test_{name}.py" for name in SYSTEM_CLEANING))
 
 
 def search_path() -> str:
@@ -53,14 +55,22 @@ def pytest_configure(config):
     settings.register_profile("no-deadline", deadline=None)
     settings.load_profile("no-deadline")
     os.environ["PATH"] = search_path()
+    network.use_own_network()
+
+
+def _group(nodeid: str) -> str:
+    """Return which tests run in one worker of pytest-xdist: those of a file, which share what the file starts, and
+    all that clean files, for a machine cleans for two senders at a time and some tests take both places.
+    """
+    return "cleaning" if nodeid.startswith(CLEANING) else nodeid.partition("::")[0]
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item.nodeid)))
         for mark in item.iter_markers("needs"):
             assert set(mark.args) <= COMMANDS.keys(), f"{item.nodeid} needs something unknown: {mark.args}"
             for name in SKIPPED.intersection(mark.args):
-                _left_out[name] = _left_out.get(name, 0) + 1
                 item.add_marker(pytest.mark.skip(reason=f"SKIP={name}"))
 
 
@@ -101,5 +111,8 @@ def _what_it_needs(request):
 
 
 def pytest_terminal_summary(terminalreporter):
-    for name, count in sorted(_left_out.items()):
-        terminalreporter.write_line(f"left out on purpose (SKIP={name}): {count} tests")
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    for name in sorted(SKIPPED):
+        count = sum(f"SKIP={name}'" in reason for reason in reasons)
+        if count:
+            terminalreporter.write_line(f"left out on purpose (SKIP={name}): {count} tests")

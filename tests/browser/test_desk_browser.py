@@ -10,7 +10,7 @@ from tests.support.browser import chromium, violations
 from tests.support.desk import Office, jpeg, picture, program, reply_to, tip, wait_for
 from tests.support.paths import ROOT
 
-pytestmark = [pytest.mark.needs("browser"), pytest.mark.slow]
+pytestmark = pytest.mark.needs("browser")
 
 VNU = ROOT / "tests/tools/node_modules/vnu-jar/build/dist/vnu.jar"
 SIZES = [
@@ -217,6 +217,7 @@ def _html(page, url):
     return page.locator("main").inner_html()
 
 
+@pytest.mark.slow
 @pytest.mark.needs("java", "node")
 def test_every_screen_is_accessible_and_valid(desk, office, context, page, tmp_path):
     """Neither axe-core (WCAG 2.2 AA, best practice) in three ways of looking nor Nu finds a fault."""

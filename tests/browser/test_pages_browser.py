@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 from tests.support.servers import Certificates
 from tests.support.visit import open_site
 
-pytestmark = [pytest.mark.needs("browser"), pytest.mark.slow]
+pytestmark = pytest.mark.needs("browser")
 
 AXE = (ROOT / "tests/tools/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -138,6 +138,7 @@ def pages(site):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_any_page_of_any_language(site, pages, tab, size, scheme):
@@ -156,6 +157,7 @@ def test_axe_finds_nothing_on_any_page_of_any_language(site, pages, tab, size, s
     assert not found
 
 
+@pytest.mark.slow
 def test_no_page_is_wider_than_a_small_phone(site, pages, tab):
     """At 320 pixels nothing has to be pushed sideways."""
     page = tab(PHONE)
@@ -167,6 +169,7 @@ def test_no_page_is_wider_than_a_small_phone(site, pages, tab):
     assert not wide
 
 
+@pytest.mark.slow
 def test_what_a_thumb_has_to_hit_is_large(site, pages, tab):
     """Buttons, choices and the links of menus and lists are at least 44 pixels high."""
     page = tab(PHONE)
@@ -179,6 +182,7 @@ def test_what_a_thumb_has_to_hit_is_large(site, pages, tab):
     assert not small
 
 
+@pytest.mark.slow
 def test_a_page_is_one_request_and_says_nothing_to_the_console(site, pages, tab):
     """Nothing but the page itself is asked for, of anyone, and no policy is broken."""
     page = tab()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.browser import DESK, PHONE, chromium, violations, with_memory
 
-pytestmark = [pytest.mark.needs("browser"), pytest.mark.slow]
+pytestmark = pytest.mark.needs("browser")
 
 STORY = "My name is Rangi Sample. Call 021 555 0199, they lock the door at 9.45pm."
 

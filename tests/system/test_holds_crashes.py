@@ -37,6 +37,7 @@ def kill_at_random(port: int, site: Program, forwarder: Program) -> str:
     return victim
 
 
+@pytest.mark.slow
 def test_what_is_acknowledged_outlives_every_kill(url, tmp_path):
     """Site, workers and forwarder are killed at random while tips are sent: acknowledged is delivered, each once."""
     tips, kills = scale(120, 2_000), scale(8, 60)

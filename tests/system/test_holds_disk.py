@@ -182,6 +182,7 @@ def test_a_site_that_starts_while_its_database_is_away(tmp_path):
             ledger.settle("away at start (PostgreSQL)", here.delivered())
 
 
+@pytest.mark.slow
 @pytest.mark.needs("postgres")
 def test_a_database_that_goes_away_and_comes_back(tmp_path):
     """Cut off again and again, and once for a minute, while tips arrive: whoever was told "sent" is delivered."""
@@ -270,6 +271,7 @@ def _comes_through(place: Path, spoiled: bytes, tips: dict[str, bytes]) -> bool:
     return by_itself
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "table", ["sqlite_schema", "used", *(["envelopes", "labels", "held", "turns", "owners"] if LONG else [])]
 )

@@ -223,6 +223,7 @@ def told_apart(some: list[float], others: list[float]) -> float:
     return max(wins, 1 - wins)
 
 
+@pytest.mark.slow
 def test_no_gap_between_deliveries_tells_a_tip_from_a_decoy(tmp_path):
     """Settling a tip takes longer than making a decoy; at a pace nobody sees that, and without one anybody does."""
     turns = scale(12, 60)

@@ -173,6 +173,7 @@ def test_nothing_is_logged_whatever_visitors_do(deployment):
             assert sign.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("front", PROXIES)
 def test_a_forged_address_counts_for_nothing(front, tmp_path):
     """Who writes X-Forwarded-For is still counted by the address the proxy saw; somebody else is counted apart."""

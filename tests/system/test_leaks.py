@@ -168,6 +168,7 @@ def kept(tmp_path):
     return folders
 
 
+@pytest.mark.slow
 def test_nothing_of_a_visitor_is_kept(kept):
     """Tips that pass, fail and break leave no trace of their sender or their words on the machine."""
     places = {"TMPDIR": str(kept["tmp"]), "HOME": str(kept["home"])}
@@ -211,6 +212,7 @@ def test_the_search_finds_a_planted_leak(kept):
     assert find({"planted": marker}, *kept.values()) == [f"planted in {marker}"]
 
 
+@pytest.mark.slow
 def test_a_leaky_server_would_be_caught(kept):
     """The same drive through a server that logs its requests leaves markers, and the search finds them."""
     with demonstration(kept["run"], HAUMARU_SITE_OPERATOR="leaky") as site:

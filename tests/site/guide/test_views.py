@@ -33,7 +33,6 @@ def test_every_page_of_every_language_passes_the_harness(site, pages):
 
 
 @pytest.mark.needs("java")
-@pytest.mark.slow
 def test_the_nu_html_checker_finds_no_error_on_any_page(pages, tmp_path):
     """Every page of every language is valid HTML and CSS to the W3C's checker."""
     for path, page in pages.items():

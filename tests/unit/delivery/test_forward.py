@@ -539,6 +539,7 @@ def until(done: object, what: str) -> None:
     pytest.fail(f"never: {what}")
 
 
+@pytest.mark.slow
 def test_two_forwarders_deliver_each_once(url, outbox, certificates):
     """Two forwarders on one database: every envelope arrives exactly once, and windows leave in fours."""
     tips = [make() for _ in range(60)]

@@ -22,13 +22,15 @@ addopts = -p tests.support.slow -p no:cacheprovider -W ignore::pytest.PytestAsse
 def results(pytester, monkeypatch):
     """A way to run one test file on a quiet machine, with a tenth of a second for the ten that count."""
     pytester.makeini(INI.format(root=ROOT))
-    monkeypatch.setattr(slow, "SLOW_SECONDS", 0.1)
-    monkeypatch.setattr(slow, "QUICK_SECONDS", 0.05)
-    monkeypatch.setattr(slow, "_machine_seconds", lambda: 0.0)
 
     def run(text):
         pytester.makepyfile(text)
-        return pytester.runpytest_inprocess()
+        # These tests are themselves measured by the plugin, with the true limits.
+        with monkeypatch.context() as quick:
+            quick.setattr(slow, "SLOW_SECONDS", 0.1)
+            quick.setattr(slow, "QUICK_SECONDS", 0.05)
+            quick.setattr(slow, "_machine_seconds", lambda: 0.0)
+            return pytester.runpytest_inprocess()
 
     return run
 

@@ -117,7 +117,7 @@ def test_25_mb_take_a_few_chunks_of_memory():
     assert opened == data
 
 
-@pytest.mark.parametrize("identity", [IDENTITIES[0], PLAIN_IDENTITY])
+@pytest.mark.parametrize("identity", [IDENTITIES[0], PLAIN_IDENTITY], ids=["hybrid", "X25519"])
 def test_identity_files_come_back(identity):
     """A key file is read again, plain or under its passphrase; plain, it is what age expects."""
     plain = write_identity_file(identity, None)
@@ -166,7 +166,7 @@ SEALED = write_identity_file(IDENTITIES[0], PASSPHRASE, work=10)
         (b"", None, "identity"),
         (b"# nothing but a comment\n", None, "identity"),
         (RECIPIENTS[0].encode(), None, "identity"),
-        (IDENTITIES[0].encode() + b"\nand more\n", None, "identity"),
+        pytest.param(IDENTITIES[0].encode() + b"\nand more\n", None, "identity", id="more than an identity"),
         (b"\xff\xfe", None, "identity"),
     ],
 )
