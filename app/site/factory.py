@@ -14,7 +14,7 @@ from time import time
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Blueprint, Flask, Response, g, request
 from flask_babel import Babel
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -35,8 +35,9 @@ from app.site.guide.loader import load_catalogue_reviews, load_library
 from app.site.guide.models import Library, Review, page_path
 from app.site.guide.prerender import csp_hash, minified_stylesheet, render_all
 from app.site.guide.views import GuidePages
-from app.site.report.reply_views import ReplyPages
-from app.site.report.steps import ReportPages
+from app.site.report.reply_views import ReplyViews
+from app.site.report.responses import ReportContext
+from app.site.report.steps import ReportViews
 from app.site.web.rate_limits import RateLimits
 from app.site.web.security import SecurityExtension, quick_exit, response_headers
 from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
@@ -214,8 +215,8 @@ def _add_report(
         app, url=limits.url, per_address=limits.per_address, total=limits.total, workers=config.server.workers
     )
     outbox = _open_outbox(config)
-    ReportPages(
-        config,
+    context = ReportContext(
+        config=config,
         origins=origins(config),
         outbox=outbox,
         rates=rates,
@@ -224,16 +225,11 @@ def _add_report(
         clean_files=clean.clean_files,
         render=guide.render,
         clock=clock,
-    ).register(app)
-    ReplyPages(
-        config,
-        origins=origins(config),
-        outbox=outbox,
-        rates=rates,
-        secret=prerendered.secret,
-        render=guide.render,
-        clock=clock,
-    ).register(app)
+    )
+    blueprint = Blueprint("report", __name__)
+    ReportViews(context).add_to(blueprint)
+    ReplyViews(context).add_to(blueprint)
+    app.register_blueprint(blueprint)
 
 
 def _add_service_routes(app: Flask, config: Config) -> None:

@@ -1,7 +1,7 @@
-"""The straight line of one tip: draft → clean → bundle → seal → outbox.
+"""Submit a first tip or an answer to a reply: clean its files, pack it, seal it, and put it into the outbox.
 
-Nothing here touches a disk before the seal, and nothing holds plaintext after it. What comes back says only
-what the page must show. Refuses, with the outbox's own error, to call anything sent that is not durable.
+`submit` touches no disk before the tip is sealed and keeps no plaintext after it. It returns only once the outbox has
+the envelope on disk; where the outbox cannot promise that, it raises, and nothing was sent.
 """
 
 import secrets
@@ -11,76 +11,76 @@ from dataclasses import dataclass
 from app.core.errors import BundleError
 from app.delivery.clock import day
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.receipt_codes import ReceiptCode, new_code
-from app.delivery.reply_store import DerivationQueue
 from app.files.clean import CleanedFile, RefusedFile
+from app.site.config import AgencyConfig
 from app.vault.age import seal
 from app.vault.bundle import SIZE_CLASSES
 from app.vault.tip import ReplyTo, Tip, TipFile, new_tip_id, tip_to_bundle
 
 CleanFiles = Callable[[Sequence[bytes]], Sequence[CleanedFile | RefusedFile]]
+CleanedFiles = tuple[CleanedFile | RefusedFile, ...]
 
 
 @dataclass(frozen=True)
-class Draft:
-    """What one person wrote, cleaned and checked, and the files as they came."""
+class Submission:
+    """What one person sends: answers without hidden characters and within their limits, and files as they came.
+
+    `nonce` makes a form send once. `reply_to` is where the desk may leave a reply; `answers_to` is the locator of the
+    reply that this submission answers.
+    """
 
     answers: Mapping[str, str | tuple[str, ...]]
-    wants_reply: bool
     nonce: bytes
     untrusted_files: tuple[bytes, ...] = ()
+    reply_to: ReplyTo | None = None
     answers_to: str | None = None
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What became of a draft: its receipt code if asked for, its files, and the key of a held tip."""
+class Submitted:
+    """What became of the files of a submission, and the 16-byte key of a held tip; None for one that is on its way."""
 
-    code: ReceiptCode | None
-    files: tuple[CleanedFile | RefusedFile, ...]
-    held: bytes | None
+    files: CleanedFiles = ()
+    held: bytes | None = None
 
 
-def take(
-    draft: Draft,
-    *,
-    agency: str,
-    recipients: Sequence[str],
-    outbox: Outbox,
-    clean_files: CleanFiles,
-    derivations: DerivationQueue,
-    max_class: str,
-    now: float,
-) -> Taken:
-    """Seal a draft and make it durable: for delivery, or, where files came with it, held until it is confirmed.
+def submit(
+    submission: Submission, *, agency: AgencyConfig, outbox: Outbox, clean_files: CleanFiles, now: float
+) -> Submitted:
+    """Seal a submission to an agency and put it into the outbox; with files, hold it there until it is confirmed.
 
-    Raises `BundleError("too-large")`, `BusyError`, or an `OutboxError`; then nothing was sent.
+    `now` is in unix seconds; the tip keeps only its day. Raises BundleError `too-large`, FileRefusedError, BusyError
+    or an OutboxError; then nothing was sent.
     """
-    files = tuple(clean_files(draft.untrusted_files)) if draft.untrusted_files else ()
-    code, reply = None, None
-    if draft.wants_reply:
-        code = new_code()
-        locator, key = derivations.derive(code)
-        reply = ReplyTo(key=key, locator=locator)
-    tip = Tip(
+    files = tuple(clean_files(submission.untrusted_files)) if submission.untrusted_files else ()
+    tip = _tip(submission, files, now)
+    bundle = tip_to_bundle(tip)
+    if len(bundle) > SIZE_CLASSES[agency.max_class]:
+        raise BundleError("too-large")
+    envelope = Envelope(id=tip.id, agency=agency.id, data=seal(bundle, agency.recipients))
+    if not files:
+        outbox.put(envelope, nonce=submission.nonce, now=now)
+        return Submitted()
+    held = secrets.token_bytes(16)
+    outbox.hold(envelope, draft=held, nonce=submission.nonce, now=now)
+    return Submitted(files, held)
+
+
+def is_closed(agency: AgencyConfig, now: float) -> bool:
+    """Return whether the key of an agency has expired, so that no form may take reports for it."""
+    return agency.expires < day(now)
+
+
+def _tip(submission: Submission, files: CleanedFiles, now: float) -> Tip:
+    return Tip(
         id=new_tip_id(),
         received=day(now),
-        answers=draft.answers,
+        answers=submission.answers,
         files=tuple(
             TipFile(path=file.path, type=file.type, removed=file.removed, data=file.data)
             for file in files
             if isinstance(file, CleanedFile)
         ),
-        reply=reply,
-        answers_to=draft.answers_to,
+        reply=submission.reply_to,
+        answers_to=submission.answers_to,
     )
-    bundle = tip_to_bundle(tip)
-    if len(bundle) > SIZE_CLASSES[max_class]:
-        raise BundleError("too-large")
-    envelope = Envelope(id=tip.id, agency=agency, data=seal(bundle, recipients))
-    if not files:
-        outbox.put(envelope, nonce=draft.nonce, now=now)
-        return Taken(code, (), None)
-    held = secrets.token_bytes(16)
-    outbox.hold(envelope, draft=held, nonce=draft.nonce, now=now)
-    return Taken(code, files, held)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from app.site.report.forms import Token, TokenError, TooSoonError, read_token
+from app.site.report.form_token import Token, TokenError, TooSoonError, read_token
 from tests.support.visit import KNOWN, open_site
 
 SECRET = bytes(range(32))

@@ -1,0 +1,171 @@
+"""The HTML responses of report and reply: the context that the views share, and each page for a step of the form.
+
+Whatever a visitor typed is escaped by the templates and kept nowhere. Rows about files travel in the page, signed, so
+that a later step shows what happened to the files and nothing that somebody made up. No response says "sent" but the
+two that the views ask for after the outbox has the tip.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from flask import Response, g, request
+from itsdangerous import BadData, URLSafeSerializer
+
+from app.core.unicode import clean_text
+from app.delivery.outbox import Outbox
+from app.delivery.receipt_codes import ReceiptCode, numbers
+from app.files.clean import CleanedFile, RefusedFile
+from app.files.protocol import REFUSALS
+from app.site.config import Config
+from app.site.report.form_token import Token, TokenContext, TokenForm
+from app.site.report.forms import ReportForm
+from app.site.report.submit import CleanFiles
+from app.site.web.rate_limits import RateLimits
+from app.text.find import WHY, Finding, Phrases, find
+from app.vault.tip import SCHEMA
+
+_FILE_NAME_SHOWN = 60  # characters
+_Form = TypeVar("_Form", bound=TokenForm)
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """Everything that the views of report and reply need; `secret` signs form tokens, `clock` gives unix seconds."""
+
+    config: Config
+    origins: Sequence[str]
+    outbox: Outbox
+    rates: RateLimits
+    secret: bytes
+    phrases: Phrases
+    clean_files: CleanFiles
+    render: Callable[..., str]
+    clock: Callable[[], float]
+
+    def open_form(self, form_class: type[_Form], *, min_fill: int = 0) -> _Form:
+        """Return a form with what the request sent; one that came back sooner than `min_fill` seconds is refused."""
+        now = self.clock()
+        context = TokenContext(secret=self.secret, token=Token.new(now), now=now, min_fill=min_fill)
+        return form_class(meta={"csrf_context": context})
+
+
+class PageError(Exception):
+    """Why a page comes again instead of the next one.
+
+    `status` is its HTTP status, `sentence` stands at its top, `errors` are sentences by the id of the field that each
+    is about, and `seconds` is when to try again (Retry-After, RFC 9110 section 10.2.3).
+    """
+
+    def __init__(
+        self, status: int, sentence: str = "", seconds: int = 0, *, errors: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        self.status, self.sentence, self.seconds, self.errors = status, sentence, seconds, errors or {}
+        super().__init__(status)
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """One file as its sender sees it: their name for it, and either what it became or the code of its refusal."""
+
+    name: str
+    path: str = ""
+    type: str = ""
+    size: int = 0  # bytes
+    removed: tuple[str, ...] = ()
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class HeldTip:
+    """What the page of a held tip carries for its sender: the key to the tip, the receipt code, a row for each file."""
+
+    key: bytes
+    code: ReceiptCode | None
+    rows: Sequence[FileRow]
+
+
+def file_rows(results: Sequence[CleanedFile | RefusedFile], untrusted_names: Sequence[str]) -> tuple[FileRow, ...]:
+    """Return a row for each file, in the order in which its sender chose them."""
+    names = [clean_text(name).replace("\n", " ")[:_FILE_NAME_SHOWN] for name in untrusted_names]
+    return tuple(
+        FileRow(name, refused=result.code)
+        if isinstance(result, RefusedFile)
+        else FileRow(name, result.path, result.type, len(result.data), result.removed)
+        for result, name in zip(results, names, strict=True)
+    )
+
+
+def read_file_rows(untrusted_text: str, secret: bytes) -> tuple[FileRow, ...]:
+    """Return the rows that this site signed; none where it did not."""
+    try:
+        rows = _row_serializer(secret).loads(untrusted_text)
+        return tuple(FileRow(**{**row, "removed": tuple(row["removed"])}) for row in rows)
+    except (BadData, TypeError, KeyError):
+        return ()
+
+
+def _row_serializer(secret: bytes) -> URLSafeSerializer:
+    return URLSafeSerializer(secret, salt="haumaru/files/1", signer_kwargs={"digest_method": sha256})
+
+
+class ReportResponses:
+    """Makes the responses; templates are in `templates/report/`."""
+
+    def __init__(self, context: ReportContext) -> None:
+        self._context = context
+
+    def form(self, form: ReportForm, problem: PageError | None, *, closed: bool) -> Response:
+        """Return the form, filled with what was typed."""
+        token = form.current.sign(self._context.secret)
+        return self.page("report/form.html", problem, form=form, token=token, closed=closed)
+
+    def check(self, form: ReportForm, problem: PageError | None) -> Response:
+        """Return the look before sending: every answer, what in it may name the writer, and where files are added."""
+        return self.page(
+            "report/check.html",
+            problem,
+            form=form,
+            token=self.next_token(form.current),
+            findings=self._findings(form),
+            why=WHY,
+            removed=frozenset(request.form.getlist("remove")),
+            max_upload=self._context.config.report.max_upload,
+        )
+
+    def held(self, form: ReportForm, held: HeldTip, problem: PageError | None) -> Response:
+        """Return what was taken out of each file, before the tip is sent or destroyed."""
+        return self.page(
+            "report/held.html",
+            problem,
+            form=form,
+            token=self.next_token(form.current),
+            draft=held.key.hex(),
+            code=held.code or "",
+            rows=held.rows,
+            shown=_row_serializer(self._context.secret).dumps([asdict(row) for row in held.rows]),
+            refusals=REFUSALS,
+        )
+
+    def with_code(self, template: str, code: ReceiptCode | None, **values: Any) -> Response:
+        """Return a page that shows a receipt code in words and in digits, where there is one."""
+        return self.page(template, code=code or "", digits=numbers(code) if code else "", **values)
+
+    def page(self, template: str, problem: PageError | None = None, *, status: int = 200, **values: Any) -> Response:
+        """Return any page of report and reply, with the status and the Retry-After of its problem."""
+        html = self._context.render(template, g.lang, problem=problem, agency=self._context.config.intake, **values)
+        response = Response(html, problem.status if problem else status, mimetype="text/html")
+        if problem and problem.seconds:
+            response.headers["Retry-After"] = str(problem.seconds)
+        return response
+
+    def next_token(self, token: Token) -> str:
+        """Return the signed token of the page after the first."""
+        return token.next().sign(self._context.secret)
+
+    def _findings(self, form: ReportForm) -> dict[str, tuple[Finding, ...]]:
+        return {
+            name: find(form[name].data or "", phrases=self._context.phrases, mild=SCHEMA.field(name).about_suspects)
+            for name in SCHEMA.text_names
+        }
