@@ -18,7 +18,7 @@ from app.desk.service import Desk, open_desk
 from app.desk.similarity import text_sketch
 from app.desk.web.factory import create_app
 from app.desk.web.session import Sessions
-from app.text.find import load_phrases
+from app.text.phrases import load_phrases
 from app.vault.age import seal
 from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of

@@ -34,7 +34,7 @@ from app.desk.referral import Referral, referral_json, require_signer
 from app.desk.service import Desk, open_desk
 from app.desk.store import SealedStore
 from app.desk.web import factory
-from app.text.find import load_phrases
+from app.text.phrases import load_phrases
 from app.vault.age_open import read_identity_file, write_identity_file
 from app.vault.keys import DEMONSTRATION, Identity, new_identity, recipient_of
 from app.vault.signature import new_signing_key, read_signing_key

@@ -28,7 +28,7 @@ from app.desk.redaction import (
 )
 from app.desk.referral import Referral, pack_referral, referral_json, sign_referral
 from app.files.clean import CleanedFile
-from app.text.find import Finding, Phrases
+from app.text.phrases import Finding, PhraseTrie
 from app.vault.age import seal
 from app.vault.tip import SCHEMA, TipFile, new_tip_id
 
@@ -65,7 +65,7 @@ class ReferralContext:
     attachments: Attachments
     outbox: Outbox
     key: Ed25519PrivateKey
-    phrases: Phrases
+    phrases: PhraseTrie
     contact: str
 
     def redaction(self, case: Case) -> Redaction:

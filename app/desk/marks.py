@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.desk.case import Span
 from app.desk.errors import RefusedError
 from app.files.protocol import Box
-from app.text.find import Finding
+from app.text.phrases import Finding
 
 _PIECE = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\s\u3400-\u9fff\uf900-\ufaff]+")
 _EDGES = ".,;:!?()[]{}\"'«»“”‘’–—/，。、；：！？（）「」"

@@ -15,7 +15,8 @@ from app.desk.attachments import Attachment
 from app.desk.case import Case, RedactionDraft, Span
 from app.desk.marks import MarkablePiece, cut_text, merge_spans
 from app.files.clean import CleanedFile
-from app.text.find import REMOVED, Finding, Phrases, find, remove
+from app.text.find import REMOVED_PLACEHOLDER, find_identifying, remove_spans
+from app.text.phrases import Finding, PhraseTrie
 from app.vault.tip import SCHEMA
 
 MAX_TEXT_FILE = 60_000  # bytes of a file whose words can be marked in a browser; a longer one is not sent
@@ -60,7 +61,7 @@ class Redaction:
             for name, text in fields.items()
         }
         spans = {name: tuple(merge_spans([*marked[name], *repeats[name]])) for name in fields}
-        redacted = {name: remove(text, spans[name]) for name, text in fields.items()}
+        redacted = {name: remove_spans(text, spans[name]) for name, text in fields.items()}
         return cls(fields, draft, suggestions, removed, repeats, spans, redacted)
 
     def with_draft(self, draft: RedactionDraft) -> "Redaction":
@@ -116,15 +117,17 @@ def left_out_at_first(fields: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in fields if name not in carried and not is_file(name))
 
 
-def suggest_removals(fields: Mapping[str, str], phrases: Phrases) -> dict[str, tuple[Finding, ...]]:
+def suggest_removals(fields: Mapping[str, str], phrases: PhraseTrie) -> dict[str, tuple[Finding, ...]]:
     """Return what may name the sender, by field, as the form's own search finds it."""
-    mild = {field.name for field in SCHEMA.fields if field.about_suspects}
-    return {name: find(text, phrases=phrases, mild=name in mild) for name, text in fields.items()}
+    suspects = {field.name for field in SCHEMA.fields if field.about_suspects}
+    return {
+        name: find_identifying(text, phrases=phrases, about_suspects=name in suspects) for name, text in fields.items()
+    }
 
 
 def find_removed(texts: Iterable[str], removed: Sequence[str]) -> tuple[str, ...]:
     """Return which of the removed texts still stand in some text that is about to be sent; it must be none."""
-    normal = [unicodedata.normalize("NFC", text.replace(REMOVED, "\0")) for text in texts]
+    normal = [unicodedata.normalize("NFC", text.replace(REMOVED_PLACEHOLDER, "\0")) for text in texts]
     return tuple(piece for piece in removed if any(_pattern(piece).search(text) for text in normal))
 
 

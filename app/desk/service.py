@@ -30,7 +30,7 @@ from app.desk.journal import Journal
 from app.desk.queue import Queue
 from app.desk.statistics import keep_rows
 from app.desk.store import SealedStore
-from app.text.find import Phrases
+from app.text.phrases import PhraseTrie
 from app.vault.keys import Identity
 
 _WINDOW = 5  # seconds between deliveries
@@ -48,7 +48,7 @@ class Desk:
         config: DeskConfig,
         identities: Sequence[Identity],
         key: Ed25519PrivateKey,
-        phrases: Phrases,
+        phrases: PhraseTrie,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:

@@ -8,7 +8,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from app.text.phrases import words_of
+from app.text.phrases import split_words
 
 BINS = 16
 _RUN = 3
@@ -19,7 +19,7 @@ _EMPTY = -1
 
 def text_sketch(text: str) -> tuple[int, ...]:
     """The sketch of a text; empty for one too short to compare."""
-    words = [word.forms[0] for word in words_of(text)]
+    words = [word.forms[0] for word in split_words(text)]
     if len(words) < _FEWEST:
         return ()
     least = [_EMPTY] * BINS

@@ -41,7 +41,7 @@ from app.site.report.steps import ReportViews
 from app.site.web.rate_limits import RateLimits
 from app.site.web.security import SecurityExtension, quick_exit, response_headers
 from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
-from app.text.find import load_phrases
+from app.text.phrases import load_phrases
 from app.vault.age import seal
 from app.vault.tip import new_decoy, tip_to_bundle
 from app.web.middleware import BodyLimiter

@@ -1,9 +1,8 @@
-"""Text as it may be kept: silently made plain, and searched for what may name its writer.
+"""Finds what in a text may identify its writer, and removes the parts that the writer chose.
 
-`clean` takes out only what nobody sees and nobody needs; it changes no word. `find` warns, `remove` takes
-out what the writer ticked: nothing that can be read is ever removed unasked, for the trafficker's number is
-evidence. All of it is linear in the length of the text. No model, no network, no word of the text anywhere
-but in what is returned. Refuses nothing: any string is cleaned.
+`find_identifying` only points out, and `remove_spans` removes what the writer ticked: no visible word is removed
+unasked, because a trafficker's number is evidence. Both take time linear in the text. No model, no network, and no
+word of the text leaves these functions but in what they return. Both refuse nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,14 +11,12 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from app.core.errors import N_
-from app.text.patterns import traces
-from app.text.phrases import SAID, Finding, Met, Phrases, Word, load_phrases, words_of
+from app.text.patterns import find_patterns
+from app.text.phrases import WARNED_SECTIONS, Finding, PhraseMatch, PhraseTrie, Word, split_words
 
-__all__ = ["REMOVED", "WHY", "Finding", "Phrases", "find", "load_phrases", "remove"]
+REMOVED_PLACEHOLDER: Final = "[removed]"
 
-REMOVED: Final = "[removed]"
-
-WHY: Final[Mapping[str, str]] = MappingProxyType(
+FINDING_REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "link": N_("A link that may have been made for you alone. Whoever made it can see who got it."),
         "email": N_(
@@ -53,112 +50,42 @@ WHY: Final[Mapping[str, str]] = MappingProxyType(
         "self": N_("This says who you are. If only one person fits, it names you."),
     }
 )
-"""Each kind of finding and why it is shown: an English sentence, the key of its translations.
+"""Each kind of finding and the reason that is shown: an English sentence, the key of its translations.
 
-Where two findings meet, the kind that stands earlier here is kept; of relation, role and only the longer.
+Where two findings overlap, the kind that stands earlier here is kept; of `relation`, `role` and `only` the longer.
 """
 
-_EQUALS: Final = ("relation", "role", "only")
-_RANK: Final = {kind: list(WHY).index("relation" if kind in _EQUALS else kind) for kind in WHY}
-# These run on to the words after a phrase, and give way there to what is more certain.
-_RUN_ON: Final = {"name": 4, "self": 5, "relation": 3, "role": 3}
+_EQUAL_KINDS: Final = ("relation", "role", "only")
+_RANK: Final = {
+    kind: list(FINDING_REASONS).index("relation" if kind in _EQUAL_KINDS else kind) for kind in FINDING_REASONS
+}
+# How many words after a phrase may belong to the finding, unless a more certain finding has them.
+_MAX_WORDS_AFTER: Final = {"name": 4, "self": 5, "relation": 3, "role": 3}
 
 
-def find(text: str, *, phrases: Phrases, mild: bool = False) -> tuple[Finding, ...]:
-    """Find what in a cleaned text may name its writer, in order and without overlap.
+def find_identifying(text: str, *, phrases: PhraseTrie, about_suspects: bool = False) -> tuple[Finding, ...]:
+    """Return what in a cleaned text (`clean_text`) may identify its writer, in order and without overlap.
 
-    `mild` is for fields about the suspects: there a telephone number, address, account or time is evidence
-    and is only shown where words like "call me on" say that it is the writer's; names, relations and links
-    that carry a token are shown as everywhere.
+    `about_suspects` is for fields about the suspects. A telephone number, address, account or time there is evidence,
+    and is only found where words like "call me on" say that it is the writer's. Names, relations and links with a token
+    are found as everywhere.
     """
-    words = words_of(text)
-    met = tuple(phrases.met(words))
+    words = split_words(text)
+    matches = tuple(phrases.matches(words))
     cues: dict[str, list[Finding]] = {}
-    for first, last, mark in met:
-        if mark.kind == "own" or mark.kind.startswith("near-"):
-            cue = Finding(words[first].start, words[last].end, mark.kind)
-            cues.setdefault(mark.kind.removeprefix("near-"), []).append(cue)
-    shapes = (_Candidate(each, each.end) for each in traces(text, cues, mild=mild))
-    return _settle(text, [*shapes, *_said(words, met, phrases.stops, mild=mild)])
+    for first, last, rule in matches:
+        if rule.kind == "own" or rule.kind.startswith("near-"):
+            cue = Finding(words[first].start, words[last].end, rule.kind)
+            cues.setdefault(rule.kind.removeprefix("near-"), []).append(cue)
+    shapes = (_Candidate(each, each.end) for each in find_patterns(text, cues, about_suspects=about_suspects))
+    in_phrases = _phrase_candidates(words, matches, phrases.stop_words, about_suspects=about_suspects)
+    return _resolve_overlaps(text, [*shapes, *in_phrases])
 
 
-class _Candidate(NamedTuple):
-    """What was found, and up to where it must stand whole to mean anything."""
+def remove_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """Return the text with `[removed]` for every span of characters; spans that touch or overlap become one.
 
-    finding: Finding
-    core: int
-
-
-def _said(words: Sequence[Word], met: Iterable[Met], stops: frozenset[str], *, mild: bool) -> Iterator[_Candidate]:
-    for first, last, (kind, opener) in met:
-        if kind not in SAID or (mild and kind == "time"):
-            continue
-        start, end = words[first].start, words[last].end
-        if kind == "named":
-            begin = _back(words, first, opener, stops)
-            if begin < first:
-                yield _Candidate(Finding(words[begin].start, end, "name"), end)
-            continue
-        onward = _onward(words, last, kind, stops)
-        # "my name is on the list" names nobody.
-        if kind == "name" and onward == last and last + 1 < len(words) and words[last + 1].joined:
-            continue
-        yield _Candidate(Finding(start, words[onward].end, kind), end)
-
-
-def _onward(words: Sequence[Word], last: int, kind: str, stops: frozenset[str]) -> int:
-    """Go to the last word that belongs to a phrase: of a name, of a role after "I am the"."""
-    end = last
-    for place in range(last + 1, min(last + 1 + _RUN_ON.get(kind, 0), len(words))):
-        word = words[place]
-        stopped = word.forms[-1] in stops and not word.capital
-        if stopped or not word.joined or not _belongs(word, kind, place - last):
-            break
-        end = place
-    return end
-
-
-def _belongs(word: Word, kind: str, nth: int) -> bool:
-    if word.capital or kind == "self":
-        return True
-    if kind != "name":
-        return False
-    # Chinese names have up to three characters, Hindi ones two words; in small letters one word can be told.
-    return nth <= 3 if word.han else nth == 1 or (nth == 2 and word.forms[0] >= "\u0900")  # noqa: PLR2004
-
-
-def _back(words: Sequence[Word], first: int, opener: str, stops: frozenset[str]) -> int:
-    """Go back to the first name that stands before words such as "tōku ingoa"; `first` if there is none."""
-    start = first
-    while start > max(0, first - 4) and words[start].joined:
-        before = words[start - 1]
-        if before.forms[0] in stops or not (before.capital or opener):
-            break
-        start -= 1
-    return start if not opener or (start > 0 and opener in words[start - 1].forms) else first
-
-
-def _settle(text: str, candidates: Iterable[_Candidate]) -> tuple[Finding, ...]:
-    """Choose where several findings meet: by rank, then the longest, cut short rather than lost."""
-    taken = bytearray(len(text))
-    kept: list[Finding] = []
-    for (start, end, kind), core in sorted(
-        ((astuple(each.finding), each.core) for each in candidates),
-        key=lambda each: (_RANK[each[0][2]], each[0][0] - each[0][1], each),
-    ):
-        met = taken.find(1, start, end)
-        if -1 < met < core:
-            continue
-        stop = end if met < 0 else start + len(text[start:met].rstrip(" -,"))
-        taken[start:stop] = b"\x01" * (stop - start)
-        kept.append(Finding(start, stop, kind))
-    return tuple(sorted(kept, key=lambda each: each.start))
-
-
-def remove(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    """Replace every span by `[removed]`; spans that touch or overlap become one.
-
-    What lies outside the text is ignored, for the spans come back from a form.
+    Parts of a span outside the text are ignored, because the spans come back from a form.
     """
     kept: list[str] = []
     at = 0
@@ -166,6 +93,82 @@ def remove(text: str, spans: Iterable[tuple[int, int]]) -> str:
         if start >= end:
             continue
         if start > at or not kept:
-            kept += [text[at:start], REMOVED]
+            kept += [text[at:start], REMOVED_PLACEHOLDER]
         at = max(at, end)
     return "".join([*kept, text[at:]])
+
+
+class _Candidate(NamedTuple):
+    """A finding, and the place (`core`) up to which it must be kept whole to mean anything."""
+
+    finding: Finding
+    core: int
+
+
+def _phrase_candidates(
+    words: Sequence[Word], matches: Iterable[PhraseMatch], stop_words: frozenset[str], *, about_suspects: bool
+) -> Iterator[_Candidate]:
+    """Yield what phrases such as "my name is" say, each with the words that belong to it."""
+    for first, last, (kind, opener) in matches:
+        if kind not in WARNED_SECTIONS or (about_suspects and kind == "time"):
+            continue
+        start, end = words[first].start, words[last].end
+        if kind == "named":
+            name_at = _first_word(words, first, opener, stop_words)
+            if name_at < first:
+                yield _Candidate(Finding(words[name_at].start, end, "name"), end)
+            continue
+        last_word = _last_word(words, last, kind, stop_words)
+        # "my name is on the list" names nobody.
+        if kind == "name" and last_word == last and last + 1 < len(words) and words[last + 1].joined:
+            continue
+        yield _Candidate(Finding(start, words[last_word].end, kind), end)
+
+
+def _last_word(words: Sequence[Word], last: int, kind: str, stop_words: frozenset[str]) -> int:
+    """Return the index of the last word that belongs to a phrase: of a name, or of a role after "I am the"."""
+    end = last
+    for place in range(last + 1, min(last + 1 + _MAX_WORDS_AFTER.get(kind, 0), len(words))):
+        word = words[place]
+        is_stop_word = word.forms[-1] in stop_words and not word.capital
+        if is_stop_word or not word.joined or not _continues_phrase(word, kind, place - last):
+            break
+        end = place
+    return end
+
+
+def _continues_phrase(word: Word, kind: str, nth: int) -> bool:
+    if word.capital or kind == "self":
+        return True
+    if kind != "name":
+        return False
+    # Chinese names have up to three characters, Hindi names two words; elsewhere one lower-case word may be a name.
+    return nth <= 3 if word.han else nth == 1 or (nth == 2 and word.forms[0] >= "\u0900")  # noqa: PLR2004
+
+
+def _first_word(words: Sequence[Word], first: int, opener: str, stop_words: frozenset[str]) -> int:
+    """Return the index of the first name before a phrase such as "tōku ingoa"; `first` if there is none."""
+    start = first
+    while start > max(0, first - 4) and words[start].joined:
+        before = words[start - 1]
+        if before.forms[0] in stop_words or not (before.capital or opener):
+            break
+        start -= 1
+    return start if not opener or (start > 0 and opener in words[start - 1].forms) else first
+
+
+def _resolve_overlaps(text: str, candidates: Iterable[_Candidate]) -> tuple[Finding, ...]:
+    """Return findings without overlap: by rank, then by length; a finding is shortened rather than dropped."""
+    taken = bytearray(len(text))
+    kept: list[Finding] = []
+    for (start, end, kind), core in sorted(
+        ((astuple(each.finding), each.core) for each in candidates),
+        key=lambda each: (_RANK[each[0][2]], each[0][0] - each[0][1], each),
+    ):
+        overlap = taken.find(1, start, end)
+        if -1 < overlap < core:
+            continue
+        stop = end if overlap < 0 else start + len(text[start:overlap].rstrip(" -,"))
+        taken[start:stop] = b"\x01" * (stop - start)
+        kept.append(Finding(start, stop, kind))
+    return tuple(sorted(kept, key=lambda each: each.start))

@@ -1,10 +1,10 @@
-"""Words and phrases by which people name themselves, in all ten languages at once.
+"""Loads and matches the phrases by which people name themselves, in all languages at once.
 
-The phrases are data (`content/<lang>/identity.toml`), words and nothing else, so that a translator can
-mend them. Every language is searched whatever the page's language is. Text is cut into words, each Chinese
-character being one, and the words are walked down a tree of phrases: every start walks at most as deep as
-the longest phrase, so that the time is linear in the text. A word typed without its accents matches the
-phrase with them; a word typed with others does not.
+The phrases are data (`content/<lang>/identity.toml`), words and nothing else, so that a translator can change them.
+Every language is searched, whatever the page's language is. A text is split into words, each Chinese character being
+one, and matched against a trie of phrases. From each word the search goes at most as deep as the longest phrase, so
+the time is linear in the text. A word typed without its accents matches the phrase with them; a word typed with other
+accents does not. Refuses files with anything but words, and reports every fault of every file at once.
 """
 
 import re
@@ -20,44 +20,46 @@ from typing import NamedTuple
 from app.core import i18n
 from app.core.errors import ConfigError
 
-LONGEST = 12
-"""Words in the longest phrase that a file may hold."""
+MAX_PHRASE_WORDS = 12
+"""The most words in a phrase."""
 
-SAID = ("name", "named", "self", "relation", "role", "only", "time")
-"""Sections whose phrases are warned about; `never` holds the longer ones that are not."""
+WARNED_SECTIONS = ("name", "named", "self", "relation", "role", "only", "time")
+"""Sections whose phrases are findings; the section `never` holds longer phrases that are not."""
 
-NEAR = frozenset("phone ird nhi bank passport licence app clock-before clock-after clock-between clock-part".split())
-"""Lists of words that give a number or a name beside them its meaning."""
+CUE_LISTS = frozenset(
+    "phone ird nhi bank passport licence app clock-before clock-after clock-between clock-part".split()
+)
+"""Lists of cue words, which give a number or a name beside them its meaning."""
 
-GLOTTALS = "'’‘ʻʼ`ʹ′"
+GLOTTAL_MARKS = "'’‘ʻʼ`ʹ′"
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _LETTER = rf"(?:[^\W\d_{_HAN}]|[\u0300-\u036f\u0900-\u0963\u0970-\u097f\u200c\u200d])"
-# Possessive, and nothing after it that could fail: read once from left to right.
-WORD = re.compile(rf"\d++|[{_HAN}]|{_LETTER}++(?:[{GLOTTALS}]{_LETTER}++)*+")
-_BETWEEN = re.compile(rf"[ \n\-/:：\"{GLOTTALS}]{{0,4}}")
-_DROPPED = str.maketrans("", "", GLOTTALS + "\u200c\u200d")
-_NO_MARKS = str.maketrans({chr(code): None for code in range(0x300, 0x370)} | {"đ": "d", "\u093c": None, "ँ": "ं"})
+# Possessive, and nothing follows that could fail, so the text is read once from left to right.
+WORD_PATTERN = re.compile(rf"\d++|[{_HAN}]|{_LETTER}++(?:[{GLOTTAL_MARKS}]{_LETTER}++)*+")
+_SEPARATOR = re.compile(rf"[ \n\-/:：\"{GLOTTAL_MARKS}]{{0,4}}")
+_WITHOUT_GLOTTALS = str.maketrans("", "", GLOTTAL_MARKS + "\u200c\u200d")
+_WITHOUT_ACCENTS = str.maketrans({chr(code): None for code in range(0x300, 0x370)} | {"đ": "d", "\u093c": None, "ँ": "ं"})
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Characters `start` to `end` of a text that may name its writer; `kind` is a key of `text.WHY`."""
+    """Characters `start` to `end` of a text that may identify its writer; `kind` is a key of `find.FINDING_REASONS`."""
 
     start: int
     end: int
     kind: str
 
 
-class Mark(NamedTuple):
-    """What a phrase says when it is met; `opener` is the word that must open what a closing phrase closes."""
+class PhraseRule(NamedTuple):
+    """What a matched phrase means; in kind `named`, `opener` is the word that must stand before the name."""
 
     kind: str
     opener: str = ""
 
 
 class Word(NamedTuple):
-    """One word where it stands: how it may be spelled in the tree, and what is between it and the last."""
+    """One word of a text: its place, its spellings in the trie, and whether it follows the previous word directly."""
 
     start: int
     end: int
@@ -67,169 +69,171 @@ class Word(NamedTuple):
     han: bool
 
 
-class Entry(NamedTuple):
-    """A phrase from a file: what it says, its folded words, and whether it counts only with its accents."""
+class PhraseEntry(NamedTuple):
+    """A phrase from a file: its rule, its folded words, and whether it matches only with its accents."""
 
-    mark: Mark
+    rule: PhraseRule
     words: tuple[str, ...]
     accented: bool
 
 
-class Met(NamedTuple):
-    """A phrase met in a text: which of the text's words it is made of, and what it says."""
+class PhraseMatch(NamedTuple):
+    """A phrase found in a text: the indexes of its first and last word there, and its rule."""
 
     first: int
     last: int
-    mark: Mark
+    rule: PhraseRule
 
 
 @dataclass(frozen=True)
-class Phrases:
-    """Every language's phrases in one tree: `steps` from node and word to nodes, `ends` with their marks."""
+class PhraseTrie:
+    """Every language's phrases in one trie: `edges` lead from a node and a word to nodes, `rules` belong to nodes."""
 
-    steps: Mapping[tuple[int, str], tuple[int, ...]]
-    ends: Mapping[int, frozenset[Mark]]
-    stops: frozenset[str]
+    edges: Mapping[tuple[int, str], tuple[int, ...]]
+    rules: Mapping[int, frozenset[PhraseRule]]
+    stop_words: frozenset[str]
 
-    def met(self, words: Sequence[Word]) -> Iterator[Met]:
-        """Every phrase in the words, the longest from each start; `never` covers the starts within it.
+    def matches(self, words: Sequence[Word]) -> Iterator[PhraseMatch]:
+        """Yield every phrase in the words: from each start the longest, and none that starts within a `never` phrase.
 
-        Words that give a meaning to what is beside them (`own`, `near-…`) are met even within longer phrases.
+        Cue words (`own`, `near-…`) are found even within longer phrases.
         """
         after_never = 0
         for first in range(len(words)):
-            ends = list(self._ends_from(words, first)) if first >= after_never else []
-            for last, marks in ends:
-                longest = last == ends[-1][0]
-                if longest and any(mark.kind == "never" for mark in marks):
+            found = list(self._rules_from(words, first)) if first >= after_never else []
+            for last, rules in found:
+                longest = last == found[-1][0]
+                if longest and any(rule.kind == "never" for rule in rules):
                     after_never = last + 1
                     break
-                yield from (Met(first, last, mark) for mark in marks if longest or mark.kind not in SAID)
+                yield from (
+                    PhraseMatch(first, last, rule) for rule in rules if longest or rule.kind not in WARNED_SECTIONS
+                )
 
-    def _ends_from(self, words: Sequence[Word], first: int) -> Iterator[tuple[int, frozenset[Mark]]]:
+    def _rules_from(self, words: Sequence[Word], first: int) -> Iterator[tuple[int, frozenset[PhraseRule]]]:
         nodes: tuple[int, ...] = (0,)
-        for place in range(first, min(first + LONGEST, len(words))):
+        for place in range(first, min(first + MAX_PHRASE_WORDS, len(words))):
             word = words[place]
             if place > first and not word.joined:
                 return
-            nodes = tuple(child for node in nodes for form in word.forms for child in self.steps.get((node, form), ()))
-            if marks := frozenset(mark for node in nodes for mark in self.ends.get(node, ())):
-                yield place, marks
+            nodes = tuple(child for node in nodes for form in word.forms for child in self.edges.get((node, form), ()))
+            if rules := frozenset(rule for node in nodes for rule in self.rules.get(node, ())):
+                yield place, rules
             if not nodes:
                 return
 
 
-def fold(word: str) -> str:
-    """Spell a word as it is compared: small letters, composed (NFC), no glottal marks."""
-    return unicodedata.normalize("NFC", word.casefold().translate(_DROPPED))
+def fold_word(word: str) -> str:
+    """Return a word as it is compared: case-folded, composed (NFC), without glottal marks and joiners."""
+    return unicodedata.normalize("NFC", word.casefold().translate(_WITHOUT_GLOTTALS))
 
 
-def bare(folded: str) -> str:
-    """Spell a folded word as those do who leave accents out; in Hindi the nukta and the chandrabindu."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", folded).translate(_NO_MARKS))
+def without_accents(folded: str) -> str:
+    """Return a folded word without accents, in Hindi without nukta and with anusvara for chandrabindu."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", folded).translate(_WITHOUT_ACCENTS))
 
 
-def words_of(text: str) -> tuple[Word, ...]:
-    """Cut a text into its words, in order; time is linear in its length."""
+def split_words(text: str) -> tuple[Word, ...]:
+    """Return the words of a text in order, in time linear in its length."""
     found: list[Word] = []
     end = 0
-    for match in WORD.finditer(text):
+    for match in WORD_PATTERN.finditer(text):
         between = text[end : min(match.start(), end + 5)]
-        joined = bool(found) and _BETWEEN.fullmatch(between) is not None and between.count("\n") < 2  # noqa: PLR2004
+        joined = bool(found) and _SEPARATOR.fullmatch(between) is not None and between.count("\n") < 2  # noqa: PLR2004
         raw = match.group()
-        folded = fold(raw)
+        folded = fold_word(raw)
         # "my cousin's house" holds "my cousin".
-        short = (folded[:-1],) if len(raw) > 3 and raw[-1] in "sS" and raw[-2] in GLOTTALS else ()  # noqa: PLR2004
+        short = (folded[:-1],) if len(raw) > 3 and raw[-1] in "sS" and raw[-2] in GLOTTAL_MARKS else ()  # noqa: PLR2004
         han = len(raw) == 1 and unicodedata.category(raw) == "Lo" and raw > "\u3400"
         end = match.end()
         found.append(Word(match.start(), end, (folded, *short), joined, raw[0].isupper(), han))
     return tuple(found)
 
 
-def load_phrases(root: Path) -> Phrases:
-    """Read `<root>/<lang>/identity.toml` of every language; ConfigError tells every fault of every file.
+def load_phrases(root: Path) -> PhraseTrie:
+    """Return the phrases of `<root>/<lang>/identity.toml` of every language; `root` is the folder `content`.
 
-    `root` is the folder `content`.
+    Raises ConfigError with every fault of every file.
     """
     faults: list[str] = []
-    entries: list[Entry] = []
-    stops: set[str] = set()
+    entries: list[PhraseEntry] = []
+    stop_words: set[str] = set()
     for code in i18n.known(root):
-        file = _File(f"{code}/identity.toml", faults)
-        table = file.read(root / code / "identity.toml")
-        stops.update(fold(word) for word in file.strings(table, "stops"))
+        file = _IdentityFile(f"{code}/identity.toml", faults)
+        table = file.read_table(root / code / "identity.toml")
+        stop_words.update(fold_word(word) for word in file.strings(table, "stops"))
         entries.extend(file.entries(table))
     if faults:
         raise ConfigError(tuple(faults))
-    stops |= {bare(word) for word in stops}
-    return _tree(entries, frozenset(stops))
+    stop_words |= {without_accents(word) for word in stop_words}
+    return _build_trie(entries, frozenset(stop_words))
 
 
-def _tree(entries: Sequence[Entry], stops: frozenset[str]) -> Phrases:
-    """Every word is an edge under its own spelling and under its bare one, both to the same node."""
-    steps: dict[tuple[int, str], tuple[int, ...]] = {}
-    exact: dict[tuple[int, str], int] = {}
-    ends: dict[int, frozenset[Mark]] = {}
-    for mark, words, accented in entries:
+def _build_trie(entries: Sequence[PhraseEntry], stop_words: frozenset[str]) -> PhraseTrie:
+    """Build the trie: each word is an edge under its own spelling and one without accents, both to the same node."""
+    edges: dict[tuple[int, str], tuple[int, ...]] = {}
+    node_of: dict[tuple[int, str], int] = {}
+    rules: dict[int, frozenset[PhraseRule]] = {}
+    for rule, words, accented in entries:
         node = 0
         for word in words:
-            parent, node = node, exact.setdefault((node, word), len(exact) + 1)
-            for form in {word} if accented else {word, bare(word)}:
-                known = steps.get((parent, form), ())
-                steps[parent, form] = known if node in known else (*known, node)
-        ends[node] = ends.get(node, frozenset()) | {mark}
-    return Phrases(MappingProxyType(steps), MappingProxyType(ends), stops)
+            parent, node = node, node_of.setdefault((node, word), len(node_of) + 1)
+            for form in {word} if accented else {word, without_accents(word)}:
+                children = edges.get((parent, form), ())
+                edges[parent, form] = children if node in children else (*children, node)
+        rules[node] = rules.get(node, frozenset()) | {rule}
+    return PhraseTrie(MappingProxyType(edges), MappingProxyType(rules), stop_words)
 
 
-class _File:
-    """One language's file while it is read; every fault is kept with the file's name and its mend."""
+class _IdentityFile:
+    """Reads one language's file, and collects every fault with the file's name and what to do."""
 
     def __init__(self, name: str, faults: list[str]) -> None:
         self._name = name
         self._faults = faults
 
-    def _fault(self, what: str) -> None:
+    def _add_fault(self, what: str) -> None:
         self._faults.append(f"{self._name}: {what}")
 
-    def read(self, path: Path) -> dict[str, object]:
+    def read_table(self, path: Path) -> dict[str, object]:
         try:
             return tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            self._fault(f"cannot be read ({type(error).__name__}); mend the file")
+            self._add_fault(f"cannot be read ({type(error).__name__}); correct the file")
             return {}
 
     def strings(self, table: Mapping[str, object], key: str) -> tuple[str, ...]:
         value = table.get(key, [])
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(value)
-        self._fault(f'{key} is not a list of words; write {key} = ["…", "…"]')
+        self._add_fault(f'{key} is not a list of words; write {key} = ["…", "…"]')
         return ()
 
-    def entries(self, table: Mapping[str, object]) -> Iterator[Entry]:
+    def entries(self, table: Mapping[str, object]) -> Iterator[PhraseEntry]:
         for key, section in table.items():
             if key == "stops":
                 continue
-            if key not in (*SAID, "never", "own", "near") or not isinstance(section, dict):
-                self._fault(f"[{key}] is not a section; take it out")
+            if key not in (*WARNED_SECTIONS, "never", "own", "near") or not isinstance(section, dict):
+                self._add_fault(f"[{key}] is not a section; remove it")
             elif key == "near":
                 yield from self._near(section)
             else:
                 yield from self._section(key, section)
 
-    def _near(self, section: Mapping[str, object]) -> Iterator[Entry]:
+    def _near(self, section: Mapping[str, object]) -> Iterator[PhraseEntry]:
         for kind in section:
-            if kind not in NEAR:
-                self._fault(f"[near] {kind} is not a list; take it out")
+            if kind not in CUE_LISTS:
+                self._add_fault(f"[near] {kind} is not a list; remove it")
                 continue
             for phrase in self.strings(section, kind):
                 yield from self._entry(f"near-{kind}", phrase)
 
-    def _section(self, kind: str, section: Mapping[str, object]) -> Iterator[Entry]:
+    def _section(self, kind: str, section: Mapping[str, object]) -> Iterator[PhraseEntry]:
         for key in section.keys() - {"phrases", "accented", "before", "words", "after"}:
-            self._fault(f"[{kind}] {key} is not a list; take it out")
+            self._add_fault(f"[{kind}] {key} is not a list; remove it")
         before, words, after = (self.strings(section, key) for key in ("before", "words", "after"))
         if (before or after) and not words:
-            self._fault(f"[{kind}] has words before or after but none between; write words")
+            self._add_fault(f"[{kind}] has words before or after but none between; write words")
         made = [f"{left} {word}" for left, word in product(before, words)]
         made += [f"{word} {right}" for word, right in product(words, after)]
         for phrase in (*self.strings(section, "phrases"), *made):
@@ -237,10 +241,13 @@ class _File:
         for phrase in self.strings(section, "accented"):
             yield from self._entry(kind, phrase, accented=True)
 
-    def _entry(self, kind: str, phrase: str, *, accented: bool = False) -> Iterator[Entry]:
+    def _entry(self, kind: str, phrase: str, *, accented: bool = False) -> Iterator[PhraseEntry]:
         opener, _, closing = phrase.rpartition("…") if kind == "named" else ("", "", phrase)
-        words = tuple(fold(word) for word in WORD.findall(closing))
-        if re.sub(rf"[ \-{GLOTTALS}]", "", WORD.sub("", closing)) or not 0 < len(words) <= LONGEST:
-            self._fault(f"[{kind}] {phrase!r} is not 1 to {LONGEST} words; write words only")
+        words = tuple(fold_word(word) for word in WORD_PATTERN.findall(closing))
+        if (
+            re.sub(rf"[ \-{GLOTTAL_MARKS}]", "", WORD_PATTERN.sub("", closing))
+            or not 0 < len(words) <= MAX_PHRASE_WORDS
+        ):
+            self._add_fault(f"[{kind}] {phrase!r} is not 1 to {MAX_PHRASE_WORDS} words; write words only")
         else:
-            yield Entry(Mark(kind, fold(opener.strip())), words, accented)
+            yield PhraseEntry(PhraseRule(kind, fold_word(opener.strip())), words, accented)

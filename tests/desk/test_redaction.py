@@ -16,7 +16,7 @@ from app.desk.errors import RefusedError
 from app.desk.marks import cut_text, read_boxes, read_marks, write_boxes
 from app.desk.redaction import Redaction, answer_texts, find_removed, suggest_removals
 from app.desk.referral import NOTICE, pack_referral, unpack_referral
-from app.text.find import REMOVED
+from app.text.find import REMOVED_PLACEHOLDER
 from app.vault.bundle import SIZE_CLASSES
 from tests.support.desk import Office, jpeg, phrases, picture, receive, tip
 
@@ -44,7 +44,7 @@ def test_nothing_marked_is_left_in_any_field(fields, data):
     assert pieces or not re.search(r"\w", fields[name][start:end])
     for piece in pieces:
         whole = re.compile(rf"(?<!\w){re.escape(piece)}(?!\w)", re.IGNORECASE)
-        assert not any(whole.search(text.replace(REMOVED, "\0")) for text in left.values())
+        assert not any(whole.search(text.replace(REMOVED_PLACEHOLDER, "\0")) for text in left.values())
 
 
 @given(WORDS.filter(str.strip), st.integers(1, 30))
@@ -53,7 +53,7 @@ def test_the_length_of_what_was_taken_out_is_not_told(text, times):
     short, long = f"before {text.strip()} after", f"before {'x' * times} after"
     one = _redaction({"what": short}, RedactionDraft(marks={"what": ((7, len(short) - 6),)})).left
     other = _redaction({"what": long}, RedactionDraft(marks={"what": ((7, len(long) - 6),)})).left
-    assert one["what"] == other["what"] == f"before {REMOVED} after"
+    assert one["what"] == other["what"] == f"before {REMOVED_PLACEHOLDER} after"
 
 
 @given(WORDS)
@@ -82,7 +82,7 @@ def test_what_is_marked_is_taken_out_wherever_it_stands(marked, elsewhere):
     fields = _fields(what=f"I saw {marked} there", where=elsewhere)
     draft = RedactionDraft(marks={"what": ((6, 6 + len(marked)),)})
     made = _redaction(fields, draft)
-    assert REMOVED in made.left["where"]
+    assert REMOVED_PLACEHOLDER in made.left["where"]
     assert not find_removed(made.left.values(), made.removed)
 
 
@@ -91,7 +91,7 @@ def test_common_words_of_a_mark_stay_elsewhere():
     fields = _fields(what="My sister works there. It is my house.")
     assert (
         _redaction(fields, RedactionDraft(marks={"what": ((0, 9),)})).left["what"]
-        == f"{REMOVED} works there. It is my house."
+        == f"{REMOVED_PLACEHOLDER} works there. It is my house."
     )
 
 

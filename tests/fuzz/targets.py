@@ -27,7 +27,8 @@ from app.desk.referral import unpack_referral
 from app.files import sniff
 from app.site import demo, factory
 from app.site.config import load_config
-from app.text import find
+from app.text.find import find_identifying, remove_spans
+from app.text.phrases import PhraseTrie, load_phrases
 from app.vault import age_open, keys, reply, tip
 from app.vault.age import seal
 from tests.support.paths import ROOT
@@ -188,15 +189,15 @@ def _request_seeds() -> list[bytes]:
 
 
 @cache
-def _phrases() -> find.Phrases:
-    return find.load_phrases(ROOT / "content")
+def _phrases() -> PhraseTrie:
+    return load_phrases(ROOT / "content")
 
 
 def _hygiene(data: bytes) -> None:
     said = clean_text(_text(data))
     assert clean_text(said) == said
-    found = find.find(said, phrases=_phrases())
-    find.remove(said, [(one.start, one.end) for one in found])
+    found = find_identifying(said, phrases=_phrases())
+    remove_spans(said, [(one.start, one.end) for one in found])
 
 
 TARGETS = {

@@ -22,7 +22,7 @@ from app.desk.jobs import Job
 from app.desk.service import Desk, open_desk
 from app.desk.web.factory import create_app
 from app.desk.web.session import Sessions
-from app.text.find import Phrases, load_phrases
+from app.text.phrases import PhraseTrie, load_phrases
 from app.vault.age import seal
 from app.vault.age_open import write_identity_file
 from app.vault.keys import new_identity, recipient_of
@@ -86,7 +86,7 @@ replies = "{replies}"
 
 
 @cache
-def phrases() -> Phrases:
+def phrases() -> PhraseTrie:
     """The finder's words, read once."""
     return load_phrases(ROOT / "content")
 

@@ -30,7 +30,7 @@ from app.desk.marks import read_boxes, read_marks, write_boxes
 from app.desk.redaction import is_file, redactable_texts
 from app.desk.referral import NOTICE, pack_referral
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other
-from app.text.find import WHY
+from app.text.find import FINDING_REASONS
 from app.vault.age import seal
 from app.vault.bundle import size_class
 
@@ -52,7 +52,7 @@ def show_draft(tip: str) -> AnyResponse:
         case=case,
         draft=redaction.draft,
         shown=redaction.pieces(),
-        why=WHY,
+        why=FINDING_REASONS,
         files=desk.attachments.of(case),
         authorities=desk.config.authorities.values(),
     )

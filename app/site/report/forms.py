@@ -15,7 +15,7 @@ from wtforms.validators import InputRequired, Length, Optional
 from app.core.errors import N_
 from app.core.unicode import clean_text
 from app.site.report.form_token import TokenForm
-from app.text.find import remove
+from app.text.find import remove_spans
 from app.vault.tip import SCHEMA, FieldType, TipField
 
 # Words to take out, as the check page writes them: field, start, end.
@@ -68,7 +68,7 @@ class ReportForm(TokenForm):
             if isinstance(field.data, list):
                 answers |= {field.name: tuple(field.data)} if field.data else {}
             elif field.data:
-                answers[field.name] = remove(field.data, spans.get(field.name, ()))
+                answers[field.name] = remove_spans(field.data, spans.get(field.name, ()))
         return answers
 
 

@@ -23,7 +23,8 @@ from app.site.report.form_token import Token, TokenContext, TokenForm
 from app.site.report.forms import ReportForm
 from app.site.report.submit import CleanFiles
 from app.site.web.rate_limits import RateLimits
-from app.text.find import WHY, Finding, Phrases, find
+from app.text.find import FINDING_REASONS, find_identifying
+from app.text.phrases import Finding, PhraseTrie
 from app.vault.tip import SCHEMA
 
 _FILE_NAME_SHOWN = 60  # characters
@@ -39,7 +40,7 @@ class ReportContext:
     outbox: Outbox
     rates: RateLimits
     secret: bytes
-    phrases: Phrases
+    phrases: PhraseTrie
     clean_files: CleanFiles
     render: Callable[..., str]
     clock: Callable[[], float]
@@ -129,7 +130,7 @@ class ReportResponses:
             form=form,
             token=self.next_token(form.current),
             findings=self._findings(form),
-            why=WHY,
+            why=FINDING_REASONS,
             removed=frozenset(request.form.getlist("remove")),
             max_upload=self._context.config.report.max_upload,
         )
@@ -166,6 +167,8 @@ class ReportResponses:
 
     def _findings(self, form: ReportForm) -> dict[str, tuple[Finding, ...]]:
         return {
-            name: find(form[name].data or "", phrases=self._context.phrases, mild=SCHEMA.field(name).about_suspects)
+            name: find_identifying(
+                form[name].data or "", phrases=self._context.phrases, about_suspects=SCHEMA.field(name).about_suspects
+            )
             for name in SCHEMA.text_names
         }

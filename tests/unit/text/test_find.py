@@ -1,4 +1,4 @@
-"""What is pointed out in ten languages, what is taken out, and that both take linear time."""
+"""What is found in ten languages, what is removed, and that both take linear time."""
 
 import re
 import sys
@@ -14,9 +14,9 @@ from app.core import unicode
 from app.core.errors import ConfigError
 from app.core.i18n import LANGUAGES
 from app.core.unicode import clean_text
-from app.text import find as text_module
-from app.text import numbers, patterns, phrases
-from app.text.find import REMOVED, WHY, find, load_phrases, remove
+from app.text import find, patterns, phrases
+from app.text.find import FINDING_REASONS, REMOVED_PLACEHOLDER, find_identifying, remove_spans
+from app.text.phrases import load_phrases
 from tests.support.paths import ROOT
 from tests.support.visit import KNOWN
 
@@ -30,11 +30,12 @@ def all_phrases():
 
 @pytest.fixture
 def kinds(all_phrases):
-    """Give what is found in a text as (kind, words), cleaned first as the form does."""
+    """Return what is found in a text as (kind, words), cleaned first as the form does."""
 
-    def kinds_of(untrusted_text, *, mild=False):
+    def kinds_of(untrusted_text, *, about_suspects=False):
         text = clean_text(untrusted_text)
-        return [(each.kind, text[each.start : each.end]) for each in find(text, phrases=all_phrases, mild=mild)]
+        found = find_identifying(text, phrases=all_phrases, about_suspects=about_suspects)
+        return [(each.kind, text[each.start : each.end]) for each in found]
 
     return kinds_of
 
@@ -141,35 +142,35 @@ def test_every_language_is_among_the_phrases_tried():
         "",
     ],
 )
-def test_what_only_looks_like_a_phrase_is_let_be(kinds, untrusted_text):
-    """Words that name nobody, that cross a full stop, or that carry other accents are not pointed out."""
+def test_what_only_looks_like_a_phrase_is_not_found(kinds, untrusted_text):
+    """Words that name nobody, that cross a full stop, or that have other accents are not found."""
     assert kinds(untrusted_text) == []
 
 
 def test_two_findings_never_overlap(kinds, all_phrases):
     """Where findings meet, one is kept whole and the other cut or left out."""
     text = clean_text("I am the cousin of my boss Pita; my friend's e-mail is a@b.example and 021 555 0123.")
-    found = find(text, phrases=all_phrases)
+    found = find_identifying(text, phrases=all_phrases)
     assert [each.kind for each in found] == ["self", "role", "relation", "email", "phone"]
     assert all(one.end <= next_.start for one, next_ in pairwise(found))
 
 
-def test_fields_about_suspects_are_judged_mildly(kinds):
-    """There a number is evidence, unless words say it is the writer's; relations and tokens are still shown."""
+def test_evidence_in_fields_about_suspects_is_not_a_finding(kinds):
+    """About suspects a number is found only after words that make it the writer's; relations and tokens are found."""
     suspects = "Her boss, 021 555 0123, boss@b.example, @big_boss, LA123456, comes at 5:40 am."
-    assert kinds(suspects, mild=True) == []
+    assert kinds(suspects, about_suspects=True) == []
     assert [kind for kind, _ in kinds(suspects)] == ["phone", "email", "handle", "time"]
-    assert kinds("Text me on 021 555 0123", mild=True) == [("phone", "021 555 0123")]
-    assert kinds("It is my cousin", mild=True) == [("relation", "my cousin")]
-    assert [kind for kind, _ in kinds("https://a.example/?u=1", mild=True)] == ["link"]
+    assert kinds("Text me on 021 555 0123", about_suspects=True) == [("phone", "021 555 0123")]
+    assert kinds("It is my cousin", about_suspects=True) == [("relation", "my cousin")]
+    assert [kind for kind, _ in kinds("https://a.example/?u=1", about_suspects=True)] == ["link"]
 
 
 def test_every_kind_has_its_reason(all_phrases):
     """Every kind that can be found has a sentence that says why, and no sentence is left over."""
-    said = {mark.kind for marks in all_phrases.ends.values() for mark in marks}
-    shown = {kind for kind in said if kind in phrases.SAID} - {"named"}
+    in_phrases = {rule.kind for rules in all_phrases.rules.values() for rule in rules}
+    shown = {kind for kind in in_phrases if kind in phrases.WARNED_SECTIONS} - {"named"}
     shapes = {kind for _, kind, _ in FOUND if kind}
-    assert shown | shapes == set(WHY)
+    assert shown | shapes == set(FINDING_REASONS)
 
 
 # -- the set of sentences
@@ -211,8 +212,8 @@ def test_nothing_of_a_removed_span_is_left(text, spans):
         if place not in gone:
             expected.append(character)
         elif place - 1 not in gone:
-            expected.append(REMOVED)
-    assert remove(text, spans) == "".join(expected)
+            expected.append(REMOVED_PLACEHOLDER)
+    assert remove_spans(text, spans) == "".join(expected)
 
 
 # -- linear time
@@ -249,7 +250,7 @@ def test_four_times_the_text_takes_at_most_four_times_the_steps(all_phrases, uni
 
     def steps(length):
         untrusted_text = (unit * length)[:length]
-        return _steps(lambda: find(clean_text(untrusted_text), phrases=all_phrases))
+        return _steps(lambda: find_identifying(clean_text(untrusted_text), phrases=all_phrases))
 
     steps(100)  # what a first call imports or caches is not counted
     assert steps(2400) <= 4.4 * steps(600) + 500
@@ -257,7 +258,7 @@ def test_four_times_the_text_takes_at_most_four_times_the_steps(all_phrases, uni
 
 PATTERNS = [
     pytest.param(value, id=f"{module.__name__}.{name}")
-    for module in (patterns, numbers, phrases, text_module, unicode)
+    for module in (find, patterns, phrases, unicode)
     for name, value in vars(module).items()
     if isinstance(value, re.Pattern)
 ]
@@ -270,7 +271,7 @@ def test_no_pattern_can_go_back_without_bound(pattern):
     _check_repeats(parser.parse(pattern.pattern, pattern.flags), can_fail_after=False)
 
 
-def test_patterns_were_looked_at():
+def test_the_check_of_patterns_can_fail():
     """The check above has patterns to check, and finds a bad one."""
     assert len(PATTERNS) > 15
     for bad in ("a+", "(?:a*)b", "a++b", "(?:a++b)*+"):
@@ -320,7 +321,7 @@ def test_a_translator_can_add_a_phrase(tmp_path):
     """A phrase added to one file is found at once."""
     added = '[relation]\nbefore = ["me"]\nwords = ["auld cousin"]\n'
     made = load_phrases(_copy(tmp_path, text=added))
-    assert [each.kind for each in find("with me auld cousin", phrases=made)] == ["relation"]
+    assert [each.kind for each in find_identifying("with me auld cousin", phrases=made)] == ["relation"]
 
 
 FAULTS = [
@@ -337,7 +338,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("text", "fault"), FAULTS)
-def test_a_faulty_file_is_told_with_its_mend(tmp_path, text, fault):
+def test_a_faulty_file_is_reported_with_what_to_do(tmp_path, text, fault):
     """Every fault names the file and what to do."""
     with pytest.raises(ConfigError) as caught:
         load_phrases(_copy(tmp_path, text=text))
@@ -345,7 +346,7 @@ def test_a_faulty_file_is_told_with_its_mend(tmp_path, text, fault):
     assert fault in str(caught.value)
 
 
-def test_all_faults_are_told_at_once(tmp_path):
+def test_all_faults_are_reported_at_once(tmp_path):
     """A missing file and a bad one are both in the one error."""
     root = _copy(tmp_path, text='[name]\nphrases = ["(.*)"]\nother = []')
     (root / "fj" / "identity.toml").unlink()
