@@ -89,10 +89,16 @@ def _guard() -> AnyResponse | None:
     g.session = session
     _check_site(session, sessions.origin)
     if not desk.loading.ended or desk.loading.code or desk.loading.stopped:
-        return None if request.endpoint == "session.stop_loading" else render_page("loading.html", work=desk.loading)
+        return None if request.endpoint == "session.stop_loading" else _loading_page(desk)
     if not session.handler and request.endpoint not in {"session.choose_handler", "session.set_handler"}:
         return redirect(url_for("session.choose_handler"), 303)
     return None
+
+
+def _loading_page(desk: Desk) -> AnyResponse:
+    return render_page(
+        "progress.html", job=desk.loading, stop_url=url_for("session.stop_loading"), look_url=url_for("queue.show")
+    )
 
 
 def _check_site(session: Session, origin: str) -> None:
@@ -126,4 +132,6 @@ def _show_fault(error: Exception) -> AnyResponse:
 
 
 def _error_page(status: int, sentence: str) -> AnyResponse:
-    return Response(render_template("problem.html", sentence=sentence), status, mimetype="text/html")
+    return Response(
+        render_template("message.html", title="Not done", sentence=sentence, error=True), status, mimetype="text/html"
+    )

@@ -40,7 +40,7 @@ def show(tip: str) -> AnyResponse:
         return render_page("objectionable.html", case=case)
     texts = answer_texts(case)
     return render_page(
-        "tip.html",
+        "case.html",
         case=case,
         texts=texts,
         files=_files_or_none(desk, case),

@@ -106,7 +106,13 @@ def open_inbox() -> AnyResponse:
 @blueprint.get("/progress/<name>")
 def show_progress(name: str) -> AnyResponse:
     """Show how far some long work is."""
-    return render_page("work.html", work=_find_job(name), name=name)
+    return render_page(
+        "progress.html",
+        job=_find_job(name),
+        name=name,
+        stop_url=url_for("queue.stop_job", name=name),
+        look_url=url_for("queue.show_progress", name=name),
+    )
 
 
 @blueprint.post("/progress/<name>/stop")

@@ -36,6 +36,7 @@ from app.vault.bundle import size_class
 
 _MAX_SUMMARY = 2000
 _MAX_TERMS = 50
+_MAX_DIGITS = 4
 
 blueprint = Blueprint("referral", __name__)
 
@@ -66,7 +67,7 @@ def save_draft(tip: str) -> AnyResponse:
     draft = _read_draft(case, fields)
     desk.cases.redact(tip, current_handler(), draft)
     go, _, number = request.form.get("go", "").partition("-")
-    if go == "boxes" and number.isascii() and number.isdigit():
+    if go == "boxes" and number.isascii() and number.isdigit() and len(number) < _MAX_DIGITS:
         return see_other(url_for("referral.show_boxes", tip=tip, number=int(number)))
     if go == "look":
         return see_other(url_for("referral.show_preview", tip=tip))

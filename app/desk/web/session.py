@@ -79,7 +79,7 @@ def enter(key: str) -> AnyResponse:
 @blueprint.get("/who")
 def choose_handler() -> AnyResponse:
     """Ask who is working."""
-    return render_page("who.html", handlers=current_desk().config.handlers)
+    return render_page("choose_handler.html", handlers=current_desk().config.handlers)
 
 
 @blueprint.post("/who")
@@ -97,7 +97,8 @@ def lock() -> AnyResponse:
     """End every session; the terminal shows a new link."""
     sessions = current_sessions()
     sessions.end_all()
-    answer = render_page("locked.html", session=None)
+    sentence = "Nobody can look at tips in a browser now. The terminal in which the desk was started shows a new link."
+    answer = render_page("message.html", title="Locked", sentence=sentence, error=False, session=None)
     answer.delete_cookie(sessions.cookie_name, path="/")
     return answer
 
