@@ -385,7 +385,8 @@ def test_a_text_file_is_redacted_with_the_rest_and_a_long_one_stays(browser, des
     assert "Too long to be marked" in browser.get(f"/tips/{tip_id}/redact").text
     sent = ["files/1.txt", "files/2.txt"]
     browser.post(f"/tips/{tip_id}/redact", m="what:0-11", keep=["what"], file=sent, summary="x", authority=["police"])
-    made = build_referral(desk.cases.get(tip_id), desk.cases.get(tip_id).draft, "x", desk.referral_context)
+    case, context = desk.cases.get(tip_id), desk.referral_context
+    made = build_referral(case, context.redaction(case), "x", context)
     assert [file.data for file in made.files] == [b"[removed] wrote this list of names."]
     assert "Mele" not in browser.get(f"/tips/{tip_id}/refer").text.partition('id="after"')[2]
 
