@@ -61,6 +61,7 @@ def shown_on_the_way(folder: Path) -> dict[str, str]:
         version = re.search(r'name="version" value="(\d+)"', look)[1]
         browser.post(f"/tips/{sent.id}/refer", version=version, confirmed=["police"])
         referral = desk.cases.get(sent.id).referrals[0].text
+        figures = browser.get("/figures").text
         queue = browser.get(f"/?view=referred&kind={KIND.value}").text
     return {
         "form": form.text,
@@ -68,6 +69,7 @@ def shown_on_the_way(folder: Path) -> dict[str, str]:
         "tip.txt": tip.tip_to_text(sent),
         "desk": unescape(read),
         "queue": queue,
+        "figures": figures,
         "referral": referral,
     }
 

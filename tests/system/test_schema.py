@@ -33,6 +33,7 @@ def shown(tmp_path_factory):
         ("tip.txt", (f"{FIELD.heading}:\n  {WORDS}", f"What it is about:\n  {KIND.value}")),
         ("desk", (FIELD.heading, WORDS, KIND.value)),
         ("queue", (f"<option selected>{KIND.value}</option>",)),
+        ("figures", (f">{KIND.value}</th>",)),
         ("referral", (WORDS, f'"kinds":["{KIND.value}"]', f'"{FIELD.name}":')),
     ],
 )

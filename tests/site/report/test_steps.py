@@ -1,13 +1,7 @@
 """The report's steps where something is wrong: the page says so truly, keeps the text, and gives the numbers."""
 
-import time
-
-import pytest
-
-from app.site.report.form_token import Token, TokenError, TooSoonError, read_token
+from app.vault.tip import SCHEMA
 from tests.support.visit import KNOWN, open_site
-
-SECRET = bytes(range(32))
 
 
 def fill(site, step="check", lang="en", **answers):
@@ -84,17 +78,28 @@ def test_the_form_asks_the_browser_to_remember_nothing(tmp_path):
                 assert [field.attrs[name] for name in wanted] == ["off", "false", "false"]
 
 
-def test_a_token_is_good_for_twelve_hours_from_its_own_making():
-    """Read back it is what was signed; older, younger than the form asks, or from the future, it is refused."""
-    now = time.time()
-    token = Token.new(now)
-    assert read_token(token.sign(SECRET), secret=SECRET, now=now + 12 * 3600 - 1, min_fill=3) == token
-    with pytest.raises(TokenError):
-        read_token(token.sign(SECRET), secret=SECRET, now=now + 12 * 3600 + 1, min_fill=3)
-    with pytest.raises(TokenError):
-        read_token(token.sign(SECRET), secret=SECRET, now=now - 3600, min_fill=3)
-    with pytest.raises(TooSoonError):
-        read_token(token.sign(SECRET), secret=SECRET, now=now + 1, min_fill=3)
-    assert read_token(token.next().sign(SECRET), secret=SECRET, now=now + 1, min_fill=3).nonce == token.nonce
-    with pytest.raises(TokenError):
-        read_token(token.sign(bytes(32)), secret=SECRET, now=now + 5, min_fill=3)
+def test_form_and_check_page_show_every_field_of_the_schema(tmp_path):
+    """Each question, hint and choice of the schema is on the form; each answer that was given is on the check page."""
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s")
+    form = site.get("/en/report").text
+    answers = {
+        field.name: [choice.value for choice in field.choices][:1] or f"all about {field.name}"
+        for field in SCHEMA.fields
+    }
+    checked = fill(site, **answers).text
+    for field in SCHEMA.fields:
+        shown_on_form = [field.label, field.hint, *(choice.label for choice in field.choices)]
+        assert [words for words in shown_on_form if words not in form] == []
+        assert field.label in checked
+        assert (field.choices[0].label if field.choices else f"all about {field.name}") in checked
+
+
+def test_a_form_that_lacks_an_answer_links_to_its_field(tmp_path):
+    """422, an error summary whose links lead to the fields, and the error beside the field."""
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s")
+    answer = fill(site, what="", where="x" * 1001)
+    assert answer.status == 422
+    summary = answer.document.one("div", id="errors")
+    links = [link for link in answer.document.all("a") if link.within("div") is summary]
+    assert [link.attrs["href"] for link in links] == ["#what", "#where"]
+    assert "1,000 characters" in answer.document.one("p", id="where-error").text
