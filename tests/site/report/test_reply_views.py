@@ -1,4 +1,4 @@
-"""Coming back with a receipt code: the code is asked for, an answer goes the way of a first tip, errors name a field."""
+"""Coming back with a receipt code: an answer goes the way of a first tip, and an error names its field."""
 
 from unittest.mock import patch
 
