@@ -122,7 +122,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
-        config = demo.prepare(folder / "demo")
+        config = demo.prepare_folder(folder / "demo")
         own = {"HAUMARU_SITE_BASE_URL": f"http://127.0.0.1:{port}", "HAUMARU_SERVER_BIND": f"127.0.0.1:{port}"}
         program = [str(Path(sys.executable).parent / "haumaru"), "serve", "--config", str(config)]
         stack.enter_context(running(program, port, env=os.environ | own, stderr=subprocess.DEVNULL))

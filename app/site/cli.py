@@ -1,10 +1,10 @@
-"""The public door: the commands of `haumaru`, which read the configuration and hand it on as arguments.
+"""The commands of `haumaru`. They read the configuration and pass it on as arguments.
 
-    serve      the site alone            status     what waits, and what an operator must do
-    forward    deliver the outbox        build      catalogues, sheets, a check of every page
-    check      every fault, its mend     demo       all of it, on loopback, with keys of its own
+    serve      the site alone              status     what waits, and which actions are needed
+    forward    deliver the outbox          build      catalogues, handouts, a check of every page
+    check      every fault and remedy      demo       site and forwarder on loopback, with their own keys
 
-No code that opens a tip is reachable from here.
+No code that opens a tip can be reached from here.
 """
 
 import gc
@@ -26,7 +26,7 @@ from app.site import demo, factory, preflight
 from app.site.config import Config, load_config
 from app.site.status import read_status
 
-# Connections that a worker holds at once; one that is idle or slow costs it some memory and no thread.
+# Connections that one worker holds at once; an idle or slow connection costs some memory and no thread.
 _CONNECTIONS = 4096
 _CONFIG = click.option(
     "--config", "path", type=click.Path(path_type=Path), required=True, help="The configuration: haumaru.toml."
@@ -48,9 +48,9 @@ def serve(path: Path) -> None:
 
 @cli.command()
 @_CONFIG
-@click.option("--once", is_flag=True, help="Deliver all that waits now, without decoys, and end.")
+@click.option("--once", is_flag=True, help="Deliver everything that waits now, without decoys, and end.")
 def forward(path: Path, *, once: bool) -> None:
-    """Deliver what is in the outbox, window by window."""
+    """Deliver the envelopes in the outbox, window by window."""
     process.close_the_shutters()
     quiet_logs()
     config = load_config(path, os.environ)
@@ -69,7 +69,7 @@ def forward(path: Path, *, once: bool) -> None:
 @cli.command()
 @_CONFIG
 def check(path: Path) -> None:
-    """Tell every fault of the configuration and the machine, each with its mend."""
+    """Print every fault of the configuration and the host, each with its remedy."""
     findings = preflight.check(path, os.environ)
     for finding in findings:
         click.echo(str(finding))
@@ -80,43 +80,43 @@ def check(path: Path) -> None:
 
 @cli.command()
 @_CONFIG
-@click.option("--json", "as_json", is_flag=True, help="For a monitor.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for a monitor.")
 def status(path: Path, *, as_json: bool) -> None:
-    """Tell what waits for each agency; ends with 1 where an operator must act."""
+    """Print what waits for each agency; the exit code is 1 if an action is needed."""
     report = read_status(load_config(path, os.environ))
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
     sys.exit(1 if report.actions_needed else 0)
 
 
 @cli.command()
-@click.option("-o", "folder", type=click.Path(path_type=Path), default="instance/sheets", help="Where PDFs go.")
+@click.option("-o", "folder", type=click.Path(path_type=Path), default="instance/sheets", help="Folder of the PDFs.")
 def build(folder: Path) -> None:
-    """Make the catalogues and the sheets anew, and render every page once."""
+    """Make the catalogues and the handouts again, and render every page once."""
     for line in demo.build_outputs(folder):
         click.echo(line)
 
 
 @cli.command("demo")
-def demonstrate() -> None:
-    """Start the site and its forwarder on loopback, with an agency of its own under instance/demo/."""
-    path = demo.prepare(Path("instance/demo"))
-    config = load_config(path, demo.variables(os.environ))
-    with demo.forwarding(path):
-        click.echo(demo.welcome(config))
+def run_demo() -> None:
+    """Start the site and its forwarder on loopback, with an example agency under instance/demo/."""
+    path = demo.prepare_folder(Path("instance/demo"))
+    config = load_config(path, demo.environment(os.environ))
+    with demo.run_forwarder(path):
+        click.echo(demo.welcome_text(config))
         _serve(config)
 
 
 def _serve(config: Config) -> None:
-    from granian import Granian  # noqa: PLC0415  # only this command needs a server
+    from granian import Granian  # noqa: PLC0415  # only `serve` and `demo` need a server
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
 
     process.close_the_shutters()
     process.open_files(2 * _CONNECTIONS)
     quiet_logs()
-    # What was rendered is shared with the workers by forking, which is not the default everywhere.
+    # Workers share the rendered pages by forking, which is not the default start method everywhere.
     multiprocessing.set_start_method("fork")
     prerendered = factory.prerender_site(config)
-    # So that the workers' garbage collectors do not write to what they share (docs.python.org, gc.freeze).
+    # The garbage collectors of the workers then do not write to the shared pages (docs.python.org, gc.freeze).
     gc.collect()
     gc.freeze()
     for warning in preflight.host_warnings(config):
@@ -136,7 +136,7 @@ def _serve(config: Config) -> None:
         log_enabled=False,
         respawn_failed_workers=True,
         respawn_interval=0.5,
-        # What is acknowledged is on the disk: a worker that does not end may be ended.
+        # Every acknowledged tip is on the disk, so a worker that does not end may be killed.
         workers_kill_timeout=10,
     ).serve(target_loader=partial(_worker, prerendered), wrap_loader=False)
 

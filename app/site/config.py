@@ -1,7 +1,7 @@
-"""`haumaru.toml`, and `HAUMARU_…` variables over it, to frozen config.
+"""Reads `haumaru.toml`, with `HAUMARU_…` variables over it, into frozen values.
 
-Every fault is told at once, each with its mend, as a `ConfigError`: a site that would not be safe does not
-start. An unknown key is a fault, because a misspelt safety setting would otherwise be silence.
+Raises one `ConfigError` with every fault and its remedy: a site that would not be safe does not start. An unknown key
+is a fault, because a misspelt safety setting would otherwise have no effect and no message.
 """
 
 import base64
@@ -27,7 +27,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True)
 class SiteConfig:
-    """What every page needs to know of who runs it and where."""
+    """Who runs the site, its addresses, and what it shows."""
 
     name: str
     operator: str
@@ -40,18 +40,18 @@ class SiteConfig:
 
     @property
     def secure(self) -> bool:
-        """Whether visitors come over TLS, so that cookies and headers may say so."""
+        """Return whether visitors come over TLS, so that cookies and headers may require it."""
         return self.base_url.startswith("https://")
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The origins a form of ours may be sent from (RFC 6454)."""
+        """Return the origins that a form of ours may be sent from (RFC 6454)."""
         return tuple(url for url in (self.base_url, self.onion) if url)
 
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """Where and with how much the site serves; `bodies` is how many are read at once by one worker."""
+    """The address and the capacity of the server; one worker reads `bodies` request bodies at once."""
 
     host: str
     port: int
@@ -64,7 +64,7 @@ class ServerConfig:
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """To whom reports are sealed; `max_upload` in bytes, `min_fill` in seconds."""
+    """The agency that reports are sealed to; `max_upload` in bytes, `min_fill` in seconds."""
 
     agency: str
     max_upload: int
@@ -87,7 +87,7 @@ class AgencyConfig:
 
 @dataclass(frozen=True)
 class LimitsConfig:
-    """Rates as Flask-Limiter writes them, and where they are counted."""
+    """Rates in the notation of Flask-Limiter, and the store that counts them."""
 
     url: str
     per_address: str
@@ -96,7 +96,7 @@ class LimitsConfig:
 
 @dataclass(frozen=True)
 class ForwardConfig:
-    """The forwarder's window in seconds, and how many envelopes leave in each at the least."""
+    """The window of the forwarder in seconds, and the least number of envelopes that leave in each window."""
 
     window: int
     batch: int
@@ -104,7 +104,7 @@ class ForwardConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """All of `haumaru.toml`."""
+    """The whole of `haumaru.toml`."""
 
     site: SiteConfig
     server: ServerConfig
@@ -117,24 +117,24 @@ class Config:
 
     @property
     def intake(self) -> AgencyConfig:
-        """The agency that reports are sealed to."""
+        """Return the agency that reports are sealed to."""
         return next(agency for agency in self.agencies if agency.id == self.report.agency)
 
 
 def load_config(path: Path, env: Mapping[str, str]) -> Config:
-    """Read a configuration file and the variables over it; `ConfigError` with every fault."""
+    """Return a configuration file with the variables over it; `ConfigError` with every fault."""
     faults: list[str] = []
     folder = path.resolve().parent
     root = Reader(read_toml(path), name="", prefix="HAUMARU", folder=folder, env=env, faults=faults)
     config = Config(
-        site=_site(root.table("site")),
-        server=_server(root.table("server")),
-        report=_report(root.table("report")),
-        agencies=tuple(_agency(row, folder, faults) for row in root.tables("agency")),
+        site=_read_site(root.table("site")),
+        server=_read_server(root.table("server")),
+        report=_read_report(root.table("report")),
+        agencies=tuple(_read_agency(row, folder, faults) for row in root.tables("agency")),
         folder=folder,
-        outbox_url=_outbox(root.table("outbox"), folder),
-        limits=_limits(root.table("limits")),
-        forward=_forward(root.table("forward")),
+        outbox_url=_read_outbox_url(root.table("outbox"), folder),
+        limits=_read_limits(root.table("limits")),
+        forward=_read_forward(root.table("forward")),
     )
     root.reject_unknown_keys()
     _check_references(config, faults)
@@ -143,30 +143,30 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
     return config
 
 
-def _site(read: Reader) -> SiteConfig:
+def _read_site(reader: Reader) -> SiteConfig:
     site = SiteConfig(
-        name=read.text("name", "Haumaru"),
-        operator=read.text("operator", mend="say who runs this site, and their address"),
-        contact_email=read.text("contact_email", mend="write the address that the operator reads"),
-        base_url=read.text("base_url", mend="write https://… as visitors type it").rstrip("/"),
-        onion=read.text("onion", "").rstrip("/"),
-        exit_url=read.text("exit_url", "https://www.metservice.com/"),
-        demo=read.flag("demo", default=False),
-        reviewed_only=read.flag("reviewed_only", default=False),
+        name=reader.text("name", "Haumaru"),
+        operator=reader.text("operator", mend="say who runs this site, and their address"),
+        contact_email=reader.text("contact_email", mend="write the address that the operator reads"),
+        base_url=reader.text("base_url", mend="write https://… as visitors type it").rstrip("/"),
+        onion=reader.text("onion", "").rstrip("/"),
+        exit_url=reader.text("exit_url", "https://www.metservice.com/"),
+        demo=reader.flag("demo", default=False),
+        reviewed_only=reader.flag("reviewed_only", default=False),
     )
     if site.contact_email and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", site.contact_email):
-        read.fault("contact_email", "is not an e-mail address", "write one such as team@example.org")
-    if site.base_url and not _safe_origin(site.base_url):
-        read.fault("base_url", "is neither https nor on loopback nor an onion", "write https://… without a path")
+        reader.fault("contact_email", "is not an e-mail address", "write one such as team@example.org")
+    if site.base_url and not _is_safe_origin(site.base_url):
+        reader.fault("base_url", "is neither https nor on loopback nor an onion", "write https://… without a path")
     if site.onion and not re.fullmatch(r"http://[a-z2-7]{56}\.onion", site.onion):
-        read.fault("onion", "is not an onion address", "write http://….onion, 56 characters before .onion")
+        reader.fault("onion", "is not an onion address", "write http://….onion, 56 characters before .onion")
     if not re.fullmatch(r"https://[a-z0-9.-]+(/[A-Za-z0-9._~/-]*)?", site.exit_url):
-        read.fault("exit_url", "is not a plain https address", "write one such as https://www.metservice.com/")
-    read.reject_unknown_keys()
+        reader.fault("exit_url", "is not a plain https address", "write one such as https://www.metservice.com/")
+    reader.reject_unknown_keys()
     return site
 
 
-def _safe_origin(url: str) -> bool:
+def _is_safe_origin(url: str) -> bool:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -177,57 +177,57 @@ def _safe_origin(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and (host in _LOOPBACK or host.endswith(".onion")))
 
 
-def _server(read: Reader) -> ServerConfig:
-    bind = read.text("bind", "127.0.0.1:8000")
+def _read_server(reader: Reader) -> ServerConfig:
+    bind = reader.text("bind", "127.0.0.1:8000")
     parts = re.fullmatch(r"(\[[0-9a-f:]+\]|[0-9.]+):(\d{1,5})", bind)
     if parts is None or not 0 < int(parts[2]) < 2**16:
-        read.fault("bind", "is not an address and a port", 'write one such as "127.0.0.1:8000"')
+        reader.fault("bind", "is not an address and a port", 'write one such as "127.0.0.1:8000"')
     server = ServerConfig(
         host=parts[1].strip("[]") if parts else "127.0.0.1",
         port=int(parts[2]) if parts else 8000,
-        workers=read.integer("workers", 2, 1, 64),
-        threads=read.integer("threads", 64, 4, 1024),
-        bodies=read.integer("bodies", 16, 1, 512),
-        proxies=read.integer("proxies", 0, 0, 8),
-        secret_file=read.path("secret_file", "instance/secret") or Path(),
+        workers=reader.integer("workers", 2, 1, 64),
+        threads=reader.integer("threads", 64, 4, 1024),
+        bodies=reader.integer("bodies", 16, 1, 512),
+        proxies=reader.integer("proxies", 0, 0, 8),
+        secret_file=reader.path("secret_file", "instance/secret") or Path(),
     )
     if server.bodies >= server.threads:
-        read.fault("bodies", "leaves no thread for readers", "make it less than threads")
-    read.reject_unknown_keys()
+        reader.fault("bodies", "leaves no thread for readers", "make it less than threads")
+    reader.reject_unknown_keys()
     return server
 
 
-def _report(read: Reader) -> ReportConfig:
+def _read_report(reader: Reader) -> ReportConfig:
     report = ReportConfig(
-        agency=read.text("agency", mend="name the id of one [[agency]]"),
-        max_upload=read.size("max_upload", "25MB"),
-        min_fill=read.duration("min_fill", "3s"),
+        agency=reader.text("agency", mend="name the id of one [[agency]]"),
+        max_upload=reader.size("max_upload", "25MB"),
+        min_fill=reader.duration("min_fill", "3s"),
     )
-    read.reject_unknown_keys()
+    reader.reject_unknown_keys()
     return report
 
 
-def _agency(read: Reader, folder: Path, faults: list[str]) -> AgencyConfig:
-    identifier = read.convert("id", _identifier, "?", mend="use small letters, digits and hyphens")
-    texts = read.texts("recipients", mend='write ["age1pq1…"], as haumaru-desk keygen prints it')
+def _read_agency(reader: Reader, folder: Path, faults: list[str]) -> AgencyConfig:
+    identifier = reader.convert("id", _identifier, "?", mend="use small letters, digits and hyphens")
+    texts = reader.texts("recipients", mend='write ["age1pq1…"], as haumaru-desk keygen prints it')
     if not texts:
-        read.fault("recipients", "is empty", "tips are sealed to at least one recipient")
+        reader.fault("recipients", "is empty", "tips are sealed to at least one recipient")
     for number, text in enumerate(texts, 1):
         if not _is_recipient(text):
-            read.fault("recipients", f"number {number} is not age1pq1…", "copy what haumaru-desk keygen printed")
+            reader.fault("recipients", f"number {number} is not age1pq1…", "copy what haumaru-desk keygen printed")
     agency = AgencyConfig(
         id=identifier,
-        name=read.text("name"),
-        reading_hours=read.text("reads", ""),
+        name=reader.text("name"),
+        reading_hours=reader.text("reads", ""),
         recipients=texts,
-        expires=read.day("expires"),
-        reply_key=_reply_key(read),
-        destination=_destination(read, identifier, folder, faults),
-        max_class=read.text("max_class", "32MiB"),
+        expires=reader.day("expires"),
+        reply_key=_read_reply_key(reader),
+        destination=_read_destination(reader, identifier, folder, faults),
+        max_class=reader.text("max_class", "32MiB"),
     )
     if agency.max_class not in SIZE_CLASSES:
-        read.fault("max_class", "is not a size class", f"use one of {', '.join(SIZE_CLASSES)}")
-    read.reject_unknown_keys()
+        reader.fault("max_class", "is not a size class", f"use one of {', '.join(SIZE_CLASSES)}")
+    reader.reject_unknown_keys()
     return agency
 
 
@@ -244,27 +244,27 @@ def _is_recipient(text: str) -> bool:
         return False
 
 
-def _reply_key(read: Reader) -> bytes:
-    text = read.text("reply_key", "")
+def _read_reply_key(reader: Reader) -> bytes:
+    text = reader.text("reply_key", "")
     try:
         key = base64.b64decode(text, validate=True)
     except ValueError:
         key = b"?"
     if len(key) not in (0, 32):
-        read.fault("reply_key", "is not an Ed25519 public key", "copy what haumaru-desk keygen --signing printed")
+        reader.fault("reply_key", "is not an Ed25519 public key", "copy what haumaru-desk keygen --signing printed")
         return b""
     return key
 
 
-def _destination(read: Reader, agency: str, folder: Path, faults: list[str]) -> Destination:
+def _read_destination(reader: Reader, agency: str, folder: Path, faults: list[str]) -> Destination:
     destination = Destination(
         agency=agency,
-        url=read.text("deliver", mend="use drop:FOLDER, smtp+starttls://, smtps:// or https://"),
-        password=read.secret("password"),
-        token=read.secret("token"),
-        client_cert=read.path("client_cert"),
-        client_key=read.path("client_key"),
-        ca=read.path("ca"),
+        url=reader.text("deliver", mend="use drop:FOLDER, smtp+starttls://, smtps:// or https://"),
+        password=reader.secret("password"),
+        token=reader.secret("token"),
+        client_cert=reader.path("client_cert"),
+        client_key=reader.path("client_key"),
+        ca=reader.path("ca"),
     )
     try:
         if destination.url:
@@ -274,30 +274,30 @@ def _destination(read: Reader, agency: str, folder: Path, faults: list[str]) -> 
     return destination
 
 
-def _outbox(read: Reader, folder: Path) -> str:
-    url = read.text("url", "sqlite:///instance/outbox.db")
-    read.reject_unknown_keys()
+def _read_outbox_url(reader: Reader, folder: Path) -> str:
+    url = reader.text("url", "sqlite:///instance/outbox.db")
+    reader.reject_unknown_keys()
     try:
         parts = make_url(url)
     except ArgumentError:
-        read.fault("url", "is not a database address", "write sqlite:///instance/outbox.db or postgresql+psycopg://…")
+        reader.fault("url", "is not a database address", "write sqlite:///instance/outbox.db or postgresql+psycopg://…")
         return ""
     if parts.drivername == "sqlite" and parts.database:
         return parts.set(database=str(folder / parts.database)).render_as_string(hide_password=False)
     if parts.drivername != "postgresql+psycopg":
-        read.fault("url", "is of another kind", "write sqlite:///instance/outbox.db or postgresql+psycopg://…")
+        reader.fault("url", "is of another kind", "write sqlite:///instance/outbox.db or postgresql+psycopg://…")
     return url
 
 
-def _limits(read: Reader) -> LimitsConfig:
+def _read_limits(reader: Reader) -> LimitsConfig:
     limits = LimitsConfig(
-        url=read.text("url", "memory://"),
-        per_address=read.converted("per_address", _rate, "20/hour", mend='write one such as "20/hour"'),
-        total=read.converted("total", _rate, "2000/hour", mend='write one such as "2000/hour"'),
+        url=reader.text("url", "memory://"),
+        per_address=reader.converted("per_address", _rate, "20/hour", mend='write one such as "20/hour"'),
+        total=reader.converted("total", _rate, "2000/hour", mend='write one such as "2000/hour"'),
     )
     if urlsplit(limits.url).scheme not in ("memory", "redis", "rediss"):
-        read.fault("url", "is of another kind", "write memory:// or redis://…")
-    read.reject_unknown_keys()
+        reader.fault("url", "is of another kind", "write memory:// or redis://…")
+    reader.reject_unknown_keys()
     return limits
 
 
@@ -306,11 +306,11 @@ def _rate(text: str) -> str:
     return text
 
 
-def _forward(read: Reader) -> ForwardConfig:
-    forward = ForwardConfig(window=read.duration("window", "10min"), batch=read.integer("batch", 4, 1, 1024))
+def _read_forward(reader: Reader) -> ForwardConfig:
+    forward = ForwardConfig(window=reader.duration("window", "10min"), batch=reader.integer("batch", 4, 1, 1024))
     if not 1 <= forward.window <= 86400:  # noqa: PLR2004
-        read.fault("window", "is out of bounds", "write from 1s to 1d")
-    read.reject_unknown_keys()
+        reader.fault("window", "is out of bounds", "write from 1s to 1d")
+    reader.reject_unknown_keys()
     return forward
 
 

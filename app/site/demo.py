@@ -1,7 +1,7 @@
-"""A demonstration that cannot be mistaken for the real thing: one folder, a published key, loopback only.
+"""The demonstration: site, forwarder and desk in one folder, on loopback only, with a published key.
 
-Its agency is called an example and its key is known to everyone, so that a configuration which carries
-that key outside a demonstration is a fault. Writes nothing outside its folder.
+The agency is named an example, and everybody knows its key: a configuration that holds this key outside a
+demonstration is a fault. Nothing is written outside the folder.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ from app.vault.keys import DEMONSTRATION, recipient_of
 _PR_SET_PDEATHSIG = 1
 _EXPIRES_DAYS = 365
 
-_HAUMARU = """\
+_SITE_TOML = """\
 # A demonstration: nobody reads what is sent here. Its key is published, so anyone can open what it seals.
 [site]
 operator = "A demonstration on this computer"
@@ -59,7 +59,7 @@ window = "5s"
 batch = 1
 """
 
-_DESK = """\
+_DESK_TOML = """\
 # The demonstration agency's desk. It opens what the demonstration's site received.
 [desk]
 identities = ["identity.txt"]
@@ -111,8 +111,8 @@ replies = "http://127.0.0.1:8000/agency/replies"
 """
 
 
-def prepare(folder: Path) -> Path:
-    """Write what is missing of the demonstration's folder and return its `haumaru.toml`."""
+def prepare_folder(folder: Path) -> Path:
+    """Write the missing files of the demonstration's folder and return the path of its `haumaru.toml`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "inbox").mkdir(mode=0o700, exist_ok=True)
     _write_once(folder / "identity.txt", f"# The published key of every demonstration.\n{DEMONSTRATION}\n")
@@ -120,17 +120,17 @@ def prepare(folder: Path) -> Path:
     recipient = recipient_of(DEMONSTRATION)
     expires = (datetime.now(UTC) + timedelta(days=_EXPIRES_DAYS)).date().isoformat()
     values = {"recipient": recipient, "expires": expires, "reply_key": _public_half(folder / "signing.txt")}
-    _write_once(folder / "haumaru.toml", _HAUMARU.format(**values))
-    _write_once(folder / "desk.toml", _DESK.format(**values))
+    _write_once(folder / "haumaru.toml", _SITE_TOML.format(**values))
+    _write_once(folder / "desk.toml", _DESK_TOML.format(**values))
     return folder / "haumaru.toml"
 
 
 def build_outputs(folder: Path) -> Iterator[str]:
-    """Make catalogues, sheets and every page as a demonstration would, the PDFs into `folder`; tell what was made."""
+    """Make the catalogues, every page and the handouts, the PDFs in `folder`; yield one line for each result."""
     for path in i18n.compile_catalogues(ROOT / "translations"):
         yield f"{path.parent.parent.name}: catalogue"
     with TemporaryDirectory() as temporary:
-        prerendered = factory.prerender_site(load_config(prepare(Path(temporary)), {}))
+        prerendered = factory.prerender_site(load_config(prepare_folder(Path(temporary)), {}))
     folder.mkdir(parents=True, exist_ok=True)
     for handout in prerendered.handouts.values():
         (folder / handout.name).write_bytes(handout.data)
@@ -143,8 +143,8 @@ def build_outputs(folder: Path) -> Iterator[str]:
         yield f"{name}: was made from other English than today's"
 
 
-def variables(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment with `PORT`, if it is set, said in our own variables too."""
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with the address of the demonstration; `PORT` chooses the port."""
     port = env.get("PORT", "8000")
     return {
         "HAUMARU_SITE_BASE_URL": f"http://127.0.0.1:{port}",
@@ -154,18 +154,18 @@ def variables(env: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def forwarding(path: Path) -> Iterator[None]:
-    """Run the demonstration's forwarder as a process of its own; it ends with this one, even one that is killed."""
+def run_forwarder(path: Path) -> Iterator[None]:
+    """Run the forwarder in a process that ends with this process, even if this process is killed."""
     command = [sys.executable, "-m", "app.site.cli", "forward", "--config", str(path)]
-    with subprocess.Popen(command, preexec_fn=_end_with_parent, env=variables(os.environ)) as process:  # noqa: PLW1509, S603  # no threads yet
+    with subprocess.Popen(command, preexec_fn=_end_with_parent, env=environment(os.environ)) as process:  # noqa: PLW1509, S603  # no threads yet
         try:
             yield
         finally:
             process.terminate()
 
 
-def welcome(config: Config) -> str:
-    """What to do next, for whoever started it."""
+def welcome_text(config: Config) -> str:
+    """Return what to do next, for the person who started the demonstration."""
     return (
         f"The demonstration is at {config.site.base_url}/ (Ctrl-C ends it).\n"
         "Reports go to instance/demo/inbox/. `make desk` opens them."

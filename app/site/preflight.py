@@ -48,7 +48,7 @@ def check(path: Path, env: Mapping[str, str]) -> list[PreflightFinding]:
     except ConfigError as error:
         return [PreflightFinding(fault=True, text=text) for text in error.faults]
     findings = [PreflightFinding(fault=False, text=text) for text in host_warnings(config)]
-    for examine in (_content, _secret, _database, _agencies, _limits, _sandbox):
+    for examine in (_check_content, _check_secret, _check_database, _check_agencies, _check_limits, _check_sandbox):
         findings += examine(config)
     return findings
 
@@ -56,7 +56,7 @@ def check(path: Path, env: Mapping[str, str]) -> list[PreflightFinding]:
 def host_warnings(config: Config) -> list[str]:
     """Return what is unsafe about the host, the proxy settings or the key's expiry, one sentence each."""
     warnings = []
-    if _unencrypted_swap():
+    if _has_unencrypted_swap():
         warnings.append("[machine] swap: memory may be written to a disk unencrypted; turn swap off or encrypt it")
     if _first_line("/proc/sys/kernel/core_pattern").startswith("|"):
         warnings.append(
@@ -73,12 +73,12 @@ def host_warnings(config: Config) -> list[str]:
     return warnings
 
 
-def _unencrypted_swap() -> bool:
-    lines = _lines("/proc/swaps")[1:]
+def _has_unencrypted_swap() -> bool:
+    lines = _read_lines("/proc/swaps")[1:]
     return any(not line.startswith(("/dev/zram", "/dev/dm-", "/dev/mapper/")) for line in lines)
 
 
-def _lines(path: str) -> list[str]:
+def _read_lines(path: str) -> list[str]:
     try:
         return Path(path).read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -86,10 +86,10 @@ def _lines(path: str) -> list[str]:
 
 
 def _first_line(path: str) -> str:
-    return "".join(_lines(path)[:1])
+    return "".join(_read_lines(path)[:1])
 
 
-def _content(config: Config) -> list[PreflightFinding]:
+def _check_content(config: Config) -> list[PreflightFinding]:
     try:
         library = load_library(ROOT / "content", served_languages(ROOT / "content"))
     except ConfigError as error:
@@ -107,7 +107,7 @@ def _content(config: Config) -> list[PreflightFinding]:
     return warnings
 
 
-def _secret(config: Config) -> list[PreflightFinding]:
+def _check_secret(config: Config) -> list[PreflightFinding]:
     path = config.server.secret_file
     try:
         form_secret(path)
@@ -118,7 +118,7 @@ def _secret(config: Config) -> list[PreflightFinding]:
     return []
 
 
-def _database(config: Config) -> list[PreflightFinding]:
+def _check_database(config: Config) -> list[PreflightFinding]:
     outbox = Outbox(config.outbox_url)
     try:
         outbox.prepare()
@@ -133,7 +133,7 @@ def _database(config: Config) -> list[PreflightFinding]:
     return []
 
 
-def _agencies(config: Config) -> list[PreflightFinding]:
+def _check_agencies(config: Config) -> list[PreflightFinding]:
     findings = []
     for agency in config.agencies:
         name = f"[[agency]] {agency.id}"
@@ -155,7 +155,7 @@ def _agencies(config: Config) -> list[PreflightFinding]:
     return findings
 
 
-def _limits(config: Config) -> list[PreflightFinding]:
+def _check_limits(config: Config) -> list[PreflightFinding]:
     if config.limits.url.startswith("memory:"):
         return []
     try:
@@ -168,7 +168,7 @@ def _limits(config: Config) -> list[PreflightFinding]:
     return []
 
 
-def _sandbox(config: Config) -> list[PreflightFinding]:  # noqa: ARG001
+def _check_sandbox(config: Config) -> list[PreflightFinding]:  # noqa: ARG001
     try:
         clean.probe_sandbox()
     except HaumaruError:

@@ -77,7 +77,7 @@ def test_the_locks_hold_hashes_and_no_address():
 
 def test_the_route_list_is_the_contract_s(tmp_path):
     """The site answers at the contract's addresses and at no other."""
-    settings = load_config(demo.prepare(tmp_path / "demo"), {})
+    settings = load_config(demo.prepare_folder(tmp_path / "demo"), {})
     app = factory.create_site_app(factory.prerender_site(settings))
     rules = {
         f"{method} {rule.rule.replace('<lang:lang>', '<lang>')}"

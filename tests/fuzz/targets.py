@@ -96,7 +96,7 @@ def _folder() -> Path:
 
 @cache
 def _demo() -> Path:
-    return demo.prepare(_folder() / "demo")
+    return demo.prepare_folder(_folder() / "demo")
 
 
 def _configuration_seeds() -> list[bytes]:

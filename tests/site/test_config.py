@@ -157,7 +157,7 @@ batch = -1
 
 def test_a_demonstration_s_key_outside_a_demonstration_is_a_fault(tmp_path):
     """The published key, and the names of the demonstration, are refused once `demo` is off."""
-    path = demo.prepare(tmp_path / "demo")
+    path = demo.prepare_folder(tmp_path / "demo")
     load_config(path, {})
     with pytest.raises(ConfigError) as caught:
         load_config(path, {"HAUMARU_SITE_DEMO": "false"})

@@ -25,7 +25,7 @@ TODAY = day(time.time())
 
 @pytest.fixture
 def path(tmp_path):
-    return demo.prepare(tmp_path / "demo")
+    return demo.prepare_folder(tmp_path / "demo")
 
 
 def words(path, **env):
@@ -114,7 +114,7 @@ def test_what_the_site_cannot_mend_is_warned_of(path, monkeypatch):
     def no_sandbox():
         raise FileRefusedError("no-sandbox")
 
-    monkeypatch.setattr(preflight.clean, "probe", no_sandbox)
+    monkeypatch.setattr(preflight.clean, "probe_sandbox", no_sandbox)
     told = words(path, HAUMARU_SERVER_BIND="0.0.0.0:8000", HAUMARU_SERVER_PROXIES="1")
     for name in ("swap", "core dumps", "proxies", "sandbox"):
         assert any(line.startswith("warning: ") and name in line for line in told), name

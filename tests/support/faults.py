@@ -148,7 +148,7 @@ class Deployment:
     """A folder with a configuration, an inbox, and the programs that run there."""
 
     def __init__(self, folder: Path, **variables: str) -> None:
-        self.folder, self.config = folder, demo.prepare(folder / "demo")
+        self.folder, self.config = folder, demo.prepare_folder(folder / "demo")
         self.inbox = self.config.parent / "inbox"
         plain = {"HAUMARU_REPORT_MIN_FILL": "0s", "HAUMARU_FORWARD_WINDOW": "1s", **LIMITS}
         self.variables = {**plain, **variables}

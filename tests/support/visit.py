@@ -288,7 +288,7 @@ def site_root(folder: Path, codes: tuple[str, ...] | None = None) -> Path:
 def open_site(folder: Path, codes: tuple[str, ...] | None = None, **variables: str) -> Visitor:
     """The real site with the demonstration's configuration, its outbox and secret in `folder`."""
     root = site_root(folder, codes)
-    path = demo.prepare(folder / "demo")
+    path = demo.prepare_folder(folder / "demo")
     settings = load_config(path, {**os.environ, **{f"HAUMARU_{key}": value for key, value in variables.items()}})
     parts = factory.prerender_site(settings, root=root)
     return Visitor(factory.build_site(parts, root=root), parts, base=settings.site.base_url)

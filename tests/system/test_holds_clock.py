@@ -33,7 +33,7 @@ def dropped(folder: Path) -> dict[str, bytes]:
 
 def test_an_agency_away_for_a_day(tmp_path, monkeypatch):
     """A day of windows without the agency, tips all the while: status says so, and all arrive when it is back."""
-    settings = load_config(demo.prepare(tmp_path / "demo"), {"HAUMARU_FORWARD_WINDOW": "10min"})
+    settings = load_config(demo.prepare_folder(tmp_path / "demo"), {"HAUMARU_FORWARD_WINDOW": "10min"})
     inbox, away, clock = tmp_path / "demo" / "inbox", tmp_path / "away", Clock()
     monkeypatch.setattr("app.site.status.time", clock)
     box = Outbox(settings.outbox_url)
@@ -142,7 +142,7 @@ TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 def test_the_form_under_a_clock_that_jumps(tmp_path):
     """A form whose time is wrong comes again with its text and a fresh token; "sent" is said only where it is true."""
-    path = demo.prepare(tmp_path / "demo")
+    path = demo.prepare_folder(tmp_path / "demo")
     settings, clock = load_config(path, {"HAUMARU_REPORT_MIN_FILL": "3s"}), Clock()
     browser = Client(factory.build_site(factory.prerender_site(settings), clock=clock))
 

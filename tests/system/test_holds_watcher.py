@@ -96,7 +96,7 @@ OPEN_BEFORE = {
 def test_the_length_is_the_same_with_every_header_that_a_real_site_sends(tmp_path):
     """With TLS in front, and an onion service whose address in a header is as long as the page's own."""
     variables = {"HAUMARU_SITE_BASE_URL": "https://example.org", "HAUMARU_SITE_ONION": f"http://{'a' * 56}.onion"}
-    settings = load_config(demo.prepare(tmp_path / "demo"), variables)
+    settings = load_config(demo.prepare_folder(tmp_path / "demo"), variables)
     found = Counter()
     for page in factory.prerender_site(settings).pages.values():
         names = dict(page.headers)

@@ -40,7 +40,7 @@ def gate(tmp_path_factory):
     """The site as it is over https, in this process."""
     from app.site import demo
 
-    path = demo.prepare(tmp_path_factory.mktemp("headers"))
+    path = demo.prepare_folder(tmp_path_factory.mktemp("headers"))
     settings = load_config(path, {"HAUMARU_SITE_BASE_URL": "https://haumaru.test", "HAUMARU_SITE_DEMO": "true"})
     return factory.build_site(factory.prerender_site(settings))
 
