@@ -17,6 +17,7 @@ from app.desk.dispatch import build_referral
 from app.desk.web.session import Sessions
 from app.vault.tip import TipFile
 from tests.support.desk import ANSWERS, ORIGIN, Browser, Office, jpeg, picture, receive, reply_to, tip, wait_for
+from tests.support.paths import ROOT
 
 EVIL = """<script>alert(1)</script>"><img src=x onerror=alert(2)>'</textarea></title><style>*{}</style>{{7*7}}"""
 
@@ -138,6 +139,19 @@ def test_nothing_a_sender_wrote_is_run(office, desk, browser):
         parser.feed(answer.text)
         assert (parser.scripts, parser.handlers) == (1, []), path
         assert "<img src=x" not in answer.text
+
+
+def test_templates_and_views_type_no_address():
+    """Pages and views ask Flask for each address; only a route's own line writes it."""
+    room = ROOT / "app/desk"
+    templates = sorted((room / "templates").glob("*"))
+    assert len(templates) > 10
+    for template in templates:
+        assert not re.search(r'(?:href|src|action)="/', template.read_text(encoding="utf-8")), template.name
+    for module in sorted((room / "web").glob("*.py")):
+        lines = module.read_text(encoding="utf-8").splitlines()
+        typed = [line for line in lines if '"/' in line and not line.startswith(("@blueprint.", "_ENTER = "))]
+        assert typed == [], module.name
 
 
 def test_the_way_from_a_new_tip_to_a_sent_referral(office, desk, browser, one):

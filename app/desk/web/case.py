@@ -45,7 +45,7 @@ def show(tip: str) -> AnyResponse:
         texts=texts,
         files=_files_or_none(desk, case),
         language=language_name(guess_language("\n".join(texts.values()))),
-        group=desk.queue.show_group(case),
+        similar_cases=desk.queue.show_group(case),
         parent=desk.cases.parent(case),
         today=desk.cases.today(),
         translators=desk.config.translators.values(),
@@ -56,8 +56,8 @@ def show(tip: str) -> AnyResponse:
 @blueprint.get("/tips/<tip>/files/<int:number>/<int:place>")
 def show_file(tip: str, number: int, place: int = 0) -> AnyResponse:
     """Show one file as it was made safe here, or one page of a PDF as a picture."""
-    seen = current_desk().attachments.one(_open_case(tip), number)
-    shown = seen.pages[place - 1] if 1 <= place <= len(seen.pages) else seen.result
+    attachment = current_desk().attachments.one(_open_case(tip), number)
+    shown = attachment.pages[place - 1] if 1 <= place <= len(attachment.pages) else attachment.result
     if not isinstance(shown, CleanedFile) or not shown.type.startswith(_SHOWN_TYPES):
         raise RefusedError("file")
     return file_to_show(shown)

@@ -31,15 +31,15 @@ blueprint = Blueprint("queue", __name__)
 @blueprint.get("/")
 def show() -> AnyResponse:
     """Show one page of the queue."""
-    desk, wanted = current_desk(), _read_filter()
+    desk, filters = current_desk(), _read_filter()
     return render_page(
         "queue.html",
-        wanted=wanted,
-        filtered=any(getattr(wanted, name) for name in _FLAGS + _TEXTS),
-        listing=desk.queue.show(wanted, current_handler()),
+        filters=filters,
+        filtered=any(getattr(filters, name) for name in _FLAGS + _TEXTS),
+        listing=desk.queue.show(filters, current_handler()),
         views=VIEWS,
         today=desk.cases.today(),
-        link=lambda **changes: url_for("queue.show", **_query(replace(wanted, **changes))),
+        link=lambda **changes: url_for("queue.show", **_query(replace(filters, **changes))),
         inbox=sum(1 for _ in desk.config.inbox.glob("*.age")),
         posts=desk.waiting_posts(),
         expiring=desk.expiring(),
@@ -149,9 +149,9 @@ def _read_filter() -> QueueFilter:
     )
 
 
-def _query(wanted: QueueFilter) -> dict[str, Any]:
+def _query(filters: QueueFilter) -> dict[str, Any]:
     """Return the query of an address that asks for this."""
-    flags = {name: "1" for name in _FLAGS if getattr(wanted, name)}
-    texts = {name: getattr(wanted, name) for name in _TEXTS if getattr(wanted, name)}
-    paging = {"page": str(wanted.page)} if wanted.page > 1 else {}
-    return {"view": wanted.view} | flags | texts | paging
+    flags = {name: "1" for name in _FLAGS if getattr(filters, name)}
+    texts = {name: getattr(filters, name) for name in _TEXTS if getattr(filters, name)}
+    paging = {"page": str(filters.page)} if filters.page > 1 else {}
+    return {"view": filters.view} | flags | texts | paging

@@ -52,7 +52,7 @@ def show_draft(tip: str) -> AnyResponse:
         "redact.html",
         case=case,
         draft=redaction.draft,
-        shown=redaction.pieces(),
+        pieces_by_field=redaction.pieces(),
         why=FINDING_REASONS,
         files=desk.attachments.of(case),
         authorities=desk.config.authorities.values(),
@@ -78,21 +78,23 @@ def save_draft(tip: str) -> AnyResponse:
 def show_boxes(tip: str, number: int) -> AnyResponse:
     """Show one picture, or a PDF's pages, to draw boxes on."""
     case = _case_to_redact(tip)
-    seen = current_desk().attachments.one(case, number)
-    if seen.kind not in {"picture", "pages"}:
+    attachment = current_desk().attachments.one(case, number)
+    if attachment.kind not in {"picture", "pages"}:
         raise RefusedError("file")
-    lines = write_boxes(case.draft.boxes.get(seen.path, {}))
-    return render_page("boxes.html", case=case, seen=seen, number=number, lines=lines, pages=len(seen.pages) or 1)
+    lines = write_boxes(case.draft.boxes.get(attachment.path, {}))
+    return render_page(
+        "boxes.html", case=case, attachment=attachment, number=number, lines=lines, pages=len(attachment.pages) or 1
+    )
 
 
 @blueprint.post("/tips/<tip>/boxes/<int:number>")
 def save_boxes(tip: str, number: int) -> AnyResponse:
     """Keep the boxes of one file; the file is then one to send."""
     desk, case = current_desk(), _case_to_redact(tip)
-    seen = desk.attachments.one(case, number)
-    drawn = read_boxes(request.form.get("boxes", ""), len(seen.pages) or 1)
-    boxes = {**case.draft.boxes, seen.path: drawn}
-    draft = replace(case.draft, boxes=boxes, files=tuple(dict.fromkeys([*case.draft.files, seen.path])))
+    attachment = desk.attachments.one(case, number)
+    drawn = read_boxes(request.form.get("boxes", ""), len(attachment.pages) or 1)
+    boxes = {**case.draft.boxes, attachment.path: drawn}
+    draft = replace(case.draft, boxes=boxes, files=tuple(dict.fromkeys([*case.draft.files, attachment.path])))
     desk.cases.redact(tip, current_handler(), draft)
     notice = "The boxes are saved. They are burnt in when you look at what they will see."
     return see_other(url_for("referral.show_draft", tip=tip), notice)
@@ -105,9 +107,9 @@ def show_redacted_file(tip: str, number: int, place: int = 0) -> AnyResponse:
     desk = current_desk()
     case = desk.cases.get(tip)
     case.require_open()
-    seen = desk.attachments.one(case, number)
-    redacted = burn_boxes(seen, case.draft.boxes.get(seen.path, {}))
-    if seen.kind == "pages":
+    attachment = desk.attachments.one(case, number)
+    redacted = burn_boxes(attachment, case.draft.boxes.get(attachment.path, {}))
+    if attachment.kind == "pages":
         pages = page_images(redacted)
         if not 1 <= place <= len(pages):
             raise RefusedError("file")
@@ -122,20 +124,20 @@ def show_preview(tip: str) -> AnyResponse:
     case = desk.cases.get(tip)
     if case.state is not State.WAITING:
         case = _case_to_redact(tip)
-    redaction = desk.referral_context.redaction(case)
-    parties = _parties(case.draft.authorities)
-    made = build_referral(case, redaction, " and ".join(one.name for one in parties), desk.referral_context)
-    sealed = seal(pack_referral(made, desk.key), parties[0].recipients) if parties else b""
+    redaction, files = desk.referral_context.redaction(case), enumerate(desk.attachments.of(case), 1)
+    authorities = _chosen_authorities(case.draft.authorities)
+    referral = build_referral(case, redaction, " and ".join(party.name for party in authorities), desk.referral_context)
+    sealed = seal(pack_referral(referral, desk.key), authorities[0].recipients) if authorities else b""
     return render_page(
-        "refer.html",
+        "preview.html",
         case=case,
-        made=made,
-        notice_text=NOTICE,
+        referral=referral,
+        authority_notice=NOTICE,
         before=redaction.runs(),
-        files=[(place, one) for place, one in enumerate(desk.attachments.of(case), 1) if one.path in case.draft.files],
+        files=[(number, file) for number, file in files if file.path in case.draft.files],
         size=size_class(len(sealed)) if sealed else "",
-        parties=[(one, key_fingerprint(one), is_key_confirmed(desk.cases, one)) for one in parties],
-        two=desk.config.release > 1,
+        authorities=[(party, key_fingerprint(party), is_key_confirmed(desk.cases, party)) for party in authorities],
+        two_person_release=desk.config.release > 1,
     )
 
 
@@ -146,16 +148,16 @@ def send(tip: str) -> AnyResponse:
     case = desk.cases.get(tip)
     if request.form.get("version") != str(case.version):
         raise RefusedError("changed")
-    parties = _parties(case.draft.authorities)
-    _note_confirmed_keys(parties)
+    authorities = _chosen_authorities(case.draft.authorities)
+    _note_confirmed_keys(authorities)
     if case.state is State.WAITING:
-        release_referral(case, parties, desk.referral_context, handler)
+        release_referral(case, authorities, desk.referral_context, handler)
         return see_other(shown, "Released. It is sealed, signed and on its way.")
     case = _case_to_redact(tip)
     if desk.config.release > 1:
         prepare_referral(case, desk.referral_context, handler)
         return see_other(shown, "Prepared. A second person must release it.")
-    send_referrals(case, parties, desk.referral_context, handler)
+    send_referrals(case, authorities, desk.referral_context, handler)
     return see_other(shown, "Referred. It is sealed, signed and on its way.")
 
 
@@ -186,7 +188,7 @@ def _case_to_redact(tip: str) -> Case:
     return case
 
 
-def _parties(names: tuple[str, ...]) -> list[Authority]:
+def _chosen_authorities(names: tuple[str, ...]) -> list[Authority]:
     authorities = current_desk().config.authorities
     return [authorities[name] for name in names if name in authorities]
 

@@ -72,7 +72,7 @@ def enter(key: str) -> AnyResponse:
     if cookie is None:
         raise RefusedError("session")
     answer = redirect(url_for("session.choose_handler"), 303)
-    answer.set_cookie(sessions.cookie_name, cookie, httponly=True, samesite="Strict", path="/")
+    answer.set_cookie(sessions.cookie_name, cookie, httponly=True, samesite="Strict")
     return answer
 
 
@@ -99,7 +99,7 @@ def lock() -> AnyResponse:
     sessions.end_all()
     sentence = "Nobody can look at tips in a browser now. The terminal in which the desk was started shows a new link."
     answer = render_page("message.html", title="Locked", sentence=sentence, error=False, session=None)
-    answer.delete_cookie(sessions.cookie_name, path="/")
+    answer.delete_cookie(sessions.cookie_name)
     return answer
 
 
