@@ -18,7 +18,7 @@ from app.core.resources import ROOT
 from app.delivery.clock import day
 from app.delivery.destinations import open_transport
 from app.delivery.outbox import Outbox
-from app.files import clean
+from app.files.clean import probe_sandbox
 from app.site.config import Config, load_config
 from app.site.factory import form_secret, served_languages
 from app.site.guide.loader import load_library
@@ -170,7 +170,7 @@ def _check_limits(config: Config) -> list[PreflightFinding]:
 
 def _check_sandbox(config: Config) -> list[PreflightFinding]:  # noqa: ARG001
     try:
-        clean.probe_sandbox()
+        probe_sandbox()
     except HaumaruError:
         text = "[machine] sandbox: Landlock or seccomp is missing, so files are refused; use a kernel that has both"
         return [PreflightFinding(fault=False, text=text)]

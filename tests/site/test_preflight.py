@@ -109,12 +109,12 @@ def test_an_expired_key_is_a_fault_and_one_about_to_is_a_warning(path):
 def test_what_the_site_cannot_mend_is_warned_of(path, monkeypatch):
     """Unencrypted swap, piped core dumps, a forgeable proxy header and a missing sandbox are each named."""
     files = {"/proc/swaps": ["Filename Type", "/swapfile file"], "/proc/sys/kernel/core_pattern": ["|/usr/bin/apport"]}
-    monkeypatch.setattr(preflight, "_lines", lambda name: files[name])
+    monkeypatch.setattr(preflight, "_read_lines", lambda name: files[name])
 
     def no_sandbox():
         raise FileRefusedError("no-sandbox")
 
-    monkeypatch.setattr(preflight.clean, "probe_sandbox", no_sandbox)
+    monkeypatch.setattr(preflight, "probe_sandbox", no_sandbox)
     told = words(path, HAUMARU_SERVER_BIND="0.0.0.0:8000", HAUMARU_SERVER_PROXIES="1")
     for name in ("swap", "core dumps", "proxies", "sandbox"):
         assert any(line.startswith("warning: ") and name in line for line in told), name
