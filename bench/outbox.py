@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from app.delivery.leases import Turns
+from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
 from app.vault.tip import new_tip_id
 
@@ -51,7 +51,7 @@ def compare(url: str, folder: Path, data: bytes, threads: int) -> None:
         place.mkdir(exist_ok=True)
         disk, outbox = rate(raw_write(place, data), threads), rate(put, threads)
         print(f"  {threads} threads: disk {disk:6.0f}/s  outbox {outbox:6.0f}/s  ratio {outbox / disk:.2f}")
-    box.store.close()
+    box.database.close()
 
 
 def window_end(folder: Path, data: bytes, waiting: int) -> None:
@@ -59,9 +59,9 @@ def window_end(folder: Path, data: bytes, waiting: int) -> None:
     for number in range(waiting):
         put(number)
     begin = time.perf_counter()
-    Turns(box.store).end(time.time())
+    Leases(box.database).finish_window(time.time())
     print(f"  window's end with {waiting} waiting: {time.perf_counter() - begin:.2f} s")
-    box.store.close()
+    box.database.close()
 
 
 def main() -> None:

@@ -1,26 +1,26 @@
-"""The only times that delivery may know: New Zealand's days, and quarters of an hour that are about to end.
+"""The only times that delivery may know: days in New Zealand, and the ends of quarters of an hour.
 
-The day is Pacific/Auckland's everywhere, in a tip as in a file's times: two calendars side by side
-would tell the half of the day.
+Every day is a day in Pacific/Auckland, in a tip as in the times of a file: days of two time zones side by side would
+reveal the half of the day. This small module is shared by delivery, site and desk.
 """
 
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-QUARTER = 900
+QUARTER_HOUR_SECONDS = 900
 HELD_SECONDS = 1800
 
 
-def midnight(now: float) -> datetime:
+def nz_midnight(now: float) -> datetime:
     """Return the midnight, in New Zealand, that began the day of `now` (unix seconds)."""
     return datetime.fromtimestamp(now, ZoneInfo("Pacific/Auckland")).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def day(now: float) -> date:
+def nz_day(now: float) -> date:
     """Return the day in New Zealand at `now` (unix seconds)."""
-    return midnight(now).date()
+    return nz_midnight(now).date()
 
 
-def end_of_quarter(now: float) -> int:
+def quarter_hour_end(now: float) -> int:
     """Return the end, in unix seconds, of the quarter-hour 30 to 45 minutes after `now`."""
-    return (int(now + HELD_SECONDS) // QUARTER + 1) * QUARTER
+    return (int(now + HELD_SECONDS) // QUARTER_HOUR_SECONDS + 1) * QUARTER_HOUR_SECONDS

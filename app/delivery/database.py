@@ -1,10 +1,9 @@
-"""The one database under the outbox and the replies: SQLite by default, PostgreSQL by its URL.
+"""The one database of the outbox and the replies: SQLite by default, PostgreSQL by its URL.
 
-A `write` that returns is on the disk; the first prepares the database, should it have been away at start.
-Every fault of the database comes out as an OutboxError with a code that is safe to log; neither SQL nor a
-value is ever in it. `tidy` removes from SQLite's files what deleted rows and the order of arrival leave
-there; on PostgreSQL that is the server's, and the threat model says so. Refuses a database that is kept in
-memory, and a PostgreSQL that does not fsync.
+A `write` that returns is on the disk; the first write prepares the database, which may have been away at start.
+Every fault of the database is raised as an OutboxError with a code that is safe to log, without SQL or a value.
+`vacuum` removes the traces of deleted rows and of the order of arrival from SQLite's files; on PostgreSQL these
+traces remain, as the threat model says. Refuses a database in memory, and a PostgreSQL without fsync.
 """
 
 import os
@@ -20,13 +19,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.core.errors import ConfigError, OutboxError
-from app.delivery.clock import midnight
-from app.delivery.schema import blobs, metadata, spares, turns, whole
+from app.delivery.clock import nz_midnight
+from app.delivery.schema import blobs, metadata, spares, turns, verified_blob
 
 BUSY_SECONDS = 30
-PAGE = 8192
+PAGE_BYTES = 8192
 WAL_PAGES = 2048  # 16 MiB between checkpoints: some 120 tips
-LOCK = 0x4861756D  # PostgreSQL's advisory lock, for what only one process at a time may do
+LOCK = 0x4861756D  # PostgreSQL's advisory lock, for work of one process at a time
 
 _SQLITE_CODES = {
     sqlite3.SQLITE_BUSY: "busy",
@@ -50,8 +49,8 @@ _POSTGRES_CODES = {
 }
 
 
-class Store:
-    """One database, for the threads of one process; make it after forking."""
+class Database:
+    """One database for the threads of one process; create the object after forking."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -75,15 +74,15 @@ class Store:
             raise ConfigError(("The outbox's url must be a SQLite file or a PostgreSQL; mend it",))
         self._prepared = False
         self._reads = self._engine.execution_options(reads=True)
-        # SQLite lets one writer in at a time and makes others poll: threads queue here instead.
+        # SQLite admits one writer at a time and lets others poll: threads wait for this lock instead.
         self._writers = threading.Lock()
 
     def prepare(self) -> None:
-        """Create what is missing: folder (0700), file (0600), write-ahead log, tables; raises OutboxError.
+        """Create the missing parts: folder (0700), file (0600), write-ahead log, tables; raises OutboxError.
 
-        On returning it has also been written to.
+        A return also proves that the database takes writes.
         """
-        with faults():
+        with as_outbox_errors():
             if self.path is not None:
                 _make_private(self.path)
                 with closing(self._engine.raw_connection()) as raw:
@@ -91,19 +90,19 @@ class Store:
         with self._transaction() as connection:
             if self.path is None and connection.execute(text("SHOW fsync")).scalar() != "on":
                 raise OutboxError("fsync-off")
-            self.alone(connection)
+            self.lock_exclusive(connection)
             metadata.create_all(connection)
-            # A row that is written and stays as it was proves that the database takes writes.
+            # An update that changes nothing proves that the database takes writes.
             if connection.execute(update(turns).values(start=turns.c.start)).rowcount == 0:
                 connection.execute(insert(turns).values(one=1, start=0))
         if self.path is not None:
-            with faults():
+            with as_outbox_errors():
                 _fsync_folder(self.path.parent)
         self._prepared = True
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open one short transaction that is durable on leaving, or undone; raises OutboxError."""
+        """Open one short transaction: durable when the block ends, undone when it raises; raises OutboxError."""
         if not self._prepared:
             self.prepare()
         with self._transaction() as connection:
@@ -111,14 +110,14 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open one short transaction that changes nothing; raises OutboxError."""
+        """Open one short transaction for reading; raises OutboxError."""
         if not self._prepared:
             self.prepare()
-        with faults(), self._reads.begin() as connection:
+        with as_outbox_errors(), self._reads.begin() as connection:
             yield connection
 
     def blob(self, slot: int) -> bytes:
-        """Return a blob, from its second copy if the first is damaged; raises OutboxError (`gone`, `corrupt`, …)."""
+        """Return a blob, from the second copy if the first is damaged; raises OutboxError (`gone`, `corrupt`, …)."""
         try:
             return self._copy(blobs, slot)
         except OutboxError as error:
@@ -126,19 +125,19 @@ class Store:
                 raise
         return self._copy(spares, slot)
 
-    def alone(self, connection: Connection) -> None:
-        """Let no other process past this point until the transaction ends (SQLite's writers are alone)."""
+    def lock_exclusive(self, connection: Connection) -> None:
+        """Exclude other processes until the transaction ends; a writer on SQLite is alone already."""
         if self.path is None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
 
-    def tidy(self, now: float) -> None:
+    def vacuum(self, now: float) -> None:
         """Rebuild SQLite's file in key order, empty its log and set the files' times to the day.
 
-        Raises OutboxError; on PostgreSQL it does nothing.
+        Does nothing on PostgreSQL. Raises OutboxError.
         """
         if self.path is None:
             return
-        with faults(), self._one_writer():
+        with as_outbox_errors(), self._one_writer():
             with closing(self._engine.raw_connection()) as raw:
                 cursor = raw.cursor()
                 # The copy that VACUUM makes stays in this folder, never in /tmp.
@@ -154,8 +153,8 @@ class Store:
         """Close every connection."""
         self._engine.dispose()
 
-    def examine(self) -> None:
-        """Look over every page of SQLite's file; raises OutboxError `corrupt` if the file is damaged."""
+    def quick_check(self) -> None:
+        """Check every page of SQLite's file; raises OutboxError `corrupt` if the file is damaged."""
         if self.path is None:
             return
         with self.read() as connection:
@@ -164,16 +163,16 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with faults(), self._one_writer(), self._engine.begin() as connection:
+        with as_outbox_errors(), self._one_writer(), self._engine.begin() as connection:
             yield connection
 
     def _copy(self, copies: Table, slot: int) -> bytes:
         with self.read() as connection:
-            return whole(connection.execute(select(copies.c.data).where(copies.c.slot == slot)).scalar())
+            return verified_blob(connection.execute(select(copies.c.data).where(copies.c.slot == slot)).scalar())
 
     def _date_files(self, now: float) -> None:
         assert self.path is not None
-        moment = midnight(now).timestamp()
+        moment = nz_midnight(now).timestamp()
         for suffix in ("", "-wal", "-shm"):
             file = self.path.with_name(self.path.name + suffix)
             if file.exists():
@@ -181,13 +180,13 @@ class Store:
 
     @contextmanager
     def _one_writer(self) -> Iterator[None]:
-        with nullcontext() if self.path is None else _held(self._writers):
+        with nullcontext() if self.path is None else _acquired(self._writers):
             yield
 
 
 @contextmanager
-def faults() -> Iterator[None]:
-    """Turn every fault of the database or its files into an OutboxError with a safe code."""
+def as_outbox_errors() -> Iterator[None]:
+    """Raise every fault of the database or its files as an OutboxError with a safe code."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeDecodeError, MemoryError) as fault:
@@ -211,7 +210,7 @@ def _code(fault: Exception) -> str:
 
 
 @contextmanager
-def _held(lock: threading.Lock) -> Iterator[None]:
+def _acquired(lock: threading.Lock) -> Iterator[None]:
     if not lock.acquire(timeout=BUSY_SECONDS):
         raise OutboxError("busy")
     try:
@@ -221,10 +220,10 @@ def _held(lock: threading.Lock) -> Iterator[None]:
 
 
 def _open_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # transactions begin where _begin_sqlite says
+    connection.isolation_level = None  # `_begin_sqlite` begins transactions
     for pragma in (
         f"busy_timeout={BUSY_SECONDS * 1000}",
-        f"page_size={PAGE}",
+        f"page_size={PAGE_BYTES}",
         "synchronous=FULL",
         "secure_delete=ON",
         f"wal_autocheckpoint={WAL_PAGES}",
@@ -234,7 +233,7 @@ def _open_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) ->
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A writer that begins as a reader may find, too late, that another has written.
+    # A transaction that begins as a reader fails at its first write if another has written meanwhile.
     reads = connection.get_execution_options().get("reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
@@ -251,7 +250,7 @@ def _postgres(url: str) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _settle(connection: psycopg.Connection[object], _entry: ConnectionPoolEntry) -> None:
+    def _set_durability(connection: psycopg.Connection[object], _entry: ConnectionPoolEntry) -> None:
         connection.execute("SET synchronous_commit = on")
         connection.execute(f"SET statement_timeout = '{BUSY_SECONDS}s'")
         connection.commit()

@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from app.core.errors import ConfigError
-from app.delivery.smtp import Smtp
-from app.delivery.transports import Drop, Https, Transport
+from app.delivery.smtp import SmtpTransport
+from app.delivery.transports import FolderTransport, HttpsTransport, Transport
 
 _ADDRESS = re.compile(r"[!-?A-~]+@[A-Za-z0-9.-]+|[!-?A-~]+@\[[0-9A-Fa-f:.]+\]")
 _TOKEN = re.compile(r"[!-~]*")
@@ -41,7 +41,7 @@ def open_transport(destination: Destination, *, base: Path) -> Transport:
         folder = destination.url.removeprefix("drop:")
         if not folder or folder.startswith("//"):
             raise ConfigError((f"{name} names no folder; write drop:path/to/folder",))
-        return Drop(base / folder)
+        return FolderTransport(base / folder)
     parts, faults = _split(destination.url)
     makers = {"https": _https, "smtps": _smtp, "smtp+starttls": _smtp}
     if parts.scheme not in makers:
@@ -74,7 +74,7 @@ def _https(destination: Destination, parts: SplitResult, context: ssl.SSLContext
         faults.append("holds a user; use token or client_cert instead")
     if not _TOKEN.fullmatch(destination.token):
         faults.append("has a token with a space or a control character; write it on one line")
-    return Https(
+    return HttpsTransport(
         host=parts.hostname or "",
         port=parts.port or 443,
         path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
@@ -100,7 +100,7 @@ def _smtp(destination: Destination, parts: SplitResult, context: ssl.SSLContext,
     if bool(user) != bool(destination.password):
         faults.append("needs a user and a password, or neither")
     immediate = parts.scheme == "smtps"
-    return Smtp(
+    return SmtpTransport(
         host=parts.hostname or "",
         port=parts.port or (465 if immediate else 587),
         immediate=immediate,

@@ -1,9 +1,9 @@
-"""Brings envelopes to their agencies: together, at each window's end, in random order.
+"""The forwarder: delivers the waiting envelopes at the start of each window, together and in random order.
 
-What leaves for the padded agency in the smallest class is always batch × a power of two, decoys filling
-it, so that a watcher sees the same whether or not somebody wrote. One agency's trouble never holds up
-another's, nor one envelope's another's. It never gives up, and an envelope is settled only when its
-agency has it. Log lines hold an agency's id and a code.
+The number of envelopes of the smallest class that leave for the padded agency is always batch × a power of two,
+filled up with decoys, so that a watcher sees the same whether or not a tip was sent. A failure of one agency or one
+envelope never delays another. The forwarder never gives up, and settles an envelope only when its agency has the
+envelope. Log lines hold an agency's id and a code.
 """
 
 import logging
@@ -16,251 +16,253 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.core.errors import DeliveryError, HaumaruError, OutboxError
-from app.delivery.leases import Claimed, Owner, Turns
+from app.delivery.leases import ClaimedEnvelope, LeaseOwner, Leases
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.recovery import rescue
+from app.delivery.recovery import recover_envelopes
 from app.delivery.transports import Transport
 from app.vault.bundle import SIZE_CLASSES
 
-IN_A_ROW = 3  # failures after which an agency is left alone until its next turn
-AGENCY_WIDE = frozenset({"unreachable", "tls", "auth"})  # failures that the next envelope would meet too
-DAMAGED = frozenset({"corrupt", "database", "memory"})  # a damaged schema or length may look like the last two
-ONCE_SECONDS = 900
+MAX_FAILURES_IN_A_ROW = 3  # then an agency is left alone until the next window
+AGENCY_WIDE_CODES = frozenset({"unreachable", "tls", "auth"})  # failures that every envelope to the agency would meet
+DAMAGE_CODES = frozenset({"corrupt", "database", "memory"})  # a damaged schema or length may look like the last two
+RUN_ONCE_SECONDS = 900
 
-_Load = list[Claimed | None]  # None: a decoy, made when its turn comes
+_Batch = list[ClaimedEnvelope | None]  # None: a decoy, made just before its delivery
 
 _log = logging.getLogger("haumaru.forward")
 
 
 @dataclass(frozen=True)
-class Rules:
-    """How envelopes leave: `window` in seconds, `batch` envelopes, and who gets decoys (None: nobody)."""
+class ForwardRules:
+    """How envelopes leave: `window` in seconds, and `batch`, the smallest number of envelopes of a window."""
 
     window: int
     batch: int
-    padded: str | None = None
+    padded: str | None = None  # the agency that gets decoys
     envelope_seconds: float = 120  # for one delivery in all
-    pace: float = 0.0  # deliveries of a turn begin at multiples of this many seconds; 0: when they can
+    pace: float = 0.0  # deliveries begin at multiples of this many seconds; 0: at once
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How one agency's turn went; `code` is its last failure, empty if there was none."""
+class DeliveryOutcome:
+    """The deliveries to one agency in one window; `code` is the last failure, empty if there was none."""
 
     agency: str
-    delivered: int  # decoys left out
+    delivered: int  # without decoys
     waiting: int
     code: str
 
 
 @dataclass(frozen=True)
-class _Beat:
-    """When deliveries of a turn begin: what comes between them takes longer for a tip than for a decoy."""
+class _Pacer:
+    """Begins deliveries at a fixed pace, since the work between two deliveries takes longer for a tip than a decoy."""
 
     begun: float
     ends: float
     number: int
     pace: float
 
-    def rest(self) -> float:
-        """Return the seconds until the next may begin; never so long that the turn would not end in time."""
+    def seconds_until_next(self) -> float:
+        """Return the seconds to wait; the pace is shortened where not all deliveries would begin in half the time."""
         step = min(self.pace, (self.ends - self.begun) / 2 / max(1, self.number))
         return (self.begun - time.monotonic()) % step if step > 0 else 0.0
 
 
 @dataclass
 class _Tally:
-    """How one agency's turn is going."""
+    """The deliveries to one agency in one window so far."""
 
     delivered: int = 0
     waiting: int = 0
-    any_passed: bool = False
-    in_a_row: int = 0
+    any_delivered: bool = False
+    failures_in_a_row: int = 0
     code: str = ""
-    their_trouble: bool = False
+    agency_failed: bool = False
 
     @property
-    def hopeless(self) -> bool:
-        return self.code in AGENCY_WIDE or self.in_a_row >= IN_A_ROW
+    def should_stop(self) -> bool:
+        return self.code in AGENCY_WIDE_CODES or self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW
 
-    def passed(self, *, decoy: bool) -> None:
+    def record_success(self, *, decoy: bool) -> None:
         self.delivered += not decoy
-        self.any_passed = True
-        self.in_a_row = 0
+        self.any_delivered = True
+        self.failures_in_a_row = 0
 
-    def missed(self, fault: Exception) -> None:
-        self.code = _code(fault)
+    def record_failure(self, fault: Exception) -> None:
+        self.code = _code_of(fault)
         if self.code == "corrupt" or (isinstance(fault, DeliveryError) and fault.permanent):
-            self.in_a_row = 0  # the envelope's own fault: the others may pass
+            self.failures_in_a_row = 0  # this envelope is the fault: others may be delivered
         else:
-            self.in_a_row += 1
-            self.their_trouble = self.their_trouble or isinstance(fault, DeliveryError)
+            self.failures_in_a_row += 1
+            self.agency_failed = self.agency_failed or isinstance(fault, DeliveryError)
 
 
 class Forwarder:
-    """One process's forwarder; any number of them may work on one outbox."""
+    """The forwarder of one process; any number of forwarders may work on one outbox."""
 
     def __init__(
         self,
         outbox: Outbox,
         transports: Mapping[str, Transport],
-        rules: Rules,
+        rules: ForwardRules,
         *,
         make_decoy: Callable[[], Envelope] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store = outbox.store
-        self._turns = Turns(outbox.store)
+        self._database = outbox.database
+        self._leases = Leases(outbox.database)
         self._transports = transports
         self._rules = rules
         self._make_decoy = make_decoy
         self._clock = clock
         self._stop = threading.Event()
-        self._delivered: set[str] = set()  # the agency has them, but the database was away
+        self._delivered: set[str] = set()  # taken by the agency, but not yet settled in the database
 
     def run(self, stop: threading.Event, wait: Callable[[float], object] | None = None) -> None:
-        """Work at the start of every window until `stop` is set, then finish the envelope in hand."""
+        """Deliver at the start of every window until `stop` is set, then finish the delivery that has begun."""
         self._stop = stop
         window = self._rules.window
-        last = _start(self._clock(), window)
+        last = _window_start(self._clock(), window)
         while not stop.is_set():
             now = self._clock()
-            start = _start(now, window)
+            start = _window_start(now, window)
             if start == last:
-                # Never long, so that a clock that was put right is noticed.
+                # A short wait, so that a corrected clock is noticed.
                 (wait or stop.wait)(min(start + window - now, 30.0))
                 continue
             last = start
             try:
-                self.turn(start)
-            except Exception as fault:  # noqa: BLE001  # what is acknowledged must come through
-                _log.error("turn code=%s", _code(fault))  # a traceback may hold data
+                self.run_window(start)
+            except Exception as fault:  # noqa: BLE001  # an acknowledged tip must come through
+                _log.error("turn code=%s", _code_of(fault))  # a traceback may hold data
 
-    def turn(self, start: int) -> tuple[Outcome, ...] | None:
-        """Work the window that begins at `start` (unix seconds); None if another forwarder has it.
+    def run_window(self, start: int) -> tuple[DeliveryOutcome, ...] | None:
+        """Deliver in the window that begins at `start` (unix seconds); None if another forwarder has the window.
 
-        Raises OutboxError if the database is away or cannot be tidied.
+        Raises OutboxError if the database is away or the vacuum fails.
         """
         window = self._rules.window
-        owner = self._turns.take(start, seconds=window)
+        owner = self._leases.take_window(start, seconds=window)
         if owner is None:
             return None
-        # The last tenth is for tidying: at the window's end the claims are another's.
+        # The last tenth is for the vacuum: at the end of the window the claims pass to another forwarder.
         ends = time.monotonic() + max(0.0, start + window - self._clock()) * 0.9
-        with self._owning(owner):
-            resting = self._turns.resting(start) & self._transports.keys()
-            ready = self._transports.keys() - resting
-            # What was never tried does not wait for another's failure, unless a watcher would see it.
-            claimed = self._turns.claim(owner, ready=ready, fresh=resting - {self._rules.padded})
-            loads = _by_agency(claimed)
+        with self._lease(owner):
+            backing_off = self._leases.agencies_in_backoff(start) & self._transports.keys()
+            ready = self._transports.keys() - backing_off
+            # An envelope that was never tried does not wait for the backoff, unless a watcher would see that.
+            claimed = self._leases.claim(owner, ready=ready, fresh=backing_off - {self._rules.padded})
+            batches = _by_agency(claimed)
             if self._rules.padded in ready:
-                own = loads.setdefault(self._rules.padded, [])
-                own.extend([None] * self._missing(own))
-            return self._deliver_all(loads, start, ends, pace=self._rules.pace)
+                batch = batches.setdefault(self._rules.padded, [])
+                batch.extend([None] * self._decoys_needed(batch))
+            return self._deliver_all(batches, start, ends, pace=self._rules.pace)
 
-    def run_once(self) -> tuple[Outcome, ...]:
-        """Deliver all that waits, now, without decoys and whatever the backoff; raises OutboxError.
+    def run_once(self) -> tuple[DeliveryOutcome, ...]:
+        """Deliver all waiting envelopes now, without decoys and in spite of any backoff; raises OutboxError.
 
-        From a damaged SQLite file it delivers what can be read, and leaves the file as it is.
+        From a damaged SQLite file, deliver every envelope that can be read, and leave the file as it is.
         """
         try:
-            return self._all_that_waits()
+            return self._deliver_waiting()
         except OutboxError as error:
-            if error.code not in DAMAGED:
+            if error.code not in DAMAGE_CODES:
                 raise
-        return self._rescued()
+        return self._deliver_recovered()
 
-    def _all_that_waits(self) -> tuple[Outcome, ...]:
+    def _deliver_waiting(self) -> tuple[DeliveryOutcome, ...]:
         start = int(self._clock())
-        ends = time.monotonic() + ONCE_SECONDS
-        owner = self._turns.join(start, seconds=ONCE_SECONDS)
-        with self._owning(owner):
-            return self._deliver_all(_by_agency(self._turns.claim(owner, ready=self._transports.keys())), start, ends)
+        ends = time.monotonic() + RUN_ONCE_SECONDS
+        owner = self._leases.acquire_lease(start, seconds=RUN_ONCE_SECONDS)
+        with self._lease(owner):
+            return self._deliver_all(_by_agency(self._leases.claim(owner, ready=self._transports.keys())), start, ends)
 
-    def _rescued(self) -> tuple[Outcome, ...]:
+    def _deliver_recovered(self) -> tuple[DeliveryOutcome, ...]:
         tallies: dict[str, _Tally] = {}
-        for envelope in rescue(self._store):
+        for envelope in recover_envelopes(self._database):
             tally = tallies.setdefault(envelope.agency, _Tally())
             try:
                 self._transports[envelope.agency].deliver(envelope, seconds=self._rules.envelope_seconds)
-            except Exception as fault:  # noqa: BLE001  # what is acknowledged must come through
-                tally.missed(fault)
+            except Exception as fault:  # noqa: BLE001  # an acknowledged tip must come through
+                tally.record_failure(fault)
                 tally.waiting += 1
             else:
-                tally.passed(decoy=False)
-        return tuple(Outcome(name, one.delivered, one.waiting, one.code) for name, one in tallies.items())
+                tally.record_success(decoy=False)
+        return tuple(DeliveryOutcome(name, one.delivered, one.waiting, one.code) for name, one in tallies.items())
 
     @contextmanager
-    def _owning(self, owner: Owner) -> Iterator[None]:
+    def _lease(self, owner: LeaseOwner) -> Iterator[None]:
         try:
             yield
         finally:
-            self._turns.release(owner)
-            self._turns.end(self._clock())
+            self._leases.release(owner)
+            self._leases.finish_window(self._clock())
 
     def _deliver_all(
-        self, loads: Mapping[str, _Load], start: int, ends: float, *, pace: float = 0.0
-    ) -> tuple[Outcome, ...]:
-        with ThreadPoolExecutor(max(1, len(loads))) as pool:
-            beats = ((agency, load, _Beat(time.monotonic(), ends, len(load), pace)) for agency, load in loads.items())
-            going = [pool.submit(self._deliver_to, agency, load, start, beat) for agency, load, beat in beats]
+        self, batches: Mapping[str, _Batch], start: int, ends: float, *, pace: float = 0.0
+    ) -> tuple[DeliveryOutcome, ...]:
+        with ThreadPoolExecutor(max(1, len(batches))) as pool:
+            paced = (
+                (agency, batch, _Pacer(time.monotonic(), ends, len(batch), pace)) for agency, batch in batches.items()
+            )
+            going = [pool.submit(self._deliver_to, agency, batch, start, pacer) for agency, batch, pacer in paced]
         return tuple(each.result() for each in going)
 
-    def _missing(self, load: Iterable[Claimed | None]) -> int:
-        """Count the decoys that bring the smallest class to batch × the least power of two that takes it."""
-        small = sum(one is not None and one.length < 2 * SIZE_CLASSES["128KiB"] for one in load)
+    def _decoys_needed(self, batch: Iterable[ClaimedEnvelope | None]) -> int:
+        """Return how many decoys fill the smallest class up to batch × the least power of two that holds the tips."""
+        small = sum(one is not None and one.length < 2 * SIZE_CLASSES["128KiB"] for one in batch)
         leaving = self._rules.batch
         while leaving < small:
             leaving *= 2
         return leaving - small
 
-    def _deliver_to(self, agency: str, load: _Load, start: int, beat: _Beat) -> Outcome:
-        secrets.SystemRandom().shuffle(load)
+    def _deliver_to(self, agency: str, batch: _Batch, start: int, pacer: _Pacer) -> DeliveryOutcome:
+        secrets.SystemRandom().shuffle(batch)
         tally = _Tally()
-        for one in load:
-            if self._stop.is_set() or time.monotonic() >= beat.ends or tally.hopeless:
+        for one in batch:
+            if self._stop.is_set() or time.monotonic() >= pacer.ends or tally.should_stop:
                 break
             try:
-                self._deliver(agency, one, beat)
-            except Exception as fault:  # noqa: BLE001  # likewise
-                tally.missed(fault)
+                self._deliver(agency, one, pacer)
+            except Exception as fault:  # noqa: BLE001  # an acknowledged tip must come through
+                tally.record_failure(fault)
             else:
-                tally.passed(decoy=one is None)
+                tally.record_success(decoy=one is None)
         if tally.code:
             _log.warning("delivery agency=%s code=%s", agency, tally.code)
-        if tally.any_passed or tally.code:
-            rest = tally.their_trouble and not tally.any_passed
-            self._turns.note(agency, code=tally.code, rest=rest, at=start, seconds=self._rules.window)
-        waiting = sum(one is not None for one in load) - tally.delivered
-        return Outcome(agency, tally.delivered, waiting, tally.code)
+        if tally.any_delivered or tally.code:
+            backoff = tally.agency_failed and not tally.any_delivered
+            self._leases.record_outcome(agency, code=tally.code, backoff=backoff, at=start, seconds=self._rules.window)
+        waiting = sum(one is not None for one in batch) - tally.delivered
+        return DeliveryOutcome(agency, tally.delivered, waiting, tally.code)
 
-    def _deliver(self, agency: str, one: Claimed | None, beat: _Beat) -> None:
+    def _deliver(self, agency: str, one: ClaimedEnvelope | None, pacer: _Pacer) -> None:
         if one is None:
             assert self._make_decoy is not None
-            self._hand_over(self._make_decoy(), agency, beat)
+            self._send(self._make_decoy(), agency, pacer)
             return
         if one.id not in self._delivered:
-            self._hand_over(Envelope(one.id, agency, self._turns.load(one.id)), agency, beat)
+            self._send(Envelope(one.id, agency, self._leases.load(one.id)), agency, pacer)
             self._delivered.add(one.id)
-        self._turns.settle(one.id)
+        self._leases.settle(one.id)
         self._delivered.discard(one.id)
 
-    def _hand_over(self, envelope: Envelope, agency: str, beat: _Beat) -> None:
-        self._stop.wait(beat.rest())
-        seconds = min(self._rules.envelope_seconds, max(0.1, beat.ends - time.monotonic()))
+    def _send(self, envelope: Envelope, agency: str, pacer: _Pacer) -> None:
+        self._stop.wait(pacer.seconds_until_next())
+        seconds = min(self._rules.envelope_seconds, max(0.1, pacer.ends - time.monotonic()))
         self._transports[agency].deliver(envelope, seconds=seconds)
 
 
-def _by_agency(claimed: Iterable[Claimed]) -> dict[str, _Load]:
-    loads: dict[str, _Load] = {}
+def _by_agency(claimed: Iterable[ClaimedEnvelope]) -> dict[str, _Batch]:
+    batches: dict[str, _Batch] = {}
     for one in claimed:
-        loads.setdefault(one.agency, []).append(one)
-    return loads
+        batches.setdefault(one.agency, []).append(one)
+    return batches
 
 
-def _code(fault: Exception) -> str:
+def _code_of(fault: Exception) -> str:
     return fault.code if isinstance(fault, HaumaruError) else type(fault).__name__
 
 
-def _start(now: float, window: int) -> int:
+def _window_start(now: float, window: int) -> int:
     return int(now) // window * window

@@ -1,8 +1,8 @@
-"""The durable queue of envelopes, as those who fill it see it: put, or hold first and confirm.
+"""The outbox as a sender of envelopes sees it: put an envelope, or hold it first and confirm later.
 
-Each call that returns is on the disk; each that raises changed nothing. A nonce or a draft is kept as
-its SHA-256, for 30 to 45 minutes, so that a form sent twice sends one tip. A held tip lies sealed until
-it is confirmed, discarded, or its quarter-hour ends. What takes envelopes out is in `turns`.
+A call that returns is on the disk; a call that raises changed nothing. The SHA-256 of a nonce or a draft is kept for
+30 to 45 minutes, so that a form that is sent twice sends one tip. A held tip stays sealed until it is confirmed or
+discarded, or until its quarter-hour ends. `leases` takes envelopes out.
 """
 
 import hashlib
@@ -14,17 +14,17 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import AlreadySentError, HeldFullError, HeldGoneError
-from app.delivery.clock import QUARTER, end_of_quarter
-from app.delivery.database import Store
-from app.delivery.schema import destroy, envelopes, held, keep, labels, sweep, used
+from app.delivery.clock import QUARTER_HOUR_SECONDS, quarter_hour_end
+from app.delivery.database import Database
+from app.delivery.schema import delete_expired, delete_with_blobs, envelopes, held, insert_blob, labels, used
 from app.vault.tip import TipId
 
-HELD_BYTES = 256 * 1024 * 1024
+MAX_HELD_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """Sealed bytes, the id that names them everywhere, and the agency they are for."""
+    """Sealed bytes, their id, which every other part uses too, and the agency that receives them."""
 
     id: TipId
     agency: str
@@ -32,46 +32,46 @@ class Envelope:
 
 
 class Outbox:
-    """The outbox of one database; `prepare` it before use, to learn at once what is wrong with it."""
+    """The outbox of one database; call `prepare` before use, to learn at once of a fault."""
 
     def __init__(self, url: str) -> None:
-        self.store = Store(url)
-        self._swept = 0  # the quarter-hour in which this process last swept
-        self._sweeping = threading.Lock()
+        self.database = Database(url)
+        self._last_cleanup = 0  # the quarter-hour in which this process last deleted expired rows
+        self._cleanup_lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Create what is missing in the database; raises OutboxError."""
-        self.store.prepare()
+        """Create the missing parts of the database; raises OutboxError."""
+        self.database.prepare()
 
     def put(self, envelope: Envelope, *, nonce: bytes | None = None, now: float | None = None) -> None:
-        """Keep the envelope; on returning it is on the disk.
+        """Put an envelope into the outbox; a return means that the envelope is on the disk.
 
-        Raises AlreadySentError if `nonce` was used, OutboxError if it could not be kept.
+        Raises AlreadySentError if `nonce` was used, OutboxError if the envelope could not be stored.
         """
         now = time.time() if now is None else now
-        with self.store.write() as connection:
-            self._sweep_sometimes(connection, now)
+        with self.database.write() as connection:
+            self._delete_expired_each_quarter(connection, now)
             if nonce is not None:
-                _use(connection, _hash(nonce), now)
-            slot = keep(connection, envelope.id.encode(), envelope.data)
+                _use_nonce(connection, _hash(nonce), now)
+            slot = insert_blob(connection, envelope.id.encode(), envelope.data)
             _enqueue(connection, envelope.id, envelope.agency, len(envelope.data), slot)
 
     def hold(self, envelope: Envelope, *, draft: bytes, nonce: bytes | None = None, now: float) -> None:
-        """Keep the envelope sealed, not yet to be sent, in place of what the draft held before.
+        """Hold an envelope until `confirm`, in place of the envelope that the draft held before.
 
-        The nonce is used up by `confirm`, so that a sender who goes back may change their mind. Raises
-        AlreadySentError if the draft or the nonce was sent, HeldFullError beyond 256 MiB in all.
+        Only `confirm` uses the nonce up, so that a sender may go back and change the report. Raises AlreadySentError
+        if the draft or the nonce was sent, HeldFullError beyond 256 MiB in all.
         """
         key = _hash(draft)
-        once = None if nonce is None else _hash(nonce)
-        with self.store.write() as connection:
-            self.store.alone(connection)
-            sweep(connection, now)
-            if _is_used(connection, key) or (once is not None and _is_used(connection, once)):
+        nonce_key = None if nonce is None else _hash(nonce)
+        with self.database.write() as connection:
+            self.database.lock_exclusive(connection)
+            delete_expired(connection, now)
+            if _is_used(connection, key) or (nonce_key is not None and _is_used(connection, nonce_key)):
                 raise AlreadySentError
-            destroy(connection, held, held.c.draft == key)
+            delete_with_blobs(connection, held, held.c.draft == key)
             total = connection.execute(select(func.coalesce(func.sum(held.c.length), 0))).scalar_one()
-            if total + len(envelope.data) > HELD_BYTES:
+            if total + len(envelope.data) > MAX_HELD_BYTES:
                 raise HeldFullError
             connection.execute(
                 insert(held).values(
@@ -79,50 +79,50 @@ class Outbox:
                     id=envelope.id,
                     agency=envelope.agency,
                     length=len(envelope.data),
-                    slot=keep(connection, envelope.id.encode(), envelope.data),
-                    nonce=once,
-                    ends=end_of_quarter(now),
+                    slot=insert_blob(connection, envelope.id.encode(), envelope.data),
+                    nonce=nonce_key,
+                    ends=quarter_hour_end(now),
                 )
             )
 
     def confirm(self, draft: bytes, *, now: float) -> None:
         """Move a held tip into the outbox, durably, in one transaction.
 
-        Raises AlreadySentError if this draft, or its form, was sent before, and HeldGoneError if it has
-        ended, was discarded, or never was.
+        Raises AlreadySentError if this draft, or its form, was sent before, and HeldGoneError if the held tip has
+        expired, was discarded, or never existed.
         """
         key = _hash(draft)
-        with self.store.write() as connection:
+        with self.database.write() as connection:
             row = _held_row(connection, key, now)
-            _use(connection, key, now)
+            _use_nonce(connection, key, now)
             if row.nonce is not None:
-                _use(connection, row.nonce, now)
+                _use_nonce(connection, row.nonce, now)
             connection.execute(delete(held).where(held.c.draft == key))
             _enqueue(connection, row.id, row.agency, row.length, row.slot)
 
     def discard(self, draft: bytes) -> None:
-        """Destroy a held tip, if it is still there; raises AlreadySentError if it was sent."""
+        """Delete a held tip if there is one; raises AlreadySentError if the held tip was sent."""
         key = _hash(draft)
-        with self.store.write() as connection:
-            # A confirmation on its way is waited for, and then told truly.
+        with self.database.write() as connection:
+            # Wait for a confirmation that runs at the same time, so that its result is known.
             connection.execute(select(held.c.id).where(held.c.draft == key).with_for_update())
             if _is_used(connection, key):
                 raise AlreadySentError
-            destroy(connection, held, held.c.draft == key)
+            delete_with_blobs(connection, held, held.c.draft == key)
 
     def extend(self, draft: bytes, *, now: float) -> None:
-        """Give a held tip 30 minutes more from now; raises as `confirm` does."""
+        """Let a held tip expire 30 minutes from now; raises as `confirm` does."""
         key = _hash(draft)
-        with self.store.write() as connection:
+        with self.database.write() as connection:
             _held_row(connection, key, now)
-            connection.execute(update(held).where(held.c.draft == key).values(ends=end_of_quarter(now)))
+            connection.execute(update(held).where(held.c.draft == key).values(ends=quarter_hour_end(now)))
 
-    def _sweep_sometimes(self, connection: Connection, now: float) -> None:
-        quarter = int(now) // QUARTER
-        with self._sweeping:
-            due, self._swept = quarter != self._swept, quarter
+    def _delete_expired_each_quarter(self, connection: Connection, now: float) -> None:
+        quarter = int(now) // QUARTER_HOUR_SECONDS
+        with self._cleanup_lock:
+            due, self._last_cleanup = quarter != self._last_cleanup, quarter
         if due:
-            sweep(connection, now)
+            delete_expired(connection, now)
 
 
 def _hash(secret: bytes) -> bytes:
@@ -134,9 +134,9 @@ def _enqueue(connection: Connection, tip: str, agency: str, length: int, slot: i
     connection.execute(insert(labels).values(id=tip, agency=agency, length=length))
 
 
-def _use(connection: Connection, nonce: bytes, now: float) -> None:
+def _use_nonce(connection: Connection, nonce: bytes, now: float) -> None:
     try:
-        connection.execute(insert(used).values(nonce=nonce, ends=end_of_quarter(now)))
+        connection.execute(insert(used).values(nonce=nonce, ends=quarter_hour_end(now)))
     except IntegrityError:
         raise AlreadySentError from None
 

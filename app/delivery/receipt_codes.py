@@ -1,64 +1,107 @@
-"""Receipt codes as people keep them: eight words of the BIP-39 English list, or eight numbers.
+"""Receipt codes: made, read back as a person types them, and the locator and reply key that follow from a code.
 
-Both say the same 88 random bits. Either is read back whatever the case, spacing or hyphens, in the
-digits of any script; what is not a code raises ReplyError, in the same words as a code without a reply.
+A code is eight words of the BIP-39 English list, 88 random bits, and is never stored. A code may be typed as words or
+as eight numbers, in any case, spacing or script's digits; a text that is no code raises ReplyError, with the same
+message as a code without a reply. A derivation takes 64 MiB: a DerivationQueue bounds how many run and wait.
 """
 
 import re
 import secrets
+import threading
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import files
 from typing import NewType
 
-from app.core.errors import ReplyError
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-WORDS = 8
-_LONGEST = 400  # characters; a code has 71 at most
+from app.core.errors import BusyError, ReplyError
+
+WORDS_PER_CODE = 8
+_SALT = b"haumaru/receipt/1"
+_MAX_CHARACTERS = 400  # a code has 71 at most
 
 ReceiptCode = NewType("ReceiptCode", str)  # eight words, lower case, one space between them
+Locator = NewType("Locator", str)  # 32 hexadecimal digits
 
 
 def new_code() -> ReceiptCode:
     """Return a new random code of 88 bits."""
     words = _words()
-    return ReceiptCode(" ".join(secrets.choice(words) for _ in range(WORDS)))
+    return ReceiptCode(" ".join(secrets.choice(words) for _ in range(WORDS_PER_CODE)))
 
 
-def numbers(code: ReceiptCode) -> str:
-    """Return a code as eight groups of four digits, each word's place in the list, 0001 to 2048."""
+def code_as_numbers(code: ReceiptCode) -> str:
+    """Return a code as eight groups of four digits: the place of each word in the list, 0001 to 2048."""
     places = _places()
     return " ".join(f"{places[word] + 1:04}" for word in code.split())
 
 
 def parse_code(untrusted_text: str) -> ReceiptCode:
-    """Return the code that a person typed, as words or as numbers; raises ReplyError."""
-    if len(untrusted_text) > _LONGEST:
+    """Return the code that a person typed as words or as numbers; raises ReplyError `code`."""
+    if len(untrusted_text) > _MAX_CHARACTERS:
         raise ReplyError("code")
     text = unicodedata.normalize("NFKC", untrusted_text).casefold()
     plain = "".join(str(unicodedata.decimal(sign, sign)) for sign in text)
     groups = re.findall(r"[a-z]+|[0-9]+", plain)
     joined = "".join(groups)
     if joined.isalpha():
-        return ReceiptCode(" ".join(_as_words(groups, joined)))
+        return ReceiptCode(" ".join(_code_words(groups, joined)))
     if joined.isdecimal():
-        return ReceiptCode(" ".join(_as_numbers(groups, joined)))
+        return ReceiptCode(" ".join(_words_of_numbers(groups, joined)))
     raise ReplyError("code")
 
 
-def _as_words(groups: list[str], joined: str) -> list[str]:
-    if len(groups) == WORDS and all(word in _places() for word in groups):
+def derive_locator_and_key(code: ReceiptCode) -> tuple[Locator, bytes]:
+    """Return a code's locator (32 hexadecimal digits) and reply key (32 bytes).
+
+    A derivation takes 64 MiB and some 0.1 s: call the function through a DerivationQueue.
+    Argon2id (RFC 9106), then HKDF-SHA256 (RFC 5869).
+    """
+    # In some versions of OpenSSL, more than one lane in several threads at once never returns.
+    root = Argon2id(salt=_SALT, length=32, iterations=3, lanes=1, memory_cost=64 * 1024).derive(code.encode())
+    return Locator(_expand(root, b"locator", 16).hex()), _expand(root, b"reply-key", 32)
+
+
+class DerivationQueue:
+    """Runs one derivation at a time, with at most `waiting` further callers that wait."""
+
+    def __init__(self, *, waiting: int) -> None:
+        self._places = threading.BoundedSemaphore(waiting + 1)
+        self._running = threading.Lock()
+
+    def derive(self, code: ReceiptCode) -> tuple[Locator, bytes]:
+        """Wait, then return the locator and the reply key; raises BusyError, at once, if too many callers wait."""
+        with self._place(), self._running:
+            return derive_locator_and_key(code)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise BusyError
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
+def _code_words(groups: list[str], joined: str) -> list[str]:
+    if len(groups) == WORDS_PER_CODE and all(word in _places() for word in groups):
         return groups
-    ways = _ways(joined)
-    if len(ways) != 1:  # none, or not to be told apart
+    ways = _segmentations(joined)
+    if len(ways) != 1:  # no word list fits, or more than one
         raise ReplyError("code")
     return ways[0]
 
 
-def _ways(joined: str) -> list[list[str]]:
-    """Find how letters without good spacing fall into eight words; two ways are enough to refuse."""
-    ways: dict[int, list[list[str]]] = {0: [[]]}  # by how many letters are used up
-    for _ in range(WORDS):
+def _segmentations(joined: str) -> list[list[str]]:
+    """Return the ways to split letters into eight words of the list, at most two: two are enough to refuse."""
+    ways: dict[int, list[list[str]]] = {0: [[]]}  # by the number of letters that are used
+    for _ in range(WORDS_PER_CODE):
         longer: dict[int, list[list[str]]] = {}
         for start, befores in ways.items():
             for end in range(start + 3, start + 9):
@@ -68,14 +111,18 @@ def _ways(joined: str) -> list[list[str]]:
     return ways.get(len(joined), [])
 
 
-def _as_numbers(groups: list[str], joined: str) -> list[str]:
-    if len(groups) != WORDS:
-        groups = re.findall("....", joined) if len(joined) == 4 * WORDS else []
+def _words_of_numbers(groups: list[str], joined: str) -> list[str]:
+    if len(groups) != WORDS_PER_CODE:
+        groups = re.findall("....", joined) if len(joined) == 4 * WORDS_PER_CODE else []
     places = [int(group) - 1 for group in groups if len(group) <= 4]  # noqa: PLR2004  # four digits
     words = _words()
-    if len(places) != WORDS or not all(0 <= place < len(words) for place in places):
+    if len(places) != WORDS_PER_CODE or not all(0 <= place < len(words) for place in places):
         raise ReplyError("code")
     return [words[place] for place in places]
+
+
+def _expand(root: bytes, info: bytes, length: int) -> bytes:
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(root)
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,8 @@
-"""What can still be read of a damaged SQLite outbox: every envelope, whichever one page is damaged.
+"""Recovery of every envelope from an SQLite outbox with one damaged page, whichever page is damaged.
 
-Reads a copy beside the file and changes nothing in it. The copy gets the first page of a new outbox, which says
-where each table begins: tables are made in one order and never move. Everything else that delivery needs lies
-twice. Refuses to call whole what is not: each envelope is compared with its digest.
+Works on a copy beside the file and leaves the file unchanged. The copy gets the first page of a new outbox, which
+says where each table begins: tables are created in one order and never move. Everything else that delivery needs is
+stored twice. Yields no damaged envelope: each envelope is compared with its digest.
 """
 
 import shutil
@@ -13,47 +13,47 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from app.core.errors import OutboxError
-from app.delivery.database import PAGE, Store, faults
+from app.delivery.database import PAGE_BYTES, Database, as_outbox_errors
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.schema import slot_of, whole
+from app.delivery.schema import blob_id, verified_blob
 from app.vault.tip import TipId
 
-# Where a file's header says how many pages it has, and where the list of its free ones begins and how long it is
-# (SQLite's file format, 1.3): pages are counted anew, and none is free.
-_COUNT, _FREE = slice(28, 32), slice(32, 40)
+# The number of pages, and the start and length of the list of free pages, in the header (SQLite's file format,
+# section 1.3): the copy gets a new count and no free pages.
+_PAGE_COUNT, _FREE_PAGES = slice(28, 32), slice(32, 40)
 
 
-def rescue(store: Store) -> Iterator[Envelope]:
-    """Yield every envelope of a damaged outbox that can be read whole; raises OutboxError where none can."""
-    if store.path is None:
+def recover_envelopes(database: Database) -> Iterator[Envelope]:
+    """Yield every envelope of a damaged outbox that is complete; raises OutboxError where no file can be read."""
+    if database.path is None:
         raise OutboxError("corrupt")
-    with faults(), tempfile.TemporaryDirectory(dir=store.path.parent) as folder:
-        copy = _copy(store.path, Path(folder))
+    with as_outbox_errors(), tempfile.TemporaryDirectory(dir=database.path.parent) as folder:
+        copy = _repaired_copy(database.path, Path(folder))
         with closing(sqlite3.connect(copy)) as connection:
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            for tip, agency in sorted(_names(connection)):
+            for tip, agency in sorted(_ids_and_agencies(connection)):
                 with suppress(OutboxError):
-                    yield Envelope(TipId(tip), agency, _blob(connection, slot_of(tip.encode())))
+                    yield Envelope(TipId(tip), agency, _read_blob(connection, blob_id(tip.encode())))
 
 
-def _copy(path: Path, folder: Path) -> Path:
+def _repaired_copy(path: Path, folder: Path) -> Path:
     new, copy = Outbox(f"sqlite:///{folder}/new.db"), folder / path.name
     new.prepare()
-    new.store.tidy(0)
-    new.store.close()
+    new.database.vacuum(0)
+    new.database.close()
     for suffix in ("", "-wal"):
         with suppress(FileNotFoundError):
             shutil.copyfile(path.with_name(path.name + suffix), folder / (path.name + suffix))
-    first = bytearray((folder / "new.db").read_bytes()[:PAGE])
-    first[_COUNT] = (copy.stat().st_size // PAGE).to_bytes(4, "big")
-    first[_FREE] = bytes(8)
+    first = bytearray((folder / "new.db").read_bytes()[:PAGE_BYTES])
+    first[_PAGE_COUNT] = (copy.stat().st_size // PAGE_BYTES).to_bytes(4, "big")
+    first[_FREE_PAGES] = bytes(8)
     with copy.open("r+b") as file:
         file.write(first)
     return copy
 
 
-def _names(connection: sqlite3.Connection) -> set[tuple[str, str]]:
-    """Ids and agencies, as far as the two tables that say them can be read."""
+def _ids_and_agencies(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Return ids and agencies, as far as the two tables that hold them can be read."""
     found: set[tuple[str, str]] = set()
     for table in ("labels", "envelopes"):
         with suppress(sqlite3.Error):
@@ -61,9 +61,9 @@ def _names(connection: sqlite3.Connection) -> set[tuple[str, str]]:
     return {(tip, agency) for tip, agency in found if isinstance(tip, str) and isinstance(agency, str)}
 
 
-def _blob(connection: sqlite3.Connection, slot: int) -> bytes:
+def _read_blob(connection: sqlite3.Connection, slot: int) -> bytes:
     for table in ("blobs", "spares"):
         with suppress(sqlite3.Error, OutboxError):
             row = connection.execute(f"SELECT data FROM {table} WHERE slot = ?", (slot,)).fetchone()  # noqa: S608
-            return whole(row and row[0])
+            return verified_blob(row and row[0])
     raise OutboxError("corrupt")

@@ -1,76 +1,34 @@
-"""Receipt codes, what is derived from them, and the replies that desks leave under a locator.
+"""The replies that desks post, kept under a locator until their day has passed.
 
-A code is eight words of the BIP-39 English list, 88 bits; it is never kept anywhere. The site keeps a
-reply as the desk sealed it, under a locator that only the code leads to, and can read neither.
-Derivations take 64 MiB each: one at a time for those who read, one for those who send.
+A reply is kept as the desk sealed it: the site can neither read the reply nor derive its locator, which only the
+receipt code leads to. `read_reply_post` refuses, before parsing, a body that no configured agency signed.
 """
 
 import base64
 import hashlib
 import json
 import re
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import NewType
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from app.core.errors import BusyError, ReplyError, ReplyKnownError
-from app.delivery.clock import day
-from app.delivery.database import Store
-from app.delivery.receipt_codes import ReceiptCode
-from app.delivery.schema import destroy, keep, posted, replies, sweep
+from app.core.errors import ReplyError, ReplyKnownError
+from app.delivery.clock import nz_day
+from app.delivery.database import Database
+from app.delivery.receipt_codes import Locator
+from app.delivery.schema import delete_expired, delete_with_blobs, insert_blob, posted, replies
 from app.vault.reply import SEALED_BYTES
 
-SALT = b"haumaru/receipt/1"
 POST_CONTEXT = b"haumaru/reply-post/1"
-POST_BYTES = 64 * 1024
-LONGEST_DAYS = 90
-
-Locator = NewType("Locator", str)
+MAX_POST_BYTES = 64 * 1024
+MAX_REPLY_DAYS = 90
 
 _LOCATOR = re.compile("[0-9a-f]{32}")
-
-
-def derive(code: ReceiptCode) -> tuple[Locator, bytes]:
-    """Return a code's locator (32 hexadecimal digits) and reply key (32 bytes).
-
-    Takes 64 MiB and some 0.1 s: call it through a DerivationQueue. Argon2id (RFC 9106), then HKDF-SHA256 (RFC 5869).
-    """
-    # More than one lane, in several threads at once, has never returned in some versions.
-    root = Argon2id(salt=SALT, length=32, iterations=3, lanes=1, memory_cost=64 * 1024).derive(code.encode())
-    return Locator(_expand(root, b"locator", 16).hex()), _expand(root, b"reply-key", 32)
-
-
-class DerivationQueue:
-    """Lets one derivation at a time through, with a bounded number waiting; beyond that, BusyError."""
-
-    def __init__(self, *, waiting: int) -> None:
-        self._places = threading.BoundedSemaphore(waiting + 1)
-        self._turn = threading.Lock()
-
-    def derive(self, code: ReceiptCode) -> tuple[Locator, bytes]:
-        """Derive when it is our turn; raises BusyError, at once, if too many wait."""
-        with self._place(), self._turn:
-            return derive(code)
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._places.acquire(blocking=False):
-            raise BusyError
-        try:
-            yield
-        finally:
-            self._places.release()
 
 
 @dataclass(frozen=True)
@@ -84,13 +42,13 @@ class ReplyPost:
     message: bytes
 
 
-def read_post(untrusted_body: bytes, untrusted_signature: str, keys: Mapping[str, bytes]) -> ReplyPost:
-    """Return the reply in the body of a POST to /agency/replies, if a desk signed it.
+def read_reply_post(untrusted_body: bytes, untrusted_signature: str, keys: Mapping[str, bytes]) -> ReplyPost:
+    """Return the reply in the body of a POST to /agency/replies that a configured agency signed.
 
-    `untrusted_signature` is the Haumaru-Signature header, base64; `keys` holds each agency's Ed25519
-    public key, 32 bytes. Raises ReplyError (403), and parses nothing that is not signed.
+    `untrusted_signature` is the Haumaru-Signature header, base64; `keys` holds the Ed25519 public key of each agency,
+    32 bytes. Raises ReplyError (403): `too-long`, `signature`, or `post` for a signed body of another form.
     """
-    if len(untrusted_body) > POST_BYTES:
+    if len(untrusted_body) > MAX_POST_BYTES:
         raise ReplyError("too-long")
     signers = {agency for agency, key in keys.items() if _signed(untrusted_body, untrusted_signature, key)}
     if not signers:
@@ -112,50 +70,44 @@ def read_post(untrusted_body: bytes, untrusted_signature: str, keys: Mapping[str
     return post
 
 
-class ReplyBox:
-    """Replies in one store, in by the desk and out by the code; `prepare` the outbox first."""
+class ReplyStore:
+    """The replies in one database; call `prepare` of its outbox first."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def store(self, post: ReplyPost, *, now: float) -> None:
-        """Keep a reply until it is deleted or its day has passed.
+        """Store a reply until the reply is deleted or its day has passed.
 
         Raises ReplyError `expires` if that day is past or more than 90 days off, and ReplyKnownError if
         this reply_id was stored before and its day has not passed, deleted or not.
         """
-        today = day(now)
-        if not today <= post.expires <= today + timedelta(days=LONGEST_DAYS):
+        today = nz_day(now)
+        if not today <= post.expires <= today + timedelta(days=MAX_REPLY_DAYS):
             raise ReplyError("expires")
         reply = hashlib.sha256(post.reply_id.encode()).digest()
-        with self._store.write() as connection:
-            sweep(connection, now)
+        with self._database.write() as connection:
+            delete_expired(connection, now)
             try:
                 connection.execute(insert(posted).values(reply=reply, expires=post.expires))
             except IntegrityError:
                 raise ReplyKnownError from None
-            connection.execute(
-                insert(replies).values(
-                    locator=post.locator, reply=reply, expires=post.expires, slot=keep(connection, reply, post.message)
-                )
-            )
+            slot = insert_blob(connection, reply, post.message)
+            row = {"locator": post.locator, "reply": reply, "expires": post.expires, "slot": slot}
+            connection.execute(insert(replies).values(row))
 
     def fetch(self, locator: Locator, *, now: float) -> tuple[bytes, ...]:
-        """Return the sealed replies under a locator, the one that ends first first; none is no error."""
-        mine = (replies.c.locator == locator) & (replies.c.expires >= day(now))
+        """Return the sealed replies under a locator in the order of their last days; none is no error."""
+        wanted = (replies.c.locator == locator) & (replies.c.expires >= nz_day(now))
         order = (replies.c.expires, replies.c.reply)
-        with self._store.read() as connection:
-            slots = connection.execute(select(replies.c.slot).where(mine).order_by(*order)).scalars().all()
-        return tuple(self._store.blob(slot) for slot in slots)
+        with self._database.read() as connection:
+            slots = connection.execute(select(replies.c.slot).where(wanted).order_by(*order)).scalars().all()
+        return tuple(self._database.blob(slot) for slot in slots)
 
     def delete(self, locator: Locator) -> None:
         """Destroy every reply under a locator; their ids stay known until their days have passed."""
-        with self._store.write() as connection:
-            destroy(connection, replies, replies.c.locator == locator)
-
-
-def _expand(root: bytes, info: bytes, length: int) -> bytes:
-    return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(root)
+        with self._database.write() as connection:
+            delete_with_blobs(connection, replies, replies.c.locator == locator)
 
 
 def _signed(body: bytes, signature: str, key: bytes) -> bool:

@@ -1,10 +1,10 @@
-"""The tables of the outbox and the replies, and what in them comes to an end.
+"""The tables of the outbox and the replies, and the deletion of expired rows.
 
-Every key is random or a hash, no table keeps SQLite's rowid, and nothing holds a time but: the
-quarter-hour in which a held tip or a used nonce ends, the day on which an envelope was first left over
-at a window's end, and the day on which a reply ends. Blobs have a table of their own, under a hash of
-their name: SQLite rewrites a whole row when any of it changes, and reads whole rows to compare other keys.
-Whatever delivery needs lies twice, in trees of its own, so that no damaged page loses an envelope.
+Every key is random or a hash, and no table keeps SQLite's rowid. The only times are the quarter-hour in which a held
+tip or a used nonce ends, the day on which a window first left an envelope over, and the day on which a reply ends.
+Blobs have a table of their own, under a hash of their name: SQLite rewrites a whole row when any column changes, and
+reads whole rows to compare other keys. Everything that delivery needs is stored twice, in two tables, so that no
+damaged page loses an envelope.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from app.core.errors import OutboxError
-from app.delivery.clock import HELD_SECONDS, QUARTER, day
+from app.delivery.clock import HELD_SECONDS, QUARTER_HOUR_SECONDS, nz_day
 
 metadata = MetaData()
 _slot = BigInteger().with_variant(Integer, "sqlite")  # SQLite takes only INTEGER for the rows' own numbers
@@ -44,11 +44,11 @@ envelopes = _table(
     Column("agency", String, nullable=False),
     Column("length", Integer, nullable=False),
     Column("slot", BigInteger, nullable=False),
-    Column("since", Date),  # the first window's end at which it was left over
-    Column("owner", LargeBinary),  # the forwarder that is delivering it
+    Column("since", Date),  # the day of the first window that left the envelope over
+    Column("owner", LargeBinary),  # the forwarder that is delivering the envelope
 )
 labels = _table(
-    "labels",  # what `envelopes` says, once more
+    "labels",  # a second copy of what `envelopes` says
     Column("id", String(26), primary_key=True),
     Column("agency", String, nullable=False),
     Column("length", Integer, nullable=False),
@@ -65,7 +65,7 @@ def _blobs(name: str) -> Table:
 
 
 blobs = _blobs("blobs")
-spares = _blobs("spares")  # what `blobs` holds, once more
+spares = _blobs("spares")  # a second copy of `blobs`
 held = _table(
     "held",
     Column("draft", LargeBinary, primary_key=True),  # SHA-256
@@ -113,44 +113,44 @@ posted = _table(
 )
 
 
-def slot_of(name: bytes) -> int:
-    """Return the slot of a blob that goes with a random name: a number that has no order either."""
+def blob_id(name: bytes) -> int:
+    """Return the slot of the blob of a random name: a hash of the name, so that slots have no order either."""
     return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1  # 63 bits: what both databases hold
 
 
-def keep(connection: Connection, name: bytes, data: bytes) -> int:
-    """Keep a blob that goes with a random name, twice; return its slot."""
-    slot = slot_of(name)
-    kept = hashlib.sha256(data).digest() + data
+def insert_blob(connection: Connection, name: bytes, data: bytes) -> int:
+    """Insert the blob of a random name into both blob tables; return its slot."""
+    slot = blob_id(name)
+    stored = hashlib.sha256(data).digest() + data
     for copies in (blobs, spares):
-        connection.execute(insert(copies).values(slot=slot, data=kept))
+        connection.execute(insert(copies).values(slot=slot, data=stored))
     return slot
 
 
-def whole(kept: bytes | None) -> bytes:
-    """Return the blob in what was kept; raises OutboxError `gone`, or `corrupt` where it is another than was kept."""
-    if kept is None:
+def verified_blob(stored: bytes | None) -> bytes:
+    """Return the blob of a stored value; raises OutboxError `gone` for None, `corrupt` for a wrong digest."""
+    if stored is None:
         raise OutboxError("gone")
-    digest, data = bytes(kept[:32]), bytes(kept[32:])
+    digest, data = bytes(stored[:32]), bytes(stored[32:])
     if hashlib.sha256(data).digest() != digest:
         raise OutboxError("corrupt")
     return data
 
 
-def destroy(connection: Connection, table: Table, rows: ColumnElement[bool]) -> None:
-    """Delete rows together with their blobs."""
+def delete_with_blobs(connection: Connection, table: Table, rows: ColumnElement[bool]) -> None:
+    """Delete rows of a table, and their blobs."""
     for copies in (blobs, spares):
         connection.execute(delete(copies).where(copies.c.slot.in_(select(table.c.slot).where(rows))))
     connection.execute(delete(table).where(rows))
 
 
-def sweep(connection: Connection, now: float) -> None:
-    """Destroy what has ended by `now`: held tips, used nonces, replies.
+def delete_expired(connection: Connection, now: float) -> None:
+    """Delete the held tips, used nonces and replies that have expired by `now` (unix seconds).
 
-    An end further off than any could be was written under a wrong clock, and is not waited for.
+    Rows that expire later than any row can were written under a wrong clock, and are deleted too.
     """
-    latest = now + HELD_SECONDS + 2 * QUARTER
-    destroy(connection, held, or_(held.c.ends <= now, held.c.ends > latest))
+    latest = now + HELD_SECONDS + 2 * QUARTER_HOUR_SECONDS
+    delete_with_blobs(connection, held, or_(held.c.ends <= now, held.c.ends > latest))
     connection.execute(delete(used).where(or_(used.c.ends <= now, used.c.ends > latest)))
-    destroy(connection, replies, replies.c.expires < day(now))
-    connection.execute(delete(posted).where(posted.c.expires < day(now)))
+    delete_with_blobs(connection, replies, replies.c.expires < nz_day(now))
+    connection.execute(delete(posted).where(posted.c.expires < nz_day(now)))

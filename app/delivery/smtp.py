@@ -1,8 +1,8 @@
-"""One envelope as one mail, to an agency's mailbox, over verified TLS.
+"""The transport that sends one envelope as one mail to an agency's mailbox, over verified TLS.
 
-The mail has a fixed subject, a date without a time of the day, and no name of this program or machine; the
-same envelope is the same mail all day, under the same Message-ID. Raises DeliveryError with the codes that
-`transports` lists.
+A mail has a fixed subject, a date without a time of the day, and no name of this program or machine; the same
+envelope gives the same mail all day, under the same Message-ID. Raises DeliveryError with the codes that `transports`
+lists.
 """
 
 import smtplib
@@ -17,28 +17,28 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from app.core.errors import DeliveryError
-from app.delivery.clock import midnight
-from app.delivery.connection import connection
+from app.delivery.clock import nz_midnight
 from app.delivery.outbox import Envelope
+from app.delivery.transports import open_connection
 
 _MAIL_OVERHEAD = 4096  # headers, and the text that says what the attachment is
 _TEXT = "The attachment is a sealed report. Open it with haumaru-desk, or with age and the agency's identity.\n"
 
 
-class _Session(smtplib.SMTP):
-    """An SMTP session over a connection that was made, and is watched, elsewhere."""
+class _SmtpSession(smtplib.SMTP):
+    """An SMTP session over a socket that `open_connection` opened and bounds in time."""
 
-    def __init__(self, made: socket.socket, host: str, port: int, name: str) -> None:
-        self._made = made
+    def __init__(self, opened: socket.socket, host: str, port: int, name: str) -> None:
+        self._socket = opened
         super().__init__(host, port, local_hostname=name)
 
     def _get_socket(self, _host: str, _port: int, _timeout: float) -> socket.socket:
-        return self._made
+        return self._socket
 
 
 @dataclass(frozen=True)
-class Smtp:
-    """A mailbox: one mail an envelope, over TLS from the first byte (`immediate`) or by STARTTLS."""
+class SmtpTransport:
+    """A mailbox: one mail for each envelope, over TLS from the first byte (`immediate`) or by STARTTLS."""
 
     host: str
     port: int
@@ -51,27 +51,27 @@ class Smtp:
     clock: Callable[[], float] = time.time
 
     def deliver(self, envelope: Envelope, *, seconds: float) -> None:
-        """Send one mail; refuses beforehand what the server's SIZE does not hold."""
+        """Send one mail; refuse before sending a mail that is larger than the server's SIZE."""
         mail = self.mail(envelope)
         with self._session(seconds) as session:
-            room = _room(session)
+            room = _size_limit(session)
             if room is not None and len(mail) > room:
                 raise DeliveryError("too-large", permanent=True)
             session.sendmail(self.sender, [self.to], mail)
 
     def probe(self, *, seconds: float) -> int | None:
-        """Greet, secure and log in; return what SIZE leaves for an envelope."""
+        """Connect, start TLS and log in; return the largest envelope that fits into the server's SIZE."""
         with self._session(seconds) as session:
-            room = _room(session)
+            room = _size_limit(session)
         return None if room is None else max(0, room - _MAIL_OVERHEAD) // 78 * 57  # base64 in lines of 76
 
     def mail(self, envelope: Envelope) -> bytes:
-        """Return the mail of an envelope: the same bytes all day, with nothing in it but the envelope."""
+        """Return the mail of an envelope: the same bytes all day, with no content but the envelope."""
         mail = EmailMessage(policy=SMTP)
         mail["Subject"] = "Report"
         mail["From"] = self.sender
         mail["To"] = self.to
-        mail["Date"] = format_datetime(midnight(self.clock()))
+        mail["Date"] = format_datetime(nz_midnight(self.clock()))
         mail["Message-ID"] = f"<{envelope.id}@{self.sender.rpartition('@')[2]}>"
         mail.set_content(_TEXT)
         mail.add_attachment(envelope.data, maintype="application", subtype="age", filename=f"{envelope.id}.age")
@@ -79,20 +79,20 @@ class Smtp:
         return mail.as_bytes()
 
     @contextmanager
-    def _session(self, seconds: float) -> Iterator[_Session]:
-        with connection(self.host, self.port, seconds=seconds) as sock, self._secured(sock) as made:
+    def _session(self, seconds: float) -> Iterator[_SmtpSession]:
+        with open_connection(self.host, self.port, seconds=seconds) as sock, self._secured(sock) as made:
             try:
-                # Our own name would tell the server's; the sender's domain is in the mail anyway.
-                with closing(_Session(made, self.host, self.port, self.sender.rpartition("@")[2])) as session:
-                    self._enter(session)
+                # EHLO with our own host name would reveal the server; the sender's domain is in the mail anyway.
+                with closing(_SmtpSession(made, self.host, self.port, self.sender.rpartition("@")[2])) as session:
+                    self._start(session)
                     yield session
-                    # The mail is taken: whatever happens to the farewell changes nothing.
+                    # The mail is taken, so a failure of QUIT changes nothing.
                     with suppress(OSError, smtplib.SMTPException):
                         session.quit()
             except smtplib.SMTPException as fault:
-                raise _fault(fault) from None
+                raise _delivery_error(fault) from None
 
-    def _enter(self, session: smtplib.SMTP) -> None:
+    def _start(self, session: smtplib.SMTP) -> None:
         try:
             if not self.immediate:
                 session.starttls(context=self.context)
@@ -116,13 +116,13 @@ class Smtp:
             yield sock
 
 
-def _room(session: smtplib.SMTP) -> int | None:
+def _size_limit(session: smtplib.SMTP) -> int | None:
     size = session.esmtp_features.get("size", "")
     return int(size) if size.isdecimal() and int(size) else None  # 0: no limit (RFC 1870, 4)
 
 
-def _fault(fault: smtplib.SMTPException) -> DeliveryError:
-    """Name a failure; only what the server says of the message itself concerns this envelope alone."""
+def _delivery_error(fault: smtplib.SMTPException) -> DeliveryError:
+    """Return the DeliveryError of a failure; only a refusal of the message itself concerns this envelope alone."""
     if isinstance(fault, smtplib.SMTPServerDisconnected):
         return DeliveryError("closed")
     if isinstance(fault, smtplib.SMTPDataError | smtplib.SMTPSenderRefused):

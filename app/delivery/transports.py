@@ -1,14 +1,17 @@
-"""The ways in which one envelope reaches its agency: a folder or an https endpoint here, a mailbox in `mail`.
+"""The transports that take one envelope to its agency: a folder or an https endpoint; `smtp` has the mailbox.
 
 `deliver` returns only when the other end has taken the envelope, and may be repeated: the id makes two
 deliveries one. It raises DeliveryError with a code of this list: unreachable, timeout, tls, auth, closed,
 refused, rejected, too-large, redirect, disk. Nothing in a name, header or file time is finer than the day
-or tells anything about a tip but its size class.
+or says anything about a tip but its size class. A connection is bounded as a whole by `open_connection`.
 """
 
 import http.client
 import os
+import smtplib
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,27 +21,26 @@ from pathlib import Path
 from typing import Protocol
 
 from app.core.errors import DeliveryError
-from app.delivery.clock import midnight
-from app.delivery.connection import connection
+from app.delivery.clock import nz_midnight
 from app.delivery.outbox import Envelope
 
 
 class Transport(Protocol):
-    """A way to one agency."""
+    """A transport to one agency."""
 
     def deliver(self, envelope: Envelope, *, seconds: float) -> None:
-        """Hand over one envelope within `seconds`; raises DeliveryError."""
+        """Deliver one envelope within `seconds`; raises DeliveryError."""
 
     def probe(self, *, seconds: float) -> int | None:
-        """Go as far as can be gone without an envelope; raises DeliveryError.
+        """Check the transport as far as possible without an envelope; raises DeliveryError.
 
-        Returns the length in bytes of the largest envelope that fits, or None where no limit is told.
+        Returns the length in bytes of the largest envelope that the other end takes, or None without a stated limit.
         """
 
 
 @dataclass(frozen=True)
-class Drop:
-    """A folder; it must be there, since a folder made anew may hide that a disk is not mounted."""
+class FolderTransport:
+    """A folder, which must exist: a folder made anew could hide that a disk is not mounted."""
 
     folder: Path
     clock: Callable[[], float] = time.time
@@ -56,7 +58,7 @@ class Drop:
             raise DeliveryError("disk") from None
 
     def probe(self, *, seconds: float) -> int | None:  # noqa: ARG002
-        """Look whether the folder is there and takes files."""
+        """Check that the folder exists and takes files."""
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise DeliveryError("disk")
         return None
@@ -66,13 +68,13 @@ class Drop:
         with open(os.open(part, flags, 0o640), "wb") as file:  # noqa: PTH123  # a descriptor, not a path
             file.write(data)
             file.flush()
-            moment = midnight(self.clock()).timestamp()
+            moment = nz_midnight(self.clock()).timestamp()
             os.utime(file.fileno(), (moment, moment))
             os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)
-class Https:
+class HttpsTransport:
     """An endpoint that takes an envelope as a POST and answers 2xx, or 409 if it had it already."""
 
     host: str
@@ -96,7 +98,7 @@ class Https:
             with client.getresponse() as response:
                 status = response.status
             if sent or status >= HTTPStatus.BAD_REQUEST:
-                _judge(status)
+                _check_status(status)
             else:
                 raise DeliveryError("closed")
 
@@ -108,7 +110,7 @@ class Https:
     @contextmanager
     def _connect(self, seconds: float) -> Iterator[http.client.HTTPSConnection]:
         with (
-            connection(self.host, self.port, seconds=seconds) as sock,
+            open_connection(self.host, self.port, seconds=seconds) as sock,
             self.context.wrap_socket(sock, server_hostname=self.host) as secured,
         ):
             client = http.client.HTTPSConnection(self.host, self.port, context=self.context)
@@ -116,7 +118,63 @@ class Https:
             yield client
 
 
-def _judge(status: int) -> None:
+@contextmanager
+def open_connection(host: str, port: int, *, seconds: float) -> Iterator[socket.socket]:
+    """Open a connection that is cut after `seconds` in all; raises DeliveryError, never what the server said.
+
+    A time-out for each read would not stop a server that sends one byte a second, so a timer closes the connection.
+    The socket may be wrapped in TLS: the timer holds a handle of its own to the same connection.
+    """
+    ends = time.monotonic() + seconds
+    with _open_socket(host, port, ends) as sock, sock.dup() as handle:
+
+        def cut() -> None:
+            with suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(max(0.0, ends - time.monotonic()), cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield sock
+        except DeliveryError as fault:
+            raise DeliveryError("timeout") if time.monotonic() >= ends else fault from None
+        except (OSError, EOFError, ValueError, http.client.HTTPException, smtplib.SMTPException) as fault:
+            raise DeliveryError("timeout" if time.monotonic() >= ends else _code_of(fault)) from None
+        finally:
+            timer.cancel()
+            timer.join()
+
+
+def _open_socket(host: str, port: int, ends: float) -> socket.socket:
+    # The resolver's own limits bound the look-up; each address gets what is left of the time.
+    code = "unreachable"
+    with suppress(OSError, UnicodeError):
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise DeliveryError("timeout")
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(left)
+                sock.connect(address)
+            except OSError as fault:
+                sock.close()
+                code = "timeout" if isinstance(fault, TimeoutError) else "unreachable"
+            else:
+                return sock
+    raise DeliveryError(code)
+
+
+def _code_of(fault: Exception) -> str:
+    if isinstance(fault, TimeoutError):
+        return "timeout"
+    if isinstance(fault, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "closed"
+    return "tls" if isinstance(fault, ssl.SSLError) else "closed"
+
+
+def _check_status(status: int) -> None:
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status == HTTPStatus.CONFLICT:
         return
     if status < HTTPStatus.BAD_REQUEST:

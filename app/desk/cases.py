@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from app.core.errors import HaumaruError
-from app.delivery.clock import day
+from app.delivery.clock import nz_day
 from app.desk.case import (
     Case,
     CaseNote,
@@ -57,7 +57,7 @@ class Cases:
 
     def today(self) -> date:
         """The day in New Zealand."""
-        return day(self._clock())
+        return nz_day(self._clock())
 
     def load(self, work: Job) -> None:
         """Open every record; raises RefusedError where one does not open."""

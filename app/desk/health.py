@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from app.delivery.clock import day
-from app.delivery.leases import Turns
+from app.delivery.clock import nz_day
+from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
 from app.desk.config import DeskConfig
 
@@ -33,14 +33,14 @@ def expiring_keys(config: DeskConfig, today: date) -> list[tuple[str, int]]:
 
 def waiting_deliveries(outbox: Outbox, now: float) -> dict[str, tuple[int, str]]:
     """Return how many envelopes wait for each party, and the code of the last failure ("" for none)."""
-    return {name: (one.waiting, one.code) for name, one in Turns(outbox.store).status(now).agencies.items()}
+    return {name: (one.waiting, one.code) for name, one in Leases(outbox.database).status(now).agencies.items()}
 
 
 def check_health(config: DeskConfig, now: float) -> HealthReport:
     """Return what waits, fails and expires at `now` (Unix seconds), as far as files and the outbox say."""
     waiting = _count_files(config.inbox, "*.age")
     aside = _count_files(config.store / "aside", "*")
-    expiring = expiring_keys(config, day(now))
+    expiring = expiring_keys(config, nz_day(now))
     deliveries = _deliveries(config, now)
     lines = [f"{waiting} envelopes wait in the inbox", f"{aside} were set aside"]
     lines += [f"{name}: the key {_expiry_words(days)}; arrange a new one" for name, days in expiring]
@@ -68,4 +68,4 @@ def _deliveries(config: DeskConfig, now: float) -> dict[str, tuple[int, str]]:
     try:
         return waiting_deliveries(outbox, now)
     finally:
-        outbox.store.close()
+        outbox.database.close()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from app.core.errors import DeliveryError
 from app.delivery.outbox import Envelope
-from app.delivery.transports import Drop
+from app.delivery.transports import FolderTransport
 from app.desk.config import ImapConfig
 from app.desk.envelopes import MAX_ENVELOPE_BYTES, id_from_name
 
@@ -32,7 +32,7 @@ def fetch_envelopes(imap: ImapConfig, inbox: Path) -> tuple[int, int]:
     Returns how many envelopes came and how many mails were left alone. Raises DeliveryError: `unreachable`, `tls`,
     `auth`, `refused`, `disk`.
     """
-    drop = Drop(inbox)
+    drop = FolderTransport(inbox)
     came = left = 0
     with _session(imap) as session:
         for number in _unseen(session):

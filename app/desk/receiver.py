@@ -14,7 +14,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from app.core.errors import BundleError, DeliveryError
 from app.delivery.outbox import Envelope
-from app.delivery.transports import Drop
+from app.delivery.transports import FolderTransport
 from app.desk.envelopes import MAX_ENVELOPE_BYTES, id_from_name
 from app.vault.bundle import size_class
 from app.vault.tip import TipId
@@ -63,7 +63,7 @@ class EnvelopeReceiver:
     def __init__(self, inbox: Path, store: Path, *, token: str, hosts: frozenset[str] | None = None) -> None:
         self._token = token
         self._known = ReceivedIds(inbox, store)
-        self._drop = Drop(inbox)
+        self._drop = FolderTransport(inbox)
         self._limiter = BodyLimiter(
             self._take,
             hosts=hosts,

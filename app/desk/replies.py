@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import DeliveryError, ReplyError
 from app.core.unicode import clean_text
-from app.delivery.connection import connection
+from app.delivery.transports import open_connection
 from app.desk.case import Case, ThreadMessage
 from app.desk.cases import DESK, Cases
 from app.desk.config import ReplySite
@@ -111,7 +111,7 @@ def post(body: bytes, key: Ed25519PrivateKey, site: ReplySite) -> None:
         "Content-Type": "application/json",
         "Haumaru-Signature": b64encode(key.sign(CONTEXT + body)).decode(),
     }
-    with connection(host, port, seconds=_SECONDS) as sock:
+    with open_connection(host, port, seconds=_SECONDS) as sock:
         client = http.client.HTTPConnection(host, port)
         client.sock = (
             ssl.create_default_context(cafile=site.ca).wrap_socket(sock, server_hostname=host) if secure else sock

@@ -14,9 +14,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import HaumaruError
-from app.delivery.forwarder import Forwarder, Rules
+from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.outbox import Outbox
-from app.delivery.transports import Drop
+from app.delivery.transports import FolderTransport
 from app.desk import replies
 from app.desk.attachments import Attachments
 from app.desk.cases import Cases
@@ -70,10 +70,10 @@ class Desk:
         self.queue, self.attachments = Queue(self.cases), Attachments(self.cases)
         self.outbox.prepare()
         transports = {name: party.transport for name, party in self._parties().items()}
-        self._forwarder = Forwarder(self.outbox, transports, Rules(window=_WINDOW, batch=1), clock=self.clock)
+        self._forwarder = Forwarder(self.outbox, transports, ForwardRules(window=_WINDOW, batch=1), clock=self.clock)
         self.config.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
         for party in self._parties().values():
-            if isinstance(party.transport, Drop) and _ours(party.transport.folder, self.config):
+            if isinstance(party.transport, FolderTransport) and _ours(party.transport.folder, self.config):
                 party.transport.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.referral_context = ReferralContext(
             self.cases, self.attachments, self.outbox, self.key, self.phrases, self.config.contact
@@ -105,7 +105,7 @@ class Desk:
     def deliver(self) -> None:
         """Deliver what waits, with the forwarder's own rests for who cannot be reached; one turn a window at most."""
         if any(waiting for waiting, _ in self.waiting_posts().values()):
-            self._forwarder.turn(int(self.clock()) // _WINDOW * _WINDOW)
+            self._forwarder.run_window(int(self.clock()) // _WINDOW * _WINDOW)
 
     def destroy_overdue(self) -> None:
         """Destroy what was closed `retain_days` ago; its counts stay."""
@@ -190,7 +190,7 @@ def open_desk(desk: Desk) -> Iterator[Desk]:
         finally:
             desk.stop()
             with suppress(HaumaruError):
-                desk.outbox.store.close()
+                desk.outbox.database.close()
 
 
 def _ours(folder: Path, config: DeskConfig) -> bool:

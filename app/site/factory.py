@@ -26,7 +26,7 @@ from app.core.errors import ConfigError, OutboxError
 from app.core.log import record
 from app.core.resources import ROOT
 from app.delivery.destinations import open_transport
-from app.delivery.forwarder import Forwarder, Rules
+from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.outbox import Envelope, Outbox
 from app.files import clean
 from app.site.config import Config
@@ -132,7 +132,9 @@ def build_forwarder(config: Config) -> Forwarder:
     return Forwarder(
         outbox,
         {one.id: open_transport(one.destination, base=config.folder) for one in config.agencies},
-        Rules(window=config.forward.window, batch=config.forward.batch, padded=agency.id, pace=_DELIVERY_INTERVAL),
+        ForwardRules(
+            window=config.forward.window, batch=config.forward.batch, padded=agency.id, pace=_DELIVERY_INTERVAL
+        ),
         make_decoy=make_decoy,
     )
 

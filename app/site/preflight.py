@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from app.core.errors import ConfigError, DeliveryError, HaumaruError
 from app.core.resources import ROOT
-from app.delivery.clock import day
+from app.delivery.clock import nz_day
 from app.delivery.destinations import open_transport
 from app.delivery.outbox import Outbox
 from app.files.clean import probe_sandbox
@@ -67,7 +67,7 @@ def host_warnings(config: Config) -> list[str]:
         warnings.append("[server] proxies: anyone who reaches bind may forge the header; bind to 127.0.0.1")
     if config.site.secure and loopback and not server.proxies:
         warnings.append("[server] proxies: behind a proxy everybody has one address; say how many proxies there are")
-    left = (config.intake.expires - day(time())).days
+    left = (config.intake.expires - nz_day(time())).days
     if left < _EXPIRY_WARNING_DAYS:
         warnings.append(f"[[agency]] {config.intake.id} expires: in {left} days the form closes; rotate the key")
     return warnings
@@ -125,7 +125,7 @@ def _check_database(config: Config) -> list[PreflightFinding]:
     except HaumaruError as error:
         text = f"[outbox] url: the database cannot be used ({error.code}); start it, or mend the address or its rights"
         return [PreflightFinding(fault=True, text=text)]
-    path = outbox.store.path
+    path = outbox.database.path
     if path and path.parent.stat().st_mode & 0o077:
         return [
             PreflightFinding(fault=False, text="[outbox] url: others may see when its folder is written to; chmod 700")
@@ -137,7 +137,7 @@ def _check_agencies(config: Config) -> list[PreflightFinding]:
     findings = []
     for agency in config.agencies:
         name = f"[[agency]] {agency.id}"
-        if agency.expires < day(time()):
+        if agency.expires < nz_day(time()):
             findings.append(
                 PreflightFinding(fault=True, text=f"{name} expires: is past, the form is closed; rotate the key")
             )

@@ -11,9 +11,9 @@ from typing import Any
 
 from app.core.errors import OutboxError
 from app.core.resources import ROOT
-from app.delivery.clock import day
-from app.delivery.database import Store
-from app.delivery.leases import Turns
+from app.delivery.clock import nz_day
+from app.delivery.database import Database
+from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
 from app.site.config import Config
 from app.site.guide.loader import load_library
@@ -76,14 +76,14 @@ class SiteStatus:
 def read_status(config: Config) -> SiteStatus:
     """Return the state of the deliveries, without agencies if the database cannot be read."""
     now = time()
-    store = Outbox(config.outbox_url).store
-    actions = _database_actions(store)
+    database = Outbox(config.outbox_url).database
+    actions = _database_actions(database)
     try:
-        queue = Turns(store).status(now)
+        queue = Leases(database).status(now)
     except OutboxError:
         return SiteStatus((), tuple(actions + _contact_actions()))
     finally:
-        store.close()
+        database.close()
     agencies = []
     for agency in config.agencies:
         found = queue.agencies.get(agency.id)
@@ -92,25 +92,25 @@ def read_status(config: Config) -> SiteStatus:
             waiting=found.waiting if found else 0,
             oldest_days=found.oldest_days if found else 0,
             failing=found.code if found else "",
-            key_days=(agency.expires - day(now)).days,
+            key_days=(agency.expires - nz_day(now)).days,
         )
         agencies.append(deliveries)
         actions += _agency_actions(deliveries)
     unknown = queue.agencies.keys() - {agency.id for agency in config.agencies}
     actions += [f"{name}: envelopes wait for an agency that is not configured; put it back" for name in sorted(unknown)]
-    if queue.last_turn and now - queue.last_turn > 3 * config.forward.window + 60:
+    if queue.last_window and now - queue.last_window > 3 * config.forward.window + 60:
         actions.append("the forwarder has not run for three windows; start it")
     return SiteStatus(tuple(agencies), tuple(actions + _contact_actions()))
 
 
-def _database_actions(store: Store) -> list[str]:
+def _database_actions(database: Database) -> list[str]:
     try:
-        store.prepare()
-        store.examine()
+        database.prepare()
+        database.quick_check()
     except OutboxError as error:
         remedy = _REMEDIES.get(error.code, "look at the database's own log")
         return [f"the database cannot be used ({error.code}), so the form says that nothing was sent: {remedy}"]
-    free = shutil.disk_usage(store.path.parent).free if store.path else LOW_DISK_BYTES
+    free = shutil.disk_usage(database.path.parent).free if database.path else LOW_DISK_BYTES
     if free < FULL_DISK_BYTES:
         return ["the disk is full (disk-full), so the form says that nothing was sent: free space"]
     if free < LOW_DISK_BYTES:
@@ -134,7 +134,7 @@ def _contact_actions() -> list[str]:
     old = [
         contact.id
         for contact in library.editions[ENGLISH].contacts.values()
-        if contact.number and not contact.dated and (day(time()) - contact.as_at).days > _MAX_CONTACT_AGE_DAYS
+        if contact.number and not contact.dated and (nz_day(time()) - contact.as_at).days > _MAX_CONTACT_AGE_DAYS
     ]
     return (
         [f"contacts {', '.join(old)}: were last checked over {_MAX_CONTACT_AGE_DAYS} days ago; call them"]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from app.core.errors import DeliveryError
 from app.delivery.destinations import Destination, open_transport
 from app.delivery.outbox import Envelope
-from app.delivery.smtp import Smtp
+from app.delivery.smtp import SmtpTransport
 from app.desk.config import ImapConfig, load_desk_config
 from app.desk.imap import _attached, fetch_envelopes
 from app.desk.receiver import ReceivedIds
@@ -243,7 +243,7 @@ def test_envelopes_come_out_of_a_mailbox(tmp_path):
     (tmp_path / "office").mkdir()
     office, server = Office(tmp_path / "office"), tmp_path / "server"
     server.mkdir()
-    maker = Smtp("h", 1, True, "site@example.org", "desk@example.org", "", "", ssl.create_default_context())
+    maker = SmtpTransport("h", 1, True, "site@example.org", "desk@example.org", "", "", ssl.create_default_context())
     one, two = sealed(office), sealed(office)
     with dovecot(server) as imap:
         _mail(server, "1.a", maker.mail(one))

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.errors import DeliveryError, ReplyKnownError
 from app.delivery.outbox import Outbox
-from app.delivery.reply_store import ReplyBox, read_post
+from app.delivery.reply_store import ReplyStore, read_reply_post
 from app.desk import replies
 from app.desk.config import ReplySite
 from app.desk.errors import RefusedError
@@ -83,18 +83,18 @@ def test_the_site_takes_what_the_desk_signed_and_the_sender_reads_it(desk, case,
     assert b"hurt" not in body
     assert case.id.encode() not in body
     signature = b64encode(office.key.sign(replies.CONTEXT + body)).decode()
-    post = read_post(body, signature, {"intake": office.public})
+    post = read_reply_post(body, signature, {"intake": office.public})
     assert (post.locator, post.expires) == (reply_to().locator, date(2027, 2, 20))
     outbox = Outbox(f"sqlite:///{tmp_path}/site.db")
     outbox.prepare()
-    box = ReplyBox(outbox.store)
+    box = ReplyStore(outbox.database)
     box.store(post, now=NOON)
     with pytest.raises(ReplyKnownError):
         box.store(post, now=NOON)
     (sealed,) = box.fetch(post.locator, now=NOON)
     assert open_reply(sealed, reply_to().key, post.locator)["text"] == "Thank you.\n\nIs anyone hurt?"
     assert len(b64decode(json.loads(body)["message"])) == 32796
-    outbox.store.close()
+    outbox.database.close()
 
 
 def test_a_reply_is_posted_until_the_site_has_it(desk, case, tmp_path):

@@ -69,8 +69,8 @@ def _bundle_seeds() -> list[bytes]:
 
 def _reply_post(data: bytes) -> None:
     signature = base64.b64encode(_SIGNER.sign(b"haumaru/reply-post/1" + data)).decode()
-    reply_store.read_post(data, signature, {"intake": _PUBLIC})
-    reply_store.read_post(data, _text(data[:200]), {"intake": _PUBLIC})
+    reply_store.read_reply_post(data, signature, {"intake": _PUBLIC})
+    reply_store.read_reply_post(data, _text(data[:200]), {"intake": _PUBLIC})
 
 
 def _reply_post_seeds() -> list[bytes]:
@@ -223,7 +223,7 @@ TARGETS = {
     "reply-post": Target(_reply_post, _reply_post_seeds),
     "receipt-code": Target(
         lambda data: receipt_codes.parse_code(_text(data)),
-        lambda: [receipt_codes.new_code().encode(), receipt_codes.numbers(receipt_codes.new_code()).encode()],
+        lambda: [receipt_codes.new_code().encode(), receipt_codes.code_as_numbers(receipt_codes.new_code()).encode()],
     ),
     "configuration": Target(_configuration(load_config), _configuration_seeds, slow=True),
     "desk-configuration": Target(_configuration(load_desk_config), _configuration_seeds, slow=True),

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import FileRefusedError
-from app.delivery.clock import day
-from app.delivery.leases import Turns
+from app.delivery.clock import nz_day
+from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
 from app.site import demo, preflight, status
 from app.site.config import load_config
@@ -20,7 +20,7 @@ from app.vault.tip import new_tip_id
 from tests.support.paths import BIN
 from tests.support.servers import Certificates, smtp
 
-TODAY = day(time.time())
+TODAY = nz_day(time.time())
 
 
 @pytest.fixture
@@ -158,10 +158,10 @@ def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
     outbox.prepare()
     outbox.put(envelope())
     outbox.put(envelope("closed-down"))
-    turns = Turns(outbox.store)
+    leases = Leases(outbox.database)
     now = status.time()
-    turns.note("example", code="tls", rest=True, at=int(now), seconds=600)
-    turns.end(now - 5 * 86400)
+    leases.record_outcome("example", code="tls", backoff=True, at=int(now), seconds=600)
+    leases.finish_window(now - 5 * 86400)
     acts = status.read_status(settings).actions_needed
     for name in ("deliveries fail (tls)", "has waited", "its key ends in 5 days", "closed-down: envelopes wait"):
         assert any(name in act for act in acts), (name, acts)

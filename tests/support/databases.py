@@ -138,4 +138,4 @@ def opened(url: str | Path) -> Iterator[Outbox]:
     try:
         yield box
     finally:
-        box.store.close()
+        box.database.close()

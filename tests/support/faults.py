@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-from app.delivery.leases import Turns
+from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
 from app.site import demo
 from app.site.config import Config, load_config
@@ -184,9 +184,9 @@ class Deployment:
         """How many envelopes wait in the outbox."""
         outbox = Outbox(self.settings.outbox_url)
         try:
-            return sum(one.waiting for one in Turns(outbox.store).status(time.time()).agencies.values())
+            return sum(one.waiting for one in Leases(outbox.database).status(time.time()).agencies.values())
         finally:
-            outbox.store.close()
+            outbox.database.close()
 
     def drain(self) -> None:
         """Deliver all that waits, the claims of the killed included."""

@@ -10,10 +10,10 @@ import pytest
 from werkzeug.test import Client
 
 from app.core.errors import AlreadySentError, HeldGoneError
-from app.delivery.forwarder import Forwarder, Rules
-from app.delivery.leases import Turns
+from app.delivery.forwarder import Forwarder, ForwardRules
+from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.transports import Drop
+from app.delivery.transports import FolderTransport
 from app.site import demo, factory
 from app.site.config import load_config
 from app.site.status import read_status
@@ -37,8 +37,8 @@ def test_an_agency_away_for_a_day(tmp_path, monkeypatch):
     inbox, away, clock = tmp_path / "demo" / "inbox", tmp_path / "away", Clock()
     monkeypatch.setattr("app.site.status.time", clock)
     box = Outbox(settings.outbox_url)
-    rules = Rules(window=WINDOW, batch=4, padded="example")
-    forwarder = Forwarder(box, {"example": Drop(inbox, clock=clock)}, rules, make_decoy=make, clock=clock)
+    rules = ForwardRules(window=WINDOW, batch=4, padded="example")
+    forwarder = Forwarder(box, {"example": FolderTransport(inbox, clock=clock)}, rules, make_decoy=make, clock=clock)
     inbox.rename(away)
     tips: dict[str, bytes] = {}
 
@@ -48,7 +48,7 @@ def test_an_agency_away_for_a_day(tmp_path, monkeypatch):
                 envelope = make()
                 box.put(envelope, now=clock())
                 tips[envelope.id] = envelope.data
-            forwarder.turn(int(clock()))
+            forwarder.run_window(int(clock()))
             clock.wait(WINDOW)
 
     windows(DAY // WINDOW + 1, arriving=2)
@@ -61,7 +61,7 @@ def test_an_agency_away_for_a_day(tmp_path, monkeypatch):
     left = dropped(inbox)
     assert tips.items() <= left.items()
     assert read_status(settings).actions_needed == ()
-    box.store.close()
+    box.database.close()
     report("agency away for a day", acknowledged=len(tips), delivered=len(tips.keys() & left), lost=0, doubled=0)
 
 
@@ -119,14 +119,16 @@ def test_clocks_that_jump_both_ways(tmp_path):
         if rest == 1:
             stop.set()
 
-    rules = Rules(window=WINDOW, batch=4, padded="example")
-    Forwarder(box, {"example": Drop(inbox, clock=clock)}, rules, make_decoy=make, clock=clock).run(stop, wait)
+    rules = ForwardRules(window=WINDOW, batch=4, padded="example")
+    Forwarder(box, {"example": FolderTransport(inbox, clock=clock)}, rules, make_decoy=make, clock=clock).run(
+        stop, wait
+    )
     arrived, acknowledged = dropped(inbox), senders.acknowledged
     assert acknowledged.items() <= arrived.items()
     assert senders.gone
     assert not senders.gone & arrived.keys(), "what its sender was told is gone was not sent"
-    assert not Turns(box.store).status(clock()).agencies
-    box.store.close()
+    assert not Leases(box.database).status(clock()).agencies
+    box.database.close()
     report(
         "clock jumps both ways",
         acknowledged=len(acknowledged),

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import OutboxError
-from app.delivery.database import PAGE
-from app.delivery.forwarder import Forwarder, Rules
+from app.delivery.database import PAGE_BYTES
+from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.transports import Drop
+from app.delivery.transports import FolderTransport
 from app.vault.tip import new_tip_id
 from tests.support import databases
 from tests.support.faults import (
@@ -231,16 +231,16 @@ def test_a_damaged_page(tmp_path):
     for tip, data in tips.items():
         box.put(Envelope(tip, "intake", data), nonce=os.urandom(16))
     box.hold(Envelope(new_tip_id(), "intake", os.urandom(60_000)), draft=os.urandom(16), now=time.time())
-    box.store.tidy(time.time())
-    box.store.close()
+    box.database.vacuum(time.time())
+    box.database.close()
     raw, kinds = source.read_bytes(), pages_by_kind(source)
     assert len(kinds) >= 14, sorted(kinds)
     damaged = by_itself = 0
     for numbers in kinds.values():
         for number in random.sample(numbers, min(len(numbers), scale(1, 40))):
             for way in WAYS.values():
-                at = (number - 1) * PAGE
-                spoiled = raw[:at] + way(raw[at : at + PAGE]) + raw[at + PAGE :]
+                at = (number - 1) * PAGE_BYTES
+                spoiled = raw[:at] + way(raw[at : at + PAGE_BYTES]) + raw[at + PAGE_BYTES :]
                 damaged, by_itself = damaged + 1, by_itself + _comes_through(tmp_path / "spoiled", spoiled, tips)
     report(
         "damaged pages (SQLite)",
@@ -257,16 +257,16 @@ def _comes_through(place: Path, spoiled: bytes, tips: dict[str, bytes]) -> bool:
     (place / "inbox").mkdir(parents=True)
     (place / "outbox.db").write_bytes(spoiled)
     box = Outbox(f"sqlite:///{place}/outbox.db")
-    forwarder = Forwarder(box, {"intake": Drop(place / "inbox")}, Rules(window=600, batch=4))
+    forwarder = Forwarder(box, {"intake": FolderTransport(place / "inbox")}, ForwardRules(window=600, batch=4))
     with suppress(OutboxError):  # the file cannot be rebuilt
-        forwarder.turn(int(time.time()) // 600 * 600)
+        forwarder.run_window(int(time.time()) // 600 * 600)
     left = {file.stem: file.read_bytes() for file in (place / "inbox").glob("*.age")}
     assert left.items() <= tips.items(), "what leaves is whole"
     by_itself = left == tips
     if not by_itself:
         forwarder.run_once()
         assert {file.stem: file.read_bytes() for file in (place / "inbox").glob("*.age")} == tips
-    box.store.close()
+    box.database.close()
     shutil.rmtree(place)
     return by_itself
 
@@ -283,12 +283,12 @@ def test_a_site_on_a_damaged_database(tmp_path, table):
         sender.close()
         here.programs[0].stop()
         box = Outbox(f"sqlite:///{file}")
-        box.store.tidy(time.time())
-        box.store.close()
+        box.database.vacuum(time.time())
+        box.database.close()
         number = next(pages[0] for (name, _), pages in pages_by_kind(file).items() if name == table)
         with file.open("r+b") as database:
-            database.seek((number - 1) * PAGE)
-            database.write(random.randbytes(PAGE))
+            database.seek((number - 1) * PAGE_BYTES)
+            database.write(random.randbytes(PAGE_BYTES))
         here.programs[0].start()
         up(port, here.programs[0])
         what = "sent to a damaged database"

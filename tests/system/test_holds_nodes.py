@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.delivery.forwarder import Forwarder, Rules
+from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.transports import Drop
+from app.delivery.transports import FolderTransport
 from app.vault.tip import new_tip_id
 from tests.support.databases import redis_server
 from tests.support.faults import (
@@ -112,7 +112,13 @@ def test_one_window_over_all_nodes(postgres, tmp_path):
         return Envelope(new_tip_id(), "intake", random.randbytes(1000))
 
     nodes = [
-        Forwarder(box, {"intake": Drop(inbox)}, Rules(window, 4, "intake"), make_decoy=decoy, clock=lambda: start)
+        Forwarder(
+            box,
+            {"intake": FolderTransport(inbox)},
+            ForwardRules(window, 4, "intake"),
+            make_decoy=decoy,
+            clock=lambda: start,
+        )
         for box in boxes
     ]
     windows, tips, leaving = scale(40, 1_000), set(), Counter()
@@ -132,7 +138,7 @@ def test_one_window_over_all_nodes(postgres, tmp_path):
         for file in left:
             file.unlink()
     for box in boxes:
-        box.store.close()
+        box.database.close()
     report("one window over three nodes", windows=windows, leaving=dict(sorted(leaving.items())), lost=len(tips))
     assert set(leaving) <= {4, 8}
     assert not tips

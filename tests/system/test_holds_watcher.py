@@ -14,7 +14,7 @@ from pathlib import Path
 import brotli
 import pytest
 
-from app.delivery.forwarder import Forwarder, Rules
+from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.outbox import Envelope, Outbox
 from app.site import demo, factory
 from app.site.config import load_config
@@ -156,7 +156,8 @@ def days(folder: Path, number: int, arriving) -> tuple[list[list[int]], int]:
     agency = Agency(clock)
     nodes = [Outbox(f"sqlite:///{folder}/outbox.db") for _ in range(2)]
     forwarders = [
-        Forwarder(box, {"intake": agency}, Rules(WINDOW, 4, "intake"), make_decoy=decoy, clock=clock) for box in nodes
+        Forwarder(box, {"intake": agency}, ForwardRules(WINDOW, 4, "intake"), make_decoy=decoy, clock=clock)
+        for box in nodes
     ]
     windows = []
     for _ in range(number * 86_400 // WINDOW):
@@ -166,12 +167,12 @@ def days(folder: Path, number: int, arriving) -> tuple[list[list[int]], int]:
         agency.seen.clear()
         # Every node tries every window; one of them has it.
         for forwarder in random.sample(forwarders, 2):
-            forwarder.turn(int(clock()))
+            forwarder.run_window(int(clock()))
         assert {moment for moment, _ in agency.seen} == {clock()}
         windows.append([length for _, length in agency.seen])
         clock.wait(WINDOW)
     for box in nodes:
-        box.store.close()
+        box.database.close()
     return windows, sent
 
 
@@ -201,19 +202,21 @@ def gaps(folder: Path, pace: float, turns: int) -> tuple[list[float], list[float
     clock = Clock()
     agency = Agency(clock)
     box = Outbox(f"sqlite:///{folder}/outbox.db")
-    forwarder = Forwarder(box, {"intake": agency}, Rules(WINDOW, 8, "intake", pace=pace), make_decoy=decoy, clock=clock)
+    forwarder = Forwarder(
+        box, {"intake": agency}, ForwardRules(WINDOW, 8, "intake", pace=pace), make_decoy=decoy, clock=clock
+    )
     after_tips, after_decoys = [], []
     for _ in range(turns):
         mine = [real() for _ in range(4)]
         for envelope in mine:
             box.put(envelope, now=clock())
         agency.begun.clear()
-        forwarder.turn(int(clock()))
+        forwarder.run_window(int(clock()))
         ids = {envelope.id for envelope in mine}
         for (begun, tip), (following, _) in zip(agency.begun, agency.begun[1:], strict=False):
             (after_tips if tip in ids else after_decoys).append(following - begun)
         clock.wait(WINDOW)
-    box.store.close()
+    box.database.close()
     return after_tips, after_decoys
 
 

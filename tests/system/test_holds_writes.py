@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.delivery.leases import Turns
+from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
 from app.vault.tip import new_tip_id
 from tests.support.faults import report, scale
@@ -35,7 +35,7 @@ class Crashing:
             self.acknowledged[envelope.id] = envelope.data
 
     def run(self, sql: str) -> None:
-        with closing(self.box.store._engine.raw_connection()) as raw:
+        with closing(self.box.database._engine.raw_connection()) as raw:
             raw.cursor().execute(sql).fetchall()
 
     @property
@@ -52,7 +52,7 @@ def crashing(tmp_path) -> Iterator[Crashing]:
     box = Outbox(f"sqlite:///{file}")
     box.prepare()
     yield Crashing(file, box, {})
-    box.store.close()
+    box.database.close()
 
 
 @contextmanager
@@ -65,11 +65,11 @@ def after_a_crash(folder: Path, database: bytes, log: bytes) -> Iterator[dict[st
     box = Outbox(f"sqlite:///{place}/outbox.db")
     try:
         box.prepare()
-        turns = Turns(box.store)
-        owner = turns.join(NOW, seconds=60)
-        yield {one.id: turns.load(one.id) for one in turns.claim(owner, ready={"intake"})}
+        leases = Leases(box.database)
+        owner = leases.acquire_lease(NOW, seconds=60)
+        yield {one.id: leases.load(one.id) for one in leases.claim(owner, ready={"intake"})}
     finally:
-        box.store.close()
+        box.database.close()
         shutil.rmtree(place)
 
 
@@ -139,7 +139,7 @@ def test_a_window_s_end_cut_anywhere(crashing, tmp_path):
     """While a window's end rebuilds the file, in the log and then in place: every acknowledged tip is there."""
     crashing.put(TIPS)
     for tip in list(crashing.acknowledged)[::3]:
-        Turns(crashing.box.store).settle(tip)
+        Leases(crashing.box.database).settle(tip)
         del crashing.acknowledged[tip]
     database, before = crashing.bytes()
     crashing.run("VACUUM")

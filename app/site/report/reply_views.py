@@ -12,8 +12,8 @@ from flask_babel import gettext as _
 
 from app.core.errors import AlreadySentError, HaumaruError, OutboxError, RateError, ReplyError, ReplyKnownError
 from app.core.log import record
-from app.delivery.receipt_codes import ReceiptCode, parse_code
-from app.delivery.reply_store import DerivationQueue, Locator, ReplyBox, read_post
+from app.delivery.receipt_codes import DerivationQueue, Locator, ReceiptCode, parse_code
+from app.delivery.reply_store import ReplyStore, read_reply_post
 from app.site.report.form_token import Token
 from app.site.report.forms import ReplyForm
 from app.site.report.responses import PageError, ReportContext, ReportResponses
@@ -42,7 +42,7 @@ class ReplyViews:
     def __init__(self, context: ReportContext) -> None:
         self._context = context
         self._responses = ReportResponses(context)
-        self._box = ReplyBox(context.outbox.store)
+        self._box = ReplyStore(context.outbox.database)
         self._derivations = DerivationQueue(waiting=_WAITING)
 
     def add_to(self, blueprint: Blueprint) -> None:
@@ -73,7 +73,7 @@ class ReplyViews:
         """Keep a reply that a desk posts: 204, 409 where it was stored before, 403 for everything else."""
         keys = {agency.id: agency.reply_key for agency in self._context.config.agencies if agency.reply_key}
         try:
-            post = read_post(request.get_data(cache=False), request.headers.get("Haumaru-Signature", ""), keys)
+            post = read_reply_post(request.get_data(cache=False), request.headers.get("Haumaru-Signature", ""), keys)
             self._box.store(post, now=self._context.clock())
         except ReplyKnownError:
             return Response(status=409)

@@ -15,7 +15,7 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from app.core.unicode import clean_text
 from app.delivery.outbox import Outbox
-from app.delivery.receipt_codes import ReceiptCode, numbers
+from app.delivery.receipt_codes import ReceiptCode, code_as_numbers
 from app.files.clean import CleanedFile, RefusedFile
 from app.files.protocol import REFUSALS
 from app.site.config import Config
@@ -151,7 +151,7 @@ class ReportResponses:
 
     def with_code(self, template: str, code: ReceiptCode | None, **values: Any) -> Response:
         """Return a page that shows a receipt code in words and in digits, where there is one."""
-        return self.page(template, code=code or "", digits=numbers(code) if code else "", **values)
+        return self.page(template, code=code or "", digits=code_as_numbers(code) if code else "", **values)
 
     def page(self, template: str, problem: PageError | None = None, *, status: int = 200, **values: Any) -> Response:
         """Return any page of report and reply, with the status and the Retry-After of its problem."""

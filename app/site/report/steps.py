@@ -23,8 +23,7 @@ from app.core.errors import (
     RateError,
 )
 from app.core.log import record
-from app.delivery.receipt_codes import ReceiptCode, new_code, parse_code
-from app.delivery.reply_store import DerivationQueue
+from app.delivery.receipt_codes import DerivationQueue, ReceiptCode, new_code, parse_code
 from app.files.protocol import REFUSALS
 from app.site.report.forms import ReportForm
 from app.site.report.responses import (

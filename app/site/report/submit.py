@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.core.errors import BundleError
-from app.delivery.clock import day
+from app.delivery.clock import nz_day
 from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile
 from app.site.config import AgencyConfig
@@ -68,13 +68,13 @@ def submit(
 
 def is_closed(agency: AgencyConfig, now: float) -> bool:
     """Return whether the key of an agency has expired, so that no form may take reports for it."""
-    return agency.expires < day(now)
+    return agency.expires < nz_day(now)
 
 
 def _tip(submission: Submission, files: CleanedFiles, now: float) -> Tip:
     return Tip(
         id=new_tip_id(),
-        received=day(now),
+        received=nz_day(now),
         answers=submission.answers,
         files=tuple(
             TipFile(path=file.path, type=file.type, removed=file.removed, data=file.data)

@@ -22,8 +22,8 @@ import pytest
 from sqlalchemy import BigInteger, Date, DateTime, Integer, func, insert, select
 
 from app.core.errors import AlreadySentError, ConfigError, HeldFullError, HeldGoneError, OutboxError
-from app.delivery.database import Store
-from app.delivery.leases import Turns
+from app.delivery.database import Database
+from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blobs, held, metadata, used
 from app.vault.tip import TipId, new_tip_id
@@ -41,15 +41,15 @@ def make(size: int = ENVELOPE, tip: TipId | None = None) -> Envelope:
 
 
 def waiting(box: Outbox) -> dict[str, bytes]:
-    turns = Turns(box.store)
-    owner = turns.join(NOW, seconds=60)
-    found = {one.id: turns.load(one.id) for one in turns.claim(owner, ready={"intake"})}
-    turns.release(owner)
+    leases = Leases(box.database)
+    owner = leases.acquire_lease(NOW, seconds=60)
+    found = {one.id: leases.load(one.id) for one in leases.claim(owner, ready={"intake"})}
+    leases.release(owner)
     return found
 
 
 def count(box: Outbox, table: object) -> int:
-    with box.store.read() as connection:
+    with box.database.read() as connection:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
@@ -184,7 +184,7 @@ def test_durable_settings(request, backend, tmp_path):
     url = f"sqlite:///{tmp_path}/o.db" if backend == "sqlite" else request.getfixturevalue("postgres").database()
     ask = {"sqlite": {"PRAGMA synchronous": 2, "PRAGMA journal_mode": "wal", "PRAGMA secure_delete": 1}}
     ask["postgresql"] = {"SHOW synchronous_commit": "on", "SHOW fsync": "on"}
-    with opened(url) as box, box.store.read() as connection:
+    with opened(url) as box, box.database.read() as connection:
         for question, answer in ask[backend].items():
             assert connection.exec_driver_sql(question).scalar() == answer
 
@@ -267,13 +267,13 @@ def test_a_held_tip_ends(outbox, moment):
     """A held tip lives 30 to 45 minutes, ends with a quarter-hour, and is then destroyed."""
     now = NOW + moment
     outbox.hold(make(), draft=b"d" * 16, now=now)
-    with outbox.store.read() as connection:
+    with outbox.database.read() as connection:
         ends = connection.execute(select(held.c.ends)).scalar_one()
     assert ends % 900 == 0
     assert 1800 < ends - now <= 2700
     with pytest.raises(HeldGoneError):
         outbox.confirm(b"d" * 16, now=ends)
-    Turns(outbox.store).end(ends - 1)
+    Leases(outbox.database).finish_window(ends - 1)
     assert count(outbox, held) == 1
     outbox.put(make(), now=ends)
     assert count(outbox, held) == 0
@@ -295,11 +295,11 @@ def test_more_time(outbox):
 def test_used_nonces_end_with_the_window(outbox):
     """A used nonce is kept 30 to 45 minutes, as its hash, then destroyed."""
     outbox.put(make(), nonce=b"n" * 16, now=NOW)
-    with outbox.store.read() as connection:
+    with outbox.database.read() as connection:
         row = connection.execute(select(used)).one()
     assert row.nonce == hashlib.sha256(b"n" * 16).digest()
     assert 1800 < row.ends - NOW <= 2700
-    Turns(outbox.store).end(row.ends)
+    Leases(outbox.database).finish_window(row.ends)
     assert count(outbox, used) == 0
 
 
@@ -307,7 +307,7 @@ def test_an_end_written_under_a_wrong_clock(outbox):
     """Held tips and nonces from a clock that ran ahead do not stay until it is right again."""
     outbox.hold(make(), draft=b"d" * 16, now=NOW + 1_000_000)
     outbox.put(make(), nonce=b"n", now=NOW + 1_000_000)
-    Turns(outbox.store).end(NOW)
+    Leases(outbox.database).finish_window(NOW)
     assert (count(outbox, held), count(outbox, used), count(outbox, blobs)) == (0, 0, 1)
 
 
@@ -322,7 +322,7 @@ def test_held_room(outbox):
     outbox.put(make(), now=NOW)
     outbox.discard(bytes([3]))
     outbox.hold(make(1), draft=b"one more", now=NOW)
-    assert Turns(outbox.store).status(NOW).held_bytes == 3 * len(part) + 1
+    assert Leases(outbox.database).status(NOW).held_bytes == 3 * len(part) + 1
 
 
 # What the disk says
@@ -351,7 +351,7 @@ def test_slots_have_no_order(outbox):
     """The numbers under which blobs lie follow no order of arrival."""
     for _ in range(12):
         outbox.put(make(10))
-    with outbox.store.read() as connection:
+    with outbox.database.read() as connection:
         slots = list(connection.execute(select(blobs.c.slot)).scalars())
     assert min(abs(one - other) for one, other in itertools.combinations(slots, 2)) > 2**20
     assert max(slots) < 2**63
@@ -372,7 +372,7 @@ def test_the_files_lose_the_order_of_arrival(tmp_path):
                 box.put(envelope, nonce=envelope.id.encode(), now=NOW)
             raw = disk(file)
             assert sorted(arrivals, key=lambda envelope: raw.find(envelope.data[:24])) == arrivals
-            Turns(box.store).end(NOW)
+            Leases(box.database).finish_window(NOW)
             files.append((file.read_bytes(), file.with_name("outbox.db-wal").read_bytes()))
     assert files[0] == files[1]
     assert files[0][1] == b""
@@ -382,7 +382,7 @@ def test_the_files_lose_the_order_of_arrival(tmp_path):
 def test_the_files_lose_what_is_gone(file):
     """After a window's end no byte of a settled, discarded or ended envelope, nor its id, is in any file."""
     with opened(file) as box:
-        turns = Turns(box.store)
+        leases = Leases(box.database)
         stays = Envelope(new_tip_id(), "intake", secrets.token_bytes(64) + bytes(ENVELOPE))
         gone = [Envelope(new_tip_id(), "intake", secrets.token_bytes(64) + bytes(ENVELOPE)) for _ in range(20)]
         box.put(stays)
@@ -393,10 +393,10 @@ def test_the_files_lose_what_is_gone(file):
         before = disk(file)
         assert all(envelope.data[:64] in before and envelope.id.encode() in before for envelope in gone)
         for envelope in gone[:10]:
-            turns.settle(envelope.id)
+            leases.settle(envelope.id)
         for envelope in gone[10:15]:
             box.discard(envelope.id.encode())
-        turns.end(NOW + 2700)
+        leases.finish_window(NOW + 2700)
         after = disk(file)
     assert stays.data[:64] in after
     for envelope in gone:
@@ -410,7 +410,7 @@ def test_the_files_are_private_and_dated(file):
     """The folder is 0700, the files are 0600, and after a window's end their times are the day's beginning."""
     with opened(file) as box:
         box.put(make())
-        Turns(box.store).end(NOW)
+        Leases(box.database).finish_window(NOW)
         files = {path.name: path.stat() for path in file.parent.iterdir()}
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert files.keys() == {"outbox.db", "outbox.db-wal", "outbox.db-shm"}
@@ -426,7 +426,7 @@ def test_the_rebuilding_stays_in_the_folder(tmp_path, monkeypatch):
     with opened(file) as box:
         for _ in range(40):
             box.put(make())
-        Turns(box.store).end(NOW)
+        Leases(box.database).finish_window(NOW)
         with closing(sqlite3.connect(":memory:")) as connection:
             (folder,) = connection.execute("PRAGMA temp_store_directory").fetchone()
     assert folder == str(file.parent)
@@ -476,14 +476,14 @@ def test_read_only(caplog):
         file.chmod(0o644)
         box.put(make())
         assert len(waiting(box)) == 2
-        box.store.close()
+        box.database.close()
 
 
 FULL = """
 import os, resource, sys
 from app.core.errors import OutboxError
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.leases import Turns
+from app.delivery.leases import Leases
 from app.vault.tip import new_tip_id
 box = Outbox(sys.argv[1])
 box.prepare()
@@ -496,7 +496,7 @@ try:
 except OutboxError as fault:
     print(fault.code, kept)
 try:
-    Turns(box.store).end(0)
+    Leases(box.database).finish_window(0)
 except OutboxError as fault:
     print(fault.code)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -524,7 +524,7 @@ def fill(box: Outbox) -> None:
 def test_full_database(file, caplog):
     """A database that has reached its limit keeps nothing more, and says `disk-full`."""
     with opened(file) as box:
-        with closing(box.store._engine.raw_connection()) as raw:
+        with closing(box.database._engine.raw_connection()) as raw:
             raw.cursor().execute("PRAGMA max_page_count=100")
         with pytest.raises(OutboxError) as caught:
             fill(box)
@@ -540,7 +540,7 @@ def test_not_a_database(tmp_path, caplog):
         box.prepare()
     assert told(caught, caplog) == "corrupt"
     assert file.read_bytes() == b"something else " * 1000
-    box.store.close()
+    box.database.close()
 
 
 def test_unprepared(tmp_path, caplog):
@@ -548,14 +548,14 @@ def test_unprepared(tmp_path, caplog):
     file = tmp_path / "away" / "outbox.db"
     box = Outbox(f"sqlite:///{file}")
     file.parent.write_text("not a folder")
-    for use in (box.prepare, lambda: box.put(canary()), lambda: Turns(box.store).status(NOW)):
+    for use in (box.prepare, lambda: box.put(canary()), lambda: Leases(box.database).status(NOW)):
         with pytest.raises(OutboxError) as caught:
             use()
         assert told(caught, caplog) == "cannot-open"
     file.parent.unlink()
     box.put(make())
     assert len(waiting(box)) == 1
-    box.store.close()
+    box.database.close()
 
 
 @pytest.mark.needs("postgres")
@@ -582,7 +582,7 @@ def test_postgres_that_does_not_fsync(caplog):
     """A PostgreSQL that does not wait for its disk is refused."""
     with databases.postgres() as server:
         url = server.database()
-        with opened(url) as box, box.store.write() as connection:
+        with opened(url) as box, box.database.write() as connection:
             connection.exec_driver_sql("SELECT 1")
         server.stop()
         (server._folder / "data" / "postgresql.auto.conf").write_text("fsync = off\n")
@@ -591,14 +591,14 @@ def test_postgres_that_does_not_fsync(caplog):
         with pytest.raises(OutboxError) as caught:
             box.prepare()
         assert told(caught, caplog) == "fsync-off"
-        box.store.close()
+        box.database.close()
 
 
 @pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///:memory:", "mysql://h/d", "nonsense"])
 def test_urls_refused(url):
     """A database that is none, that forgets, or of another kind, is a fault of the configuration."""
     with pytest.raises(ConfigError):
-        Store(url)
+        Database(url)
 
 
 def test_waiting_for_another_writer(file):
@@ -613,7 +613,7 @@ def test_waiting_for_another_writer(file):
 
 
 def fail_half_way(box: Outbox) -> None:
-    with box.store.write() as connection:
+    with box.database.write() as connection:
         connection.execute(insert(blobs).values(slot=1, data=b"half"))
         raise RuntimeError
 

@@ -15,8 +15,8 @@ import pytest
 from app.core.errors import ConfigError, DeliveryError
 from app.delivery.destinations import Destination, open_transport
 from app.delivery.outbox import Envelope
-from app.delivery.smtp import Smtp
-from app.delivery.transports import Drop, Transport
+from app.delivery.smtp import SmtpTransport
+from app.delivery.transports import FolderTransport, Transport
 from app.vault.tip import new_tip_id
 from tests.support import servers
 from tests.support.ports import free_port
@@ -46,7 +46,7 @@ def failure(way: Transport, envelope: Envelope, seconds: float = 20) -> Delivery
 
 def test_drop_leaves_one_dated_file(tmp_path, envelope):
     """A dropped envelope is one file named by its id, its bytes whole, its times the day's beginning."""
-    Drop(tmp_path, clock=lambda: NOW).deliver(envelope, seconds=5)
+    FolderTransport(tmp_path, clock=lambda: NOW).deliver(envelope, seconds=5)
     (file,) = tmp_path.iterdir()
     assert file.name == f"{envelope.id}.age"
     assert (file.stat().st_mtime, file.stat().st_atime) == (MIDNIGHT, MIDNIGHT)
@@ -57,7 +57,7 @@ def test_drop_leaves_one_dated_file(tmp_path, envelope):
 def test_drop_twice_is_one(tmp_path, envelope):
     """An envelope dropped twice, or after a delivery that was killed, is one whole file."""
     (tmp_path / f".{envelope.id}.part").write_bytes(b"half" * 100_000)
-    way = Drop(tmp_path)
+    way = FolderTransport(tmp_path)
     way.deliver(envelope, seconds=5)
     way.deliver(envelope, seconds=5)
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [envelope.data]
@@ -66,17 +66,17 @@ def test_drop_twice_is_one(tmp_path, envelope):
 def test_drop_refuses_a_missing_folder(tmp_path, envelope):
     """A folder that is not there is a failure, and is not made."""
     folder = tmp_path / "not-mounted"
-    assert failure(Drop(folder), envelope).code == "disk"
+    assert failure(FolderTransport(folder), envelope).code == "disk"
     assert not folder.exists()
     with pytest.raises(DeliveryError, match="disk"):
-        Drop(folder).probe(seconds=1)
-    assert Drop(tmp_path).probe(seconds=1) is None
+        FolderTransport(folder).probe(seconds=1)
+    assert FolderTransport(tmp_path).probe(seconds=1) is None
 
 
 def test_drop_leaves_nothing_half_written(tmp_path, envelope):
     """Where the file cannot take its name, the temporary one goes too."""
     (tmp_path / f"{envelope.id}.age").mkdir()
-    assert failure(Drop(tmp_path), envelope).code == "disk"
+    assert failure(FolderTransport(tmp_path), envelope).code == "disk"
     assert [file.name for file in tmp_path.iterdir()] == [f"{envelope.id}.age"]
 
 
@@ -87,7 +87,7 @@ def test_drop_does_not_follow_a_link(tmp_path, envelope):
     folder = tmp_path / "inbox"
     folder.mkdir()
     (folder / f".{envelope.id}.part").symlink_to(target)
-    assert failure(Drop(folder), envelope).code == "disk"
+    assert failure(FolderTransport(folder), envelope).code == "disk"
     assert target.read_bytes() == b"mine"
 
 
@@ -207,7 +207,7 @@ def test_smtp_mail_is_the_same_twice(certificates, envelope):
     """The same envelope on the same day is the same mail, byte for byte."""
     url = "smtps://127.0.0.1/?to=a%40b.example"
     way = transport(url, certificates)
-    assert isinstance(way, Smtp)
+    assert isinstance(way, SmtpTransport)
     assert way.mail(envelope) == way.mail(envelope)
 
 
@@ -390,4 +390,4 @@ def test_faulty_destinations(url, more, word):
 
 def test_relative_drop_starts_at_the_base(tmp_path):
     """A relative folder starts where the configuration lies."""
-    assert open_transport(Destination("intake", "drop:in/box"), base=tmp_path) == Drop(tmp_path / "in/box")
+    assert open_transport(Destination("intake", "drop:in/box"), base=tmp_path) == FolderTransport(tmp_path / "in/box")

@@ -21,11 +21,11 @@ from sqlalchemy import func, select
 
 from app.core.errors import DeliveryError, EnvelopeError, OutboxError
 from app.delivery.destinations import Destination, open_transport
-from app.delivery.forwarder import Forwarder, Outcome, Rules
-from app.delivery.leases import Agency, Turns
+from app.delivery.forwarder import DeliveryOutcome, Forwarder, ForwardRules
+from app.delivery.leases import AgencyQueue, Leases
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blobs, envelopes, labels, owners, spares
-from app.delivery.transports import Drop
+from app.delivery.transports import FolderTransport
 from app.vault.tip import new_tip_id
 from tests.support import databases, servers
 from tests.support.databases import opened
@@ -62,7 +62,7 @@ def dropped(folder: Path) -> dict[str, bytes]:
 
 
 def forwarder(box: Outbox, transports: dict, *, padded: str | None = "intake", **more) -> Forwarder:
-    rules = Rules(window=WINDOW, batch=4, padded=padded, envelope_seconds=more.pop("seconds", 20))
+    rules = ForwardRules(window=WINDOW, batch=4, padded=padded, envelope_seconds=more.pop("seconds", 20))
     return Forwarder(box, transports, rules, make_decoy=more.pop("make_decoy", make), **({"clock": Clock()} | more))
 
 
@@ -82,14 +82,14 @@ def put(box: Outbox, *many: Envelope) -> None:
 def kept(box: Outbox) -> int:
     # In one question, since forwarders are at work meanwhile.
     counts = [select(func.count()).select_from(one).scalar_subquery() for one in (envelopes, labels, blobs, spares)]
-    with box.store.read() as connection:
+    with box.database.read() as connection:
         rows = connection.execute(select(*counts)).one()
     assert len(set(rows)) == 1, rows
     return rows[0]
 
 
 def at_work(box: Outbox) -> bool:
-    with box.store.read() as connection:
+    with box.database.read() as connection:
         return connection.execute(select(owners)).first() is not None
 
 
@@ -98,11 +98,11 @@ def at_work(box: Outbox) -> bool:
 
 def test_one_owner_a_window(outbox):
     """Of many that ask at once, one takes a window; the next window is free again, and a past one is not."""
-    turns = Turns(outbox.store)
+    leases = Leases(outbox.database)
     answers: list[object] = []
 
     def ask() -> None:
-        answers.append(turns.take(START, seconds=WINDOW))
+        answers.append(leases.take_window(START, seconds=WINDOW))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -110,38 +110,38 @@ def test_one_owner_a_window(outbox):
     for thread in threads:
         thread.join()
     assert sum(owner is not None for owner in answers) == 1
-    assert turns.take(START + WINDOW, seconds=WINDOW)
-    assert turns.take(START, seconds=WINDOW) is None
-    assert turns.take(START + WINDOW, seconds=WINDOW) is None
+    assert leases.take_window(START + WINDOW, seconds=WINDOW)
+    assert leases.take_window(START, seconds=WINDOW) is None
+    assert leases.take_window(START + WINDOW, seconds=WINDOW) is None
 
 
 def test_a_clock_that_ran_ahead(outbox):
     """A window taken under a clock far ahead stops nobody once the clock is right."""
-    turns = Turns(outbox.store)
+    leases = Leases(outbox.database)
     envelope = make()
     put(outbox, envelope)
-    ahead = turns.take(START + 1000 * WINDOW, seconds=WINDOW)
-    assert len(turns.claim(ahead, ready={"intake"})) == 1
-    turns.note("intake", code="closed", rest=True, at=START + 1000 * WINDOW, seconds=WINDOW)
-    owner = turns.take(START, seconds=WINDOW)
-    assert turns.resting(START) == frozenset()
-    assert [one.id for one in turns.claim(owner, ready={"intake"})] == [envelope.id]
+    ahead = leases.take_window(START + 1000 * WINDOW, seconds=WINDOW)
+    assert len(leases.claim(ahead, ready={"intake"})) == 1
+    leases.record_outcome("intake", code="closed", backoff=True, at=START + 1000 * WINDOW, seconds=WINDOW)
+    owner = leases.take_window(START, seconds=WINDOW)
+    assert leases.agencies_in_backoff(START) == frozenset()
+    assert [one.id for one in leases.claim(owner, ready={"intake"})] == [envelope.id]
 
 
 def test_claims_are_exclusive_until_their_end(outbox):
     """What one owner has claimed no other gets, until it is released or the owner's time is over."""
-    turns = Turns(outbox.store)
+    leases = Leases(outbox.database)
     put(outbox, *(make() for _ in range(5)))
-    first = turns.take(START, seconds=WINDOW)
-    assert len(turns.claim(first, ready={"intake"})) == 5
-    once = turns.join(START, seconds=WINDOW)
-    assert turns.claim(once, ready={"intake"}) == []
-    turns.release(first)
-    assert len(turns.claim(once, ready={"intake"})) == 5
-    killed = turns.take(START + WINDOW, seconds=WINDOW)
-    assert len(turns.claim(killed, ready={"intake"})) == 5
-    after = turns.take(START + 2 * WINDOW, seconds=WINDOW)
-    assert len(turns.claim(after, ready={"intake"})) == 5
+    first = leases.take_window(START, seconds=WINDOW)
+    assert len(leases.claim(first, ready={"intake"})) == 5
+    once = leases.acquire_lease(START, seconds=WINDOW)
+    assert leases.claim(once, ready={"intake"}) == []
+    leases.release(first)
+    assert len(leases.claim(once, ready={"intake"})) == 5
+    killed = leases.take_window(START + WINDOW, seconds=WINDOW)
+    assert len(leases.claim(killed, ready={"intake"})) == 5
+    after = leases.take_window(START + 2 * WINDOW, seconds=WINDOW)
+    assert len(leases.claim(after, ready={"intake"})) == 5
 
 
 # What leaves
@@ -156,23 +156,23 @@ def test_the_smallest_class_leaves_in_powers_of_two(sqlite, tmp_path, waiting, l
     small, large = [make() for _ in range(waiting)], [make(LARGE) for _ in range(3)]
     put(sqlite, *small, *large)
     folder = inbox(tmp_path)
-    outcomes = forwarder(sqlite, {"intake": Drop(folder)}).turn(START)
+    outcomes = forwarder(sqlite, {"intake": FolderTransport(folder)}).run_window(START)
     left = dropped(folder)
     assert sum(len(data) == SMALL for data in left.values()) == leaving
     assert sum(len(data) == LARGE for data in left.values()) == 3
     assert all(left[envelope.id] == envelope.data for envelope in (*small, *large))
-    assert outcomes == (Outcome("intake", waiting + 3, 0, ""),)
+    assert outcomes == (DeliveryOutcome("intake", waiting + 3, 0, ""),)
     assert kept(sqlite) == 0
 
 
 def test_only_the_padded_agency_gets_decoys(outbox, tmp_path):
     """Other agencies get what waits for them and nothing else; without a padded agency nobody gets a decoy."""
     put(outbox, make(agency="police"))
-    ways = {"intake": Drop(inbox(tmp_path)), "police": Drop(inbox(tmp_path, "police"))}
-    forwarder(outbox, ways).turn(START)
+    ways = {"intake": FolderTransport(inbox(tmp_path)), "police": FolderTransport(inbox(tmp_path, "police"))}
+    forwarder(outbox, ways).run_window(START)
     assert [len(dropped(way.folder)) for way in ways.values()] == [4, 1]
     put(outbox, make(agency="police"))
-    forwarder(outbox, ways, padded=None).turn(START + WINDOW)
+    forwarder(outbox, ways, padded=None).run_window(START + WINDOW)
     assert [len(dropped(way.folder)) for way in ways.values()] == [4, 2]
 
 
@@ -182,12 +182,12 @@ def test_what_leaves_looks_the_same(tmp_path):
     for name, tips in (("quiet", lambda _: 0), ("some", lambda _: secrets.randbelow(5))):
         folder, clock = inbox(tmp_path, name), Clock()
         with opened(f"sqlite:///{tmp_path}/{name}.db") as box:
-            post = forwarder(box, {"intake": Drop(folder, clock=clock)}, clock=clock)
+            post = forwarder(box, {"intake": FolderTransport(folder, clock=clock)}, clock=clock)
             leaving = []
             for number in range(144):
                 put(box, *(make() for _ in range(tips(number))))
                 clock.now = START + number * WINDOW
-                post.turn(int(clock.now))
+                post.run_window(int(clock.now))
                 leaving.append(sorted((len(f.name), f.stat().st_size, f.stat().st_mtime) for f in folder.iterdir()))
                 for file in folder.iterdir():
                     file.unlink()
@@ -202,7 +202,7 @@ def test_random_order(sqlite, certificates):
     with servers.smtp(certificates) as (port, mailbox):
         url = f"smtp+starttls://127.0.0.1:{port}/?to=a%40b.example"
         way = open_transport(Destination("intake", url, ca=certificates.ca), base=Path("/"))
-        forwarder(sqlite, {"intake": way}).turn(START)
+        forwarder(sqlite, {"intake": way}).run_window(START)
     left = [re.search(rb"Message-ID: <(\w+)@", mail)[1].decode() for mail in mailbox.mails]
     arrival = [envelope.id for envelope in arrived]
     assert sorted(left) == sorted(arrival)
@@ -212,7 +212,7 @@ def test_random_order(sqlite, certificates):
 def test_decoys_are_never_kept_nor_retried(sqlite, certificates):
     """A decoy that fails is forgotten: nothing of it is in the outbox."""
     post = forwarder(sqlite, {"intake": nobody(certificates)})
-    assert post.turn(START) == (Outcome("intake", 0, 0, "unreachable"),)
+    assert post.run_window(START) == (DeliveryOutcome("intake", 0, 0, "unreachable"),)
     assert kept(sqlite) == 0
 
 
@@ -225,7 +225,9 @@ def test_decoys_that_cannot_be_made_stop_nothing(sqlite, tmp_path):
     put(sqlite, *(make() for _ in range(9)))
     folder = inbox(tmp_path)
     for number in range(20):
-        (outcome,) = forwarder(sqlite, {"intake": Drop(folder)}, make_decoy=fail).turn(START + number * WINDOW)
+        (outcome,) = forwarder(sqlite, {"intake": FolderTransport(folder)}, make_decoy=fail).run_window(
+            START + number * WINDOW
+        )
         assert not outcome.waiting or outcome.code == "recipients"
     assert len(dropped(folder)) == 9
 
@@ -233,15 +235,17 @@ def test_decoys_that_cannot_be_made_stop_nothing(sqlite, tmp_path):
 def test_once(outbox, tmp_path, certificates):
     """`--once` delivers all that waits, now, without decoys and whatever the backoff, beside another's turn."""
     put(outbox, *(make() for _ in range(3)), make(LARGE))
-    forwarder(outbox, {"intake": nobody(certificates)}).turn(START)
+    forwarder(outbox, {"intake": nobody(certificates)}).run_window(START)
     folder = inbox(tmp_path)
     clock = Clock(START + 7)
-    turns = Turns(outbox.store)
-    turns.take(START + WINDOW, seconds=WINDOW)
-    assert forwarder(outbox, {"intake": Drop(folder)}, clock=clock).run_once() == (Outcome("intake", 4, 0, ""),)
+    leases = Leases(outbox.database)
+    leases.take_window(START + WINDOW, seconds=WINDOW)
+    assert forwarder(outbox, {"intake": FolderTransport(folder)}, clock=clock).run_once() == (
+        DeliveryOutcome("intake", 4, 0, ""),
+    )
     assert len(dropped(folder)) == 4
-    assert forwarder(outbox, {"intake": Drop(folder)}, clock=clock).run_once() == ()
-    assert turns.status(START).agencies == {}
+    assert forwarder(outbox, {"intake": FolderTransport(folder)}, clock=clock).run_once() == ()
+    assert leases.status(START).agencies == {}
 
 
 # Failures
@@ -254,17 +258,17 @@ def test_one_refused_envelope_holds_up_nobody(sqlite, certificates):
     with servers.https(certificates) as (port, endpoint):
         endpoint.by_id[bad.id] = 422
         post = forwarder(sqlite, {"intake": https(port, certificates)})
-        assert post.turn(START) == (Outcome("intake", 6, 1, "rejected"),)
+        assert post.run_window(START) == (DeliveryOutcome("intake", 6, 1, "rejected"),)
         put(sqlite, late := make())
-        assert post.turn(START + WINDOW) == (Outcome("intake", 1, 1, "rejected"),)
-        status = Turns(sqlite.store).status(START + WINDOW)
-        assert status.agencies == {"intake": Agency(waiting=1, oldest_days=0, failures=0, code="rejected")}
+        assert post.run_window(START + WINDOW) == (DeliveryOutcome("intake", 1, 1, "rejected"),)
+        status = Leases(sqlite.database).status(START + WINDOW)
+        assert status.agencies == {"intake": AgencyQueue(waiting=1, oldest_days=0, failures=0, code="rejected")}
         endpoint.by_id.clear()
-        assert post.turn(START + 2 * WINDOW) == (Outcome("intake", 1, 0, ""),)
+        assert post.run_window(START + 2 * WINDOW) == (DeliveryOutcome("intake", 1, 0, ""),)
     tries = Counter(request.headers["Idempotency-Key"] for request in endpoint.requests)
     assert tries[bad.id] == 3
     assert {tries[envelope.id] for envelope in (*good, late)} == {1}
-    assert Turns(sqlite.store).status(START).agencies == {}
+    assert Leases(sqlite.database).status(START).agencies == {}
 
 
 def test_a_lone_refused_envelope_is_no_backoff(sqlite, certificates):
@@ -274,7 +278,7 @@ def test_a_lone_refused_envelope_is_no_backoff(sqlite, certificates):
         endpoint.by_id[bad.id] = 422
         post = forwarder(sqlite, {"intake": https(port, certificates)}, padded=None)
         for number in range(3):
-            assert post.turn(START + number * WINDOW) == (Outcome("intake", 0, 1, "rejected"),)
+            assert post.run_window(START + number * WINDOW) == (DeliveryOutcome("intake", 0, 1, "rejected"),)
 
 
 def test_what_was_never_tried_does_not_wait_for_another(sqlite, certificates):
@@ -284,15 +288,15 @@ def test_what_was_never_tried_does_not_wait_for_another(sqlite, certificates):
         endpoint.by_id[bad.id] = 503
         post = forwarder(sqlite, {"intake": https(port, certificates)}, padded=None)
         for number in range(4):
-            post.turn(START + number * WINDOW)
+            post.run_window(START + number * WINDOW)
         put(sqlite, make())
-        assert post.turn(START + 4 * WINDOW) == (Outcome("intake", 1, 0, ""),)
+        assert post.run_window(START + 4 * WINDOW) == (DeliveryOutcome("intake", 1, 0, ""),)
         assert kept(sqlite) == 1
 
 
 def tries(post: Forwarder, windows: range) -> list[int]:
     """Return after how many seconds the agency was tried."""
-    return [number * WINDOW for number in windows if post.turn(START + number * WINDOW)]
+    return [number * WINDOW for number in windows if post.run_window(START + number * WINDOW)]
 
 
 def test_backoff_grows_to_an_hour_and_never_gives_up(outbox, certificates, tmp_path):
@@ -301,13 +305,13 @@ def test_backoff_grows_to_an_hour_and_never_gives_up(outbox, certificates, tmp_p
     away = forwarder(outbox, {"intake": nobody(certificates)})
     hourly = [4200 + 3600 * hour for hour in range(23)]
     assert tries(away, range(144)) == [0, 600, 1800, *hourly]
-    status = Turns(outbox.store).status(START + 86_400)
-    assert status.agencies == {"intake": Agency(waiting=5, oldest_days=1, failures=26, code="unreachable")}
+    status = Leases(outbox.database).status(START + 86_400)
+    assert status.agencies == {"intake": AgencyQueue(waiting=5, oldest_days=1, failures=26, code="unreachable")}
     folder = inbox(tmp_path)
-    back = forwarder(outbox, {"intake": Drop(folder)})
+    back = forwarder(outbox, {"intake": FolderTransport(folder)})
     assert tries(back, range(144, 160))[:2] == [4200 + 3600 * 23, 4800 + 3600 * 23]
     assert dropped(folder).keys() >= {envelope.id for envelope in sent}
-    assert Turns(outbox.store).status(START).agencies == {}
+    assert Leases(outbox.database).status(START).agencies == {}
 
 
 def test_the_picture_of_an_agency_away_is_the_same(tmp_path, certificates):
@@ -319,7 +323,7 @@ def test_the_picture_of_an_agency_away_is_the_same(tmp_path, certificates):
             when = []
             for number in range(30):
                 put(box, *(make() for _ in range(tips)))
-                when += [number] if post.turn(START + number * WINDOW) else []
+                when += [number] if post.run_window(START + number * WINDOW) else []
             seen.append(when)
     assert seen[0] == seen[1]
 
@@ -334,9 +338,9 @@ def test_a_silent_agency_holds_up_no_other(sqlite, certificates, tmp_path):
 
     folder = inbox(tmp_path)
     with servers.misbehaving(silent, certificates.context()) as port:
-        ways = {"silent": https(port, certificates), "intake": Drop(folder)}
-        outcomes = forwarder(sqlite, ways, seconds=0.3).turn(START)
-    assert set(outcomes) == {Outcome("silent", 0, 9, "timeout"), Outcome("intake", 1, 0, "")}
+        ways = {"silent": https(port, certificates), "intake": FolderTransport(folder)}
+        outcomes = forwarder(sqlite, ways, seconds=0.3).run_window(START)
+    assert set(outcomes) == {DeliveryOutcome("silent", 0, 9, "timeout"), DeliveryOutcome("intake", 1, 0, "")}
     assert kept(sqlite) == 9
 
 
@@ -347,7 +351,7 @@ def test_several_failing_at_random_lose_nothing(sqlite, certificates):
         endpoint.statuses = [secrets.choice([201, 503, 422, 409, 500]) for _ in range(60)] + [201]
         post = forwarder(sqlite, {"intake": https(port, certificates)})
         for number in range(60):
-            post.turn(START + number * WINDOW)
+            post.run_window(START + number * WINDOW)
     assert {envelope.id for envelope in sent} <= {r.headers["Idempotency-Key"] for r in endpoint.requests}
     assert kept(sqlite) == 0
 
@@ -359,7 +363,7 @@ def test_a_damaged_envelope_holds_up_nobody(tmp_path, copies):
     bad = Envelope(new_tip_id(), "intake", bytes(LARGE // 2) + b"middle" * 4 + bytes(LARGE // 2))
     with opened(f"sqlite:///{file}") as box:
         put(box, bad, *(make(LARGE) for _ in range(5)))
-        Turns(box.store).end(START)
+        Leases(box.database).finish_window(START)
     raw = bytearray(file.read_bytes())
     places = [place.start() // 8192 * 8192 for place in re.finditer(b"middle" * 4, raw)]
     assert len(places) == 2
@@ -368,10 +372,10 @@ def test_a_damaged_envelope_holds_up_nobody(tmp_path, copies):
     file.write_bytes(raw)
     folder = inbox(tmp_path)
     with opened(f"sqlite:///{file}") as box:
-        post = forwarder(box, {"intake": Drop(folder)})
+        post = forwarder(box, {"intake": FolderTransport(folder)})
         with pytest.raises(OutboxError):  # the rebuilding fails too
-            post.turn(START)
-        assert Turns(box.store).status(START).agencies["intake"] == Agency(1, 0, 0, "corrupt")
+            post.run_window(START)
+        assert Leases(box.database).status(START).agencies["intake"] == AgencyQueue(1, 0, 0, "corrupt")
     left = dropped(folder)
     assert sum(len(data) >= LARGE for data in left.values()) == 5 + (copies == 1)
     assert copies == 2 or left[bad.id] == bad.data
@@ -381,7 +385,7 @@ def test_nothing_but_codes_in_the_log(sqlite, certificates, caplog):
     """A failing delivery logs the agency and a code, and no id."""
     caplog.set_level(logging.DEBUG)
     put(sqlite, envelope := make())
-    forwarder(sqlite, {"intake": nobody(certificates)}).turn(START)
+    forwarder(sqlite, {"intake": nobody(certificates)}).run_window(START)
     messages = [record.getMessage() for record in caplog.records if record.name.startswith("haumaru")]
     assert messages == ["delivery agency=intake code=unreachable"]
     assert envelope.id not in caplog.text
@@ -389,19 +393,19 @@ def test_nothing_but_codes_in_the_log(sqlite, certificates, caplog):
 
 def test_status_counts_days(outbox):
     """What is left over is told in whole days, counted in New Zealand from the first window's end it saw."""
-    turns = Turns(outbox.store)
-    assert turns.status(START).last_turn == 0
+    leases = Leases(outbox.database)
+    assert leases.status(START).last_window == 0
     put(outbox, make(), make(agency="police"))
-    assert turns.status(START).agencies["intake"] == Agency(waiting=1)
-    turns.take(START, seconds=WINDOW)
-    turns.end(START)
+    assert leases.status(START).agencies["intake"] == AgencyQueue(waiting=1)
+    leases.take_window(START, seconds=WINDOW)
+    leases.finish_window(START)
     put(outbox, make())
-    assert turns.status(START + 5 * 3600).agencies["intake"] == Agency(waiting=2, oldest_days=0)
-    assert turns.status(START + 6 * 3600).agencies["intake"] == Agency(waiting=2, oldest_days=1)
-    assert turns.status(START + 86_400 * 400).agencies["police"].oldest_days == 400
-    assert turns.status(START - 86_400 * 9).agencies["police"].oldest_days == 0
-    assert turns.status(START).last_turn == START
-    with outbox.store.read() as connection:
+    assert leases.status(START + 5 * 3600).agencies["intake"] == AgencyQueue(waiting=2, oldest_days=0)
+    assert leases.status(START + 6 * 3600).agencies["intake"] == AgencyQueue(waiting=2, oldest_days=1)
+    assert leases.status(START + 86_400 * 400).agencies["police"].oldest_days == 400
+    assert leases.status(START - 86_400 * 9).agencies["police"].oldest_days == 0
+    assert leases.status(START).last_window == START
+    with outbox.database.read() as connection:
         days = set(connection.execute(select(envelopes.c.since)).scalars())
     assert days == {None, date(2026, 11, 22)}
 
@@ -427,7 +431,7 @@ def test_run_works_every_window_whatever_happens(sqlite, tmp_path):
         if len(counts) == 180:
             stop.set()
 
-    forwarder(sqlite, {"intake": Drop(folder)}, clock=clock).run(stop, wait)
+    forwarder(sqlite, {"intake": FolderTransport(folder)}, clock=clock).run(stop, wait)
     assert counts[0] == 0
     assert counts[-1] >= 4 * 9
     assert all(later - earlier in {0, 4} for earlier, later in itertools.pairwise(counts))
@@ -441,7 +445,7 @@ def test_the_loop_outlives_the_database(tmp_path, caplog):
         sent: list[str] = []
 
         @dataclass(frozen=True)
-        class Cutting(Drop):
+        class Cutting(FolderTransport):
             """A folder after whose first delivery the database goes away."""
 
             cut: list[bool] = field(default_factory=lambda: [True])
@@ -472,7 +476,7 @@ def test_told_to_stop_it_finishes_the_envelope_in_hand(sqlite, tmp_path):
     stop, clock = threading.Event(), Clock(START - 1)
 
     @dataclass(frozen=True)
-    class Stopping(Drop):
+    class Stopping(FolderTransport):
         """A folder after whose first delivery the forwarder is told to stop."""
 
         def deliver(self, envelope: Envelope, *, seconds: float) -> None:
@@ -484,8 +488,8 @@ def test_told_to_stop_it_finishes_the_envelope_in_hand(sqlite, tmp_path):
     forwarder(sqlite, {"intake": way}, clock=clock).run(stop, clock.wait)
     assert len(dropped(way.folder)) == 1
     assert kept(sqlite) == 7
-    turns = Turns(sqlite.store)
-    assert len(turns.claim(turns.join(START, seconds=1), ready={"intake"})) == 7
+    leases = Leases(sqlite.database)
+    assert len(leases.claim(leases.acquire_lease(START, seconds=1), ready={"intake"})) == 7
 
 
 # Several processes
@@ -494,7 +498,7 @@ PROCESS = """
 import os, signal, sys, threading
 from pathlib import Path
 from app.delivery.destinations import Destination, open_transport
-from app.delivery.forwarder import Forwarder, Rules
+from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.outbox import Envelope, Outbox
 from app.vault.tip import new_tip_id
 url, port, ca, window = sys.argv[1:]
@@ -505,7 +509,7 @@ stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 print("ready", flush=True)
 decoy = lambda: Envelope(new_tip_id(), "intake", b"decoy" * 100)
-Forwarder(box, {"intake": way}, Rules(window=int(window), batch=4, padded="intake"), make_decoy=decoy).run(stop)
+Forwarder(box, {"intake": way}, ForwardRules(window=int(window), batch=4, padded="intake"), make_decoy=decoy).run(stop)
 """
 
 

@@ -14,10 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import BusyError, ReplyError, ReplyKnownError
-from app.delivery.leases import Turns
+from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
-from app.delivery.receipt_codes import ReceiptCode, new_code, numbers, parse_code
-from app.delivery.reply_store import DerivationQueue, ReplyBox, ReplyPost, derive, read_post
+from app.delivery.receipt_codes import (
+    DerivationQueue,
+    ReceiptCode,
+    code_as_numbers,
+    derive_locator_and_key,
+    new_code,
+    parse_code,
+)
+from app.delivery.reply_store import ReplyPost, ReplyStore, read_reply_post
 from app.delivery.schema import blobs, posted, replies
 from app.vault.reply import SEALED_BYTES, open_reply, seal_reply
 
@@ -32,8 +39,8 @@ REPLY_KEY = "a0d886325ba99051ab5419f24e85fbda8ca7452bcf3e643fea2e825e75a75720"
 
 
 @pytest.fixture
-def box(outbox) -> ReplyBox:
-    return ReplyBox(outbox.store)
+def box(outbox) -> ReplyStore:
+    return ReplyStore(outbox.database)
 
 
 def words() -> list[str]:
@@ -68,9 +75,9 @@ def test_both_forms_are_read_back(places):
     """Any code is read back from its words and from its numbers, spaced or not."""
     code = ReceiptCode(" ".join(words()[place] for place in places))
     assert parse_code(code) == code
-    assert numbers(code) == " ".join(f"{place + 1:04}" for place in places)
-    assert parse_code(numbers(code)) == code
-    assert parse_code(numbers(code).replace(" ", "")) == code
+    assert code_as_numbers(code) == " ".join(f"{place + 1:04}" for place in places)
+    assert parse_code(code_as_numbers(code)) == code
+    assert parse_code(code_as_numbers(code).replace(" ", "")) == code
 
 
 @pytest.mark.parametrize(
@@ -140,7 +147,7 @@ def test_words_that_fall_apart_in_two_ways():
 
 def test_derivation_vector():
     """Locator and reply key are what another implementation of Argon2id and HKDF derives."""
-    locator, key = derive(CODE)
+    locator, key = derive_locator_and_key(CODE)
     assert (locator, key.hex()) == (LOCATOR, REPLY_KEY)
 
 
@@ -156,7 +163,7 @@ def test_at_most_eight_wait():
     """While one derives, eight wait and the tenth is told at once to come back; afterwards there is room again."""
     gate = DerivationQueue(waiting=8)
     with ThreadPoolExecutor(9) as pool:
-        with gate._turn:
+        with gate._running:
             waiting = [pool.submit(gate.derive, CODE) for _ in range(9)]
             arrived = threading.Event()
             while gate._places._value:
@@ -171,12 +178,12 @@ def test_at_most_eight_wait():
 def test_one_at_a_time():
     """A gate lets one derivation through at a time."""
     gate = DerivationQueue(waiting=8)
-    with gate._turn, ThreadPoolExecutor(1) as pool:
+    with gate._running, ThreadPoolExecutor(1) as pool:
         behind = pool.submit(gate.derive, CODE)
         assert not behind.done()
-        gate._turn.release()
+        gate._running.release()
         assert behind.result()[0] == LOCATOR
-        gate._turn.acquire()
+        gate._running.acquire()
 
 
 # Posts
@@ -205,7 +212,7 @@ def test_a_signed_post_is_read():
     """A post that the agency's desk signed is read as what it says."""
     raw = body()
     assert len(raw) < 64 * 1024
-    post = read_post(raw, signed(raw), KEYS)
+    post = read_reply_post(raw, signed(raw), KEYS)
     assert post == ReplyPost("intake", "r1", LOCATOR, date(2026, 12, 24), bytes(SEALED_BYTES))
 
 
@@ -253,7 +260,7 @@ def test_a_signed_post_is_read():
 def test_posts_refused(raw, signature):
     """Without a good signature, by this agency, over this very body, or with a fault in it, it is a 403."""
     with pytest.raises(ReplyError) as caught:
-        read_post(raw, signature, KEYS)
+        read_reply_post(raw, signature, KEYS)
     assert caught.value.status == 403
     assert caught.value.__cause__ is None
 
@@ -263,12 +270,12 @@ def test_posts_refused(raw, signature):
 
 def test_a_reply_is_fetched_by_its_code(box):
     """A reply that a desk sealed is found under the code's locator and opens with its key, and only so."""
-    locator, key = derive(CODE)
+    locator, key = derive_locator_and_key(CODE)
     sealed = seal_reply({"text": "Kia ora"}, key, locator)
     box.store(make(message=sealed), now=NOW)
     (found,) = box.fetch(locator, now=NOW)
     assert open_reply(found, key, locator) == {"text": "Kia ora"}
-    assert box.fetch(derive(new_code())[0], now=NOW) == ()
+    assert box.fetch(derive_locator_and_key(new_code())[0], now=NOW) == ()
 
 
 def test_several_replies_under_one_locator(box):
@@ -309,7 +316,7 @@ def test_days_that_are_taken(box, days, good):
 
 
 def count(outbox: Outbox) -> list[int]:
-    with outbox.store.read() as connection:
+    with outbox.database.read() as connection:
         return [len(connection.execute(table.select()).all()) for table in (replies, blobs, posted)]
 
 
@@ -320,7 +327,7 @@ def test_replies_end(outbox, box):
     assert len(box.fetch(LOCATOR, now=NOW + 2 * DAY)) == 2
     assert len(box.fetch(LOCATOR, now=NOW + 3 * DAY)) == 1
     assert count(outbox) == [2, 2, 2]
-    Turns(outbox.store).end(NOW + 3 * DAY)
+    Leases(outbox.database).finish_window(NOW + 3 * DAY)
     assert count(outbox) == [1, 1, 1]
     box.store(make("three", days=50), now=NOW + 5 * DAY)
     assert count(outbox) == [1, 1, 1]
@@ -330,15 +337,15 @@ def test_a_deleted_reply_is_gone_from_the_files(tmp_path):
     """After a window's end no byte of a deleted reply is in the files; the code and its key never were."""
     outbox = Outbox(f"sqlite:///{tmp_path}/o.db")
     outbox.prepare()
-    box = ReplyBox(outbox.store)
-    locator, key = derive(CODE)
+    box = ReplyStore(outbox.database)
+    locator, key = derive_locator_and_key(CODE)
     sealed = seal_reply({"text": "Kia ora"}, key, locator)
     box.store(make("a-reply-id", message=sealed), now=NOW)
     before = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     box.delete(locator)
-    Turns(outbox.store).end(NOW)
+    Leases(outbox.database).finish_window(NOW)
     after = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    outbox.store.close()
+    outbox.database.close()
     assert sealed[:64] in before
     assert locator.encode() in before
     assert sealed[:64] not in after
