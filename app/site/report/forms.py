@@ -50,6 +50,14 @@ class ReplyForm(TokenForm):
     what = _text_field(N_("Your answer"), N_("Leave out who you are."), SCHEMA.field("what").max_length)
 
 
+def _with_questions(form_class: type["ReportForm"]) -> type["ReportForm"]:
+    """Add the fields of the schema to a form class ("Dynamic Form Composition" in the documentation of WTForms)."""
+    for field in SCHEMA.fields:
+        setattr(form_class, field.name, _form_field(field))
+    return form_class
+
+
+@_with_questions
 class ReportForm(TokenForm):
     """The questions of the schema, and whether the sender wants a receipt code."""
 
@@ -70,11 +78,6 @@ class ReportForm(TokenForm):
             elif field.data:
                 answers[field.name] = remove_spans(field.data, spans.get(field.name, ()))
         return answers
-
-
-# The WTForms way to compose a form from data ("Dynamic Form Composition" in its documentation).
-for _field in SCHEMA.fields:
-    setattr(ReportForm, _field.name, _form_field(_field))
 
 
 def _spans_by_field(untrusted_values: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
