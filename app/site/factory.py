@@ -92,6 +92,8 @@ def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
     library, catalogue_reviews = _load_library(config, root)
     handouts = make_handouts(library)
     app, guide = _create_app(config, library, catalogue_reviews, handouts, root)
+    # Every page links to the form, whose views are added later, with the database.
+    app.add_url_rule(page_path("<lang:lang>", "report"), "report.form", build_only=True)
     with app.test_request_context():
         paths = guide.prerendered_paths()
     pages = render_all(app, paths, config.site.base_url)
@@ -184,8 +186,6 @@ def _create_app(
         app
     )
     app.register_blueprint(guide.create_blueprint())
-    # Every page links to the form, also before the form has its database.
-    app.add_url_rule(page_path("<lang:lang>", "report"), "report.form", build_only=True)
     _add_service_routes(app, config)
     return app, guide
 

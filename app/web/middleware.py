@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from app.web.request import is_query
+from app.web.http import is_query
 
 # Under this key of the WSGI environment the application finds the status with which a request was refused.
 REFUSED = "haumaru.refused"

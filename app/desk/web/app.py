@@ -22,8 +22,7 @@ from app.desk.errors import RefusedError
 from app.desk.service import Desk
 from app.desk.web.context import DESK_EXTENSION, Session, current_desk, current_session, form_token, render_page
 from app.desk.web.session import SESSIONS_EXTENSION, Sessions, current_sessions
-from app.web.headers import security_headers
-from app.web.request import MemoryRequest, is_query
+from app.web.http import MemoryRequest, is_query, security_headers
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 _MAX_REQUEST_BYTES = 2_000_000

@@ -20,7 +20,7 @@ from app.site.report.responses import PageError, ReportContext, ReportResponses
 from app.site.report.submit import Submission, is_closed, submit
 from app.vault.reply import open_reply
 from app.vault.tip import ReplyTo
-from app.web.request import same_origin
+from app.web.http import same_origin
 
 # Readers who may wait for a derivation; one runs at a time in each process.
 _WAITING = 8

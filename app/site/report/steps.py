@@ -36,7 +36,7 @@ from app.site.report.responses import (
 )
 from app.site.report.submit import Submission, is_closed, submit
 from app.vault.tip import ReplyTo
-from app.web.request import same_origin
+from app.web.http import same_origin
 
 # Senders who may wait for their receipt code; each derivation takes 64 MiB and a tenth of a second.
 _WAITING = 8

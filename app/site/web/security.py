@@ -17,9 +17,8 @@ from app.core.errors import HaumaruError
 from app.core.log import record
 from app.site.web.padding import MAX_EFFORT, choose_coding, head_length, pad_response
 from app.site.web.wsgi import EXIT_COOKIE
-from app.web.headers import security_headers
+from app.web.http import MemoryRequest, same_origin, security_headers
 from app.web.middleware import REFUSED
-from app.web.request import MemoryRequest, same_origin
 
 _EXIT_SECONDS = 120
 _EXIT_EXEMPT = ("/healthz", "/agency/replies")
