@@ -97,8 +97,7 @@ def main() -> None:
         (folder / "inbox").mkdir()
         conf = load_desk_config(folder / "desk.toml", {})
         phrases = load_phrases(Path(__file__).parent.parent / "content")
-        desk = Desk(conf, (identity,), read_signing_key(pem, None), phrases)
-        with open_desk(desk):
+        with open_desk(conf, (identity,), read_signing_key(pem, None), phrases) as desk:
             made = [a_tip(random) for _ in range(1000)]
             envelopes = [seal(tip_to_bundle(one), [recipient]) for one in made]
             for one, data in zip(made, envelopes, strict=True):
@@ -119,7 +118,7 @@ def main() -> None:
                 case = replace(case, sketch=text_sketch(case.text("what")))
                 (store.folder / f"tips/{case.id}.age").write_bytes(seal(encode_case(case), [recipient]))
             start = time.perf_counter()
-            desk.cases.load(desk.loading)
+            desk.load(desk.loading)
             desk.loading.ended = True
             print(f"opening the store with 10,000 tips: {time.perf_counter() - start:.1f} s")
             pages(desk)

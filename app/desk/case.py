@@ -77,13 +77,13 @@ class CaseNote:
 
 @dataclass(frozen=True)
 class ThreadMessage:
-    """One turn of the thread with the sender; `body` is what is posted to the site, "" once the site has it."""
+    """One message of the thread with the sender; `posted` says of a reply whether the site has it."""
 
     day: date
     who: str  # a handler's name; "" is the sender
     text: str
     id: str = ""
-    body: str = ""
+    posted: bool = False
 
 
 @dataclass(frozen=True)
@@ -257,6 +257,11 @@ class Case:
         """Return the tip with a reply in its thread."""
         self.require_holder(who)
         return replace(self, thread=(*self.thread, message))
+
+    def with_posted(self, reply_id: str) -> "Case":
+        """Return the tip with one of its replies noted as at the site."""
+        thread = tuple(replace(one, posted=True) if one.id == reply_id else one for one in self.thread)
+        return replace(self, thread=thread)
 
     def with_answers(self, *answers: ThreadMessage) -> "Case":
         """Return the tip with the sender's answers in its thread, unread."""

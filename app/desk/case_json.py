@@ -33,7 +33,7 @@ def decode_case(data: bytes) -> Case:
     raw["reply"] = ReplyTo(b64decode(raw["reply"]["key"]), raw["reply"]["locator"]) if raw["reply"] else None
     raw["state"], raw["outcome"] = State(raw["state"]), Outcome(raw["outcome"])
     raw["notes"] = tuple(CaseNote(**_with_date(one)) for one in raw["notes"])
-    raw["thread"] = tuple(ThreadMessage(**_with_date(one)) for one in raw["thread"])
+    raw["thread"] = tuple(_decode_message(one) for one in raw["thread"])
     raw["referrals"] = tuple(SentReferral(**_with_date(one)) for one in raw["referrals"])
     raw["draft"] = _decode_draft(raw["draft"])
     raw["sketch"] = tuple(raw["sketch"])
@@ -48,6 +48,13 @@ def _decode_draft(raw: dict[str, Any]) -> RedactionDraft:
     }
     lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
     return RedactionDraft(marks=marks, boxes=boxes, **lists)
+
+
+def _decode_message(raw: dict[str, Any]) -> ThreadMessage:
+    body = raw.pop("body", None)
+    if body is not None:  # a record of version 0.1, which kept what was still to be posted
+        raw["posted"] = not body
+    return ThreadMessage(**_with_date(raw))
 
 
 def _with_date(raw: dict[str, Any]) -> dict[str, Any]:

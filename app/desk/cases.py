@@ -200,6 +200,14 @@ class Cases:
         """Mark a tip as objectionable, for good: its words leave the record, the sealed envelope stays."""
         return self.change(tip, who, "objectionable", lambda now: now.locked_away())
 
+    def note_posted(self, reply_id: str) -> None:
+        """Note that the site has a reply; the tip may have been destroyed or locked away meanwhile."""
+        with self._lock:
+            for case in self.all():
+                if any(one.who and one.id == reply_id for one in case.thread):
+                    self.change(case.id, DESK, "reply-posted", lambda now: now.with_posted(reply_id))
+                    return
+
     def view(self, tip: str, who: str) -> Case:
         """Return a tip for reading; journal that it was opened, a locked one too."""
         case = self.get(tip)

@@ -31,7 +31,7 @@ from app.desk.jobs import Job
 from app.desk.journal import Journal, verify_journal
 from app.desk.receiver import EnvelopeReceiver
 from app.desk.referral import Referral, referral_json, require_signer
-from app.desk.service import Desk, open_desk
+from app.desk.service import open_desk
 from app.desk.store import SealedStore
 from app.desk.web import factory
 from app.text.phrases import load_phrases
@@ -130,9 +130,9 @@ def serve(path: Path) -> None:
     config = load_desk_config(path, _with_desk_port(os.environ))
     quiet_logs()
     identities = _read_identities(config.identities)
-    desk = Desk(config, identities, _read_signing_key_file(config.signing_key), load_phrases(ROOT / "content"))
+    key, phrases = _read_signing_key_file(config.signing_key), load_phrases(ROOT / "content")
     demo = DEMONSTRATION in identities
-    with open_desk(desk):
+    with open_desk(config, identities, key, phrases) as desk:
         build = partial(factory.create_app, desk, demo=demo)
         server = factory.listen(config.bind, lambda link: click.echo(f"Open this link; it works once: {link}"), build)
         signal.signal(signal.SIGTERM, _interrupt)

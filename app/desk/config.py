@@ -62,6 +62,9 @@ class ReceiverConfig:
     client_ca: Path | None
 
 
+REPLY_SITE_ID = "[site]"  # to whom the outbox delivers replies; no party may have this id
+
+
 @dataclass(frozen=True)
 class ReplySite:
     """Where replies are left (`replies`), and this agency's id there."""
@@ -132,6 +135,8 @@ def _check_references(settings: DeskConfig, faults: list[str]) -> None:
         faults.append(f"[[handler]]: fewer than release = {settings.release} asks for; add one, with a name of its own")
     if settings.authorities.keys() & settings.translators.keys():
         faults.append("[[translator]] id: is an authority's too; give each its own")
+    if REPLY_SITE_ID in settings.authorities.keys() | settings.translators.keys():
+        faults.append(f"[[authority]] id: {REPLY_SITE_ID} stands for the site; write another")
     if not settings.authorities:
         faults.append("[[authority]]: there is none; add at least one to refer to")
 

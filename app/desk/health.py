@@ -10,7 +10,7 @@ from pathlib import Path
 from app.delivery.clock import nz_day
 from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
-from app.desk.config import DeskConfig
+from app.desk.config import REPLY_SITE_ID, DeskConfig
 
 EXPIRY_WARNING_DAYS = 42
 
@@ -36,6 +36,12 @@ def waiting_deliveries(outbox: Outbox, now: float) -> dict[str, tuple[int, str]]
     return {name: (one.waiting, one.code) for name, one in Leases(outbox.database).status(now).agencies.items()}
 
 
+def waiting_sentence(name: str, count: int) -> str:
+    """Return how many referrals wait for a party, or replies for the site."""
+    one, many, whom = ("reply", "replies", "the site") if name == REPLY_SITE_ID else ("referral", "referrals", name)
+    return f"1 {one} waits for {whom}" if count == 1 else f"{count} {many} wait for {whom}"
+
+
 def check_health(config: DeskConfig, now: float) -> HealthReport:
     """Return what waits, fails and expires at `now` (Unix seconds), as far as files and the outbox say."""
     waiting = _count_files(config.inbox, "*.age")
@@ -45,8 +51,7 @@ def check_health(config: DeskConfig, now: float) -> HealthReport:
     lines = [f"{waiting} envelopes wait in the inbox", f"{aside} were set aside"]
     lines += [f"{name}: the key {_expiry_words(days)}; arrange a new one" for name, days in expiring]
     lines += [
-        f"{count} referrals wait for {name}" + (f": {code}" if code else "")
-        for name, (count, code) in deliveries.items()
+        waiting_sentence(name, count) + (f": {code}" if code else "") for name, (count, code) in deliveries.items()
     ]
     failing = any(code for _, code in deliveries.values())
     return HealthReport(tuple(lines), action_needed=bool(aside or expiring or failing))

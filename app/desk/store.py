@@ -47,7 +47,11 @@ class SealedStore:
 
     def write(self, name: str, data: bytes) -> None:
         """Seal and keep under a name such as `tips/<id>.age`; raises RefusedError `disk-full` or `disk`."""
-        replace(self.folder / name, seal(data, self._own))
+        replace(self.folder / name, self.seal(data))
+
+    def seal(self, data: bytes) -> bytes:
+        """Seal to the desk's own key."""
+        return seal(data, self._own)
 
     def read(self, name: str) -> bytes:
         """What was kept; raises FileNotFoundError, and RefusedError `store-key` or `store-damaged`."""

@@ -130,7 +130,7 @@ def test_an_expired_key_is_not_sealed_to(office):
         version = desk.cases.get(one).version
         refused = browser.post(f"/tips/{one}/refer", version=version, confirmed=["mbie"])
         assert "has expired" in refused.text
-        assert desk.waiting_posts() == {}
+        assert desk.waiting_deliveries() == {}
 
 
 def test_a_key_that_changed_must_be_confirmed_again(office):
@@ -156,13 +156,13 @@ def test_a_referral_waits_until_the_authority_can_be_reached(tmp_path, office):
         browser.post(f"/tips/{one}/redact", keep=["what"], summary="x", authority=["police"])
         browser.post(f"/tips/{one}/refer", version=desk.cases.get(one).version, confirmed=["police"])
         desk.deliver()
-        assert desk.waiting_posts() == {"police": (1, "disk")}
+        assert desk.waiting_deliveries() == {"police": (1, "disk")}
         assert "the last try failed (disk)" in browser.get("/").text
         assert not away.exists(), "an absolute folder may be a mount: it is not made"
         away.mkdir()
         now["is"] += 3600
         desk.deliver()
-        assert desk.waiting_posts() == {}
+        assert desk.waiting_deliveries() == {}
         assert [path.suffix for path in away.iterdir()] == [".age"]
 
 

@@ -2,22 +2,24 @@
 
 import json
 from base64 import b64decode, b64encode
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
-from app.core.errors import DeliveryError, ReplyKnownError
+from app.core.errors import ReplyKnownError
+from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
-from app.delivery.reply_store import ReplyStore, read_reply_post
-from app.desk import replies
-from app.desk.config import ReplySite
+from app.delivery.reply_store import POST_CONTEXT, ReplyStore, read_reply_post
+from app.desk.case import ThreadMessage, case_from_tip
+from app.desk.case_json import decode_case, encode_case
+from app.desk.config import REPLY_SITE_ID
 from app.desk.errors import RefusedError
-from app.desk.replies import reply_warnings, write_reply
+from app.desk.replies import ReplyQueue, reply_warnings
 from app.vault.reply import open_reply
-from tests.support.desk import NOON, Browser, receive, reply_to, tip
+from app.vault.tip import ReplyTo, TipId
+from tests.support.desk import DAY, NOON, Browser, Office, receive, reply_to, tip
 from tests.support.servers import Certificates, https
-
-SITE = ReplySite("https://example.org/agency/replies", "intake")
 
 
 @pytest.fixture
@@ -25,6 +27,11 @@ def case(office, desk):
     one = office.drop(tip(reply=reply_to()))
     receive(desk)
     return desk.cases.claim(one, "Ana")
+
+
+def _queued(desk, case):
+    """The body that waits to be posted."""
+    return desk.store.unseal(Leases(desk.outbox.database).load(TipId(case.thread[-1].id)))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +48,7 @@ def case(office, desk):
 def test_a_link_never_goes_out(desk, case, text):
     """A link or address in a reply is refused outright: opening it could show who they are."""
     with pytest.raises(RefusedError, match="reply-link"):
-        write_reply(desk.cases, case, "Ana", text, SITE)
+        desk.replies.write(case, "Ana", text)
     assert desk.cases.get(case.id).thread == ()
 
 
@@ -77,12 +84,12 @@ def test_a_warned_reply_goes_only_when_asked_again(desk, case):
 
 def test_the_site_takes_what_the_desk_signed_and_the_sender_reads_it(desk, case, office, tmp_path):
     """The post is signed over its exact body, names a locator and a day, and opens with the tip's reply key alone."""
-    after = write_reply(desk.cases, case, "Ana", "Thank you.\n\nIs anyone hurt?", SITE)
-    body = after.thread[-1].body.encode()
+    desk.replies.write(case, "Ana", "Thank you.\n\nIs anyone hurt?")
+    body = _queued(desk, desk.cases.get(case.id))
     assert set(json.loads(body)) == {"agency", "reply_id", "locator", "expires", "message"}
     assert b"hurt" not in body
     assert case.id.encode() not in body
-    signature = b64encode(office.key.sign(replies.CONTEXT + body)).decode()
+    signature = b64encode(office.key.sign(POST_CONTEXT + body)).decode()
     post = read_reply_post(body, signature, {"intake": office.public})
     assert (post.locator, post.expires) == (reply_to().locator, date(2027, 2, 20))
     outbox = Outbox(f"sqlite:///{tmp_path}/site.db")
@@ -97,47 +104,125 @@ def test_the_site_takes_what_the_desk_signed_and_the_sender_reads_it(desk, case,
     outbox.database.close()
 
 
-def test_a_reply_is_posted_until_the_site_has_it(desk, case, tmp_path):
-    """A refusal or an error keeps the very same bytes waiting; 204 settles them, and so does 409."""
+@pytest.fixture
+def endpoint(tmp_path):
+    """A site that takes replies over TLS, and the lines of desk.toml that name it."""
     certificates = Certificates(tmp_path)
     with https(certificates) as (port, endpoint):
-        site = ReplySite(f"https://127.0.0.1:{port}/agency/replies", "intake", certificates.ca)
-        write_reply(desk.cases, case, "Ana", "One", site)
-        endpoint.statuses = [503, 403, 204]
-        assert replies.post_waiting(desk.cases, desk.key, site) == "refused"
-        assert replies.post_waiting(desk.cases, desk.key, site) == "auth"
-        assert replies.post_waiting(desk.cases, desk.key, site) == ""
-        assert replies.post_waiting(desk.cases, desk.key, site) == ""
-        assert len(endpoint.requests) == 3
-        assert len({request.body for request in endpoint.requests}) == 1
-        assert endpoint.requests[0].path == "/agency/replies"
-        write_reply(desk.cases, desk.cases.get(case.id), "Ana", "Two", site)
-        endpoint.statuses = [409]
-        assert replies.post_waiting(desk.cases, desk.key, site) == ""
-        assert [message.body for message in desk.cases.get(case.id).thread] == ["", ""]
-        with pytest.raises(DeliveryError):
-            replies.post(b"{}", desk.key, ReplySite(site.replies, "intake"))
+        yield endpoint, f"https://127.0.0.1:{port}/agency/replies", f'ca = "{certificates.ca}"\n'
 
 
-def test_a_reply_that_waits_outlives_the_desk(desk, case, office):
-    """What the site has not taken yet is kept sealed, to the byte, over a restart."""
-    body = write_reply(desk.cases, case, "Ana", "Thank you", SITE).thread[-1].body
-    assert body.encode()[:40] not in (office.store / f"tips/{case.id}.age").read_bytes()
-    assert json.loads(desk.store.read(f"tips/{case.id}.age"))["thread"][-1]["body"] == body
+def _with_reply(desk, office, *texts):
+    one = office.drop(tip(reply=reply_to()))
+    receive(desk)
+    case = desk.cases.claim(one, "Ana")
+    for text in texts:
+        case = desk.replies.write(case, "Ana", text)
+    return case
+
+
+def test_a_reply_is_posted_until_the_site_has_it(tmp_path, endpoint):
+    """A refusal or an error keeps the very same bytes waiting; 204 settles them, and so does 409."""
+    site, address, ca = endpoint
+    office, now = Office(tmp_path, replies=address, more=ca), {"is": NOON}
+    with office.desk(clock=lambda: now["is"]) as desk:
+        case = _with_reply(desk, office, "One")
+        for status, code in ((503, "refused"), (403, "auth")):
+            site.statuses = [status]
+            desk.deliver()
+            assert desk.waiting_deliveries() == {REPLY_SITE_ID: (1, code)}
+            assert "waiting for the site" in Browser(desk).get(f"/tips/{case.id}/reply").text
+            assert f"1 reply waits for the site: the last try failed ({code})" in Browser(desk).get("/").text
+            now["is"] += 3600
+        site.statuses = [204]
+        desk.deliver()
+        now["is"] += 3600
+        desk.deliver()
+        assert desk.waiting_deliveries() == {}
+        assert len(site.requests) == 3
+        assert len({request.body for request in site.requests}) == 1
+        assert site.requests[0].path == "/agency/replies"
+        assert [entry.did for entry in desk.journal.entries].count("reply-posted") == 1
+        desk.replies.write(desk.cases.get(case.id), "Ana", "Two")
+        site.statuses = [409]
+        desk.deliver()
+        assert [message.posted for message in desk.cases.get(case.id).thread] == [True, True]
+        assert "waiting for the site" not in Browser(desk).get(f"/tips/{case.id}/reply").text
+
+
+def test_a_site_with_another_certificate_gets_no_reply(tmp_path, endpoint):
+    """Without the authority that signed the site's certificate nothing is posted."""
+    site, address, _ = endpoint
+    office = Office(tmp_path, replies=address)
+    with office.desk() as desk:
+        _with_reply(desk, office, "One")
+        desk.deliver()
+        assert desk.waiting_deliveries() == {REPLY_SITE_ID: (1, "tls")}
+        assert site.requests == []
+
+
+def test_the_outbox_shows_nothing_of_a_reply(desk, case, office):
+    """Neither the words nor the locator of a waiting reply stand on the disk in plain text."""
+    desk.replies.write(case, "Ana", "Is anyone hurt?")
+    for path in office.store.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert b"hurt" not in data
+            assert reply_to().locator.encode() not in data
+
+
+def test_a_reply_that_waits_outlives_the_desk_and_its_identity(office):
+    """A reply that the site has not taken is queued again at the next start, under the same id and today's key."""
+    with office.desk() as desk:
+        case = _with_reply(desk, office, "Thank you")
+        before = json.loads(_queued(desk, case))
+        Leases(desk.outbox.database).settle(TipId(case.thread[-1].id))
+    with office.desk() as desk:
+        after = json.loads(_queued(desk, desk.cases.get(case.id)))
+        assert {**after, "message": ""} == {**before, "message": ""}
+        assert open_reply(b64decode(after["message"]), reply_to().key, after["locator"])["text"] == "Thank you"
+        assert desk.waiting_deliveries() == {REPLY_SITE_ID: (1, "")}
+
+
+def test_a_reply_whose_days_are_over_is_not_posted(tmp_path, endpoint):
+    """After its last day a reply leaves the outbox without a request: the site would refuse it for good."""
+    site, address, ca = endpoint
+    office, now = Office(tmp_path, replies=address, more=ca), {"is": NOON}
+    with office.desk(clock=lambda: now["is"]) as desk:
+        case = _with_reply(desk, office, "One")
+        now["is"] += 91 * 86400
+        desk.deliver()
+        assert desk.waiting_deliveries() == {}
+        assert site.requests == []
+        assert not desk.cases.get(case.id).thread[-1].posted
+
+
+def test_a_record_of_an_earlier_version_queues_its_reply():
+    """A record that kept what was to be posted is read: such a reply is one that the site does not have."""
+    case = replace(case_from_tip(tip(reply=reply_to()), ()), thread=(ThreadMessage(DAY, "Ana", "One", id="1"),))
+    for body, posted in (("{}", False), ("", True)):
+        raw = json.loads(encode_case(case))
+        del raw["thread"][0]["posted"]
+        raw["thread"][0]["body"] = body
+        assert decode_case(json.dumps(raw).encode()).thread[0].posted is posted
 
 
 def test_without_a_way_back_nothing_is_written(desk, office, case):
-    """No reply key, no address of the site, no words, too many words: refused, each with its reason."""
+    """No reply key, a locator of no site, no address, no words, too many words: refused, each with its reason."""
     one = office.drop(tip())
+    two = office.drop(tip(reply=ReplyTo(bytes(32), "another-place")))
     receive(desk)
-    mute = desk.cases.claim(one, "Ana")
-    for about, text, site, code in (
-        (mute, "x", SITE, "no-reply"),
-        (case, "x", None, "no-site"),
-        (case, "  ", SITE, "no-words"),
-        (case, "x" * 5001, SITE, "too-long"),
+    mute, elsewhere = desk.cases.claim(one, "Ana"), desk.cases.claim(two, "Ana")
+    without_site = ReplyQueue(desk.cases, desk.store, desk.outbox, None)
+    for about, text, queue, code in (
+        (mute, "x", desk.replies, "no-reply"),
+        (elsewhere, "x", desk.replies, "no-reply"),
+        (case, "x", without_site, "no-site"),
+        (case, "  ", desk.replies, "no-words"),
+        (case, "x" * 5001, desk.replies, "too-long"),
     ):
         with pytest.raises(RefusedError, match=code):
-            write_reply(desk.cases, about, "Ana", text, site)
+            queue.write(about, "Ana", text)
     with pytest.raises(RefusedError, match="claimed"):
-        write_reply(desk.cases, case, "Ben", "x", SITE)
+        desk.replies.write(case, "Ben", "x")
+    assert desk.waiting_deliveries() == {}

@@ -180,7 +180,7 @@ def test_the_way_from_a_new_tip_to_a_sent_referral(office, desk, browser, one):
     case = desk.cases.get(one)
     assert case.state is State.REFERRED
     assert case.referrals[0].authority == "police"
-    assert desk.waiting_posts() == {"police": (1, "")}
+    assert desk.waiting_deliveries() == {"police": (1, "")}
     assert "referred" in browser.get("/?view=referred").text
 
 
@@ -206,7 +206,7 @@ def test_two_person_release(tmp_path):
         ana.post(f"/tips/{tip_id}/redact", keep=["what"], summary="A packhouse.", authority=["police"])
         ana.post(f"/tips/{tip_id}/refer", version=desk.cases.get(tip_id).version)
         assert desk.cases.get(tip_id).state is State.WAITING
-        assert desk.waiting_posts() == {}
+        assert desk.waiting_deliveries() == {}
         version = desk.cases.get(tip_id).version
         assert "cannot also release" in ana.post(f"/tips/{tip_id}/refer", version=version, confirmed=["police"]).text
         assert ana.post(f"/tips/{tip_id}/redact", keep=["what"], summary="changed").status_code == 409
@@ -297,7 +297,7 @@ def test_a_translator_gets_the_redacted_text_and_no_file(browser, desk, office):
     browser.post(f"/tips/{tip_id}/claim")
     browser.post(f"/tips/{tip_id}/redact", m="what:0-9", keep=["what"], file=["files/1.jpg"])
     browser.post(f"/tips/{tip_id}/translator", translator="translator", confirmed=["translator"])
-    assert desk.waiting_posts() == {"translator": (1, "")}
+    assert desk.waiting_deliveries() == {"translator": (1, "")}
     assert desk.cases.get(tip_id).translator
     browser.post(f"/tips/{tip_id}/translation", text="Seven men, in English. Seven men again.")
     assert 'value="translation:0-5"' in browser.get(f"/tips/{tip_id}/redact").text

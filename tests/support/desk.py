@@ -133,9 +133,9 @@ class Office:
     @contextmanager
     def desk(self, *, clock=lambda: NOON) -> Iterator[Desk]:
         """The open desk, its records loaded, nothing going on in its background."""
-        made = Desk(load_desk_config(self.config, {}), (self.identity,), self.key, phrases(), clock=clock)
-        with open_desk(made):
-            made.cases.load(made.loading)
+        config = load_desk_config(self.config, {})
+        with open_desk(config, (self.identity,), self.key, phrases(), clock=clock) as made:
+            made.load(made.loading)
             made.loading.ended = True
             yield made
 

@@ -17,7 +17,7 @@ from app.desk.export import export_json, export_members, zip_with_manifest
 from app.desk.journal import JournalEntry
 from app.desk.language_guess import guess_language, language_name
 from app.desk.redaction import answer_texts
-from app.desk.replies import reply_warnings, write_reply
+from app.desk.replies import reply_warnings
 from app.desk.service import Desk
 from app.desk.web.context import current_desk, current_handler, file_to_save, file_to_show, render_page, see_other
 from app.files.clean import CleanedFile
@@ -151,7 +151,7 @@ def send_reply(tip: str) -> AnyResponse:
     try:
         found = reply_warnings(text)
         if not found or request.form.get("sure") == "yes":
-            write_reply(desk.cases, case, current_handler(), text, desk.config.site)
+            desk.replies.write(case, current_handler(), text)
             notice = "The reply is sealed and on its way to the site."
             return see_other(url_for("case.show_thread", tip=tip), notice)
     except RefusedError as error:

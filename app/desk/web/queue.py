@@ -15,6 +15,7 @@ from app.core.errors import HaumaruError
 from app.desk.case import Outcome
 from app.desk.errors import RefusedError
 from app.desk.export import export_many
+from app.desk.health import waiting_sentence
 from app.desk.jobs import Job, start_job
 from app.desk.queue import VIEWS, QueueFilter
 from app.desk.web.context import current_desk, current_handler, file_to_save, render_page, see_other
@@ -41,7 +42,9 @@ def show() -> AnyResponse:
         today=desk.cases.today(),
         link=lambda **changes: url_for("queue.show", **_query(replace(filters, **changes))),
         inbox=sum(1 for _ in desk.config.inbox.glob("*.age")),
-        posts=desk.waiting_posts(),
+        deliveries=[
+            (waiting_sentence(name, count), code) for name, (count, code) in desk.waiting_deliveries().items() if code
+        ],
         expiring=desk.expiring(),
         aside=len(desk.inbox.aside()),
     )
