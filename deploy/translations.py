@@ -191,7 +191,7 @@ def collect(root: Path) -> Iterator[str]:
             continue
         path = catalogue(root, language)
         if not path.exists():
-            _create(path, language, root / TEMPLATE)
+            create(path, language, root / TEMPLATE)
         subprocess.run([*_MERGE, path, root / TEMPLATE], check=True)
         subprocess.run([*_TIDY, path, path], check=True)
         with path.open("rb") as file:
@@ -202,7 +202,8 @@ def collect(root: Path) -> Iterator[str]:
             yield f"{path.relative_to(root)}: {sentences} to translate, then: {then}"
 
 
-def _create(path: Path, language: Language, template_path: Path) -> None:
+def create(path: Path, language: Language, template_path: Path) -> None:
+    """Write the catalogue of a new language, with every sentence of the template untranslated."""
     path.parent.mkdir(parents=True)
     head = _NEW_CATALOGUE.format(
         own_name=language.own_name,
