@@ -212,7 +212,7 @@ def create(path: Path, language: Language, template_path: Path) -> None:
         digest=source_digest(template_path.read_bytes()),
     )
     body = template_path.read_text(encoding="utf-8").partition("\n\n")[2]
-    path.write_text(head + body, encoding="utf-8")
+    path.write_text(head + body.rstrip("\n") + "\n", encoding="utf-8")
 
 
 def digests(root: Path, code: str, name: str) -> Iterator[str]:

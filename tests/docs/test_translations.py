@@ -61,9 +61,8 @@ def tree(tmp_path):
             shutil.copytree(tmp_path / "content" / "en", tmp_path / "content" / code)
             path = translations.catalogue(tmp_path, language)
             translations.create(path, language, tmp_path / translations.TEMPLATE)
-            path.write_text(
-                path.read_text(encoding="utf-8").replace('msgstr ""\n\n', 'msgstr "x"\n\n'), encoding="utf-8"
-            )
+            head, mark, body = path.read_text(encoding="utf-8").partition("\n\n")
+            path.write_text(head + mark + body.replace('msgstr ""', 'msgstr "x"'), encoding="utf-8")
             list(translations.digests(tmp_path, code, ""))
     return tmp_path
 
