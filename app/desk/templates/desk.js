@@ -3,7 +3,7 @@
   const all = (query, from = document) => [...from.querySelectorAll(query)];
   const typing = (target) => target.closest("input:not([type=checkbox],[type=radio]), textarea, select");
 
-  // One-letter keys, named on the buttons that they press.
+  // One-letter keys: each presses the link, button or field that names the key in data-key.
   if (document.body.dataset.keys === "on") {
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.altKey || event.metaKey || typing(event.target)) return;
@@ -28,10 +28,11 @@
     });
   }
 
-  // Long work: look again every second until it has ended.
+  // Long work: load the page again each second until the work has ended.
   if (document.querySelector("[data-reload]")) setTimeout(() => location.reload(), 1000);
 
-  // Words: one stop for Tab in each answer, arrows within, Shift marks on the way, dragging marks what it passes.
+  // Words to redact: Tab stops once in each answer, arrow keys move from word to word, Shift with an arrow key marks
+  // both words, and dragging marks each word under the pointer.
   let dragging = null;
   for (const words of all(".words")) {
     const boxes = all("input", words);
@@ -62,7 +63,7 @@
   }
   document.addEventListener("pointerup", () => { dragging = null; });
 
-  // Boxes on a picture: the lines in the text field are what counts, and are shown over the picture.
+  // Boxes on a picture: the lines of the text field are sent to the desk; the boxes only show them over the picture.
   const lines = document.querySelector("#boxes");
   if (lines) {
     const stages = all(".stage");

@@ -1,8 +1,8 @@
-"""The desk's web application: which requests it answers, what every answer carries, and the pages of its errors.
+"""The desk's web application: its guard, its security headers and its error pages.
 
-It answers only under its own address. A one-time link, shown in the terminal, starts a session; the cookie alone
-changes nothing: each POST needs the exact Origin, port and all, and the session's form token. Everything is kept in
-memory, `no-store`, and the one stylesheet and the one script run by their hashes.
+The application answers only under its own address. A one-time link, shown in the terminal, starts a session. The cookie
+alone changes nothing: each POST needs the exact Origin, port included, and the session's form token. Every answer is
+`no-store`, and the one stylesheet and the one script run by their hashes.
 """
 
 import hmac
@@ -86,7 +86,7 @@ def _guard() -> AnyResponse | None:
     if session is None:
         raise RefusedError("session")
     g.session = session
-    _check_site(session, sessions.origin)
+    _check_origin(session, sessions.origin)
     if not desk.loading.ended or desk.loading.code or desk.loading.stopped:
         return None if request.endpoint == "session.stop_loading" else _loading_page(desk)
     if not session.handler and request.endpoint not in {"session.choose_handler", "session.set_handler"}:
@@ -100,7 +100,7 @@ def _loading_page(desk: Desk) -> AnyResponse:
     )
 
 
-def _check_site(session: Session, origin: str) -> None:
+def _check_origin(session: Session, origin: str) -> None:
     """Refuse a request that another site made; raises RefusedError (W3C Fetch Metadata, ASVS 3.5)."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
         raise RefusedError("origin")
