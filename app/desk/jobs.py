@@ -17,7 +17,6 @@ class Job:
     ended: bool = False
     code: str = ""
     result: bytes = field(default=b"", repr=False)
-    back: str = "/"
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def step(self, count: int = 1) -> None:
