@@ -1,0 +1,44 @@
+"""The pages of the queue: many cases closed or exported at once, and the inbox opened."""
+
+import io
+import zipfile
+
+from app.desk.case import State
+from tests.support.desk import receive, tip, wait_for
+
+
+def test_many_are_closed_with_one_reason(browser, desk, office):
+    """Chosen rows are closed at once; what somebody else works on is left, and both are said."""
+    ids = [office.drop(tip()) for _ in range(3)]
+    receive(desk)
+    desk.cases.claim(ids[0], "Ben")
+    browser.post("/close", tip=ids, reason="repeat")
+    assert [desk.cases.get(one).state for one in ids] == [State.WORK, State.CLOSED, State.CLOSED]
+    assert "2 closed. 1 left" in browser.get("/").text
+
+
+def test_many_are_exported_with_progress(browser, desk, office):
+    """The export runs in the background, shows how far it is, and its zip is handed over once; locked tips stay out."""
+    ids = [office.drop(tip()) for _ in range(3)]
+    receive(desk)
+    desk.cases.lock_away(ids[0], "Ana")
+    where = browser.post("/export", tip=ids).location
+    wait_for(lambda: "finished" in browser.get(where).text)
+    assert "2 of 2" in browser.get(where).text
+    names = zipfile.ZipFile(io.BytesIO(browser.get(f"{where}/export.zip").data)).namelist()
+    assert sorted(names) == sorted([*(f"{one}/tip.json" for one in ids[1:]), "manifest.json"])
+    assert browser.get(f"{where}/export.zip").status_code == 404
+    assert browser.post(f"{where}/stop").status_code == 404
+    assert browser.get(browser.post("/export").location).status_code == 200
+
+
+def test_opening_is_started_and_stopped_from_the_queue(browser, desk, office):
+    """The queue offers what waits in the inbox; the work's page says how far it is, and Stop is heard."""
+    for _ in range(3):
+        office.drop(tip())
+    assert "Open 3 in the inbox" in browser.get("/").text
+    browser.post("/take-in")
+    wait_for(lambda: "3 of 3: finished" in browser.get("/progress/intake").text)
+    browser.post("/progress/intake/stop")
+    assert desk.opening.stopped
+    assert len(desk.cases.all()) == 3

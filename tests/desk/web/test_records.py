@@ -1,0 +1,39 @@
+"""The pages of the desk's records: figures, journal, and envelopes that did not open."""
+
+from tests.support.desk import ANSWERS, receive, wait_for
+
+
+def test_the_journal_has_no_word_of_a_tip(browser, desk, office, one):
+    """After a whole day's work the journal's file holds none of the tip's words and none of the handlers' notes."""
+    browser.post(f"/tips/{one}/claim")
+    browser.post(f"/tips/{one}/note", text="noted elsewhere")
+    browser.post(f"/tips/{one}/redact", m="what:0-9", keep=["what"], summary="summed up", terms="termed")
+    browser.post(f"/tips/{one}/close", reason="finished", outcome="investigated")
+    journal = (office.store / "journal.jsonl").read_text().casefold()
+    words = [*ANSWERS["what"].split(), "katikati", "noted", "elsewhere", "summed", "termed"]
+    assert [word for word in words if len(word) > 4 and f" {word.casefold().strip('.')} " in journal] == []
+    assert desk.cases.get(one).outcome == "investigated"
+
+
+def test_figures_and_journal_are_shown(browser, one):
+    """Figures hide small counts, as CSV too; the journal of one tip shows who did what."""
+    assert "hidden" in browser.get("/figures").text
+    csv = browser.get("/figures.csv")
+    assert "attachment" in csv.headers["Content-Disposition"]
+    assert '"What they are about","work",hidden' in csv.text
+    browser.post(f"/tips/{one}/claim")
+    assert "claimed" in browser.get(f"/journal?tip={one}").text
+
+
+def test_what_was_set_aside_is_listed_and_settled(browser, desk, office):
+    """An envelope that does not open is listed with its reason in words, tried again, and destroyed when told."""
+    (office.inbox / f"{'0' * 26}.age").write_bytes(b"nothing")
+    receive(desk)
+    assert "Not an envelope" in browser.get("/aside").text
+    assert "set aside" in browser.get("/").text
+    (name,) = (f"{one}.{code}" for one, code in desk.inbox.aside())
+    browser.post("/aside", name=name, do="again")
+    wait_for(lambda: desk.opening.ended and desk.inbox.aside())
+    browser.post("/aside", name=name, do="destroy")
+    assert desk.inbox.aside() == []
+    assert browser.post("/aside", name="../desk.age", do="destroy").status_code == 404

@@ -1,0 +1,132 @@
+"""The pages that lead to a referral: words and files redacted, looked at, sent by one or released by a second."""
+
+import io
+import re
+
+from PIL import Image
+
+from app.desk.case import State
+from app.desk.dispatch import build_referral
+from app.vault.tip import TipFile
+from tests.support.desk import Browser, Office, jpeg, picture, receive, tip
+
+
+def test_the_way_from_a_new_tip_to_a_sent_referral(office, desk, browser, one):
+    """Claim, redact, look, send: four presses; the authority gets a sealed, signed referral and the tip says so."""
+    assert browser.post(f"/tips/{one}/claim").location == f"/tips/{one}"
+    page = browser.get(f"/tips/{one}/redact").text
+    marks = re.findall(r'name="m" value="([^"]+)" checked', page)
+    assert len(marks) >= 2, "the suggestions are marked already"
+    assert re.search(r'value="mbie" checked', page), "work speaks for the labour inspectorate"
+    browser.post(
+        f"/tips/{one}/redact",
+        m=marks,
+        keep=["what", "where", "people"],
+        summary="Seven men are held.",
+        authority=["police"],
+        go="look",
+    )
+    look = browser.get(f"/tips/{one}/refer").text
+    after = look.partition('id="after"')[2]
+    assert "My sister" not in after
+    assert "[removed]" in after
+    version = re.search(r'name="version" value="(\d+)"', look)[1]
+    refused = browser.post(f"/tips/{one}/refer", version=version)
+    assert "by voice" in refused.text, "a key that nobody confirmed is not used"
+    browser.post(f"/tips/{one}/refer", version=version, confirmed=["police"])
+    case = desk.cases.get(one)
+    assert case.state is State.REFERRED
+    assert case.referrals[0].authority == "police"
+    assert desk.waiting_deliveries() == {"police": (1, "")}
+    assert "referred" in browser.get("/?view=referred").text
+
+
+def test_a_draft_that_somebody_changed_is_not_sent(browser, desk, one):
+    """What was looked at is what is sent: after any change it must be looked at again."""
+    browser.post(f"/tips/{one}/claim")
+    browser.post(f"/tips/{one}/redact", keep=["what"], summary="x", authority=["police"])
+    version = desk.cases.get(one).version
+    browser.post(f"/tips/{one}/note", text="a change")
+    assert browser.post(f"/tips/{one}/refer", version=version, confirmed=["police"]).status_code == 409
+    assert desk.cases.get(one).referrals == ()
+
+
+def test_two_person_release(tmp_path):
+    """With release = 2 the first prepares, only a second releases, and both stand in the journal."""
+    (tmp_path / "office").mkdir()
+    office = Office(tmp_path / "office", release=2)
+    tip_id = office.drop(tip())
+    with office.desk() as desk:
+        receive(desk)
+        ana, ben = Browser(desk, "Ana"), Browser(desk, "Ben")
+        ana.post(f"/tips/{tip_id}/claim")
+        ana.post(f"/tips/{tip_id}/redact", keep=["what"], summary="A packhouse.", authority=["police"])
+        ana.post(f"/tips/{tip_id}/refer", version=desk.cases.get(tip_id).version)
+        assert desk.cases.get(tip_id).state is State.WAITING
+        assert desk.waiting_deliveries() == {}
+        version = desk.cases.get(tip_id).version
+        assert "cannot also release" in ana.post(f"/tips/{tip_id}/refer", version=version, confirmed=["police"]).text
+        assert ana.post(f"/tips/{tip_id}/redact", keep=["what"], summary="changed").status_code == 409
+        ben.post(f"/tips/{tip_id}/refer", version=version, confirmed=["police"])
+        case = desk.cases.get(tip_id)
+        assert (case.state, case.referrals[0].by, case.referrals[0].second) == (State.REFERRED, "Ana", "Ben")
+        assert ("Ben", "referred") in {(entry.who, entry.did) for entry in desk.journal.entries}
+
+
+def test_a_prepared_referral_can_go_back(tmp_path):
+    """The second person may send it back to work instead; then it is theirs."""
+    office = Office(tmp_path, release=2)
+    tip_id = office.drop(tip())
+    with office.desk() as desk:
+        receive(desk)
+        ana, ben = Browser(desk, "Ana"), Browser(desk, "Ben")
+        ana.post(f"/tips/{tip_id}/claim")
+        ana.post(f"/tips/{tip_id}/redact", keep=["what"], summary="A packhouse.", authority=["police"])
+        ana.post(f"/tips/{tip_id}/refer", version=desk.cases.get(tip_id).version)
+        ben.post(f"/tips/{tip_id}/refer/back")
+        case = desk.cases.get(tip_id)
+        assert (case.state, case.holder, case.draft.by) == (State.WORK, "Ben", "")
+
+
+def test_boxes_are_burnt_into_what_they_will_see(browser, desk, office):
+    """A box drawn on a picture is black in the file as the authority gets it."""
+    tip_id = office.drop(tip(files=(jpeg(1, picture(320, 320, "#ffffff")),)))
+    receive(desk)
+    browser.post(f"/tips/{tip_id}/claim")
+    assert "stage" in browser.get(f"/tips/{tip_id}/boxes/1").text
+    assert browser.post(f"/tips/{tip_id}/boxes/1", boxes="1 0 0 200 9").status_code == 409
+    browser.post(f"/tips/{tip_id}/boxes/1", boxes="1 0 0 50 100")
+    burnt = browser.get(f"/tips/{tip_id}/burnt/1")
+    assert burnt.mimetype == "image/jpeg"
+    image = Image.open(io.BytesIO(burnt.data)).convert("L")
+    assert image.getpixel((40, 160)) < 8
+    assert image.getpixel((280, 160)) > 247
+
+
+def test_a_translator_gets_the_redacted_text_and_no_file(browser, desk, office):
+    """The hand-over is sealed, holds what was left and no file; the translation is then redacted and referred too."""
+    tip_id = office.drop(tip(files=(jpeg(),)))
+    receive(desk)
+    browser.post(f"/tips/{tip_id}/claim")
+    browser.post(f"/tips/{tip_id}/redact", m="what:0-9", keep=["what"], file=["files/1.jpg"])
+    browser.post(f"/tips/{tip_id}/translator", translator="translator", confirmed=["translator"])
+    assert desk.waiting_deliveries() == {"translator": (1, "")}
+    assert desk.cases.get(tip_id).translator
+    browser.post(f"/tips/{tip_id}/translation", text="Seven men, in English. Seven men again.")
+    assert 'value="translation:0-5"' in browser.get(f"/tips/{tip_id}/redact").text
+
+
+def test_a_text_file_is_redacted_with_the_rest_and_a_long_one_stays(browser, desk, office):
+    """What is marked goes from a text file too; one too long to be marked is not sent, and the page says so."""
+    short, long = b"Mele Fifita wrote this list of names.", b"word " * 20_000
+    files = (TipFile("files/1.txt", "text/plain", (), short), TipFile("files/2.txt", "text/plain", (), long))
+    tip_id = office.drop(tip({"what": "Mele Fifita told me"}, files=files))
+    receive(desk)
+    browser.post(f"/tips/{tip_id}/claim")
+    assert "Too long to be marked" in browser.get(f"/tips/{tip_id}/redact").text
+    sent = ["files/1.txt", "files/2.txt"]
+    browser.post(f"/tips/{tip_id}/redact", m="what:0-11", keep=["what"], file=sent, summary="x", authority=["police"])
+    case, context = desk.cases.get(tip_id), desk.referral_context
+    made = build_referral(case, context.redaction(case), "x", context)
+    assert [file.data for file in made.files] == [b"[removed] wrote this list of names."]
+    assert "Mele" not in browser.get(f"/tips/{tip_id}/refer").text.partition('id="after"')[2]
