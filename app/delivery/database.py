@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.core.durable import fsync_folder
 from app.core.errors import ConfigError, OutboxError
 from app.delivery.clock import nz_midnight
 from app.delivery.schema import blobs, metadata, spares, turns, verified_blob
@@ -97,7 +98,7 @@ class Database:
                 connection.execute(insert(turns).values(one=1, start=0))
         if self.path is not None:
             with as_outbox_errors():
-                _fsync_folder(self.path.parent)
+                fsync_folder(self.path.parent)
         self._prepared = True
 
     @contextmanager
@@ -263,11 +264,3 @@ def _make_private(path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
-
-
-def _fsync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

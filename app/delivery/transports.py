@@ -20,6 +20,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 
+from app.core.durable import write_atomically
 from app.core.errors import DeliveryError
 from app.delivery.clock import nz_midnight
 from app.delivery.outbox import Envelope
@@ -46,15 +47,11 @@ class FolderTransport:
     clock: Callable[[], float] = time.time
 
     def deliver(self, envelope: Envelope, *, seconds: float) -> None:  # noqa: ARG002  # a disk keeps no time
-        """Write under a temporary name, fsync, set the times to the day, rename, fsync the folder."""
-        part = self.folder / f".{envelope.id}.part"
+        """Write the file atomically and durably, with the beginning of the day as its times."""
         try:
-            self._write(part, envelope.data)
-            part.rename(self.folder / f"{envelope.id}.age")
-            _fsync(self.folder)
+            path = self.folder / f"{envelope.id}.age"
+            write_atomically(path, envelope.data, mode=0o640, timestamp=nz_midnight(self.clock()).timestamp())
         except OSError:
-            with suppress(OSError):
-                part.unlink()
             raise DeliveryError("disk") from None
 
     def probe(self, *, seconds: float) -> int | None:  # noqa: ARG002
@@ -62,15 +59,6 @@ class FolderTransport:
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise DeliveryError("disk")
         return None
-
-    def _write(self, part: Path, data: bytes) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(part, flags, 0o640), "wb") as file:  # noqa: PTH123  # a descriptor, not a path
-            file.write(data)
-            file.flush()
-            moment = nz_midnight(self.clock()).timestamp()
-            os.utime(file.fileno(), (moment, moment))
-            os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)
@@ -192,11 +180,3 @@ def _check_status(status: int) -> None:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in passing:
         raise DeliveryError("refused")
     raise DeliveryError("rejected", permanent=True)
-
-
-def _fsync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

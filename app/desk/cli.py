@@ -19,6 +19,7 @@ import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core import process
+from app.core.durable import create_once
 from app.core.errors import ConfigError, HaumaruError, KeyTextError
 from app.core.log import quiet_logs
 from app.core.resources import ROOT
@@ -76,10 +77,7 @@ def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
     else:
         identity = new_identity()
         data, shown = write_identity_file(identity, passphrase), recipient_of(identity)
-    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:  # noqa: PTH123  # a descriptor
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    create_once(path, data)
     click.echo(shown)
 
 

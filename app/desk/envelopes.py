@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.core.durable import create_once
 from app.core.errors import EnvelopeError
 from app.desk.referral import Referral, is_referral, referral_json, referral_text, unpack_referral
 from app.vault.age_open import unseal
@@ -57,11 +58,11 @@ def unpack_to_folder(opened: Tip | Referral, folder: Path) -> Path:
     target = folder / opened.id
     target.mkdir(mode=0o700, parents=True)
     if isinstance(opened, Referral):
-        _write(target / "referral.json", referral_json(opened) + b"\n")
-        _write(target / "referral.txt", referral_text(opened).encode())
+        create_once(target / "referral.json", referral_json(opened) + b"\n")
+        create_once(target / "referral.txt", referral_text(opened).encode())
     else:
-        _write(target / "tip.json", tip_to_json(opened) + b"\n")
-        _write(target / "tip.txt", tip_to_text(opened).encode())
+        create_once(target / "tip.json", tip_to_json(opened) + b"\n")
+        create_once(target / "tip.txt", tip_to_text(opened).encode())
     _unpack_files(target / "untrusted", opened.files)
     return target
 
@@ -70,9 +71,4 @@ def _unpack_files(target: Path, files: Sequence[TipFile]) -> None:
     if files:
         target.mkdir(mode=0o700)
     for file in files:
-        _write(target / Path(file.path).name, file.data)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_bytes(data)
+        create_once(target / Path(file.path).name, file.data)

@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from app.desk.errors import RefusedError
-from app.desk.store import faults, replace
+from app.desk.store import faults, replace_file
 from app.vault.tip import TipId
 
 CONTEXT = b"haumaru/journal/1"
@@ -72,7 +72,7 @@ class Journal:
             self.entries.extend(stamped)
             head = json.dumps({"n": count, "hash": last}).encode()
             signature = b64encode(self._key.sign(CONTEXT + head))
-            replace(self._head, head + b"\n" + signature + b"\n")
+            replace_file(self._head, head + b"\n" + signature + b"\n")
 
     def _line(self, entry: JournalEntry, count: int, last: str) -> bytes:
         fields = {"n": count, "at": entry.at, "who": entry.who, "did": entry.did, "tip": entry.tip, "what": entry.what}

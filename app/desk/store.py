@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.core.durable import fsync_folder, write_atomically
 from app.core.errors import EnvelopeError
 from app.desk.errors import RefusedError
 from app.vault.age import seal
@@ -47,7 +48,7 @@ class SealedStore:
 
     def write(self, name: str, data: bytes) -> None:
         """Seal and keep under a name such as `tips/<id>.age`; raises RefusedError `disk-full` or `disk`."""
-        replace(self.folder / name, self.seal(data))
+        replace_file(self.folder / name, self.seal(data))
 
     def seal(self, data: bytes) -> bytes:
         """Seal to the desk's own key."""
@@ -74,7 +75,7 @@ class SealedStore:
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                replace(target, path.read_bytes())
+                replace_file(target, path.read_bytes())
                 path.unlink()
 
     def delete(self, names: Iterable[str]) -> None:
@@ -86,7 +87,7 @@ class SealedStore:
                 folders.add((self.folder / name).parent)
             for folder in folders:
                 if folder.exists():
-                    fsync(folder)
+                    fsync_folder(folder)
 
     def names(self, folder: str) -> list[str]:
         """The names of the finished files below a folder of the store."""
@@ -100,30 +101,11 @@ class SealedStore:
             self.write(_PROBE, _PROBE_WORDS)
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Put a whole file in place, or leave what was there; raises RefusedError `disk-full` or `disk`."""
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace a whole file durably and make its folder if need be; raises RefusedError `disk-full` or `disk`."""
     with faults():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        try:
-            with open(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600), "wb") as file:  # noqa: PTH123  # a descriptor
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
-        fsync(path.parent)
-
-
-def fsync(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        write_atomically(path, data)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ Nothing here reads a file of configuration or an environment variable, and no st
 can be built in one process.
 """
 
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core import i18n
+from app.core.durable import create_once
 from app.core.errors import ConfigError, OutboxError
 from app.core.log import record
 from app.core.resources import ROOT
@@ -68,9 +68,7 @@ def form_secret(path: Path) -> bytes:
     """Return the 32 bytes that sign form tokens, made at the first start; `ConfigError` if they cannot be kept."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
+        create_once(path, secrets.token_bytes(32))
     except FileExistsError:
         pass
     except OSError:

@@ -58,12 +58,12 @@ def test_another_identity_is_told_apart_from_damage(office):
 FULL = """
 import errno, os, resource, signal, sys
 from pathlib import Path
-from app.desk.store import replace
+from app.desk.store import replace_file
 from app.desk.errors import RefusedError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
-    replace(Path(sys.argv[1]), bytes(5000))
+    replace_file(Path(sys.argv[1]), bytes(5000))
 except RefusedError as error:
     print(error.code, error.message)
 """

@@ -56,7 +56,7 @@ def test_drop_leaves_one_dated_file(tmp_path, envelope):
 
 def test_drop_twice_is_one(tmp_path, envelope):
     """An envelope dropped twice, or after a delivery that was killed, is one whole file."""
-    (tmp_path / f".{envelope.id}.part").write_bytes(b"half" * 100_000)
+    (tmp_path / f".{envelope.id}.age.part").write_bytes(b"half" * 100_000)
     way = FolderTransport(tmp_path)
     way.deliver(envelope, seconds=5)
     way.deliver(envelope, seconds=5)
@@ -86,7 +86,7 @@ def test_drop_does_not_follow_a_link(tmp_path, envelope):
     target.write_bytes(b"mine")
     folder = tmp_path / "inbox"
     folder.mkdir()
-    (folder / f".{envelope.id}.part").symlink_to(target)
+    (folder / f".{envelope.id}.age.part").symlink_to(target)
     assert failure(FolderTransport(folder), envelope).code == "disk"
     assert target.read_bytes() == b"mine"
 

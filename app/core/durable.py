@@ -1,0 +1,58 @@
+"""Durable files: a function that returns has put the bytes on the disk, a function that raises left no part of a file.
+
+A file is written under a temporary name beside its place (`.NAME.part`) and renamed, so that a reader sees the old
+file or the new file, never a mixture. Symbolic links under the temporary name are refused. Every fault of the disk is
+an OSError, which callers turn into an error of their own.
+"""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, timestamp: float | None = None) -> None:
+    """Replace or create a file as a whole; the folder must exist.
+
+    `timestamp` (unix seconds) becomes the access and modification time. Raises OSError and removes the temporary file.
+    """
+    part = path.with_name(f".{path.name}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        _write_synced(os.open(part, flags, mode), data, timestamp)
+        part.rename(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+def create_once(path: Path, data: bytes) -> None:
+    """Create a file that only this user can read (mode 0600).
+
+    Raises FileExistsError where the name is taken, and another OSError, after removing the file, where it cannot be
+    written.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        _write_synced(descriptor, data, None)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the creations, renames and deletions in a folder durable (fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_synced(descriptor: int, data: bytes, timestamp: float | None) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        if timestamp is not None:
+            os.utime(file.fileno(), (timestamp, timestamp))
+        os.fsync(file.fileno())
