@@ -14,8 +14,8 @@ from unittest.mock import patch
 
 from app.vault import tip
 
-FIELD = tip.TipField("vehicles", tip.FieldType.SHORT, "Which vehicles?", "Vehicles", "Their colour and make.", 300)
-KIND = tip.Choice("fishing", "Work on a fishing boat")
+FIELD = tip.TipField("further", tip.FieldType.SHORT, "A further question?", "A further heading", "A further hint.", 300)
+KIND = tip.Choice("further-kind", "A further kind")
 WORDS = "A white van with a dented door."
 
 
