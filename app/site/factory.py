@@ -34,7 +34,7 @@ from app.site.guide.handouts import Handout, make_handouts
 from app.site.guide.loader import load_catalogue_reviews, load_library
 from app.site.guide.models import Library, Review, page_path
 from app.site.guide.prerender import csp_hash, minified_stylesheet, render_all
-from app.site.guide.views import GuidePages
+from app.site.guide.views import GuideViews
 from app.site.report.reply_views import ReplyViews
 from app.site.report.responses import ReportContext
 from app.site.report.steps import ReportViews
@@ -165,7 +165,7 @@ def _create_app(
     catalogue_reviews: Mapping[str, Review],
     handouts: Mapping[str, Handout],
     root: Path,
-) -> tuple[Flask, GuidePages]:
+) -> tuple[Flask, GuideViews]:
     """Return the application with its security headers and its guidance pages."""
     site, codes = config.site, tuple(library.editions)
     app = Flask("app", static_folder=None, template_folder=str(Path(__file__).parent / "templates"))
@@ -176,7 +176,7 @@ def _create_app(
     Babel(app, locale_selector=lambda: i18n.locale(known[g.get("lang", i18n.DEFAULT)]))
     style = minified_stylesheet()
     reviewed = {code: review.reviewed for code, review in catalogue_reviews.items()}
-    guide = GuidePages(library, site, known, style=style, handouts=handouts, reviewed=reviewed)
+    guide = GuideViews(library, site, known, style=style, handouts=handouts, reviewed=reviewed)
     headers = response_headers(
         exit_url=site.exit_url, style_hashes=(csp_hash(style),), secure=site.secure, demo=site.demo
     )
@@ -208,7 +208,7 @@ def _open_outbox(config: Config) -> Outbox:
 
 
 def _add_report(
-    app: Flask, guide: GuidePages, prerendered: Prerendered, root: Path, clock: Callable[[], float]
+    app: Flask, guide: GuideViews, prerendered: Prerendered, root: Path, clock: Callable[[], float]
 ) -> None:
     config, limits = prerendered.config, prerendered.config.limits
     rates = RateLimits(

@@ -1,8 +1,9 @@
-"""The house's structure: floors, strangers, empty `__init__`s, docstrings, routes, locks."""
+"""The structure of the program: rooms, imports, names and their words, sizes, docstrings, routes, locks."""
 
 import ast
 import re
 import subprocess
+from collections import defaultdict
 
 import pytest
 
@@ -12,6 +13,19 @@ from tests.support.paths import BIN, ROOT
 
 MODULES = sorted(path for path in (ROOT / "app").rglob("*.py") if path.name != "__init__.py")
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+TREES = {path.relative_to(ROOT / "app"): ast.parse(path.read_text()) for path in MODULES}
+LONGEST, SHORTEST = 350, 50
+# Modules under 50 lines, each with the reason why its lines stand in no other module.
+SHORT_MODULES = {
+    "core/log.py": "both programs log in one way, and no other module of core knows logging",
+    "vault/signature.py": "grows when all signatures are made and verified in one place",
+    "core/resources.py": "one path, which modules of five folders need",
+    "delivery/clock.py": "the one place that turns seconds into days, used by every room above",
+}
+# Each program may have one module of each of these names; core has the errors that both share.
+NAMES_OF_BOTH = {"cli", "config", "factory", "errors", "views", "web"}
+# Plain English words that a name may hold beside the terms of docs/house.md.
+GLUE = set("already at by first for from guess haumaru i n in new next of on one other soon text to too".split())
 PAGES = set(
     "help self-check signs what-is-trafficking law response plan contact anonymity privacy accessibility about sheets"
     " report reply".split()
@@ -39,10 +53,102 @@ def test_a_broken_contract_would_be_seen(tmp_path):
     assert "BROKEN" in done.stdout
 
 
+def test_no_import_of_ours_needs_another_name():
+    """No module of the program imports another with `as`: each name stands for one thing."""
+    found = [
+        f"{path}: {alias.name} as {alias.asname}"
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("app")) or isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.asname and (isinstance(node, ast.ImportFrom) or alias.name.startswith("app"))
+    ]
+    assert found == []
+
+
+def test_no_two_classes_have_one_name():
+    """Each class of the program has a name of its own, private and nested ones too."""
+    homes = defaultdict(list)
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].append(str(path))
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
+
+
+def test_no_two_modules_have_one_name():
+    """Only what each program has bears one name twice, and a page of the desk the name of what it shows."""
+    homes = defaultdict(list)
+    for path in TREES:
+        homes[path.stem].append(path)
+    twice = {name: paths for name, paths in homes.items() if len(paths) > 1}
+    for name in NAMES_OF_BOTH & twice.keys():
+        programs = [path.parts[0] for path in twice.pop(name)]
+        assert len(programs) == len(set(programs)), f"{name} stands twice in one room"
+        assert set(programs) <= ({"site", "desk", "core"} if name == "errors" else {"site", "desk"}), name
+    for name, paths in twice.items():
+        assert [str(path.parent) for path in paths] == ["desk", "desk/web"], f"{name} stands twice: {paths}"
+
+
+def test_no_module_is_too_long_or_too_short():
+    """No module is longer than 350 lines, and one under 50 lines has a reason."""
+    lengths = {str(path): len((ROOT / "app" / path).read_text().splitlines()) for path in TREES}
+    assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
+    assert {path for path, length in lengths.items() if length < SHORTEST} == SHORT_MODULES.keys()
+
+
+def test_names_use_the_words_of_their_room():
+    """Modules, packages and public classes are named with the terms that docs/house.md gives their room."""
+    terms = room_terms()
+    found = []
+    for path, tree in TREES.items():
+        room = path.parts[0]
+        allowed = {_singular(word) for word in terms["every room"] | terms[room] | GLUE}
+        classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
+        for name in (*path.parts[1:-1], path.stem, *classes):
+            odd = [word for word in split_name(name) if _singular(word) not in allowed]
+            found += [f"{path}: {name}: {word}" for word in odd]
+    assert found == [], "use a term of docs/house.md for this room, or add the term to its table with its meaning"
+
+
+def test_the_word_test_can_fail():
+    """A word that no table has is found in a name, in each way of writing one."""
+    assert split_name("ReplyStore") == ["reply", "store"]
+    assert split_name("reply_store") == ["reply", "store"]
+    assert split_name("PDFWriter") == ["pdf", "writer"]
+    assert "shutter" not in room_terms()["core"] | GLUE
+    assert room_terms().keys() == {"every room", *(path.name for path in (ROOT / "app").iterdir() if path.is_dir())} - {
+        "__pycache__"
+    }
+
+
+def room_terms():
+    """The words of the tables below "Words" in docs/house.md, by room."""
+    sections = (ROOT / "docs" / "house.md").read_text().partition("\n## Words\n")[2].split("\n### ")[1:]
+    terms = {}
+    for section in sections:
+        room, _, table = section.partition("\n")
+        rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
+        terms[room.strip()] = {word.lower() for row in rows[2:] for word in re.findall(r"[A-Za-z0-9]+", row)}
+    return terms
+
+
+def split_name(name):
+    """The words of a name in CamelCase or snake_case, in small letters."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+[0-9]*[a-z]*", name)
+    return [word.lower() for word in words]
+
+
+def _singular(word):
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+
+
 def test_every_package_is_opened_by_nothing():
     """The `__init__` modules are empty: importing a room runs nothing."""
     inits = list((ROOT / "app").rglob("__init__.py"))
-    assert len(inits) >= 7
+    assert len(inits) >= 8
     assert [path for path in inits if path.read_text()] == []
 
 

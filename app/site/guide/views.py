@@ -60,7 +60,7 @@ class LanguageLink:
     href: str
 
 
-class GuidePages:
+class GuideViews:
     """The guidance pages; `handouts` are the PDFs by file name, `reviewed` tells which catalogues are reviewed."""
 
     def __init__(
