@@ -1,4 +1,4 @@
-"""Files as a handler sees them: cleaned again in the sandbox, whoever sealed them, and kept in memory only.
+"""The files of a tip as a handler sees them: cleaned again in the sandbox, and kept in memory only.
 
 Anyone may seal to a published key, so what a bundle calls clean is not believed. A file that cannot be made safe is
 not shown. A PDF is shown as pictures of its pages.
@@ -18,13 +18,13 @@ from app.files.clean import CleanedFile, CleanLimits, RefusedFile, clean_files, 
 from app.files.protocol import Box
 
 _LIMITS = CleanLimits(files=10, bytes_in=34_000_000, seconds=120.0)
-_PATIENCE, _PAUSE = 20.0, 0.1  # seconds
-_KEPT = 4  # tips whose files stay in memory
+_MAX_WAIT, _PAUSE = 20.0, 0.1  # seconds
+_CACHED_TIPS = 4  # whose files stay in memory
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """One file of a tip: its path there, and what became of it here."""
+    """One file of a tip: its path there, the file as cleaned here or why not, and the pages of a PDF as pictures."""
 
     path: str
     result: CleanedFile | RefusedFile
@@ -32,7 +32,7 @@ class Attachment:
 
     @property
     def kind(self) -> str:
-        """How it is shown: `picture`, `pages`, `sound`, `video`, `text`, or `refused`."""
+        """How the file is shown: `picture`, `pages`, `sound`, `video`, `text`, or `refused`."""
         if isinstance(self.result, RefusedFile):
             return "refused"
         if self.pages:
@@ -42,27 +42,30 @@ class Attachment:
 
 
 class Attachments:
-    """The files of the tips that were looked at last."""
+    """The files of the tips that were opened last."""
 
     def __init__(self, cases: Cases) -> None:
         self._cases = cases
-        self._kept: OrderedDict[str, tuple[Attachment, ...]] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[Attachment, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, case: Case) -> tuple[Attachment, ...]:
-        """The files of a tip, cleaned again; raises RefusedError, or BusyError."""
+        """Return the files of a tip, cleaned again.
+
+        Raises RefusedError `objectionable` or `store-damaged`, and BusyError after 20 seconds.
+        """
         if not case.files:
             return ()
         with self._lock:
-            if case.id not in self._kept:
-                self._kept[case.id] = _look(self._cases, case)
-            self._kept.move_to_end(case.id)
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[case.id]
+            if case.id not in self._cache:
+                self._cache[case.id] = _clean_attachments(self._cases, case)
+            self._cache.move_to_end(case.id)
+            while len(self._cache) > _CACHED_TIPS:
+                self._cache.popitem(last=False)
+            return self._cache[case.id]
 
     def one(self, case: Case, number: int) -> Attachment:
-        """One file, counted from 1; raises RefusedError `file`."""
+        """Return one file, counted from 1; raises RefusedError `file`, and what `of` raises."""
         files = self.of(case)
         if not 1 <= number <= len(files):
             raise RefusedError("file")
@@ -71,18 +74,19 @@ class Attachments:
     def forget(self, tip: str) -> None:
         """Drop a tip's files from memory."""
         with self._lock:
-            self._kept.pop(tip, None)
+            self._cache.pop(tip, None)
 
 
-def _look(cases: Cases, case: Case) -> tuple[Attachment, ...]:
-    tip = cases.envelope(case)
-    results = _clean([file.data for file in tip.files])
-    return tuple(_seen(file.path, result) for file, result in zip(tip.files, results, strict=True))
+def _clean_attachments(cases: Cases, case: Case) -> tuple[Attachment, ...]:
+    tip = cases.original(case)
+    results = _clean_when_free([file.data for file in tip.files])
+    pairs = enumerate(zip(tip.files, results, strict=True), 1)
+    return tuple(_attachment(number, file.path, result) for number, (file, result) in pairs)
 
 
-def _clean(untrusted_files: Sequence[bytes]) -> tuple[CleanedFile | RefusedFile, ...]:
-    """Clean them when the machine's other work leaves room; raises BusyError when it does not for a while."""
-    end = time.monotonic() + _PATIENCE
+def _clean_when_free(untrusted_files: Sequence[bytes]) -> tuple[CleanedFile | RefusedFile, ...]:
+    """Clean files as soon as the machine's other cleaning leaves room; raises BusyError after 20 seconds."""
+    end = time.monotonic() + _MAX_WAIT
     while True:
         try:
             return clean_files(untrusted_files, limits=_LIMITS)
@@ -92,30 +96,30 @@ def _clean(untrusted_files: Sequence[bytes]) -> tuple[CleanedFile | RefusedFile,
             time.sleep(_PAUSE)
 
 
-def _seen(path: str, result: CleanedFile | RefusedFile) -> Attachment:
+def _attachment(number: int, path: str, result: CleanedFile | RefusedFile) -> Attachment:
     if isinstance(result, RefusedFile) or result.type != "application/pdf":
         return Attachment(path, result)
     try:
         return Attachment(path, result, pdf_page_images(result.data))
     except FileRefusedError as error:
-        return Attachment(path, RefusedFile(result.path.count("."), error.code))
+        return Attachment(path, RefusedFile(number, error.code))
 
 
-def burn_boxes(seen: Attachment, boxes: Mapping[int, Sequence[Box]]) -> CleanedFile:
-    """A picture or PDF with boxes burnt into its pixels; raises RefusedError `file` where it is neither."""
-    if seen.kind not in {"picture", "pages"} or isinstance(seen.result, RefusedFile):
+def burn_boxes(attachment: Attachment, boxes: Mapping[int, Sequence[Box]]) -> CleanedFile:
+    """Return a picture or PDF with boxes burnt into its pixels; raises RefusedError `file` for another type."""
+    if attachment.kind not in {"picture", "pages"} or isinstance(attachment.result, RefusedFile):
         raise RefusedError("file")
     if not any(boxes.values()):
-        return seen.result
+        return attachment.result
     try:
-        return redact_file(seen.result.data, boxes)
+        return redact_file(attachment.result.data, boxes)
     except FileRefusedError:
         raise RefusedError("file") from None
 
 
-def page_images(made: CleanedFile) -> tuple[CleanedFile, ...]:
-    """The pages of a PDF as pictures; raises RefusedError `file`."""
+def page_images(pdf: CleanedFile) -> tuple[CleanedFile, ...]:
+    """Return the pages of a PDF as pictures; raises RefusedError `file`."""
     try:
-        return pdf_page_images(made.data)
+        return pdf_page_images(pdf.data)
     except FileRefusedError:
         raise RefusedError("file") from None

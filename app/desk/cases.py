@@ -1,7 +1,8 @@
-"""What has come in, where each tip stands, and who works on it: in memory while the desk is open, sealed on the disk.
+"""The cases of one store: in memory while the desk is open, sealed on the disk.
 
-Each change is journaled first, then kept, then seen. A tip that somebody holds is changed by nobody else. An
-envelope leaves the inbox only when its record is durable, and twins by id are one.
+Each change is journaled first, then written, then published to readers; a change that fails leaves the case as it
+was, with at most one more line in the journal. An envelope leaves the inbox only when its record is durable, and two
+envelopes with one id are one case.
 """
 
 import threading
@@ -38,7 +39,7 @@ Transition = Callable[[Case], Case]
 
 
 class Cases:
-    """Every tip of one store; hold the store's lock."""
+    """Every case of one store; hold the store's lock while you use it."""
 
     def __init__(
         self,
@@ -51,59 +52,62 @@ class Cases:
         self.store, self.journal, self._clock = store, journal, clock
         self._identities = tuple(identities)
         self._cases: dict[str, Case] = {}
-        self._seen = {entry.tip for entry in journal.entries if entry.did == "received"}
+        self._received = {entry.tip for entry in journal.entries if entry.did == "received"}
         self._lock = threading.RLock()
-        self.changes = 0  # counts up, so that what is made from all tips knows when it is stale
+        self.changes = 0  # counts up, so that what is computed from all cases knows when it is stale
 
     def today(self) -> date:
-        """The day in New Zealand."""
+        """Return the day in New Zealand."""
         return nz_day(self._clock())
 
-    def load(self, work: Job) -> None:
-        """Open every record; raises RefusedError where one does not open."""
+    def load(self, job: Job) -> None:
+        """Open every record, until done or stopped; raises RefusedError `store-key` or `store-damaged`."""
         names = self.store.names("tips")
-        work.total += len(names)
+        job.total += len(names)
         missed = []
         for name in names:
-            if work.stopped:
+            if job.stopped:
                 return
             try:
                 case = decode_case(self.store.read(f"tips/{name}"))
             except (ValueError, KeyError, TypeError):
                 raise RefusedError("store-damaged") from None
             self._cases[case.id] = case
-            if case.id not in self._seen:
+            if case.id not in self._received:
                 missed.append(case.id)
-            work.step()
+            job.advance()
         self.journal.write(*(JournalEntry(DESK, "received", tip) for tip in missed))
-        self._seen.update(missed)
+        self._received.update(missed)
         self.changes += 1
 
     def all(self) -> tuple[Case, ...]:
-        """Every tip, in no order."""
+        """Return every case, in no order."""
         return tuple(self._cases.values())
 
     def get(self, untrusted_id: str) -> Case:
-        """One tip; raises RefusedError `gone`."""
+        """Return one case; raises RefusedError `gone`."""
         case = self._cases.get(untrusted_id)
         if case is None:
             raise RefusedError("gone")
         return case
 
-    # What comes in.
+    # Arrivals.
 
     def add(self, path: Path, tip: Tip) -> None:
-        """Take in an opened envelope that lies at `path`, once: a twin by id is dropped; raises RefusedError."""
-        with self._lock:
-            if tip.id in self._seen:
-                self._twin(path, tip.id)
-            else:
-                self._keep(path, tip)
+        """Take in an opened envelope that lies at `path`; one whose id was received before is deleted.
 
-    def _keep(self, path: Path, tip: Tip) -> None:
+        Raises RefusedError for a fault of the disk or journal.
+        """
+        with self._lock:
+            if tip.id in self._received:
+                self._drop_duplicate(path, tip.id)
+            else:
+                self._add_new(path, tip)
+
+    def _add_new(self, path: Path, tip: Tip) -> None:
         text = "\n".join(str(tip.answers.get(name, "")) for name in SCHEMA.text_names)
         case = case_from_tip(tip, text_sketch(text))
-        parent = self._parent_of(case)
+        parent = self.parent(case)
         early = [one for one in self._cases.values() if case.reply and one.answers_to == case.reply.locator]
         if early and case.answers_to is None:
             # Envelopes of one window arrive in any order: an answer may have come before what it answers.
@@ -111,24 +115,23 @@ class Cases:
         self._write(case)
         self.store.take_in(path, f"envelopes/{tip.id}.age")
         self.journal.write(JournalEntry(DESK, "received", tip.id, f"answers {parent.id}" if parent else ""))
-        self._seen.add(tip.id)
-        self._see(case)
+        self._received.add(tip.id)
+        self._publish(case)
         if parent is not None:
             self._put(parent.with_answers(_answer(case)))
 
-    def _parent_of(self, case: Case) -> Case | None:
-        """The tip whose sender answers here: only who has the receipt code can name its locator."""
+    def parent(self, case: Case) -> Case | None:
+        """Return the case to whose thread this answer belongs, if it is still here.
+
+        Nobody can name the locator of another sender's thread: it derives from the receipt code.
+        """
         if case.answers_to is None:
             return None
         threads = (one for one in self._cases.values() if one.reply and one.answers_to is None)
         return next((one for one in threads if one.reply and one.reply.locator == case.answers_to), None)
 
-    def parent(self, case: Case) -> Case | None:
-        """The tip to whose thread this one belongs, if it is still here."""
-        return self._parent_of(case)
-
-    def _twin(self, path: Path, tip: TipId) -> None:
-        # A start that was cut short after the record: the envelope is still to be taken in.
+    def _drop_duplicate(self, path: Path, tip: TipId) -> None:
+        # The desk ended between the record and the envelope: the envelope is still to be taken in.
         if tip in self._cases and not (self.store.folder / "envelopes" / f"{tip}.age").exists():
             self.store.take_in(path, f"envelopes/{tip}.age")
             return
@@ -181,7 +184,7 @@ class Cases:
         )
 
     def send_back(self, tip: str, who: str) -> Case:
-        """Take a prepared referral back to work."""
+        """Take a prepared referral back to job."""
         return self.change(tip, who, "sent-back", lambda now: now.sent_back(who))
 
     def close(self, tip: str, who: str, reason: str, outcome: Outcome = Outcome.UNKNOWN) -> Case:
@@ -214,51 +217,54 @@ class Cases:
         self.journal.write(JournalEntry(who, "opened", case.id, case.state))
         return self.change(tip, who, "read-answer", lambda now: now.read()) if case.unread else case
 
-    # Envelopes, and the end.
+    # Envelopes, and the end of a case.
 
-    def envelope(self, case: Case) -> Tip:
-        """The tip as it came, opened anew; raises RefusedError."""
+    def original(self, case: Case) -> Tip:
+        """Return the tip as it came, opened anew; raises RefusedError `objectionable` or `store-damaged`."""
         case.require_shown()
         try:
             return open_tip(self.store.folder / "envelopes" / f"{case.id}.age", self._identities)
         except (OSError, HaumaruError):
             raise RefusedError("store-damaged") from None
 
-    def destroy(self, tips: Iterable[Case], did: str = "destroyed") -> None:
-        """Destroy tips for good: record, envelope, and the answers in their threads; journaled."""
-        for case in tips:
+    def destroy(self, cases: Iterable[Case]) -> None:
+        """Destroy records and envelopes for good; journaled."""
+        for case in cases:
             with self._lock:
-                self.journal.write(JournalEntry(DESK, did, case.id))
+                self.journal.write(JournalEntry(DESK, "destroyed", case.id))
                 self.store.delete([f"envelopes/{case.id}.age", f"tips/{case.id}.age"])
                 self._cases.pop(case.id, None)
                 self.changes += 1
 
     def overdue(self, retain_days: int) -> list[Case]:
-        """Closed tips whose time is over, and the answers that belong to them; an objectionable one never is."""
+        """Return the cases closed `retain_days` ago, and the answers in their threads; never a locked one."""
         limit = self.today() - timedelta(days=retain_days)
         over = [case for case in self.all() if case.state is State.CLOSED and case.closed and case.closed <= limit]
         threads = {message.id for case in over for message in case.thread if not message.who}
         return [*over, *(case for case in self.all() if case.id in threads and case not in over)]
 
-    def reseal(self, work: Job) -> None:
-        """Seal everything anew to the store's first identity; raises RefusedError. Nothing is lost if it is stopped."""
+    def reseal(self, job: Job) -> None:
+        """Seal everything anew to the store's first identity; raises RefusedError.
+
+        Each file is replaced as a whole, so a job that is stopped loses nothing.
+        """
         names = [f"{folder}/{name}" for folder in ("tips", "envelopes") for name in self.store.names(folder)]
         names += [name for name in self.store.names(".") if name.endswith(".age") and not name.startswith(".")]
-        work.total = len(names)
+        job.total = len(names)
         for name in names:
-            if work.stopped:
+            if job.stopped:
                 return
             self.store.write(name, self.store.read(name))
-            work.step()
+            job.advance()
         self.journal.write(JournalEntry(DESK, "rekeyed", "", str(len(names))))
 
     def _put(self, case: Case) -> Case:
         with self._lock:
             self._write(case)
-            self._see(case)
+            self._publish(case)
             return case
 
-    def _see(self, case: Case) -> None:
+    def _publish(self, case: Case) -> None:
         self._cases[case.id] = case
         self.changes += 1
 

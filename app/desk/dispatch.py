@@ -233,22 +233,22 @@ def _enqueue(made: Referral, party: Authority, context: ReferralContext, who: st
 
 def _kept_files(case: Case, redaction: Redaction, attachments: Attachments) -> tuple[TipFile, ...]:
     kept: list[TipFile] = []
-    for seen in attachments.of(case) if redaction.draft.files else ():
-        unmarked = seen.kind == "text" and seen.path not in redaction.fields
-        if seen.path not in redaction.draft.files or unmarked or not isinstance(seen.result, CleanedFile):
+    for attachment in attachments.of(case) if redaction.draft.files else ():
+        unmarked = attachment.kind == "text" and attachment.path not in redaction.fields
+        if attachment.path not in redaction.draft.files or unmarked or not isinstance(attachment.result, CleanedFile):
             continue
-        cleaned = _redacted_file(seen, seen.result, redaction)
+        cleaned = _redacted_file(attachment, attachment.result, redaction)
         # Numbered anew: a gap would tell that there was another file.
         path = f"files/{len(kept) + 1}.{cleaned.path.rpartition('.')[2]}"
         kept.append(TipFile(path, cleaned.type, (), cleaned.data))
     return tuple(kept)
 
 
-def _redacted_file(seen: Attachment, cleaned: CleanedFile, redaction: Redaction) -> CleanedFile:
-    if seen.kind == "text":
-        return replace(cleaned, data=redaction.redacted[seen.path].encode())
-    if seen.kind in {"picture", "pages"}:
-        return burn_boxes(seen, redaction.draft.boxes.get(seen.path, {}))
+def _redacted_file(attachment: Attachment, cleaned: CleanedFile, redaction: Redaction) -> CleanedFile:
+    if attachment.kind == "text":
+        return replace(cleaned, data=redaction.redacted[attachment.path].encode())
+    if attachment.kind in {"picture", "pages"}:
+        return burn_boxes(attachment, redaction.draft.boxes.get(attachment.path, {}))
     return cleaned
 
 

@@ -42,9 +42,9 @@ def export_json(case: Case) -> bytes:
 def export_members(case: Case, files: Attachments) -> dict[str, bytes]:
     """The files of a tip's zip by name, without the manifest."""
     found = {"tip.json": export_json(case)}
-    for seen in files.of(case):
-        if isinstance(seen.result, CleanedFile):
-            found[seen.path] = seen.result.data
+    for attachment in files.of(case):
+        if isinstance(attachment.result, CleanedFile):
+            found[attachment.path] = attachment.result.data
     for number, referred in enumerate(case.referrals, 1):
         found[f"referral-{number}.json"] = referred.text.encode()
         found[f"referral-{number}.sig"] = referred.signature.encode()
@@ -73,5 +73,5 @@ def export_many(cases: Cases, files: Attachments, tips: Iterable[str], who: str,
         cases.journal.write(JournalEntry(who, "exported", case.id))
         every |= {f"{case.id}/{name}": data for name, data in export_members(case, files).items()}
         files.forget(case.id)
-        work.step()
+        work.advance()
     work.result = zip_with_manifest(every)

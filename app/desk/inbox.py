@@ -1,6 +1,7 @@
-"""The way in: every envelope of the inbox becomes a tip, vanishes as a decoy, or is set aside with its reason.
+"""The inbox: each envelope becomes a case, is deleted as a decoy, or is set aside with the code of its fault.
 
-Nothing that lies in the inbox stops the intake: names, links and bytes are a stranger's, and each costs only itself.
+No file in the inbox stops the others: names, links and bytes come from strangers, and each fault costs only its own
+file. Nothing that was set aside is destroyed unless a handler says so.
 """
 
 from collections.abc import Sequence
@@ -18,22 +19,22 @@ from app.vault.tip import new_tip_id
 
 
 class Inbox:
-    """One inbox, and what was set aside from it."""
+    """The folder into which envelopes come, and what was set aside from it."""
 
     def __init__(self, inbox: Path, cases: Cases, store: SealedStore, identities: Sequence[Identity]) -> None:
         self._inbox, self._cases, self._store = inbox, cases, store
         self._identities = tuple(identities)
 
-    def receive(self, work: Job) -> None:
-        """Take in every envelope, until done or stopped; raises RefusedError."""
+    def receive(self, job: Job) -> None:
+        """Take in every envelope, until done or stopped; raises RefusedError for a fault of the disk or journal."""
         with faults():
             paths = sorted(path for path in self._inbox.glob("*.age") if not path.name.startswith("."))
-        work.total += len(paths)
+        job.total += len(paths)
         for path in paths:
-            if work.stopped:
+            if job.stopped:
                 return
             self._receive_one(path)
-            work.step()
+            job.advance()
 
     def _receive_one(self, path: Path) -> None:
         try:
@@ -43,7 +44,7 @@ class Inbox:
         except FileNotFoundError:
             return
         except HaumaruError as error:
-            self._set_aside(path, error.code)
+            self._move_aside(path, error.code)
             return
         if opened.decoy:
             with faults():
@@ -51,25 +52,25 @@ class Inbox:
             return
         self._cases.add(path, opened)
 
-    def _set_aside(self, path: Path, code: str) -> None:
+    def _move_aside(self, path: Path, code: str) -> None:
         tip = id_from_name(path.name) or new_tip_id()
         self._cases.journal.write(JournalEntry(DESK, "set-aside", tip, code))
         self._store.take_in(path, f"aside/{tip}.{code}")
 
-    def aside(self) -> list[tuple[str, str]]:
-        """What was set aside: its name's id, or a made-up one, and the reason's code."""
+    def set_aside(self) -> list[tuple[str, str]]:
+        """Return what was set aside: the id of each file's name, or one made for it, and the code of its fault."""
         pairs = [name.split(".", 1) for name in self._store.names("aside")]
         return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]  # noqa: PLR2004
 
     def retry(self, who: str, untrusted_name: str) -> None:
-        """Put something set aside back into the inbox."""
+        """Put something that was set aside back into the inbox; raises RefusedError `gone`."""
         name, tip = self._checked(untrusted_name)
         self._cases.journal.write(JournalEntry(who, "tried-again", tip))
         with faults():
             (self._store.folder / "aside" / name).rename(self._inbox / f"{tip}.age")
 
     def destroy(self, who: str, untrusted_name: str) -> None:
-        """Destroy something set aside."""
+        """Destroy something that was set aside; raises RefusedError `gone`."""
         name, tip = self._checked(untrusted_name)
         self._cases.journal.write(JournalEntry(who, "destroyed-aside", tip))
         self._store.delete([f"aside/{name}"])

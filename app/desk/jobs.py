@@ -1,4 +1,8 @@
-"""Long work in the background that says how far it is and can be stopped."""
+"""Long work in a thread of its own: a handler sees how far it is, and can stop it.
+
+A job that is stopped ends after the item in hand; what is done stays done. A failure is kept as a code, because the
+words of an error could hold a tip's.
+"""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +13,7 @@ from app.core.errors import HaumaruError
 
 @dataclass
 class Job:
-    """One piece of long work: what it is, how far, how it ended, and what came of it."""
+    """One piece of long work: its title, how far it is, the code with which it failed ("" for none), its result."""
 
     title: str
     total: int = 0
@@ -19,33 +23,33 @@ class Job:
     result: bytes = field(default=b"", repr=False)
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
-    def step(self, count: int = 1) -> None:
-        """Count what is done."""
+    def advance(self, count: int = 1) -> None:
+        """Count items as done."""
         self.done += count
 
     def stop(self) -> None:
-        """Ask it to end after the item in hand; what is done stays done."""
+        """Ask the job to end after the item in hand."""
         self._stop.set()
 
     @property
     def stopped(self) -> bool:
-        """Whether it was asked to end."""
+        """Whether the job was asked to end."""
         return self._stop.is_set()
 
 
-def start_job(work: Job, job: Callable[[Job], None]) -> threading.Thread:
-    """Run a job in a thread of its own; how it ended is in `work`."""
+def start_job(job: Job, run: Callable[[Job], None]) -> threading.Thread:
+    """Run a job in a thread of its own; how it ended is in `job`."""
 
-    def run() -> None:
+    def run_and_record() -> None:
         try:
-            job(work)
+            run(job)
         except HaumaruError as error:
-            work.code = error.code
+            job.code = error.code
         except Exception as error:  # noqa: BLE001  # its own words could hold a tip's
-            work.code = type(error).__name__
+            job.code = type(error).__name__
         finally:
-            work.ended = True
+            job.ended = True
 
-    thread = threading.Thread(target=run, name=work.title, daemon=True)
+    thread = threading.Thread(target=run_and_record, name=job.title, daemon=True)
     thread.start()
     return thread

@@ -74,14 +74,14 @@ def test_what_does_not_open_is_set_aside_with_its_reason(office):
     with office.desk() as desk:
         receive(desk)
         assert [case.id for case in desk.cases.all()] == [good]
-        reasons = sorted(code for _, code in desk.inbox.aside())
+        reasons = sorted(code for _, code in desk.inbox.set_aside())
         assert reasons == ["file", "name", "name", "no-match", "payload"]
-        name = next(f"{one}.{code}" for one, code in desk.inbox.aside() if code == "no-match")
+        name = next(f"{one}.{code}" for one, code in desk.inbox.set_aside() if code == "no-match")
         desk.inbox.retry("Ana", name)
         receive(desk)
-        assert len(desk.inbox.aside()) == 5
+        assert len(desk.inbox.set_aside()) == 5
         desk.inbox.destroy("Ana", name)
-        assert len(desk.inbox.aside()) == 4
+        assert len(desk.inbox.set_aside()) == 4
         with pytest.raises(RefusedError, match="gone"):
             desk.inbox.destroy("Ana", "../desk.age")
 
@@ -100,7 +100,7 @@ def test_no_bytes_stop_the_desk(office, data):
     with office.desk() as desk:
         receive(desk)
         assert not list(office.inbox.iterdir())
-        assert len(desk.cases.all()) + len(desk.inbox.aside()) >= 1
+        assert len(desk.cases.all()) + len(desk.inbox.set_aside()) >= 1
 
 
 def test_a_start_that_was_cut_short_loses_nothing(office):
@@ -119,7 +119,7 @@ def test_a_start_that_was_cut_short_loses_nothing(office):
         assert [case.id for case in desk.cases.all()] == [one]
         assert (office.store / f"envelopes/{one}.age").read_bytes() == envelope
         assert [entry.did for entry in desk.journal.entries] == ["received"]
-        assert desk.cases.envelope(desk.cases.get(one)).id == one
+        assert desk.cases.original(desk.cases.get(one)).id == one
 
 
 def test_opening_many_shows_its_progress_and_stops(office):
@@ -128,8 +128,8 @@ def test_opening_many_shows_its_progress_and_stops(office):
         office.drop(tip())
 
     class Impatient(Job):
-        def step(self, count=1):
-            super().step(count)
+        def advance(self, count=1):
+            super().advance(count)
             if self.done == 2:
                 self.stop()
 
@@ -230,11 +230,11 @@ def test_a_tip_changed_in_the_thread_of_another_is_searched_anew(office):
     one = office.drop(tip())
     with office.desk() as desk:
         receive(desk)
-        assert desk.queue.show(QueueFilter(words="inspector"), "Ana").total == 0
+        assert desk.queue.page(QueueFilter(words="inspector"), "Ana").total == 0
         desk.cases.note(one, "Ana", "told the inspector")
-        assert desk.queue.show(QueueFilter(words="inspector"), "Ana").total == 1
+        assert desk.queue.page(QueueFilter(words="inspector"), "Ana").total == 1
         desk.cases.lock_away(one, "Ana")
-        assert desk.queue.show(QueueFilter(words="inspector"), "Ana").total == 0
+        assert desk.queue.page(QueueFilter(words="inspector"), "Ana").total == 0
 
 
 def test_the_state_of_a_tip_outlives_the_desk(office):
@@ -290,7 +290,7 @@ def test_a_locked_tip_is_wiped_and_never_changes(office):
         assert b"packhouse" not in desk.store.read(f"tips/{one}.age")
         assert (office.store / f"envelopes/{one}.age").exists()
         for act in (
-            lambda: desk.cases.envelope(case),
+            lambda: desk.cases.original(case),
             lambda: desk.cases.claim(one, "Ana"),
             lambda: desk.cases.note(one, "Ana", "x"),
             lambda: desk.cases.close(one, "Ana", "test"),
@@ -299,7 +299,7 @@ def test_a_locked_tip_is_wiped_and_never_changes(office):
                 act()
         desk.cases.view(one, "Ben")
         assert [(entry.who, entry.did) for entry in desk.journal.entries][-1] == ("Ben", "opened")
-        assert desk.queue.show(QueueFilter(view="objectionable", words="packhouse"), "Ana").total == 0
+        assert desk.queue.page(QueueFilter(view="objectionable", words="packhouse"), "Ana").total == 0
 
 
 @pytest.mark.parametrize("order", [lambda first, answer: (first, answer), lambda first, answer: (answer, first)])
@@ -315,11 +315,11 @@ def test_an_answer_joins_its_thread(office, order):
         case = desk.cases.get(first.id)
         assert [(one.who, one.text) for one in case.thread] == [("", "They moved on Friday")]
         assert case.unread
-        rows = {row.id for row in desk.queue.show(QueueFilter(), "Ana").rows}
+        rows = {row.id for row in desk.queue.page(QueueFilter(), "Ana").rows}
         assert rows == {first.id, stranger.id}
-        assert desk.queue.show(QueueFilter(view="answered"), "Ana").total == 1
+        assert desk.queue.page(QueueFilter(view="answered"), "Ana").total == 1
         desk.cases.view(first.id, "Ana")
-        assert desk.queue.show(QueueFilter(view="answered"), "Ana").total == 0
+        assert desk.queue.page(QueueFilter(view="answered"), "Ana").total == 0
 
 
 def test_danger_and_children_come_first_then_the_oldest_day(office):
@@ -362,8 +362,8 @@ def test_the_queue_is_filtered_and_searched(office):
             (QueueFilter(mine=True), 1),
             (QueueFilter(view="closed"), 0),
         ):
-            assert desk.queue.show(wanted, "Ana").total == total, wanted
-        assert Queue(desk.cases).show(QueueFilter(page=99), "Ana").place == 1
+            assert desk.queue.page(wanted, "Ana").total == total, wanted
+        assert Queue(desk.cases).page(QueueFilter(page=99), "Ana").number == 1
 
 
 def test_likely_repeats_are_grouped_by_their_text():

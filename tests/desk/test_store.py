@@ -220,4 +220,4 @@ def test_rekeying_seals_everything_to_the_new_identity(tmp_path, office):
             unseal(path.read_bytes(), [old])
     office.identity = new
     with office.desk() as desk:
-        assert desk.cases.envelope(desk.cases.get(one)).id == one
+        assert desk.cases.original(desk.cases.get(one)).id == one

@@ -220,5 +220,5 @@ def test_a_desk_that_is_killed_loses_nothing(tmp_path):
         assert {case.id for case in desk.cases.all()} == ids
         received = [entry.tip for entry in desk.journal.entries if entry.did == "received"]
         assert sorted(received) == sorted(ids)
-        assert all(desk.cases.envelope(case).id == case.id for case in desk.cases.all())
+        assert all(desk.cases.original(case).id == case.id for case in desk.cases.all())
     assert run("journal", "verify", "--config", office.config).returncode == 0

@@ -45,7 +45,7 @@ def show(tip: str) -> AnyResponse:
         texts=texts,
         files=_files_or_none(desk, case),
         language=language_name(guess_language("\n".join(texts.values()))),
-        similar_cases=desk.queue.show_group(case),
+        similar_cases=desk.queue.similar_to(case),
         parent=desk.cases.parent(case),
         today=desk.cases.today(),
         translators=desk.config.translators.values(),
@@ -103,7 +103,7 @@ def close(tip: str) -> AnyResponse:
     desk = current_desk()
     case = desk.cases.close(tip, current_handler(), request.form.get("reason", ""), _read_outcome())
     desk.attachments.forget(tip)
-    following = desk.queue.next_after(case)
+    following = desk.queue.next_new(case)
     if following is None:
         return see_other(url_for("queue.show"), "Closed.")
     return see_other(url_for("case.show", tip=following.id), "Closed. This is the next new tip.")

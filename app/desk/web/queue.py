@@ -37,7 +37,7 @@ def show() -> AnyResponse:
         "queue.html",
         filters=filters,
         filtered=any(getattr(filters, name) for name in _FLAGS + _TEXTS),
-        listing=desk.queue.show(filters, current_handler()),
+        listing=desk.queue.page(filters, current_handler()),
         views=VIEWS,
         today=desk.cases.today(),
         link=lambda **changes: url_for("queue.show", **_query(replace(filters, **changes))),
@@ -46,7 +46,7 @@ def show() -> AnyResponse:
             (waiting_sentence(name, count), code) for name, (count, code) in desk.waiting_deliveries().items() if code
         ],
         expiring=desk.expiring(),
-        aside=len(desk.inbox.aside()),
+        aside=len(desk.inbox.set_aside()),
     )
 
 

@@ -49,7 +49,7 @@ def save_figures() -> AnyResponse:
 @blueprint.get("/aside")
 def show_aside() -> AnyResponse:
     """Show the envelopes that did not open, each with its reason."""
-    rows = [(tip, code, _WHY_ASIDE.get(code, _WHY_BUNDLE)) for tip, code in current_desk().inbox.aside()]
+    rows = [(tip, code, _WHY_ASIDE.get(code, _WHY_BUNDLE)) for tip, code in current_desk().inbox.set_aside()]
     return render_page("aside.html", rows=rows)
 
 

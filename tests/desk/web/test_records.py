@@ -31,9 +31,9 @@ def test_what_was_set_aside_is_listed_and_settled(browser, desk, office):
     receive(desk)
     assert "Not an envelope" in browser.get("/aside").text
     assert "set aside" in browser.get("/").text
-    (name,) = (f"{one}.{code}" for one, code in desk.inbox.aside())
+    (name,) = (f"{one}.{code}" for one, code in desk.inbox.set_aside())
     browser.post("/aside", name=name, do="again")
-    wait_for(lambda: desk.opening.ended and desk.inbox.aside())
+    wait_for(lambda: desk.opening.ended and desk.inbox.set_aside())
     browser.post("/aside", name=name, do="destroy")
-    assert desk.inbox.aside() == []
+    assert desk.inbox.set_aside() == []
     assert browser.post("/aside", name="../desk.age", do="destroy").status_code == 404
