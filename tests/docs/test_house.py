@@ -108,7 +108,8 @@ def test_names_use_the_words_of_their_room():
         for name in (*path.parts[1:-1], path.stem, *classes):
             odd = [word for word in split_name(name) if _singular(word) not in allowed]
             found += [f"{path}: {name}: {word}" for word in odd]
-    assert found == [], "use a term of docs/house.md for this room, or add the term to its table with its meaning"
+    advice = "use a term that docs/house.md has for the room, or add the term to the room's table with its meaning"
+    assert not found, "\n".join((advice, *found))
 
 
 def test_the_word_test_can_fail():
