@@ -113,6 +113,7 @@ def _id3_kinds(data: bytes) -> Iterator[RemovedKind]:
 
 
 def _id3_end(data: bytes) -> int:
+    """Return where an ID3v2 tag ends, its footer included (ID3v2.4.0, 3.1: four bytes of 7 bits each)."""
     size = 0
     for byte in data[6:10]:
         size = size << 7 | byte & 0x7F
@@ -122,17 +123,18 @@ def _id3_end(data: bytes) -> int:
 def _frames(data: bytes) -> Iterator[_Frame]:
     """Yield frames that follow one another; after a gap, search for the next two that do."""
     at = _id3_end(data) if data.startswith(b"ID3") else 0
-    kind, joined = None, False
+    version_and_rate, joined = None, False
     while (at := data.find(b"\xff", at)) >= 0:
         size = _frame_size(data[at : at + 4])
         end = at + size
-        same = data[at + 1 : at + 2] + bytes([data[at + 2] & 0x0C]) if size else None
+        own = data[at + 1 : at + 2] + bytes([data[at + 2] & 0x0C]) if size else None
         # A frame counts if it is adjacent to the previous or the next frame, and has the same version and rate.
-        if not size or end > len(data) or (kind and same != kind) or not (joined or _frame_size(data[end : end + 4])):
+        differs = version_and_rate is not None and own != version_and_rate
+        if not size or end > len(data) or differs or not (joined or _frame_size(data[end : end + 4])):
             at, joined = at + 1, False
             continue
         yield _parse_frame(data[at:end])
-        kind, joined, at = same, True, end
+        version_and_rate, joined, at = own, True, end
 
 
 def _frame_size(header: bytes) -> int:
@@ -143,11 +145,12 @@ def _frame_size(header: bytes) -> int:
     if kbits in {0, 15} or rate == 3:
         return 0
     hertz = _MPEG1_HERTZ[rate] >> {3: 0, 2: 1, 0: 2}[version]
-    samples_by_8 = 144 if version == _MPEG1 else 72
-    return samples_by_8 * _KBITS[version == _MPEG1][kbits] * 1000 // hertz + (header[2] >> 1 & 1)
+    bytes_per_bit_rate = 144 if version == _MPEG1 else 72  # samples of a frame, divided by 8 bits a byte
+    return bytes_per_bit_rate * _KBITS[version == _MPEG1][kbits] * 1000 // hertz + (header[2] >> 1 & 1)
 
 
 def _parse_frame(data: bytes) -> _Frame:
+    """Split a frame by its side information (ISO 11172-3, 2.4.1.7; ISO 13818-3, 2.4.1.7)."""
     mpeg1, mono = data[1] >> 3 & 3 == _MPEG1, data[3] >> 6 == _MONO
     side_at = 4 if data[1] & 1 else 6
     side_size = (17 if mono else 32) if mpeg1 else (9 if mono else 17)

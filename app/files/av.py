@@ -144,6 +144,7 @@ def _mux_packet(sink: OutputContainer, track: _Track, packet: _Packet | None) ->
 
 
 def _video_track(sink: OutputContainer, source: VideoStream, *, reencode: bool) -> _Track:
+    """Copy the video without the units in which encoders write, or encode it again where that is not enough."""
     name = _codec_name(source)
     if reencode or name not in _COPIED_VIDEO_CODECS:
         return _reencoded_video_track(sink, source)
@@ -192,6 +193,7 @@ def _reencoded_video_track(sink: OutputContainer, source: VideoStream) -> _Track
 
 
 def _audio_track(sink: OutputContainer, source: AudioStream, output_format: OutputFormat) -> _Track:
+    """Copy AAC or Opus with a new header and cleaned packets, or encode the sound again."""
     name = _codec_name(source)
     head = _HEADER_CLEANERS[name](source.codec_context.extradata or b"") if name in _HEADER_CLEANERS else None
     if head is None:

@@ -144,6 +144,7 @@ def _gif_extension_kind(label: int, application: bytes) -> RemovedKind | None:
 
 
 def _colour_table_size(flags: int) -> int:
+    """Return the bytes of a GIF colour table, from the packed field of its descriptor (GIF89a, 18 and 20)."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 

@@ -62,6 +62,7 @@ def rebuild_document(data: bytes) -> WorkerResult:
 
 
 def _decode_text(data: bytes) -> str:
+    """Return the data as text in UTF-16 (with a byte order mark), UTF-8 or Windows-1252, the first that fits."""
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     for name in (encoding, "cp1252"):
         try:

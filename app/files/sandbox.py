@@ -61,14 +61,14 @@ _PROT_EXEC, _CLONE_THREAD = 4, 0x10000
 
 def set_limits() -> None:
     """Set hard limits: 1 GiB of address space, 20 s of CPU time, 64 open files, no byte written to a file, no core."""
-    for what, most in (
+    for limit, most in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
         (resource.RLIMIT_CPU, CPU_SECONDS),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(what, (most, most))
+        resource.setrlimit(limit, (most, most))
     # A core limit of 0 does not stop a core handler behind a pipe (core(5)); a process that is not dumpable has none.
     _prctl(_PR_SET_DUMPABLE, 0)
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
