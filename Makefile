@@ -35,7 +35,7 @@ fmt: .venv/.test ## The formatter, and what the linter can repair by itself
 bench: .venv/.test ## The benchmarks, as ratios
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
-handouts: .venv/.run ## The handouts anew, as PDF in instance/sheets/, and every page checked
+handouts: .venv/.run ## Make the handouts (PDF, in instance/sheets/) and check every page
 	@$(BIN)/haumaru build
 
 messages: .venv/.run ## The template of messages and the catalogues brought up to date with the program (needs gettext)
@@ -47,7 +47,7 @@ digests: .venv/.run ## Say what each translation is behind on; sign it again whe
 release-check: .venv/.test ## Everything that a release promises, tried; the wheel and its list of parts go to dist/
 	@$(BIN)/python deploy/release.py
 
-lock: .venv/.test ## Resolve the dependencies anew into the two lock files
+lock: .venv/.test ## Resolve the dependencies into the two lock files
 	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -q \
 		pyproject.toml --group build -o requirements.lock
 	@$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -q \

@@ -54,14 +54,14 @@ READ = {
     "lxml": ("BSD-3-Clause", "brings libxml2 and libxslt (MIT)"),
 }
 _HEAD = """\
-# The licences of what Haumaru stands on
+# The licences of the packages that Haumaru uses
 
 Made by `make release-check` from the lock file and each package's own metadata; a licence that is not in
 `deploy/release.py`'s list is a fault. Haumaru itself: Apache-2.0; its texts and sheets: CC-BY-4.0; the Noto fonts in
 `app/site/guide/fonts/`: OFL-1.1; `app/delivery/bip39-english.txt`: MIT.
 What a release was checked with is in `dist/*.cdx.json`.
 
-Nothing below is part of our wheel; whoever hands on an image hands these on too. The GPL libraries in `av`'s wheel make
+Nothing below is part of our wheel; if you hand on an image, you hand these on too. The GPL libraries in `av`'s wheel make
 such an image a whole under GPL-3.0-or-later, with which Apache-2.0 agrees: offer their source with it.
 
 | package | version | licence | |

@@ -1,6 +1,9 @@
 """What the documents name exists: paths, tests, commands, links; and what the editors' and reviewers' files call."""
 
 import re
+import subprocess
+import sys
+import textwrap
 import tomllib
 from urllib.parse import unquote
 
@@ -10,7 +13,7 @@ import yaml
 
 from app.desk import cli as desk_cli
 from app.site import cli as site_cli
-from tests.support.paths import ROOT
+from tests.support.paths import BIN, ROOT
 
 DOCUMENTS = sorted(
     path
@@ -123,3 +126,19 @@ def test_the_issue_forms_are_forms():
         form = yaml.safe_load(path.read_text())
         assert {"name", "description", "body"} <= form.keys()
         assert any(part["type"] != "markdown" for part in form["body"])
+
+
+def test_the_proof_of_the_key_ceremony_works_as_it_is_written(tmp_path):
+    """The program in docs/key-ceremony.md seals a tip to the recipient, and `haumaru-desk open` opens that tip."""
+    text = (ROOT / "docs" / "key-ceremony.md").read_text(encoding="utf-8")
+    (proof,) = re.findall(r"^ *python - <<'EOF'\n(.*?)^ *EOF$", text, re.MULTILINE | re.DOTALL)
+    identity = tmp_path / "identity.txt"
+    keygen = [BIN / "haumaru-desk", "keygen", "-o", identity, "--no-passphrase"]
+    (tmp_path / "recipient.txt").write_bytes(subprocess.run(keygen, check=True, capture_output=True).stdout)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(proof)], cwd=tmp_path, check=True)
+    (envelope,) = tmp_path.glob("*.age")
+    opened = subprocess.run(
+        [BIN / "haumaru-desk", "open", envelope, "-i", identity], check=True, capture_output=True, text=True
+    )
+    assert "the ceremony" in opened.stdout
+    assert opened.stdout.count("\n") == 1
