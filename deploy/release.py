@@ -61,8 +61,8 @@ Made by `make release-check` from the lock file and each package's own metadata;
 `app/site/guide/fonts/`: OFL-1.1; `app/delivery/bip39-english.txt`: MIT.
 What a release was checked with is in `dist/*.cdx.json`.
 
-Nothing below is part of our wheel; if you hand on an image, you hand these on too. The GPL libraries in `av`'s wheel make
-such an image a whole under GPL-3.0-or-later, with which Apache-2.0 agrees: offer their source with it.
+Nothing below is part of our wheel; if you hand on an image, you hand these on too. The GPL libraries in `av`'s wheel
+make such an image a whole under GPL-3.0-or-later, with which Apache-2.0 agrees: offer their source with it.
 
 | package | version | licence | |
 | --- | --- | --- | --- |
