@@ -65,7 +65,7 @@ def bare(port: int, headers: list[tuple[str, str]], body: bytes) -> None:
         return [body]
 
     def load():
-        commands.work_in_turns()
+        commands.use_batch_scheduling()
         return answer
 
     multiprocessing.set_start_method("fork")

@@ -138,7 +138,7 @@ def signed(text: str, suffix: str, digest: str) -> str:
 def translations(root: Path) -> Iterator[Translation]:
     """Yield every translated file below `root` that records its English, page by page and language by language."""
     content = root / "content"
-    for code, language in i18n.known(content).items():
+    for code, language in i18n.known_languages(content).items():
         if code == ENGLISH:
             continue
         for english in sorted((content / ENGLISH).iterdir()):
@@ -186,7 +186,7 @@ def collect(root: Path) -> Iterator[str]:
     changes = check(root)
     (root / TEMPLATE).write_text(template(root), encoding="utf-8")
     yield from changes
-    for code, language in i18n.known(root / "content").items():
+    for code, language in i18n.known_languages(root / "content").items():
         if code == ENGLISH:
             continue
         path = catalogue(root, language)

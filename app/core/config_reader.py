@@ -1,8 +1,8 @@
-"""Reads one TOML table with `HAUMARU_…` variables over it, and collects faults instead of stopping at one.
+"""Reads one TOML table, with `HAUMARU_…` variables over it, and collects faults instead of stopping at the first.
 
-Each getter answers a value of its type always, a harmless stand-in after a fault, so that a whole file is
-read in one go; whoever made the reader raises `ConfigError` if there were faults. Values are never repeated
-in a fault, because any of them could be a secret put in the wrong place.
+Each getter always returns a value of its type, after a fault a harmless stand-in, so that a whole file is read in one
+run; the caller raises ConfigError if there were faults. A fault never repeats a value, because any value could be a
+secret that stands in the wrong place.
 """
 
 import re
@@ -21,7 +21,7 @@ _REQUIRED: Any = object()
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file; `ConfigError` where there is none or it does not parse."""
+    """Return the tables of a TOML file; raises ConfigError if the file is missing or not valid TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -37,91 +37,93 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 class Reader:
-    """One table, its name for faults (`[site]`), its prefix for variables, and the folder paths start at."""
+    """One table: its name in faults (`[site]`), the prefix of its variables, and the folder of relative paths."""
 
     def __init__(
         self, table: object, *, name: str, prefix: str, folder: Path, env: Mapping[str, str], faults: list[str]
     ) -> None:
         self._table: dict[str, Any] = dict(table) if isinstance(table, dict) else {}
         self._name, self._prefix, self._folder, self._env, self._faults = name, prefix, folder, env, faults
-        self._known: set[str] = set()
+        self._keys_read: set[str] = set()
         if not isinstance(table, dict):
             faults.append(f"{name}: must be a table; write it as {name} with keys below it")
 
-    def fault(self, key: str, problem: str, mend: str) -> None:
-        """Note one fault of a key and how to mend it."""
-        self._faults.append(f"{self._name} {key}: {problem}; {mend}")
+    def fault(self, key: str, problem: str, remedy: str) -> None:
+        """Record one fault of a key, with its remedy."""
+        self._faults.append(f"{self._name} {key}: {problem}; {remedy}")
 
     def reject_unknown_keys(self) -> None:
-        """Call after the last getter: whatever key was never asked for is a fault."""
-        for key in sorted(self._table.keys() - self._known):
-            self.fault(key, "is not a key of this table", "remove it, or mend its spelling")
+        """Record each key that no getter read as a fault; call this after the last getter."""
+        for key in sorted(self._table.keys() - self._keys_read):
+            self.fault(key, "is not a key of this table", "remove it, or correct its spelling")
 
     def _raw(self, key: str) -> Any:
-        self._known.add(key)
+        self._keys_read.add(key)
         variable = f"{self._prefix}_{key}".upper().replace("-", "_")
         return self._env.get(variable, self._table.get(key))
 
-    def _get(self, key: str, default: Any, convert: Callable[[Any], _T], stand_in: _T, mend: str) -> _T:
+    def _get(self, key: str, default: Any, convert: Callable[[Any], _T], stand_in: _T, remedy: str) -> _T:
         raw = self._raw(key)
         if raw is None:
             if default is not _REQUIRED:
                 return default  # type: ignore[no-any-return]
-            self.fault(key, "is missing", mend)
+            self.fault(key, "is missing", remedy)
             return stand_in
         try:
             return convert(raw)
         except HaumaruError:
-            self.fault(key, "is not right", mend)
+            self.fault(key, "is not right", remedy)
         except (ValueError, TypeError, KeyError):
-            self.fault(key, "is not right", mend)
+            self.fault(key, "is not right", remedy)
         return stand_in
 
-    def text(self, key: str, default: Any = _REQUIRED, *, mend: str = "write a text in quotes") -> str:
-        """A text without control characters, which could otherwise reach a mail header or a page."""
-        return self._get(key, default, _filled_text if default is _REQUIRED else _plain_text, "", mend)
+    def text(self, key: str, default: Any = _REQUIRED, *, remedy: str = "write a text in quotes") -> str:
+        """Return a text; a control character, which could reach a mail header or a page, is a fault."""
+        return self._get(key, default, _nonempty_text if default is _REQUIRED else _printable_text, "", remedy)
 
-    def convert(self, key: str, converter: Callable[[str], _T], stand_in: _T, *, mend: str) -> _T:
-        """A required text, passed through `converter`, whose `HaumaruError` or `ValueError` is a fault."""
-        return self._get(key, _REQUIRED, lambda raw: converter(_plain_text(raw)), stand_in, mend)
+    def required(self, key: str, converter: Callable[[str], _T], stand_in: _T, *, remedy: str) -> _T:
+        """Return the converted text of a required key; a HaumaruError or ValueError of `converter` is a fault."""
+        return self._get(key, _REQUIRED, lambda raw: converter(_printable_text(raw)), stand_in, remedy)
 
-    def converted(self, key: str, converter: Callable[[str], _T], default: _T, *, mend: str) -> _T:
-        """The same, for a key that may be absent."""
-        return self._get(key, default, lambda raw: converter(_plain_text(raw)), default, mend)
+    def optional(self, key: str, converter: Callable[[str], _T], default: _T, *, remedy: str) -> _T:
+        """Return the converted text of an optional key, or the default; errors of `converter` are faults."""
+        return self._get(key, default, lambda raw: converter(_printable_text(raw)), default, remedy)
 
-    def texts(self, key: str, default: Any = _REQUIRED, *, mend: str = 'write ["one", "two"]') -> tuple[str, ...]:
-        """A list of texts; as a variable, parted by commas."""
-        return self._get(key, default, _plain_texts, (), mend)
+    def texts(self, key: str, default: Any = _REQUIRED, *, remedy: str = 'write ["one", "two"]') -> tuple[str, ...]:
+        """Return a list of texts; a variable separates the texts by commas."""
+        return self._get(key, default, _printable_texts, (), remedy)
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """True or false."""
+        """Return true or false."""
         return self._get(key, default, _flag, False, "write true or false")
 
     def integer(self, key: str, default: int, low: int, high: int) -> int:
-        """A whole number from `low` to `high`."""
+        """Return a whole number from `low` to `high`."""
         return self._get(key, default, lambda raw: _within(raw, low, high), low, f"write {low} to {high}")
 
     def size(self, key: str, default: str) -> int:
-        """Bytes, from a text such as "25MB" or "32MiB"."""
-        mend = 'write a size such as "25MB"'
-        return self._get(key, _quantity(default, _SIZES), lambda raw: _quantity(raw, _SIZES), 1, mend)
+        """Return a number of bytes, written such as "25MB" or "32MiB"."""
+        remedy = 'write a size such as "25MB"'
+        return self._get(key, _number_with_unit(default, _SIZES), lambda raw: _number_with_unit(raw, _SIZES), 1, remedy)
 
     def duration(self, key: str, default: str) -> int:
-        """Seconds, from a text such as "3s", "10min" or "2h"."""
-        mend = 'write a time such as "10min"'
-        return self._get(key, _quantity(default, _DURATIONS), lambda raw: _quantity(raw, _DURATIONS), 1, mend)
+        """Return a number of seconds, written such as "3s", "10min" or "2h"."""
+        remedy = 'write a time such as "10min"'
+        return self._get(
+            key, _number_with_unit(default, _DURATIONS), lambda raw: _number_with_unit(raw, _DURATIONS), 1, remedy
+        )
 
     def day(self, key: str) -> date:
-        """A day, as TOML writes it."""
+        """Return a day, written as TOML writes a date."""
         return self._get(key, _REQUIRED, _day, date.max, "write a day such as 2027-11-30, without quotes")
 
     def path(self, key: str, default: str = "") -> Path | None:
-        """A path, from the configuration's own folder on; None where the key is absent and has no default."""
+        """Return a path, relative to the folder of the configuration; None for an absent key without a default."""
         text = self.text(key, default)
         return self._folder / text if text else None
 
     def secret(self, key: str) -> str:
-        """A secret from the key itself or from the file that `<key>_file` names; empty where neither is."""
+        """Return a secret from the key or from the file that `<key>_file` names; empty if both are absent."""
         direct, path = self.text(key, ""), self.path(f"{key}_file")
         if not path:
             return direct
@@ -134,16 +136,16 @@ class Reader:
             return ""
 
     def table(self, key: str, *, title: str = "") -> "Reader":
-        """The sub-table under a key, empty where there is none."""
-        self._known.add(key)
+        """Return the reader of the sub-table of a key, which is empty if the key is absent."""
+        self._keys_read.add(key)
         title = title or f"[{key}]"
         prefix = f"{self._prefix}_{key}"
         table = self._table.get(key, {})
         return Reader(table, name=title, prefix=prefix, folder=self._folder, env=self._env, faults=self._faults)
 
     def tables(self, key: str) -> list["Reader"]:
-        """Every table of an array of tables; each one's variables are named after its `id`."""
-        self._known.add(key)
+        """Return a reader for each table of an array; the variables of a table are named after its `id`."""
+        self._keys_read.add(key)
         rows = self._table.get(key, [])
         if not isinstance(rows, list):
             self.fault(key, "must be a list of tables", f"write [[{key}]]")
@@ -158,24 +160,24 @@ class Reader:
         return Reader(row, name=title, prefix=prefix, folder=self._folder, env=self._env, faults=self._faults)
 
 
-def _plain_text(raw: object) -> str:
+def _printable_text(raw: object) -> str:
     if not isinstance(raw, str) or not raw.isprintable():
         raise ValueError
     return raw.strip()
 
 
-def _filled_text(raw: object) -> str:
-    text = _plain_text(raw)
+def _nonempty_text(raw: object) -> str:
+    text = _printable_text(raw)
     if not text:
         raise ValueError
     return text
 
 
-def _plain_texts(raw: object) -> tuple[str, ...]:
+def _printable_texts(raw: object) -> tuple[str, ...]:
     items = raw.split(",") if isinstance(raw, str) else raw
     if not isinstance(items, list):
         raise TypeError
-    return tuple(_plain_text(item) for item in items)
+    return tuple(_printable_text(item) for item in items)
 
 
 def _flag(raw: object) -> bool:
@@ -193,7 +195,7 @@ def _within(raw: object, low: int, high: int) -> int:
     return value
 
 
-def _quantity(raw: object, units: Mapping[str, int]) -> int:
+def _number_with_unit(raw: object, units: Mapping[str, int]) -> int:
     parts = re.fullmatch(r"(\d{1,9}) ?([A-Za-z]+)", raw) if isinstance(raw, str) else None
     if parts is None:
         raise ValueError

@@ -43,7 +43,7 @@ class HaumaruError(Exception):
 
 
 class ConfigError(HaumaruError):
-    """A configuration with faults, all of them told at once, each with its mend."""
+    """A configuration with faults, all of them told at once, each with its remedy."""
 
     code = "config"
 

@@ -1,8 +1,8 @@
-"""The languages: their codes, their own names, their direction, and which one a browser asks for.
+"""The languages: their codes, own names and directions, their Babel locales, and the choice for a browser.
 
-A code is the one in an address (`zh-Hans`), which is also a BCP 47 tag. Babel knows neither Samoan nor
-Fijian and reads `tl` as `fil`; for those a near relative lends its rules under the right code, so that a
-date or a plural is never an error page. A further language is a folder of `content/` with a `language.toml`.
+A code stands in an address (`zh-Hans`) and is also a BCP 47 tag. Babel knows neither Samoan nor Fijian and reads `tl`
+as `fil`; these languages use the rules of another Babel locale under their own code, so that a date or a plural is
+never an error page. A further language is a folder of `content/` with a `language.toml`.
 """
 
 import tomllib
@@ -26,16 +26,16 @@ DEFAULT = "en"
 
 @dataclass(frozen=True)
 class Language:
-    """One language: its code in addresses, its own name, and whose rules Babel lends it."""
+    """One language: its code in addresses, its own name, and the Babel locale whose rules the language uses."""
 
     code: str
     own_name: str
-    lender: str
+    babel_locale: str
     direction: str = "ltr"
 
     @property
     def folder(self) -> str:
-        """Where gettext looks for its catalogue under `translations/`."""
+        """The folder of the gettext catalogue below `translations/`."""
         return self.code.replace("-", "_")
 
 
@@ -55,43 +55,43 @@ LANGUAGES: dict[str, Language] = {
     )
 }
 
-# What browsers send beside our own codes.
+# Codes that browsers send, and our own codes for the same languages.
 _ALIASES = {"fil": "tl", "zh": "zh-hans"}
 
 
-def known(content: Path) -> dict[str, Language]:
-    """The ten, and every further language whose folder below `content` has a `language.toml`.
+def known_languages(content: Path) -> dict[str, Language]:
+    """Return the ten languages, and every further language whose folder below `content` has a `language.toml`.
 
-    `ConfigError` where such a file lacks `own_name` or `rules_of`, the language whose dates and plurals Babel lends it.
+    Raises ConfigError for a file without `own_name` or `rules_of`, the Babel locale of its dates and plurals.
     """
     further = (path for path in sorted(content.glob("*/language.toml")) if path.parent.name not in LANGUAGES)
-    return LANGUAGES | {path.parent.name: _read(path) for path in further}
+    return LANGUAGES | {path.parent.name: _read_language(path) for path in further}
 
 
-def _read(path: Path) -> Language:
+def _read_language(path: Path) -> Language:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         language = Language(path.parent.name, table["own_name"], table["rules_of"], table.get("direction", "ltr"))
-        locale(language)
+        locale_of(language)
     except (OSError, ValueError, KeyError, TypeError, UnknownLocaleError):
-        mend = 'write own_name = "…" and rules_of = "en_NZ" or a nearer relative that Babel knows'
-        raise ConfigError((f"content/{path.parent.name}/language.toml: is not right; {mend}",)) from None
+        remedy = 'write own_name = "…" and rules_of = "en_NZ" or a nearer relative that Babel knows'
+        raise ConfigError((f"content/{path.parent.name}/language.toml: is not right; {remedy}",)) from None
     return language
 
 
 @cache
-def locale(language: Language) -> Locale:
-    """Babel's locale for a language, lent where Babel has none of its own."""
-    lent = Locale.parse(language.lender)
-    if language.lender.partition("_")[0] == language.folder.partition("_")[0]:
-        return lent
-    lent._data  # noqa: B018, SLF001  # loaded now, under the lender's name, which is then changed
-    lent.language, lent.territory, lent.script = language.code, None, None
-    return lent
+def locale_of(language: Language) -> Locale:
+    """Return the Babel locale of a language, with the language's own code."""
+    locale_of = Locale.parse(language.babel_locale)
+    if language.babel_locale.partition("_")[0] == language.folder.partition("_")[0]:
+        return locale_of
+    locale_of._data  # noqa: B018, SLF001  # loads the data now, before the name changes
+    locale_of.language, locale_of.territory, locale_of.script = language.code, None, None
+    return locale_of
 
 
-def best(accept_language: str, among: Iterable[str]) -> str:
-    """The code of these that an `Accept-Language` value prefers, English where it names none (RFC 9110, 12.5.4)."""
+def best_language(accept_language: str, among: Iterable[str]) -> str:
+    """Return the code that an `Accept-Language` value prefers, or English (RFC 9110, section 12.5.4)."""
     by_tag = {code.lower(): code for code in among}
     for tag, quality in parse_accept_header(accept_language[:1000], LanguageAccept):
         wanted = tag.replace("_", "-").lower()
@@ -103,9 +103,9 @@ def best(accept_language: str, among: Iterable[str]) -> str:
 
 
 def compile_catalogues(root: Path) -> list[Path]:
-    """Compile each `messages.po` below `root` that is newer than its `messages.mo`; the paths that were written.
+    """Compile each `messages.po` below `root` that is newer than its `messages.mo`; return the written paths.
 
-    Where the folder is read-only, what was compiled before is used.
+    In a read-only folder the catalogues stay as they are.
     """
     written = []
     for source in sorted(root.glob("*/LC_MESSAGES/messages.po")):

@@ -13,7 +13,7 @@ from app.core.errors import HaumaruError
 log = logging.getLogger("haumaru")
 
 
-def record(error: BaseException) -> None:
+def log_error(error: BaseException) -> None:
     """Log an exception by its code and its place in our code, never by its own words."""
     code = error.code if isinstance(error, HaumaruError) else type(error).__name__
     log.error("error code=%s at=%s", code, place_of(error))

@@ -1,7 +1,7 @@
-"""How both programs end: quietly, or with one line on standard error, never with a traceback.
+"""How both programs run and end: hardened, and with lines on standard error instead of a traceback.
 
-A wrong call ends with 2, a failure with 1; a configuration's faults are one line each. What is printed
-comes from our own sentences and codes: an unforeseen exception shows its kind and place, not its words.
+A wrong call exits with 2, a failure with 1; each fault of a configuration is one line. Only our own sentences and
+codes are printed: an unforeseen exception is reported by its class and its place in our code, without its message.
 """
 
 import contextlib
@@ -18,61 +18,64 @@ from app.core.log import place_of
 _PR_SET_DUMPABLE = 4
 
 
-def run(group: click.Group, name: str) -> None:
-    """Run a program's commands and exit; on another system than Linux, exit with one line."""
+def run_program(group: click.Group, name: str) -> None:
+    """Run the commands of a program, called `name` in messages, and exit; on a system other than Linux, exit with 1."""
     _require_linux(name)
     try:
         group.main(prog_name=name, standalone_mode=False)
     except click.UsageError as error:
-        _say(name, f"{error.format_message().rstrip('.')}; see {name} --help")
+        _print_error(name, f"{error.format_message().rstrip('.')}; see {name} --help")
         sys.exit(2)
     except ConfigError as error:
         for fault in error.faults:
-            _say(name, fault)
+            _print_error(name, fault)
         sys.exit(1)
     except HaumaruError as error:
-        _say(name, f"{error.message.rstrip('.')}; the code is {error.code}")
+        _print_error(name, f"{error.message.rstrip('.')}; the code is {error.code}")
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(1)
     except OSError as error:
-        _say(name, f"the system refused ({os.strerror(error.errno) if error.errno else 'no reason'}); mend that")
+        _print_error(
+            name, f"the system refused ({os.strerror(error.errno) if error.errno else 'no reason'}); correct the cause"
+        )
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  # a traceback could show what it must not
-        _say(name, f"a fault of the program ({type(error).__name__} at {place_of(error)}); please report it")
+        _print_error(name, f"a fault of the program ({type(error).__name__} at {place_of(error)}); please report it")
         sys.exit(1)
 
 
 def _require_linux(name: str) -> None:
     if sys.platform != "linux":
-        _say(name, "runs on Linux only (prctl, fork, Landlock); use a Linux container or virtual machine")
+        _print_error(name, "runs on Linux only (prctl, fork, Landlock); use a Linux container or virtual machine")
         sys.exit(1)
 
 
-def _say(name: str, words: str) -> None:
+def _print_error(name: str, words: str) -> None:
     click.echo(f"{name}: {words}", err=True)
 
 
-def close_the_shutters() -> None:
-    """Leave no core dump and no file that others may read, from here on and in every child."""
+def harden_process() -> None:
+    """Forbid core dumps, and files that other users can read, for this process and its children."""
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # A core that is piped to a program ignores the limit; this stops it too (prctl(2)).
+    # A core dump that is piped to a program ignores the limit, but not this flag (prctl(2)).
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def open_files(number: int) -> None:
-    """Let this process have so many files and connections open, as far as the system allows."""
+def raise_open_file_limit(number: int) -> None:
+    """Raise the number of files and connections that may be open, as far as the system allows (setrlimit(2))."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY:
         number = min(number, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))
 
 
-def work_in_turns() -> None:
-    """Let the threads of this process finish before another takes their place, where the system allows it (sched(7)).
+def use_batch_scheduling() -> None:
+    """Schedule this process as a batch process, where the system allows it (SCHED_BATCH, sched(7)).
 
-    A page passes through two threads; otherwise each that wakes cuts in on the other, which costs a tenth of the rate.
+    A request passes through two threads. Under batch scheduling a thread that wakes does not interrupt the other one;
+    such interruptions cost a tenth of the request rate.
     """
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

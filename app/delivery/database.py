@@ -72,7 +72,7 @@ class Database:
             self.path = None
             self._engine = _postgres(url)
         else:
-            raise ConfigError(("The outbox's url must be a SQLite file or a PostgreSQL; mend it",))
+            raise ConfigError(("The outbox's url must be a SQLite file or a PostgreSQL; correct it",))
         self._prepared = False
         self._reads = self._engine.execution_options(reads=True)
         # SQLite admits one writer at a time and lets others poll: threads wait for this lock instead.

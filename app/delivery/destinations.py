@@ -1,7 +1,7 @@
 """Where an agency takes its envelopes: the `deliver` address of the configuration, read and checked.
 
 Three kinds: `drop:` a folder, `smtp+starttls://` or `smtps://` a mailbox, `https://` an endpoint. There
-is no kind without TLS but the folder. A faulty address raises ConfigError with every fault and its mend.
+is no kind without TLS but the folder. A faulty address raises ConfigError with every fault and its remedy.
 """
 
 import re
@@ -118,7 +118,7 @@ def _context(destination: Destination, faults: list[str]) -> ssl.SSLContext:
         if destination.ca is not None:
             context = ssl.create_default_context(cafile=destination.ca)
     except (OSError, ssl.SSLError):
-        faults.append("has a ca that is no readable PEM file; mend its path")
+        faults.append("has a ca that is no readable PEM file; correct its path")
     try:
         if destination.client_cert is not None:
             # Without a password of its own, OpenSSL would ask the terminal for one.

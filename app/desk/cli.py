@@ -56,7 +56,7 @@ _ENVELOPES = click.argument("envelopes", nargs=-1, required=True, type=_FILE)
 @click.version_option(package_name="haumaru", message="%(version)s")
 def cli() -> None:
     """Open reports, read, redact and refer them: the agency's side of Haumaru."""
-    process.close_the_shutters()
+    process.harden_process()
 
 
 @cli.command()
@@ -328,7 +328,7 @@ def _interrupt(*_: object) -> None:
 
 def main() -> None:
     """Run `haumaru-desk`."""
-    process.run(cli, _PROGRAM)
+    process.run_program(cli, _PROGRAM)
 
 
 if __name__ == "__main__":

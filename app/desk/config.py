@@ -1,4 +1,4 @@
-"""`desk.toml`, read once into frozen settings; every fault is told at once, each with its mend.
+"""`desk.toml`, read once into frozen settings; every fault is told at once, each with its remedy.
 
 The desk itself listens on loopback only. A relative `drop:` folder of an authority lies beside the file and is
 made at the start; an absolute one may be a mount, and must be there. Opens no key and connects to nothing.
@@ -106,13 +106,13 @@ def load_desk_config(path: Path, env: Mapping[str, str]) -> DeskConfig:
         signing_key=_path(desk, "signing_key"),
         inbox=_path(desk, "inbox"),
         store=_path(desk, "store"),
-        bind=desk.convert(
-            "bind", _loopback, ListenAddress("127.0.0.1", 1), mend='write "127.0.0.1:8001": loopback only'
+        bind=desk.required(
+            "bind", _loopback, ListenAddress("127.0.0.1", 1), remedy='write "127.0.0.1:8001": loopback only'
         ),
         release=desk.integer("release", 1, 1, 2),
         retain_days=desk.integer("retain_days", 90, 1, 3650),
         contact=desk.text("contact"),
-        expires=desk.converted("expires", date.fromisoformat, date.max, mend='write a day such as "2027-11-30"'),
+        expires=desk.optional("expires", date.fromisoformat, date.max, remedy='write a day such as "2027-11-30"'),
         handlers=tuple(_handler(row) for row in root.tables("handler")),
         authorities=_parties(root, "authority", folder, faults),
         translators=_parties(root, "translator", folder, faults),
@@ -179,7 +179,7 @@ def _party(row: Reader, title: str, folder: Path, faults: list[str]) -> Authorit
         takes=row.texts("takes", ()),
         recipients=tuple(Recipient(one) for one in recipients),
         transport=_transport(destination, title, folder, faults),
-        expires=row.converted("expires", date.fromisoformat, date.max, mend='write a day such as "2027-11-30"'),
+        expires=row.optional("expires", date.fromisoformat, date.max, remedy='write a day such as "2027-11-30"'),
     )
     row.reject_unknown_keys()
     return party
@@ -195,7 +195,7 @@ def _transport(destination: Destination, title: str, folder: Path, faults: list[
 
 def _site(root: Reader) -> ReplySite | None:
     row = root.table("site")
-    replies = row.converted("replies", _reply_address, "", mend="write https://…/agency/replies")
+    replies = row.optional("replies", _reply_address, "", remedy="write https://…/agency/replies")
     site = ReplySite(replies, row.text("agency", "intake"), row.path("ca"))
     row.reject_unknown_keys()
     return site if replies else None
@@ -221,7 +221,7 @@ def _imap(root: Reader) -> ImapConfig | None:
 
 def _receive(root: Reader) -> ReceiverConfig | None:
     row = root.table("receive")
-    bind = row.converted("bind", _address, ListenAddress("", 0), mend='write "127.0.0.1:8002"')
+    bind = row.optional("bind", _address, ListenAddress("", 0), remedy='write "127.0.0.1:8002"')
     receive = ReceiverConfig(bind, row.secret("token"), row.path("cert"), row.path("key"), row.path("client_ca"))
     row.reject_unknown_keys()
     if not bind.host:

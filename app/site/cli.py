@@ -51,7 +51,7 @@ def serve(path: Path) -> None:
 @click.option("--once", is_flag=True, help="Deliver everything that waits now, without decoys, and end.")
 def forward(path: Path, *, once: bool) -> None:
     """Deliver the envelopes in the outbox, window by window."""
-    process.close_the_shutters()
+    process.harden_process()
     quiet_logs()
     config = load_config(path, os.environ)
     stop = threading.Event()
@@ -110,8 +110,8 @@ def _serve(config: Config) -> None:
     from granian import Granian  # noqa: PLC0415  # only `serve` and `demo` need a server
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
 
-    process.close_the_shutters()
-    process.open_files(2 * _CONNECTIONS)
+    process.harden_process()
+    process.raise_open_file_limit(2 * _CONNECTIONS)
     quiet_logs()
     # Workers share the rendered pages by forking, which is not the default start method everywhere.
     multiprocessing.set_start_method("fork")
@@ -142,15 +142,15 @@ def _serve(config: Config) -> None:
 
 
 def _worker(prerendered: factory.Prerendered) -> WSGIApplication:
-    process.close_the_shutters()
-    process.work_in_turns()
+    process.harden_process()
+    process.use_batch_scheduling()
     quiet_logs()
     return factory.build_site(prerendered)
 
 
 def main() -> None:
     """Run `haumaru`."""
-    process.run(cli, "haumaru")
+    process.run_program(cli, "haumaru")
 
 
 if __name__ == "__main__":

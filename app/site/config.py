@@ -146,9 +146,9 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
 def _read_site(reader: Reader) -> SiteConfig:
     site = SiteConfig(
         name=reader.text("name", "Haumaru"),
-        operator=reader.text("operator", mend="say who runs this site, and their address"),
-        contact_email=reader.text("contact_email", mend="write the address that the operator reads"),
-        base_url=reader.text("base_url", mend="write https://… as visitors type it").rstrip("/"),
+        operator=reader.text("operator", remedy="say who runs this site, and their address"),
+        contact_email=reader.text("contact_email", remedy="write the address that the operator reads"),
+        base_url=reader.text("base_url", remedy="write https://… as visitors type it").rstrip("/"),
         onion=reader.text("onion", "").rstrip("/"),
         exit_url=reader.text("exit_url", "https://www.metservice.com/"),
         demo=reader.flag("demo", default=False),
@@ -199,7 +199,7 @@ def _read_server(reader: Reader) -> ServerConfig:
 
 def _read_report(reader: Reader) -> ReportConfig:
     report = ReportConfig(
-        agency=reader.text("agency", mend="name the id of one [[agency]]"),
+        agency=reader.text("agency", remedy="name the id of one [[agency]]"),
         max_upload=reader.size("max_upload", "25MB"),
         min_fill=reader.duration("min_fill", "3s"),
     )
@@ -208,8 +208,8 @@ def _read_report(reader: Reader) -> ReportConfig:
 
 
 def _read_agency(reader: Reader, folder: Path, faults: list[str]) -> AgencyConfig:
-    identifier = reader.convert("id", _identifier, "?", mend="use small letters, digits and hyphens")
-    texts = reader.texts("recipients", mend='write ["age1pq1…"], as haumaru-desk keygen prints it')
+    identifier = reader.required("id", _identifier, "?", remedy="use small letters, digits and hyphens")
+    texts = reader.texts("recipients", remedy='write ["age1pq1…"], as haumaru-desk keygen prints it')
     if not texts:
         reader.fault("recipients", "is empty", "tips are sealed to at least one recipient")
     for number, text in enumerate(texts, 1):
@@ -259,7 +259,7 @@ def _read_reply_key(reader: Reader) -> bytes:
 def _read_destination(reader: Reader, agency: str, folder: Path, faults: list[str]) -> Destination:
     destination = Destination(
         agency=agency,
-        url=reader.text("deliver", mend="use drop:FOLDER, smtp+starttls://, smtps:// or https://"),
+        url=reader.text("deliver", remedy="use drop:FOLDER, smtp+starttls://, smtps:// or https://"),
         password=reader.secret("password"),
         token=reader.secret("token"),
         client_cert=reader.path("client_cert"),
@@ -292,8 +292,8 @@ def _read_outbox_url(reader: Reader, folder: Path) -> str:
 def _read_limits(reader: Reader) -> LimitsConfig:
     limits = LimitsConfig(
         url=reader.text("url", "memory://"),
-        per_address=reader.converted("per_address", _rate, "20/hour", mend='write one such as "20/hour"'),
-        total=reader.converted("total", _rate, "2000/hour", mend='write one such as "2000/hour"'),
+        per_address=reader.optional("per_address", _rate, "20/hour", remedy='write one such as "20/hour"'),
+        total=reader.optional("total", _rate, "2000/hour", remedy='write one such as "2000/hour"'),
     )
     if urlsplit(limits.url).scheme not in ("memory", "redis", "rediss"):
         reader.fault("url", "is of another kind", "write memory:// or redis://…")

@@ -23,7 +23,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.core import i18n
 from app.core.durable import create_once
 from app.core.errors import ConfigError, OutboxError
-from app.core.log import record
+from app.core.log import log_error
 from app.core.resources import ROOT
 from app.delivery.destinations import open_transport
 from app.delivery.forwarder import Forwarder, ForwardRules
@@ -81,7 +81,7 @@ def form_secret(path: Path) -> bytes:
 
 def served_languages(root: Path) -> tuple[str, ...]:
     """Return the codes of the languages that have content below `root`, in the order of the languages."""
-    return tuple(code for code in i18n.known(root) if (root / code / "home.md").exists())
+    return tuple(code for code in i18n.known_languages(root) if (root / code / "home.md").exists())
 
 
 def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
@@ -172,8 +172,8 @@ def _create_app(
     app.config.update(WTF_I18N_ENABLED=False, BABEL_TRANSLATION_DIRECTORIES=str(root / "translations"))
     app.jinja_env.undefined = StrictUndefined
     app.url_map.converters["lang"] = _language_converter(codes)
-    known = i18n.known(root / "content")
-    Babel(app, locale_selector=lambda: i18n.locale(known[g.get("lang", i18n.DEFAULT)]))
+    known = i18n.known_languages(root / "content")
+    Babel(app, locale_selector=lambda: i18n.locale_of(known[g.get("lang", i18n.DEFAULT)]))
     style = minified_stylesheet()
     reviewed = {code: review.reviewed for code, review in catalogue_reviews.items()}
     guide = GuideViews(library, site, known, style=style, handouts=handouts, reviewed=reviewed)
@@ -203,7 +203,7 @@ def _open_outbox(config: Config) -> Outbox:
     try:
         outbox.prepare()
     except OutboxError as error:
-        record(error)
+        log_error(error)
     return outbox
 
 

@@ -123,7 +123,9 @@ def _check_database(config: Config) -> list[PreflightFinding]:
     try:
         outbox.prepare()
     except HaumaruError as error:
-        text = f"[outbox] url: the database cannot be used ({error.code}); start it, or mend the address or its rights"
+        text = (
+            f"[outbox] url: the database cannot be used ({error.code}); start it, or correct the address or its rights"
+        )
         return [PreflightFinding(fault=True, text=text)]
     path = outbox.database.path
     if path and path.parent.stat().st_mode & 0o077:
@@ -162,7 +164,7 @@ def _check_limits(config: Config) -> list[PreflightFinding]:
         store: Any = Redis.from_url(config.limits.url, socket_timeout=_PROBE_SECONDS)
         persists = store.config_get("save").get("save") or store.config_get("appendonly").get("appendonly") == "yes"
     except RedisError:
-        return [PreflightFinding(fault=True, text="[limits] url: cannot be reached; start it, or mend the address")]
+        return [PreflightFinding(fault=True, text="[limits] url: cannot be reached; start it, or correct the address")]
     if persists:
         return [PreflightFinding(fault=True, text='[limits] url: writes to disk; set save "" and appendonly no')]
     return []

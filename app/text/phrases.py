@@ -158,7 +158,7 @@ def load_phrases(root: Path) -> PhraseTrie:
     faults: list[str] = []
     entries: list[PhraseEntry] = []
     stop_words: set[str] = set()
-    for code in i18n.known(root):
+    for code in i18n.known_languages(root):
         file = _IdentityFile(f"{code}/identity.toml", faults)
         table = file.read_table(root / code / "identity.toml")
         stop_words.update(fold_word(word) for word in file.strings(table, "stops"))

@@ -228,7 +228,7 @@ TARGETS = {
     "configuration": Target(_configuration(load_config), _configuration_seeds, slow=True),
     "desk-configuration": Target(_configuration(load_desk_config), _configuration_seeds, slow=True),
     "accept-language": Target(
-        lambda data: i18n.best(_text(data), i18n.LANGUAGES),
+        lambda data: i18n.best_language(_text(data), i18n.LANGUAGES),
         lambda: [b"fil, zh-Hant;q=0.9, *;q=0.1", b"en;q=nan,;=,"],
     ),
     "mail": Target(_mail, _mail_seeds),

@@ -31,7 +31,7 @@ VOID = frozenset("area base br col embed hr img input link meta source track wbr
 NEUTRAL = ("", "what-is-trafficking", "report", "reply")
 FIELDS = ("input", "select", "textarea")
 # Every language of the repository: the ten, and each further one that is a folder of content/.
-KNOWN = i18n.known(ROOT / "content")
+KNOWN = i18n.known_languages(ROOT / "content")
 ALWAYS = ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "Cache-Control")
 
 

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import FileRefusedError, HaumaruError
-from app.core.log import record
+from app.core.log import log_error
 from app.desk.errors import RefusedError
 from app.desk.service import Desk
 from app.desk.web.context import DESK_EXTENSION, Session, current_desk, current_session, form_token, render_page
@@ -114,7 +114,7 @@ def _check_origin(session: Session, origin: str) -> None:
 
 def _show_refusal(error: HaumaruError) -> AnyResponse:
     if not isinstance(error, RefusedError | FileRefusedError):
-        record(error)
+        log_error(error)
     return _error_page(error.answer if isinstance(error, RefusedError) else error.status, error.message)
 
 
@@ -126,7 +126,7 @@ def _show_http_error(error: HTTPException) -> AnyResponse:
 
 
 def _show_fault(error: Exception) -> AnyResponse:
-    record(error)
+    log_error(error)
     return _error_page(500, "Something went wrong in this program. Nothing was sent. What was saved before is safe.")
 
 

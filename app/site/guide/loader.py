@@ -208,7 +208,9 @@ class _EditionReader:
         try:
             front, source = split_front_matter(text)
         except yaml.YAMLError as error:
-            fault(f"the front matter is not YAML ({getattr(error, 'problem', '') or 'see its first lines'}); mend it")
+            fault(
+                f"the front matter is not YAML ({getattr(error, 'problem', '') or 'see its first lines'}); correct it"
+            )
             front, source = {}, ""
         raw = {key: value for key, value in front.items() if key not in _PAGE_KEYS | REVIEW_KEYS}
         for key in sorted(_PAGE_KEYS):
@@ -295,5 +297,5 @@ def _read_toml(path: Path, fault: Fault) -> dict[str, Any]:
     try:
         return tomllib.loads(text or "")
     except tomllib.TOMLDecodeError as error:
-        fault(f"{_content_name(path)}: not TOML ({error}); mend it")
+        fault(f"{_content_name(path)}: not TOML ({error}); correct it")
         return {}

@@ -201,7 +201,7 @@ def _read_contact(row: Mapping[str, Any], fault: Callable[[str], None]) -> Conta
         if not row.get(key):
             fault(f"{key} is missing; write it")
     for key in row.keys() - {*_REQUIRED, *_OPTIONAL, *_FLAGS}:
-        fault(f"{key} is not known; mend its spelling")
+        fault(f"{key} is not known; correct its spelling")
     if bool(row.get("number")) != bool(row.get("tel")):
         fault("number and tel go together; write both or neither")
     if not str(row.get("url", "https://")).startswith("https://"):

@@ -96,7 +96,7 @@ def read_plan(table: Mapping[str, Any], fault: Callable[[str], None]) -> Plan:
     for row in table.get("action", []):
         missing = {"number", *_TEXTS, *_TUPLES} ^ row.keys()
         if missing:
-            fault(f"[[action]] {row.get('number', '?')}: {', '.join(sorted(missing))} missing or not known; mend it")
+            fault(f"[[action]] {row.get('number', '?')}: {', '.join(sorted(missing))} missing or not known; correct it")
             continue
         fields: dict[str, Any] = {key: tuple(row[key]) if key in _TUPLES else row[key] for key in row}
         actions.append(Action(**fields))
@@ -131,7 +131,7 @@ def _problems(plan: Plan) -> Iterator[str]:
         )
         for key, used, allowed in known:
             if used - allowed:
-                yield f"[[action]] {action.number}: {key} names what the plan does not have; mend its spelling"
+                yield f"[[action]] {action.number}: {key} names what the plan does not have; correct its spelling"
         if not action.agencies or not action.timetable_class:
             yield f"[[action]] {action.number}: an action has an agency and a timetable_class; write them"
 

@@ -223,7 +223,7 @@ class GuideViews:
         }
 
     def _preferred_language(self) -> str:
-        return i18n.best(request.headers.get("Accept-Language", ""), tuple(self._library.editions))
+        return i18n.best_language(request.headers.get("Accept-Language", ""), tuple(self._library.editions))
 
     def _links_to_languages(self, here: str) -> tuple[LanguageLink, ...]:
         if here not in self._language_links:

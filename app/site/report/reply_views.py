@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from flask_babel import gettext as _
 
 from app.core.errors import AlreadySentError, HaumaruError, OutboxError, RateError, ReplyError, ReplyKnownError
-from app.core.log import record
+from app.core.log import log_error
 from app.delivery.receipt_codes import DerivationQueue, Locator, ReceiptCode, parse_code
 from app.delivery.reply_store import ReplyStore, read_reply_post
 from app.site.report.form_token import Token
@@ -78,10 +78,10 @@ class ReplyViews:
         except ReplyKnownError:
             return Response(status=409)
         except ReplyError as error:
-            record(error)
+            log_error(error)
             return Response(status=403)
         except OutboxError as error:
-            record(error)
+            log_error(error)
             return Response(status=503, headers={"Retry-After": str(_RETRY_SECONDS)})
         return Response(status=204)
 
@@ -111,7 +111,7 @@ class ReplyViews:
         except AlreadySentError as error:
             return self._responses.page("report/already.html", status=error.status)
         except HaumaruError as error:
-            record(error)
+            log_error(error)
             return self._show_replies(form, access, _answer_error(503, _(error.message)))
         return self._responses.page("report/answered.html", code=access.code, token=self._new_token())
 
@@ -119,7 +119,7 @@ class ReplyViews:
         try:
             self._box.delete(access.locator)
         except OutboxError as error:
-            record(error)
+            log_error(error)
             raise _code_error(503, _("The reply could not be deleted just now. Please try again.")) from None
         return self._responses.page("report/deleted.html")
 

@@ -22,7 +22,7 @@ from app.core.errors import (
     OutboxError,
     RateError,
 )
-from app.core.log import record
+from app.core.log import log_error
 from app.delivery.receipt_codes import DerivationQueue, ReceiptCode, new_code, parse_code
 from app.files.protocol import REFUSALS
 from app.site.report.forms import ReportForm
@@ -206,7 +206,7 @@ class ReportViews:
         return self._responses.form(form, problem, closed=self._closed())
 
     def _not_sent(self, form: ReportForm, error: HaumaruError) -> Response:
-        record(error)
+        log_error(error)
         if isinstance(error, AlreadySentError):
             return self._responses.page("report/already.html", status=error.status)
         seconds = _RETRY_SECONDS if error.status == HTTPStatus.SERVICE_UNAVAILABLE else 0

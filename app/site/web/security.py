@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.core import i18n
 from app.core.errors import HaumaruError
-from app.core.log import record
+from app.core.log import log_error
 from app.site.web.padding import MAX_EFFORT, choose_coding, head_length, pad_response
 from app.site.web.wsgi import EXIT_COOKIE
 from app.web.http import MemoryRequest, same_origin, security_headers
@@ -84,7 +84,7 @@ class SecurityExtension:
     def _handle_error(self, error: Exception) -> AnyResponse:
         if isinstance(error, HTTPException):
             return self._error_page(error.code or 500, error.get_headers())
-        record(error)
+        log_error(error)
         if isinstance(error, HaumaruError):
             return self._error_page(error.status, sentence=error.message)
         return self._error_page(500)
@@ -100,7 +100,7 @@ class SecurityExtension:
 def language_of(untrusted_path: str, codes: Sequence[str]) -> str:
     """Return the language at the start of a path, or else the one of `codes` that the browser prefers."""
     code = untrusted_path.split("/", 2)[1] if untrusted_path.startswith("/") else ""
-    return code if code in codes else i18n.best(request.headers.get("Accept-Language", ""), codes)
+    return code if code in codes else i18n.best_language(request.headers.get("Accept-Language", ""), codes)
 
 
 def quick_exit(origins: Sequence[str], *, exit_url: str, secure: bool) -> AnyResponse:

@@ -40,18 +40,18 @@ def test_there_are_ten_in_the_contract_s_order():
 )
 def test_the_browser_s_wish_is_met_where_it_can_be(accept, code):
     """The most wished-for of ours, `fil` as `tl` and every `zh` as `zh-Hans`, else English (RFC 9110, 12.5.4)."""
-    assert i18n.best(accept, CODES) == code
+    assert i18n.best_language(accept, CODES) == code
 
 
 def test_only_what_is_served_is_offered():
     """A language that is not served is passed over for the next wish."""
-    assert i18n.best("hi,sm;q=0.5", ("en", "sm")) == "sm"
+    assert i18n.best_language("hi,sm;q=0.5", ("en", "sm")) == "sm"
 
 
 @pytest.mark.parametrize("code", KNOWN)
 def test_every_language_has_rules_for_dates_and_plurals(code):
     """No language is an error page for want of a locale, and each answers to its own code."""
-    locale = i18n.locale(KNOWN[code])
+    locale = i18n.locale_of(KNOWN[code])
     assert str(locale).split("_")[0] == code.split("-")[0]
     assert locale.plural_form(2)
     assert format_date(date(2026, 11, 22), locale=locale)
@@ -72,12 +72,12 @@ def test_catalogues_are_compiled_when_they_are_newer(tmp_path):
 
 def test_an_eleventh_language_is_a_folder(tmp_path):
     """A folder with a `language.toml` is a language, without a line of code; a faulty one is told."""
-    assert list(i18n.known(tmp_path)) == CODES
+    assert list(i18n.known_languages(tmp_path)) == CODES
     (tmp_path / "nso").mkdir()
     path = tmp_path / "nso" / "language.toml"
     path.write_text('own_name = "Sesotho sa Leboa"\nrules_of = "en_ZA"\n')
-    assert i18n.known(tmp_path)["nso"].own_name == "Sesotho sa Leboa"
-    assert str(i18n.locale(i18n.known(tmp_path)["nso"])) == "nso"
+    assert i18n.known_languages(tmp_path)["nso"].own_name == "Sesotho sa Leboa"
+    assert str(i18n.locale_of(i18n.known_languages(tmp_path)["nso"])) == "nso"
     path.write_text('own_name = "?"\nrules_of = "qqq"\n')
     with pytest.raises(ConfigError):
-        i18n.known(tmp_path)
+        i18n.known_languages(tmp_path)

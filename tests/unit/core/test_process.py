@@ -15,7 +15,7 @@ def test_on_another_system_a_program_ends_with_one_line(monkeypatch, capsys, pla
     """Nothing is started; the line names Linux, and what to do elsewhere."""
     monkeypatch.setattr(sys, "platform", platform)
     with pytest.raises(SystemExit) as caught:
-        process.run(click.Group("never"), "haumaru")
+        process.run_program(click.Group("never"), "haumaru")
     assert caught.value.code == 1
     assert capsys.readouterr().err == (
         "haumaru: runs on Linux only (prctl, fork, Landlock); use a Linux container or virtual machine\n"
