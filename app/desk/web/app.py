@@ -20,7 +20,7 @@ from app.core.errors import FileRefusedError, HaumaruError
 from app.core.log import log_error
 from app.desk.errors import RefusedError
 from app.desk.service import Desk
-from app.desk.web.context import DESK_EXTENSION, Session, current_desk, current_session, form_token, render_page
+from app.desk.web.context import DESK_EXTENSION, Session, current_desk, form_token, render_page, session_or_none
 from app.desk.web.session import SESSIONS_EXTENSION, Sessions, current_sessions
 from app.web.http import MemoryRequest, is_query, security_headers
 
@@ -72,7 +72,7 @@ def _headers(style: str, script: str) -> dict[str, str]:
 
 
 def _template_values() -> dict[str, Any]:
-    return {"session": current_session(), "desk": current_desk(), "notice": ""}
+    return {"session": session_or_none(), "desk": current_desk(), "notice": ""}
 
 
 def _guard() -> AnyResponse | None:

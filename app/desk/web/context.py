@@ -34,27 +34,32 @@ def current_desk() -> Desk:
     return desk
 
 
-def current_session() -> Session | None:
-    """Return the session of the browser that sent the request, or None before the guard has found one."""
+def session_or_none() -> Session | None:
+    """Return the session of the browser that sent the request, or None where the guard has found none."""
     session: Session | None = g.get("session")
+    return session
+
+
+def current_session() -> Session:
+    """Return the session of the browser that sent the request; every view but `session.enter` has one."""
+    session: Session = g.session
     return session
 
 
 def current_handler() -> str:
     """Return the name of the handler who works in this session."""
-    session: Session = g.session
-    return session.handler
+    return current_session().handler
 
 
 def form_token() -> Markup:
     """Return the hidden field that each form carries, against forged requests (ASVS 3.5.1)."""
-    session = current_session()
+    session = session_or_none()
     return Markup('<input type="hidden" name="token" value="{}">').format(session.token if session else "")
 
 
 def render_page(template: str, status: int = 200, **values: Any) -> AnyResponse:
     """Return a page, with the notice of the last action, which is then forgotten."""
-    session, notice = current_session(), ""
+    session, notice = session_or_none(), ""
     if session:
         notice, session.notice = session.notice, ""
     return Response(render_template(template, notice=notice, **values), status, mimetype="text/html")
@@ -62,7 +67,7 @@ def render_page(template: str, status: int = 200, **values: Any) -> AnyResponse:
 
 def see_other(url: str, notice: str = "") -> AnyResponse:
     """Return the answer to a POST: 303 to a page, which shows `notice` (RFC 9110, 15.4.4)."""
-    session = current_session()
+    session = session_or_none()
     if session and notice:
         session.notice = notice
     return redirect(url, 303)

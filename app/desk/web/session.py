@@ -85,10 +85,10 @@ def choose_handler() -> AnyResponse:
 @blueprint.post("/who")
 def set_handler() -> AnyResponse:
     """Note who is working."""
-    handler, session = request.form.get("who", ""), current_session()
-    if session is None or handler not in current_desk().config.handlers:
+    handler = request.form.get("who", "")
+    if handler not in current_desk().config.handlers:
         raise RefusedError("handler")
-    session.handler = handler
+    current_session().handler = handler
     return see_other(url_for("queue.show"))
 
 
@@ -107,9 +107,7 @@ def lock() -> AnyResponse:
 def set_shortcuts() -> AnyResponse:
     """Turn the one-letter shortcuts of this session on or off."""
     on = request.form.get("keys") == "on"
-    session = current_session()
-    if session:
-        session.shortcuts = on
+    current_session().shortcuts = on
     return see_other(url_for("session.show_help"), "Shortcuts are on." if on else "Shortcuts are off.")
 
 
