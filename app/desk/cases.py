@@ -29,7 +29,7 @@ from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.desk.journal import Journal, JournalEntry
 from app.desk.similarity import text_sketch
-from app.desk.store import SealedStore, faults
+from app.desk.store import SealedStore, as_refused_errors
 from app.vault.keys import Identity
 from app.vault.tip import SCHEMA, Tip, TipId
 
@@ -62,7 +62,7 @@ class Cases:
 
     def load(self, job: Job) -> None:
         """Open every record, until done or stopped; raises RefusedError `store-key` or `store-damaged`."""
-        names = self.store.names("tips")
+        names = self.store.list_names("tips")
         job.total += len(names)
         missed = []
         for name in names:
@@ -113,7 +113,7 @@ class Cases:
             # Envelopes of one window arrive in any order: an answer may have come before what it answers.
             case = case.with_answers(*map(_answer, early))
         self._write(case)
-        self.store.take_in(path, f"envelopes/{tip.id}.age")
+        self.store.move_in(path, f"envelopes/{tip.id}.age")
         self.journal.write(JournalEntry(DESK, "received", tip.id, f"answers {parent.id}" if parent else ""))
         self._received.add(tip.id)
         self._publish(case)
@@ -133,9 +133,9 @@ class Cases:
     def _drop_duplicate(self, path: Path, tip: TipId) -> None:
         # The desk ended between the record and the envelope: the envelope is still to be taken in.
         if tip in self._cases and not (self.store.folder / "envelopes" / f"{tip}.age").exists():
-            self.store.take_in(path, f"envelopes/{tip}.age")
+            self.store.move_in(path, f"envelopes/{tip}.age")
             return
-        with faults():
+        with as_refused_errors():
             path.unlink(missing_ok=True)
 
     # Changes.
@@ -248,8 +248,8 @@ class Cases:
 
         Each file is replaced as a whole, so a job that is stopped loses nothing.
         """
-        names = [f"{folder}/{name}" for folder in ("tips", "envelopes") for name in self.store.names(folder)]
-        names += [name for name in self.store.names(".") if name.endswith(".age") and not name.startswith(".")]
+        names = [f"{folder}/{name}" for folder in ("tips", "envelopes") for name in self.store.list_names(folder)]
+        names += [name for name in self.store.list_names(".") if name.endswith(".age") and not name.startswith(".")]
         job.total = len(names)
         for name in names:
             if job.stopped:

@@ -1,7 +1,7 @@
-"""One envelope to one tip or referral, with everything checked that can be: format, seal, bundle, the id in its name.
+"""Open one envelope to a tip or a referral, and check its format, seal, bundle and the id in its name.
 
-Anyone may seal to a published key, so what comes out is checked for form, never for truth. A decoy is told
-from a tip only here, after opening.
+Anyone may seal to a published key, so what comes out is checked for form, never for truth. Only here, after opening,
+does anybody learn whether an envelope is a decoy.
 """
 
 import re
@@ -14,21 +14,21 @@ from app.desk.referral import Referral, is_referral, referral_json, referral_tex
 from app.vault.age_open import unseal
 from app.vault.tip import Tip, TipFile, TipId, tip_from_bundle, tip_to_json, tip_to_text
 
-MAX_ENVELOPE_BYTES = 34 * 1024 * 1024  # bytes of an envelope: the last size class, and room for 64 recipients
+MAX_ENVELOPE_BYTES = 34 * 1024 * 1024  # the last size class, and room for 64 recipients
 _NAME = re.compile(r"([0-9a-hjkmnp-tv-z]{26})\.age")
 
 
 def id_from_name(name: str) -> TipId | None:
-    """The id that an envelope's file name says, or None for a name of another form."""
+    """Return the id in the file name of an envelope, or None for a name of another form."""
     match = _NAME.fullmatch(name)
     return TipId(match[1]) if match else None
 
 
 def open_tip_or_referral(path: Path, identities: Sequence[str]) -> Tip | Referral:
-    """What is in an envelope's file.
+    """Return what is in an envelope's file.
 
-    Raises `EnvelopeError("name")` where the id inside is not the file's name, `("too-large")`, and whatever
-    opening it raises.
+    Raises EnvelopeError `name` where the id inside is not the file's name, `too-large`, and what `unseal` raises;
+    BundleError; OSError.
     """
     name = id_from_name(path.name)
     if name is None:
@@ -43,7 +43,7 @@ def open_tip_or_referral(path: Path, identities: Sequence[str]) -> Tip | Referra
 
 
 def open_tip(path: Path, identities: Sequence[str]) -> Tip:
-    """The tip in an envelope's file; raises what `open_any` raises, and `EnvelopeError("referral")`."""
+    """Return the tip in an envelope's file; raises as `open_tip_or_referral` does, and EnvelopeError `referral`."""
     opened = open_tip_or_referral(path, identities)
     if isinstance(opened, Referral):
         raise EnvelopeError("referral")
@@ -53,7 +53,7 @@ def open_tip(path: Path, identities: Sequence[str]) -> Tip:
 def unpack_to_folder(opened: Tip | Referral, folder: Path) -> Path:
     """Write a tip or referral into `folder/<id>/`, its files under `untrusted/`, readable by this user alone.
 
-    Raises `FileExistsError` rather than write over anything.
+    Raises FileExistsError rather than write over anything, and OSError.
     """
     target = folder / opened.id
     target.mkdir(mode=0o700, parents=True)

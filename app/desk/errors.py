@@ -1,4 +1,7 @@
-"""What the desk refuses, each with a code that is safe to log and a sentence that a handler can act on."""
+"""What the desk refuses: each refusal has a code that is safe to log and a sentence that a handler can act on.
+
+A refusal changes nothing. A code that is not in the list is a fault of the program.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -48,7 +51,7 @@ _STATUS = {"gone": 404, "session": 403, "origin": 403, "token": 403, "host": 400
 
 
 class RefusedError(DeskError):
-    """A refusal of the list above; nothing was changed."""
+    """A refusal: `code` is a key of `SENTENCES`, `message` its sentence, `answer` the HTTP status of its page."""
 
     def __init__(self, code: str) -> None:
         self.message = SENTENCES[code]

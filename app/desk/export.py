@@ -1,7 +1,7 @@
-"""A tip or its referrals to take away: JSON, and a zip with a manifest of SHA-256 hashes.
+"""Exports of cases: JSON, and a zip with the cleaned files and a manifest of SHA-256 hashes.
 
-Files in it are the copies that this desk cleaned. It is made in memory; where the browser keeps it is outside the
-store, which the page says before. Tips that are locked as objectionable are never exported.
+Files in an export are the copies that this desk cleaned. An export is made in memory; the browser saves it outside
+the store, in plain text, which the page says before. A case that is locked as objectionable is never exported.
 """
 
 import io
@@ -21,7 +21,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def export_json(case: Case) -> bytes:
-    """A tip as indented JSON: what came, and what the desk did."""
+    """Return a case as indented JSON: what came, and what the desk did; raises RefusedError `objectionable`."""
     case.require_shown()
     fields = {
         "format": "haumaru-export/1",
@@ -39,10 +39,10 @@ def export_json(case: Case) -> bytes:
     return json.dumps(fields, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
-def export_members(case: Case, files: Attachments) -> dict[str, bytes]:
-    """The files of a tip's zip by name, without the manifest."""
+def export_members(case: Case, attachments: Attachments) -> dict[str, bytes]:
+    """Return the files of a case's zip by name, without the manifest; raises RefusedError, BusyError."""
     found = {"tip.json": export_json(case)}
-    for attachment in files.of(case):
+    for attachment in attachments.of(case):
         if isinstance(attachment.result, CleanedFile):
             found[attachment.path] = attachment.result.data
     for number, referred in enumerate(case.referrals, 1):
@@ -51,27 +51,27 @@ def export_members(case: Case, files: Attachments) -> dict[str, bytes]:
     return found
 
 
-def zip_with_manifest(every: Mapping[str, bytes]) -> bytes:
-    """A stored zip of files, with `manifest.json`: each name and its SHA-256."""
-    hashes = {name: sha256(data).hexdigest() for name, data in every.items()}
+def zip_with_manifest(members: Mapping[str, bytes]) -> bytes:
+    """Return a zip of files, uncompressed, with `manifest.json`, which holds the SHA-256 of each."""
+    hashes = {name: sha256(data).hexdigest() for name, data in members.items()}
     manifest = json.dumps({"format": "haumaru-manifest/1", "sha256": hashes}, indent=2).encode() + b"\n"
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in {**every, "manifest.json": manifest}.items():
+        for name, data in {**members, "manifest.json": manifest}.items():
             archive.writestr(zipfile.ZipInfo(name, _DATE), data)
     return target.getvalue()
 
 
-def export_many(cases: Cases, files: Attachments, tips: Iterable[str], who: str, work: Job) -> None:
-    """Export many tips into one zip, which is `work.result`; stopped, there is none."""
+def export_many(cases: Cases, attachments: Attachments, tips: Iterable[str], who: str, job: Job) -> None:
+    """Export many cases into one zip, which becomes `job.result`; a stopped job has no result."""
     chosen = [case for case in map(cases.get, tips) if case.state is not State.OBJECTIONABLE]
-    work.total = len(chosen)
-    every: dict[str, bytes] = {}
+    job.total = len(chosen)
+    members: dict[str, bytes] = {}
     for case in chosen:
-        if work.stopped:
+        if job.stopped:
             return
         cases.journal.write(JournalEntry(who, "exported", case.id))
-        every |= {f"{case.id}/{name}": data for name, data in export_members(case, files).items()}
-        files.forget(case.id)
-        work.advance()
-    work.result = zip_with_manifest(every)
+        members |= {f"{case.id}/{name}": data for name, data in export_members(case, attachments).items()}
+        attachments.forget(case.id)
+        job.advance()
+    job.result = zip_with_manifest(members)

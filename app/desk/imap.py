@@ -1,7 +1,7 @@
 """Envelopes from a mailbox, over IMAP inside TLS (RFC 9051): each goes to the inbox durably before its mail is deleted.
 
-A mail that holds no envelope is marked as read and left alone. The server is believed in nothing: sizes are asked
-first, names are checked, and whatever goes wrong comes out as a DeliveryError with a safe code.
+A mail without an envelope is marked as read and stays. Nothing that the server says is trusted: sizes are asked before
+a mail is fetched, names are checked, and every failure is a DeliveryError with a code that is safe to log.
 """
 
 import imaplib
@@ -20,42 +20,42 @@ from app.delivery.transports import FolderTransport
 from app.desk.config import ImapConfig
 from app.desk.envelopes import MAX_ENVELOPE_BYTES, id_from_name
 
-_SECONDS = 60
-_LARGEST = MAX_ENVELOPE_BYTES * 3 // 2  # base64, and the mail around it
+_TIMEOUT_SECONDS = 60
+_MAX_MAIL_BYTES = MAX_ENVELOPE_BYTES * 3 // 2  # base64, and the mail around it
 _SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
-_MOST = 500  # mails a round
+_MAX_MAILS = 500  # in one run
 
 
 def fetch_envelopes(imap: ImapConfig, inbox: Path) -> tuple[int, int]:
-    """Take every new mail's envelope into the inbox.
+    """Move the envelopes of new mails into the inbox.
 
-    Returns how many envelopes came and how many mails were left alone. Raises DeliveryError: `unreachable`, `tls`,
+    Returns how many envelopes came and how many mails held none. Raises DeliveryError: `unreachable`, `tls`,
     `auth`, `refused`, `disk`.
     """
-    drop = FolderTransport(inbox)
-    came = left = 0
+    folder = FolderTransport(inbox)
+    came = without = 0
     with _session(imap) as session:
-        for number in _unseen(session):
-            envelopes = _envelopes(session, number)
+        for uid in _unseen_uids(session):
+            envelopes = _envelopes(session, uid)
             for envelope in envelopes:
-                drop.deliver(envelope, seconds=_SECONDS)
-            came, left = came + len(envelopes), left + (not envelopes)
-            session.uid("STORE", number, "+FLAGS.SILENT", r"(\Deleted)" if envelopes else r"(\Seen)")
+                folder.deliver(envelope, seconds=_TIMEOUT_SECONDS)
+            came, without = came + len(envelopes), without + (not envelopes)
+            session.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)" if envelopes else r"(\Seen)")
         session.expunge()
-    return came, left
+    return came, without
 
 
 @contextmanager
 def _session(imap: ImapConfig) -> Iterator[imaplib.IMAP4_SSL]:
     try:
         context = ssl.create_default_context(cafile=imap.ca)
-        session = imaplib.IMAP4_SSL(imap.host, imap.port, ssl_context=context, timeout=_SECONDS)
+        session = imaplib.IMAP4_SSL(imap.host, imap.port, ssl_context=context, timeout=_TIMEOUT_SECONDS)
     except ssl.SSLError:
         raise DeliveryError("tls") from None
     except (OSError, imaplib.IMAP4.error):
         raise DeliveryError("unreachable") from None
     try:
-        _enter(session, imap)
+        _log_in(session, imap)
         yield session
     except (imaplib.IMAP4.error, OSError, ValueError):
         raise DeliveryError("refused") from None
@@ -64,7 +64,7 @@ def _session(imap: ImapConfig) -> Iterator[imaplib.IMAP4_SSL]:
             session.logout()
 
 
-def _enter(session: imaplib.IMAP4_SSL, imap: ImapConfig) -> None:
+def _log_in(session: imaplib.IMAP4_SSL, imap: ImapConfig) -> None:
     try:
         session.login(imap.user, imap.password)
     except imaplib.IMAP4.error:
@@ -74,23 +74,23 @@ def _enter(session: imaplib.IMAP4_SSL, imap: ImapConfig) -> None:
         raise DeliveryError("refused")
 
 
-def _unseen(session: imaplib.IMAP4_SSL) -> list[str]:
+def _unseen_uids(session: imaplib.IMAP4_SSL) -> list[str]:
     _, found = session.uid("SEARCH", "UNSEEN")
-    return [number.decode("ascii") for number in (found[0] or b"").split()[:_MOST] if number.isdigit()]
+    return [uid.decode("ascii") for uid in (found[0] or b"").split()[:_MAX_MAILS] if uid.isdigit()]
 
 
-def _envelopes(session: imaplib.IMAP4_SSL, number: str) -> list[Envelope]:
-    _, answer = session.uid("FETCH", number, "(RFC822.SIZE)")
+def _envelopes(session: imaplib.IMAP4_SSL, uid: str) -> list[Envelope]:
+    _, answer = session.uid("FETCH", uid, "(RFC822.SIZE)")
     size = next((match for part in answer if isinstance(part, bytes) and (match := _SIZE.search(part))), None)
-    if size is None or int(size[1]) > _LARGEST:
+    if size is None or int(size[1]) > _MAX_MAIL_BYTES:
         return []
-    _, answer = session.uid("FETCH", number, "(BODY.PEEK[])")
+    _, answer = session.uid("FETCH", uid, "(BODY.PEEK[])")
     raw = next((part[1] for part in answer if isinstance(part, tuple)), b"")
     return list(_attached(raw))
 
 
 def _attached(untrusted_mail: bytes) -> Iterator[Envelope]:
-    """The envelopes attached to a mail: by their names, and the first bytes of the age format."""
+    """Yield the envelopes attached to a mail, known by their names and the first line of the age format."""
     try:
         mail = BytesParser(EmailMessage, policy=policy.default).parsebytes(untrusted_mail)
         parts = [(part.get_filename() or "", part.get_payload(decode=True)) for part in mail.iter_attachments()]

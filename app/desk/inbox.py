@@ -13,7 +13,7 @@ from app.desk.envelopes import id_from_name, open_tip
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.desk.journal import JournalEntry
-from app.desk.store import SealedStore, faults
+from app.desk.store import SealedStore, as_refused_errors
 from app.vault.keys import Identity
 from app.vault.tip import new_tip_id
 
@@ -27,7 +27,7 @@ class Inbox:
 
     def receive(self, job: Job) -> None:
         """Take in every envelope, until done or stopped; raises RefusedError for a fault of the disk or journal."""
-        with faults():
+        with as_refused_errors():
             paths = sorted(path for path in self._inbox.glob("*.age") if not path.name.startswith("."))
         job.total += len(paths)
         for path in paths:
@@ -47,7 +47,7 @@ class Inbox:
             self._move_aside(path, error.code)
             return
         if opened.decoy:
-            with faults():
+            with as_refused_errors():
                 path.unlink(missing_ok=True)
             return
         self._cases.add(path, opened)
@@ -55,18 +55,18 @@ class Inbox:
     def _move_aside(self, path: Path, code: str) -> None:
         tip = id_from_name(path.name) or new_tip_id()
         self._cases.journal.write(JournalEntry(DESK, "set-aside", tip, code))
-        self._store.take_in(path, f"aside/{tip}.{code}")
+        self._store.move_in(path, f"aside/{tip}.{code}")
 
     def set_aside(self) -> list[tuple[str, str]]:
         """Return what was set aside: the id of each file's name, or one made for it, and the code of its fault."""
-        pairs = [name.split(".", 1) for name in self._store.names("aside")]
+        pairs = [name.split(".", 1) for name in self._store.list_names("aside")]
         return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]  # noqa: PLR2004
 
     def retry(self, who: str, untrusted_name: str) -> None:
         """Put something that was set aside back into the inbox; raises RefusedError `gone`."""
         name, tip = self._checked(untrusted_name)
         self._cases.journal.write(JournalEntry(who, "tried-again", tip))
-        with faults():
+        with as_refused_errors():
             (self._store.folder / "aside" / name).rename(self._inbox / f"{tip}.age")
 
     def destroy(self, who: str, untrusted_name: str) -> None:
@@ -76,6 +76,6 @@ class Inbox:
         self._store.delete([f"aside/{name}"])
 
     def _checked(self, untrusted_name: str) -> tuple[str, str]:
-        if untrusted_name not in self._store.names("aside"):
+        if untrusted_name not in self._store.list_names("aside"):
             raise RefusedError("gone")
         return untrusted_name, untrusted_name.partition(".")[0]

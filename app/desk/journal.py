@@ -1,9 +1,9 @@
-"""Who did what, when, to which tip: append-only, each line bound to the one before and signed by the desk.
+"""The journal: who did what, when, to which tip; append-only, each line bound to the line before and signed.
 
-It never holds a word of a tip. Lines are JSON; each carries the SHA-256 of the line before it and an Ed25519
-signature. A signed head, replaced after each append, holds how many lines there are and the last one's hash,
-so that lines cut off the end are missed too. Whoever can put back an older journal with
-its older head is found only by a head noted elsewhere: `verify` tells it.
+Each line is JSON with the SHA-256 of the line before and an Ed25519 signature (RFC 8032). A signed head, replaced
+after each append, holds the number of lines and the hash of the last, so that cutting lines off the end is found too.
+Putting back an older journal with its older head is found only by comparing a head noted elsewhere, which
+`verify_journal` returns. No word of a tip is ever in the journal: a text that is no code is refused.
 """
 
 import json
@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from app.desk.errors import RefusedError
-from app.desk.store import faults, replace_file
+from app.desk.store import as_refused_errors, replace_file
 from app.vault.tip import TipId
 
 CONTEXT = b"haumaru/journal/1"
@@ -33,7 +33,7 @@ _CODE = re.compile(r"[a-z0-9-]{1,40}(?:[ :,][a-z0-9-]{1,64}){0,8}|")
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One thing done: `did` is a word of ours, `what` ids and codes of ours, never anything of a tip's words."""
+    """One action: `did` is one of our codes, `what` holds ids and codes of ours; `at` is the time, in ISO 8601."""
 
     who: str
     did: str
@@ -43,7 +43,7 @@ class JournalEntry:
 
 
 class Journal:
-    """The open journal of a desk that holds its store's lock."""
+    """The open journal of a desk that holds its store's lock; raises RefusedError `journal` if it was changed."""
 
     def __init__(self, folder: Path, key: Ed25519PrivateKey, *, clock: Callable[[], float]) -> None:
         self._path, self._head = folder / "journal.jsonl", folder / "journal.head"
@@ -51,12 +51,12 @@ class Journal:
         self._lock = threading.Lock()
         self.entries: list[JournalEntry] = []
         _drop_torn_line(self._path)
-        count, last, whole = _read_journal(self._path, key.public_key(), self.entries.append)
+        count, last, length = _read_journal(self._path, key.public_key(), self.entries.append)
         _check_head(self._head, key.public_key(), count, last, self._path)
-        self._count, self._last, self._length = count, last, whole
+        self._count, self._last, self._length = count, last, length
 
     def write(self, *entries: JournalEntry) -> None:
-        """Append, durably, all of the entries or none; raises RefusedError."""
+        """Append all of the entries durably, or none; raises RefusedError `journal`, `disk-full` or `disk`."""
         with self._lock:
             at = datetime.fromtimestamp(self._clock(), ZoneInfo("Pacific/Auckland")).isoformat(timespec="seconds")
             stamped = [JournalEntry(one.who, one.did, one.tip, one.what, at) for one in entries]
@@ -81,7 +81,7 @@ class Journal:
         return _canonical({**fields, "before": last, "signature": signature}) + b"\n"
 
     def _append(self, data: bytes) -> None:
-        with faults():
+        with as_refused_errors():
             with open(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600), "r+b") as file:  # noqa: PTH123  # a descriptor
                 if file.seek(0, os.SEEK_END) != self._length:
                     raise RefusedError("journal")
@@ -90,32 +90,35 @@ class Journal:
                     file.flush()
                     os.fsync(file.fileno())
                 except OSError:
-                    # Half a line would make the next start refuse: it is taken back.
+                    # Half a line would make the next start refuse the journal.
                     os.ftruncate(file.fileno(), self._length)
                     raise
             self._length += len(data)
 
 
 def verify_journal(folder: Path, key: Ed25519PublicKey) -> tuple[int, str]:
-    """How many lines a journal has and the hash of the last, everything checked; raises RefusedError `journal`."""
+    """Check every line of a journal; return how many there are and the hash of the last, "0" × 64 for none.
+
+    Raises RefusedError `journal` at the first fault.
+    """
     path = folder / "journal.jsonl"
     count, last, _ = _read_journal(path, key, lambda _: None)
     _check_head(folder / "journal.head", key, count, last, path)
     return count, last
 
 
-def _read_journal(path: Path, key: Ed25519PublicKey, take: Callable[[JournalEntry], None]) -> tuple[int, str, int]:
+def _read_journal(path: Path, key: Ed25519PublicKey, on_entry: Callable[[JournalEntry], None]) -> tuple[int, str, int]:
     count, last, length = 0, START, 0
     for line in _lines(path):
         count += 1
-        take(_check_line(line, key, count, last))
+        on_entry(_check_line(line, key, count, last))
         last = sha256(line).hexdigest()
         length += len(line)
     return count, last, length
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Take back a line that a power failure cut: it was never said to be written."""
+    """Remove a last line that a power failure cut short: no call that wrote it had returned."""
     data = path.read_bytes() if path.exists() else b""
     whole = data.rfind(b"\n") + 1
     if whole < len(data):
@@ -125,7 +128,7 @@ def _drop_torn_line(path: Path) -> None:
 def _lines(path: Path) -> Iterable[bytes]:
     if not path.exists():
         return ()
-    with faults(), path.open("rb") as file:
+    with as_refused_errors(), path.open("rb") as file:
         return file.readlines()
 
 
@@ -134,11 +137,11 @@ def _check_line(line: bytes, key: Ed25519PublicKey, count: int, last: str) -> Jo
         fields = json.loads(line)
         signature = b64decode(fields.pop("signature"), validate=True)
         key.verify(signature, CONTEXT + _canonical(fields))
-        good = fields["n"] == count and fields["before"] == last
-        good = good and line == _canonical({**fields, "signature": b64encode(signature).decode()}) + b"\n"
+        valid = fields["n"] == count and fields["before"] == last
+        valid = valid and line == _canonical({**fields, "signature": b64encode(signature).decode()}) + b"\n"
     except (InvalidSignature, KeyError, TypeError, ValueError, AttributeError):
         raise RefusedError("journal") from None
-    if not good:
+    if not valid:
         raise RefusedError("journal")
     return JournalEntry(fields["who"], fields["did"], fields["tip"], fields["what"], fields["at"])
 

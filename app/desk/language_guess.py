@@ -1,6 +1,6 @@
-"""In which of the ten languages a text probably is: by its script, then by small words that others lack.
+"""Guess in which of the site's languages a text is: by its script, then by frequent words.
 
-A guess for a handler who looks for a translator, and called one. Never sent anywhere.
+A handler who looks for a translator sees the guess, marked as one. The guess never leaves the desk.
 """
 
 import re
@@ -25,12 +25,12 @@ _WORDS: Mapping[str, frozenset[str]] = {
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|'[^\W\d_]+")
 _HAN = re.compile("[\u3400-\u9fff]")
 _DEVANAGARI = re.compile("[\u0900-\u097f]")
-_SURE = 0.15
-_FEWEST = 4
+_MIN_SHARE = 0.15  # of the words, that must be frequent words of the language
+_MIN_WORDS = 4
 
 
 def guess_language(text: str) -> str:
-    """The code of a language, or "" where the text is too short or like none."""
+    """Return the code of a language, or "" where the text is too short or like none."""
     sample = text[:4000]
     letters = sum(map(str.isalpha, sample)) or 1
     if len(_HAN.findall(sample)) > letters / 4:
@@ -38,13 +38,13 @@ def guess_language(text: str) -> str:
     if len(_DEVANAGARI.findall(sample)) > letters / 4:
         return "hi"
     words = _WORD.findall(sample.casefold())
-    if len(words) < _FEWEST:
+    if len(words) < _MIN_WORDS:
         return ""
     share = {code: sum(word in known for word in words) / len(words) for code, known in _WORDS.items()}
     best = max(share, key=lambda code: share[code])
-    return best if share[best] >= _SURE else ""
+    return best if share[best] >= _MIN_SHARE else ""
 
 
 def language_name(code: str) -> str:
-    """What a handler reads: a language's own name."""
+    """Return a language's own name, for a handler to read."""
     return LANGUAGES[code].own_name if code in LANGUAGES else "not known"

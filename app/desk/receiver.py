@@ -1,7 +1,8 @@
-"""The far end of the site's `https:` transport: takes envelopes into the inbox, and can open none of them.
+"""The WSGI application that receives envelopes from the site's `https:` transport into the inbox.
 
-It answers 201 only when the envelope is on the disk, and 409 for one that it has, or that the desk once had. Whoever
-shows no token is turned away before a byte of the body is read. It holds no identity.
+It answers 201 only when the envelope is on the disk, and 409 for an id that the inbox, the store or the journal knows.
+A request without the token is refused before a byte of its body is read. The receiver holds no identity, so it can
+open no envelope.
 """
 
 import hmac
@@ -20,56 +21,56 @@ from app.vault.bundle import size_class
 from app.vault.tip import TipId
 from app.web.middleware import REFUSED, BodyLimiter
 
-BODIES = 8
-_SECONDS = 60.0
+MAX_BODIES = 8  # at once
+_BODY_SECONDS = 60.0
 
 
 class ReceivedIds:
-    """Which ids are here already: in the inbox, in the store, or in the journal of what the store once held."""
+    """The ids of envelopes that came before: in the inbox, in the store, or in the journal of what the store held."""
 
     def __init__(self, inbox: Path, store: Path) -> None:
         self._inbox, self._store = inbox, store
         self._ids: set[str] = set()
-        self._read = 0
+        self._journal_read = 0  # bytes
         self._lock = Lock()
 
-    def has(self, tip: TipId) -> bool:
-        """Whether an envelope of this id was taken before."""
+    def __contains__(self, tip: TipId) -> bool:
+        """Whether an envelope of this id came before."""
         name = f"{tip}.age"
         if (self._inbox / name).exists() or (self._store / "envelopes" / name).exists():
             return True
         with self._lock:
-            self._follow()
+            self._read_new_lines()
             return tip in self._ids
 
-    def _follow(self) -> None:
+    def _read_new_lines(self) -> None:
         path = self._store / "journal.jsonl"
         if not path.exists():
             return
         with path.open("rb") as file:
-            file.seek(self._read)
+            file.seek(self._journal_read)
             for line in file:
                 if not line.endswith(b"\n"):
                     return
-                self._read += len(line)
+                self._journal_read += len(line)
                 entry = json.loads(line)
                 if entry["did"] == "received":
                     self._ids.add(entry["tip"])
 
 
 class EnvelopeReceiver:
-    """The WSGI application of `haumaru-desk receive`; an empty `token` leaves that to client certificates."""
+    """The application of `haumaru-desk receive` (PEP 3333); an empty `token` means that TLS checks the client."""
 
     def __init__(self, inbox: Path, store: Path, *, token: str, hosts: frozenset[str] | None = None) -> None:
         self._token = token
-        self._known = ReceivedIds(inbox, store)
-        self._drop = FolderTransport(inbox)
+        self._received = ReceivedIds(inbox, store)
+        self._folder = FolderTransport(inbox)
         self._limiter = BodyLimiter(
-            self._take,
+            self._receive,
             hosts=hosts,
-            bodies=BODIES,
+            bodies=MAX_BODIES,
             max_body=MAX_ENVELOPE_BYTES,
-            deadline=_SECONDS,
+            deadline=_BODY_SECONDS,
         )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -84,17 +85,17 @@ class EnvelopeReceiver:
             return _respond(start_response, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         return self._limiter(environ, start_response)
 
-    def _take(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def _receive(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if REFUSED in environ:
             return _respond(start_response, HTTPStatus(environ[REFUSED]))
         tip = id_from_name(f"{environ.get('HTTP_IDEMPOTENCY_KEY', '')}.age")
         data = environ["wsgi.input"].read()
         if tip is None or not _is_envelope(data):
             return _respond(start_response, HTTPStatus.UNPROCESSABLE_ENTITY)
-        if self._known.has(tip):
+        if tip in self._received:
             return _respond(start_response, HTTPStatus.CONFLICT)
         try:
-            self._drop.deliver(Envelope(tip, "", data), seconds=_SECONDS)
+            self._folder.deliver(Envelope(tip, "", data), seconds=_BODY_SECONDS)
         except DeliveryError:
             return _respond(start_response, HTTPStatus.INSUFFICIENT_STORAGE)
         return _respond(start_response, HTTPStatus.CREATED)

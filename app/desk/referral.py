@@ -1,9 +1,9 @@
-"""A referral as bytes: `referral.json` with a detached Ed25519 signature, in the same padded bundle as a tip.
+"""A referral as bytes: `referral.json` with a detached Ed25519 signature (RFC 8032), in a padded bundle as a tip's.
 
-A recipient is public, so anybody could seal something that looks like a referral: only the signature says that a
-desk made it. It covers `referral.json`, which names the SHA-256 of every file and whom the referral is for, so that
-none can be changed, added, or passed on as if it were meant for somebody else. There is no internal id
-and no time but a day.
+Recipients are public, so anybody can seal something that looks like a referral: only the signature proves that a desk
+made it. The signature covers `referral.json`, which names the SHA-256 of every file and the party that it is for, so
+that nothing can be changed, added, or passed on as if meant for another party. It holds no internal id, and no time
+finer than a day.
 """
 
 import json
@@ -53,12 +53,12 @@ class Referral:
 
     @property
     def reference(self) -> str:
-        """A short name to say on the telephone."""
+        """A short name to say on the telephone, such as `7K2M-PQ4D`."""
         return f"{self.id[:4]}-{self.id[4:8]}".upper()
 
 
 def referral_json(referral: Referral) -> bytes:
-    """`referral.json`: one line of UTF-8, in one form only."""
+    """Return `referral.json`: one line of UTF-8, in one form only."""
     fields: dict[str, Any] = {
         "format": FORMAT,
         "id": referral.id,
@@ -89,7 +89,7 @@ def referral_json(referral: Referral) -> bytes:
 
 
 def referral_text(referral: Referral) -> str:
-    """`referral.txt`: the same for a person with any unzip program."""
+    """Return `referral.txt`: the same for a person with any unzip program."""
     title = "For translation" if referral.purpose == "translation" else "Referral"
     lines = [
         f"{title} {referral.reference}, for {referral.to}",
@@ -111,12 +111,12 @@ def referral_text(referral: Referral) -> str:
 
 
 def sign_referral(text: bytes, key: Ed25519PrivateKey) -> bytes:
-    """The detached signature of a `referral.json` (RFC 8032)."""
+    """Return the detached signature of a `referral.json`, 64 bytes (RFC 8032)."""
     return key.sign(CONTEXT + text)
 
 
 def pack_referral(referral: Referral, key: Ed25519PrivateKey) -> bytes:
-    """The bundle of a referral, signed; raises BundleError `too-large`."""
+    """Return the bundle of a referral, signed; raises BundleError `too-large`."""
     text = referral_json(referral)
     members = {
         "referral.json": text,
@@ -127,15 +127,15 @@ def pack_referral(referral: Referral, key: Ed25519PrivateKey) -> bytes:
 
 
 def is_referral(bundle: bytes) -> bool:
-    """Whether a bundle begins as ours do, with `referral.json`."""
+    """Whether the first member of a bundle is `referral.json`."""
     return bundle[30:43] == b"referral.json"
 
 
 def unpack_referral(bundle: bytes) -> Referral:
-    """The referral in a bundle, its signature checked by the key that it names itself.
+    """Return the referral in a bundle, its signature checked by the key that the referral names.
 
-    Whose key that is, only `signed_by` can tell. Raises BundleError for anything that `to_bytes` would not have
-    made, and RefusedError `signature`.
+    Whether that key is the expected desk's, `require_signer` checks. Raises BundleError for a bundle that
+    `pack_referral` would not have made, and RefusedError `signature`.
     """
     members = unpack(bundle, _NAMES)
     try:
@@ -159,7 +159,7 @@ def unpack_referral(bundle: bytes) -> Referral:
 
 
 def require_signer(referral: Referral, key: bytes) -> Referral:
-    """The same referral, if the desk whose 32-byte public key this is signed it; raises RefusedError `signature`."""
+    """Return the referral if the key that signed it is `key`, 32 bytes; raises RefusedError `signature`."""
     if b64decode(referral.key) != key:
         raise RefusedError("signature")
     return referral

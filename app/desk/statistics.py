@@ -1,7 +1,7 @@
-"""Figures for a public report: counts of tips, with everything under five hidden.
+"""Statistics for a public report: counts of tips, in which every count under five is hidden.
 
-Where one hidden count of a table could be worked out from the total, the next smallest is hidden too. Of a tip
-that was destroyed a row without a word of it stays, sealed.
+Where a hidden count could be computed from the total, the next smallest is hidden too. A case that is destroyed
+leaves one sealed row, without a word of the tip.
 """
 
 import json
@@ -13,21 +13,21 @@ from typing import Any
 from app.desk.case import OUTCOMES, Case, Outcome, State
 from app.desk.store import SealedStore
 
-FEWEST = 5
-_TALLY = "tally.age"
+MIN_COUNT = 5  # a smaller count is hidden
+_ROWS_FILE = "tally.age"
 
 
 @dataclass(frozen=True)
 class StatisticsTable:
-    """One table: `whole` says that each tip is in exactly one row, so that the rows add up to the total."""
+    """One table: its rows, and whether each tip is in exactly one row, so that the rows add up to the total."""
 
     title: str
     rows: tuple[tuple[str, str], ...]
-    whole: bool
+    is_partition: bool
 
 
 def statistics_row(case: Case) -> dict[str, Any]:
-    """What counts of a tip, and no more."""
+    """Return what is counted of a case, and nothing else."""
     return {
         "id": case.id,
         "month": case.received.strftime("%Y-%m"),
@@ -40,15 +40,15 @@ def statistics_row(case: Case) -> dict[str, Any]:
 
 
 def keep_rows(store: SealedStore, cases: Iterable[Case]) -> None:
-    """Keep the rows of tips that are about to be destroyed; once each."""
+    """Keep the rows of cases that are about to be destroyed, each once; raises RefusedError."""
     rows = {one["id"]: one for one in kept_rows(store)} | {case.id: statistics_row(case) for case in cases}
-    store.write(_TALLY, json.dumps(list(rows.values())).encode())
+    store.write(_ROWS_FILE, json.dumps(list(rows.values())).encode())
 
 
 def kept_rows(store: SealedStore) -> list[dict[str, Any]]:
-    """The rows of tips that were destroyed."""
+    """Return the rows of cases that were destroyed; raises RefusedError."""
     try:
-        rows: list[dict[str, Any]] = json.loads(store.read(_TALLY))
+        rows: list[dict[str, Any]] = json.loads(store.read(_ROWS_FILE))
     except FileNotFoundError:
         return []
     return rows
@@ -57,39 +57,41 @@ def kept_rows(store: SealedStore) -> list[dict[str, Any]]:
 def statistics_tables(
     cases: Iterable[Case], gone: Iterable[Mapping[str, Any]], authorities: Mapping[str, str]
 ) -> list[StatisticsTable]:
-    """The tables of a public report; answers in a thread are not tips of their own."""
+    """Return the tables of a public report; an answer in a thread does not count as a tip."""
     here = [statistics_row(case) for case in cases if case.answers_to is None and case.state is not State.OBJECTIONABLE]
     rows = list({one["id"]: one for one in [*gone, *here]}.values())
     urgent = {"Someone in danger": "danger", "Children involved": "children"}
     names = {str(outcome): name for outcome, name in OUTCOMES.items()}
     return [
-        _table("Tips by month", Counter(one["month"] for one in rows), whole=True),
-        _table("Urgent", Counter(name for name, key in urgent.items() for one in rows if one[key]), whole=False),
-        _table("What they are about", Counter(kind for one in rows for kind in one["kinds"]), whole=False),
+        _table("Tips by month", Counter(one["month"] for one in rows), is_partition=True),
+        _table("Urgent", Counter(name for name, key in urgent.items() for one in rows if one[key]), is_partition=False),
+        _table("What they are about", Counter(kind for one in rows for kind in one["kinds"]), is_partition=False),
         _table(
             "Referred to",
             Counter(authorities.get(one, one) for each in rows for one in each["authorities"]),
-            whole=False,
+            is_partition=False,
         ),
-        _table("Outcomes", Counter(names.get(one["outcome"], names[Outcome.UNKNOWN]) for one in rows), whole=True),
+        _table(
+            "Outcomes", Counter(names.get(one["outcome"], names[Outcome.UNKNOWN]) for one in rows), is_partition=True
+        ),
     ]
 
 
-def _table(title: str, counts: Counter[str], *, whole: bool) -> StatisticsTable:
-    hidden = {name for name, count in counts.items() if count < FEWEST}
+def _table(title: str, counts: Counter[str], *, is_partition: bool) -> StatisticsTable:
+    hidden = {name for name, count in counts.items() if count < MIN_COUNT}
     shown = sorted((count, name) for name, count in counts.items() if name not in hidden)
-    if whole and len(hidden) == 1 and shown:
+    if is_partition and len(hidden) == 1 and shown:
         hidden.add(shown[0][1])
         shown = shown[1:]
     rows = [(name, "hidden" if name in hidden else str(counts[name])) for name in sorted(counts)]
-    # The sum would give a hidden count away: it is told only where nothing is hidden.
-    if whole and not hidden:
+    # A total would reveal a hidden count, so that there is one only where nothing is hidden.
+    if is_partition and not hidden:
         rows.append(("Total", str(counts.total())))
-    return StatisticsTable(title, tuple(rows), whole)
+    return StatisticsTable(title, tuple(rows), is_partition)
 
 
 def tables_to_csv(every: Iterable[StatisticsTable]) -> str:
-    """The tables as CSV; nothing in it begins with what a spreadsheet would run."""
+    """Return the tables as CSV (RFC 4180); no cell begins with what a spreadsheet would run as a formula."""
     lines = ["table,row,count"]
     for table in every:
         lines += [f'"{table.title}","{name}",{count}' for name, count in table.rows if _is_safe_cell(name)]

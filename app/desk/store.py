@@ -1,7 +1,8 @@
-"""The desk's folder: everything in it is sealed to the desk's own key, and a write that returns is on the disk.
+"""The desk's folder: every file in it is sealed to the desk's own key, and a write that returns is on the disk.
 
-The desk's own key is its first identity; the others still open what is older. A file is replaced whole or not at
-all. One desk at a time: a second is refused. Nothing decrypted is ever written, not even for a moment.
+The desk's own key is its first identity; the other identities still open what was sealed to them. A file is replaced
+as a whole or not at all. A second desk on the same folder is refused. Nothing decrypted is written, not even for a
+moment.
 """
 
 import errno
@@ -18,22 +19,22 @@ from app.vault.age import seal
 from app.vault.age_open import unseal
 from app.vault.keys import Identity, recipient_of
 
-_PROBE = "desk.age"
-_PROBE_WORDS = b"haumaru-desk/1"
+_KEY_CHECK = "desk.age"  # opens only with the right identity
+_KEY_CHECK_WORDS = b"haumaru-desk/1"
 
 
 class SealedStore:
-    """A folder and the identities that open what lies in it; hold its `lock` while you write."""
+    """A folder and the identities that open its files; write only within `locked`."""
 
     def __init__(self, folder: Path, identities: Sequence[Identity]) -> None:
         self.folder = folder
         self._identities = tuple(identities)
-        self._own = (recipient_of(identities[0]),)
+        self._own_recipients = (recipient_of(identities[0]),)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other desk out; raises RefusedError `store-in-use` or `store-key`."""
-        with faults():
+        """Keep every other process out until the block ends; raises RefusedError `store-in-use` or `store-key`."""
+        with as_refused_errors():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -47,28 +48,28 @@ class SealedStore:
             os.close(descriptor)
 
     def write(self, name: str, data: bytes) -> None:
-        """Seal and keep under a name such as `tips/<id>.age`; raises RefusedError `disk-full` or `disk`."""
+        """Seal data and write them under a name such as `tips/<id>.age`; raises RefusedError `disk-full` or `disk`."""
         replace_file(self.folder / name, self.seal(data))
 
     def seal(self, data: bytes) -> bytes:
-        """Seal to the desk's own key."""
-        return seal(data, self._own)
+        """Return data sealed to the desk's own key."""
+        return seal(data, self._own_recipients)
 
     def read(self, name: str) -> bytes:
-        """What was kept; raises FileNotFoundError, and RefusedError `store-key` or `store-damaged`."""
+        """Return what was written; raises FileNotFoundError, and RefusedError `store-key` or `store-damaged`."""
         return self.unseal((self.folder / name).read_bytes())
 
     def unseal(self, sealed: bytes) -> bytes:
-        """Open with any of the identities; raises RefusedError `store-key` or `store-damaged`."""
+        """Return data opened with any of the identities; raises RefusedError `store-key` or `store-damaged`."""
         try:
             return unseal(sealed, self._identities)
         except EnvelopeError as error:
             raise RefusedError("store-key" if error.code == "no-match" else "store-damaged") from None
 
-    def take_in(self, path: Path, name: str) -> None:
-        """Move a file from elsewhere, perhaps from another disk, into the store, durably and as it is."""
+    def move_in(self, path: Path, name: str) -> None:
+        """Move a sealed file into the store durably, from another disk too; raises RefusedError."""
         target = self.folder / name
-        with faults():
+        with as_refused_errors():
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 path.rename(target)
@@ -79,8 +80,8 @@ class SealedStore:
                 path.unlink()
 
     def delete(self, names: Iterable[str]) -> None:
-        """Remove files for good; those already gone are no error."""
-        with faults():
+        """Delete files durably; a file that is gone already is no error."""
+        with as_refused_errors():
             folders = set()
             for name in names:
                 (self.folder / name).unlink(missing_ok=True)
@@ -89,28 +90,28 @@ class SealedStore:
                 if folder.exists():
                     fsync_folder(folder)
 
-    def names(self, folder: str) -> list[str]:
-        """The names of the finished files below a folder of the store."""
+    def list_names(self, folder: str) -> list[str]:
+        """Return the sorted names of the complete files in a folder of the store."""
         path = self.folder / folder
         return sorted(entry.name for entry in path.iterdir() if entry.suffix != ".part") if path.exists() else []
 
     def _check_key(self) -> None:
         try:
-            self.read(_PROBE)
+            self.read(_KEY_CHECK)
         except FileNotFoundError:
-            self.write(_PROBE, _PROBE_WORDS)
+            self.write(_KEY_CHECK, _KEY_CHECK_WORDS)
 
 
 def replace_file(path: Path, data: bytes) -> None:
     """Replace a whole file durably and make its folder if need be; raises RefusedError `disk-full` or `disk`."""
-    with faults():
+    with as_refused_errors():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(path, data)
 
 
 @contextmanager
-def faults() -> Iterator[None]:
-    """Turn what the disk says into a RefusedError."""
+def as_refused_errors() -> Iterator[None]:
+    """Turn an OSError into RefusedError `disk-full` or `disk`."""
     try:
         yield
     except OSError as error:

@@ -162,13 +162,13 @@ def test_a_growing_journal_is_followed(office):
     """Ids become known as the desk journals them, however the journal grows."""
     known = ReceivedIds(office.inbox, office.store)
     one = sealed(office)
-    assert not known.has(one.id)
+    assert one.id not in known
     (office.inbox / f"{one.id}.age").write_bytes(one.data)
-    assert known.has(one.id)
+    assert one.id in known
     with office.desk() as desk:
         receive(desk)
         desk.cases.destroy([desk.cases.get(one.id)])
-    assert known.has(one.id)
+    assert one.id in known
 
 
 DOVECOT = """
