@@ -75,7 +75,7 @@ def form_secret(path: Path) -> bytes:
         raise ConfigError(("[server] secret_file: cannot be made; give this user the right to its folder",)) from None
     secret = path.read_bytes()
     if len(secret) != 32:  # noqa: PLR2004
-        raise ConfigError(("[server] secret_file: is not 32 bytes; delete it, and it is made anew",))
+        raise ConfigError(("[server] secret_file: is not 32 bytes; delete it, and it is made again",))
     return secret
 
 

@@ -29,8 +29,8 @@ def test_a_catalogue_is_whole(folder):
     template = polib.pofile(str(TEMPLATE))
     assert {entry.msgid for entry in catalogue} == {entry.msgid for entry in template}, "run: make messages"
     code = folder.replace("_", "-")
-    mend = f"translate them in its messages.po, then: make digests CODE={code} FILE=messages"
-    assert [entry.msgid for entry in catalogue if not entry.translated() or entry.fuzzy] == [], mend
+    remedy = f"translate them in its messages.po, then: make digests CODE={code} FILE=messages"
+    assert [entry.msgid for entry in catalogue if not entry.translated() or entry.fuzzy] == [], remedy
     assert len(catalogue) > 250
 
 
@@ -50,8 +50,8 @@ def test_a_catalogue_says_what_it_was_made_from():
     """Each records the template of today, and that no speaker has signed it yet, or who did."""
     found = load_catalogue_reviews(ROOT / "translations", KNOWN)
     stale = [code for code, one in found.items() if one.stale]
-    mend = "look through the catalogues of these languages, then for each: make digests CODE=… FILE=messages"
-    assert stale == [], mend
+    remedy = "look through the catalogues of these languages, then for each: make digests CODE=… FILE=messages"
+    assert stale == [], remedy
     assert found["en"] == SOURCE_REVIEW
 
 

@@ -1,4 +1,4 @@
-"""`haumaru.toml`: read, overridden by variables, and every fault told at once with its mend."""
+"""`haumaru.toml`: read, overridden by variables, and every fault reported at once with its remedy."""
 
 import base64
 import re
@@ -105,7 +105,7 @@ def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path, good):
     assert "hush-hush" not in repr(settings)
 
 
-def test_every_fault_is_told_in_one_run_each_with_its_mend(tmp_path):
+def test_every_fault_is_reported_in_one_run_with_its_remedy(tmp_path):
     """A file with many faults names each of them once, and what to do about it."""
     text = """
 colour = "green"

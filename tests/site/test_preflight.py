@@ -106,7 +106,7 @@ def test_an_expired_key_is_a_fault_and_one_about_to_is_a_warning(path):
     assert any(line.startswith("warning: ") and "the form closes" in line for line in told)
 
 
-def test_what_the_site_cannot_mend_is_warned_of(path, monkeypatch):
+def test_what_the_site_cannot_correct_is_a_warning(path, monkeypatch):
     """Unencrypted swap, piped core dumps, a forgeable proxy header and a missing sandbox are each named."""
     files = {"/proc/swaps": ["Filename Type", "/swapfile file"], "/proc/sys/kernel/core_pattern": ["|/usr/bin/apport"]}
     monkeypatch.setattr(preflight, "_read_lines", lambda name: files[name])

@@ -82,8 +82,8 @@ def _compile(compiler: typst.Compiler, name: str, inputs: dict[str, str]) -> byt
     try:
         pdf = compiler.compile(template, format="pdf", sys_inputs=inputs, pdf_standards="ua-1")
     except typst.TypstError as error:
-        mend = "use other characters, or make the fonts anew with deploy/fonts.py"
-        raise ConfigError((f"handout {name}: {error}; {mend}",)) from None
+        remedy = "use other characters, or make new fonts with deploy/fonts.py"
+        raise ConfigError((f"handout {name}: {error}; {remedy}",)) from None
     assert isinstance(pdf, bytes)
     return pdf
 

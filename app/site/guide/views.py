@@ -61,7 +61,7 @@ class LanguageLink:
 
 
 class GuideViews:
-    """The guidance pages; `handouts` are the PDFs by file name, `reviewed` tells which catalogues are reviewed."""
+    """The guidance pages; `handouts` are the PDFs by file name, `reviewed` says which catalogues are reviewed."""
 
     def __init__(
         self,

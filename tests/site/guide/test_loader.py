@@ -69,7 +69,7 @@ def test_the_made_up_translation_is_sound(tree):
 
 
 def test_all_faults_are_told_at_once_with_their_files(tree):
-    """A missing file, a link to nowhere and a missing title are in one error, each with its mend."""
+    """A missing file, a link to nowhere and a missing title are in one error, each with its remedy."""
     (tree / "hi" / "law.md").unlink()
     spoil(tree / "en" / "help.md", "(page:anonymity)", "(page:nowhere)")
     spoil(tree / "en" / "signs.md", "title:", "titel:")
@@ -115,7 +115,7 @@ def test_all_faults_are_told_at_once_with_their_files(tree):
         ("hi/safety.toml", "not-sent =", "sent =", "not-sent sent: in one language only"),
     ],
 )
-def test_a_fault_is_told_with_its_mend(tree, name, old, new, told):
+def test_a_fault_is_reported_with_its_remedy(tree, name, old, new, told):
     """Each thing that can be wrong in the files is found, and the message says what to do."""
     spoil(tree / name, old, new)
     assert told in faults_of(tree)
@@ -154,8 +154,8 @@ def test_only_a_wholly_reviewed_language_is_left_by_reviewed_only(tree):
 def test_no_translation_is_stale():
     """Every translated file was made from the English as it is now."""
     stale = load_library(REAL, KNOWN).stale
-    mend = "bring these up to date with the English, then: make digests FILE=help, with CODE=sm for one language only"
-    assert stale == (), mend
+    remedy = "bring these up to date with the English, then: make digests FILE=help, with CODE=sm for one language only"
+    assert stale == (), remedy
 
 
 def test_html_in_a_translators_file_stays_text():
