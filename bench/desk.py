@@ -134,7 +134,7 @@ def pages(desk: Desk) -> None:
     cookie = client.get_cookie(sessions.cookie_name, domain="127.0.0.1")
     session = sessions.get(cookie.value if cookie else "")
     assert session is not None
-    session.who = "Ana"
+    session.handler = "Ana"
 
     def ask(path: str) -> None:
         answer = client.get(path, base_url=ORIGIN)
