@@ -2,7 +2,6 @@
 
 import json
 from base64 import b64decode, b64encode
-from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -11,14 +10,12 @@ from app.core.errors import ReplyKnownError
 from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
 from app.delivery.reply_store import POST_CONTEXT, ReplyStore, read_reply_post
-from app.desk.case import ThreadMessage, case_from_tip
-from app.desk.case_json import decode_case, encode_case
 from app.desk.config import REPLY_SITE_ID
 from app.desk.errors import RefusedError
 from app.desk.replies import ReplyQueue, reply_warnings
 from app.vault.reply import open_reply
 from app.vault.tip import ReplyTo, TipId
-from tests.support.desk import DAY, NOON, Browser, Office, receive, reply_to, tip
+from tests.support.desk import NOON, Browser, Office, receive, reply_to, tip
 from tests.support.servers import Certificates, https
 
 
@@ -195,16 +192,6 @@ def test_a_reply_whose_days_are_over_is_not_posted(tmp_path, endpoint):
         assert desk.waiting_deliveries() == {}
         assert site.requests == []
         assert not desk.cases.get(case.id).thread[-1].posted
-
-
-def test_a_record_of_an_earlier_version_queues_its_reply():
-    """A record that kept what was to be posted is read: such a reply is one that the site does not have."""
-    case = replace(case_from_tip(tip(reply=reply_to()), ()), thread=(ThreadMessage(DAY, "Ana", "One", id="1"),))
-    for body, posted in (("{}", False), ("", True)):
-        raw = json.loads(encode_case(case))
-        del raw["thread"][0]["posted"]
-        raw["thread"][0]["body"] = body
-        assert decode_case(json.dumps(raw).encode()).thread[0].posted is posted
 
 
 def test_without_a_way_back_nothing_is_written(desk, office, case):
