@@ -1,7 +1,8 @@
-"""From a tip and a handler's draft to referrals: only what was left, under a new id, signed, sealed, in the outbox.
+"""From a case and its redaction to referrals: what is left, under a new id, signed, sealed, and in the outbox.
 
-Nothing is sealed before everything that goes out was searched for everything that was taken out. Each authority gets a
-referral of its own. With two-person release the second person does this; the first only prepares it.
+Nothing is sealed before every text that goes out was searched for everything that was taken out, and to no key that
+has expired or was never confirmed by voice. Each authority gets a referral of its own. With two-person release the
+first handler prepares a referral and a second seals and sends it.
 """
 
 from base64 import b64encode
@@ -32,7 +33,7 @@ from app.text.phrases import Finding, PhraseTrie
 from app.vault.age import seal
 from app.vault.tip import SCHEMA, TipFile, new_tip_id
 
-# What was taken out, as kinds: the words an authority reads. It says nothing of what stood there.
+# By the kind of a suggestion, what an authority reads of a removed text: its kind, and nothing of the text itself.
 REMOVED_KINDS: Mapping[str, str] = {
     "link": "link",
     "email": "e-mail address",
@@ -59,7 +60,7 @@ _FILES_OUT = "whole files"
 
 @dataclass(frozen=True)
 class ReferralContext:
-    """Everything that sealing needs and that is the same for every tip."""
+    """What a referral needs beside its case: where cases, files and envelopes are, the desk's key and contact."""
 
     cases: Cases
     attachments: Attachments
@@ -86,7 +87,7 @@ def first_draft(
 
 
 def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tuple[str, ...]:
-    """Which authorities a tip's answers speak for, in the configuration's order."""
+    """Return the ids of the authorities that take what a tip is about, in the configuration's order."""
     topics = {"trafficking", *case.kinds, *(kind.topic for kind in SCHEMA.kinds if kind.value in case.kinds)}
     topics |= {"danger"} if case.danger else set()
     topics |= {"children", "child"} if case.children else set()
@@ -94,19 +95,19 @@ def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tup
 
 
 def key_fingerprint(authority: Authority) -> str:
-    """A short name of an authority's keys, to be compared by voice: eight groups of four hexadecimal digits."""
+    """Return a fingerprint of an authority's keys to compare by voice: 128 bits of SHA-256, in eight groups."""
     digest = sha256("\n".join(authority.recipients).encode()).hexdigest()[:32]
     return " ".join(digest[at : at + 4] for at in range(0, 32, 4))
 
 
 def is_key_confirmed(cases: Cases, authority: Authority) -> bool:
-    """Whether somebody has confirmed this very key by voice; the journal knows."""
+    """Whether the journal says that these very keys were compared by voice."""
     what = _key_mark(authority)
     return any(entry.did == "confirmed-key" and entry.what == what for entry in cases.journal.entries)
 
 
 def confirm_key(cases: Cases, authority: Authority, who: str) -> None:
-    """Journal that an authority's key was confirmed by voice."""
+    """Journal that an authority's keys were compared by voice."""
     cases.journal.write(JournalEntry(who, "confirmed-key", "", _key_mark(authority)))
 
 
@@ -157,8 +158,8 @@ def send_referrals(
 ) -> Case:
     """Seal one referral for each party, put them in the outbox, and note them in the case.
 
-    `second` is the person who releases what `who` prepared. Raises RefusedError, OutboxError; a case that another
-    person changed meanwhile is refused, so that nothing leaves which nobody looked at.
+    `second` is the person who releases what `who` prepared. Raises RefusedError and OutboxError. A case that was
+    changed since it was read is refused (`changed`), so that nobody sends what nobody looked at.
     """
     _require_complete(case, parties)
     for party in parties:
@@ -181,20 +182,20 @@ def send_referrals(
 
 
 def prepare_referral(case: Case, context: ReferralContext, who: str) -> Case:
-    """Hand a finished draft to a second person; raises what `send_referrals` would raise for it."""
+    """Hand a finished draft to a second person; raises as `send_referrals` would for the same draft."""
     _require_complete(case, case.draft.authorities)
     build_referral(case, context.redaction(case), "-", context)
     return context.cases.change(case.id, who, "prepared", lambda now: now.prepared(who))
 
 
 def release_referral(case: Case, parties: Sequence[Authority], context: ReferralContext, who: str) -> Case:
-    """Send what another person prepared; raises RefusedError `same-person` or `state`."""
+    """Send what another person prepared; raises RefusedError `same-person` or `state`, and as `send_referrals` does."""
     case.require_second(who)
     return send_referrals(case, parties, context, case.draft.by, second=who)
 
 
 def send_to_translator(case: Case, translator: Authority, context: ReferralContext, who: str) -> Case:
-    """Seal the redacted text, without files, to a translator."""
+    """Seal the redacted text, without files, to a translator, and note that; raises RefusedError, OutboxError."""
     _require_usable_key(translator, context)
     redaction = context.redaction(case)
     redaction = redaction.with_draft(replace(redaction.draft, files=()))
