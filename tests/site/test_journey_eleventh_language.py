@@ -28,8 +28,8 @@ def with_further_language(root: Path) -> Path:
     list(translations.digests(root, CODE, ""))
     (root / "translations").unlink()
     shutil.copytree(ROOT / "translations", root / "translations")
-    path = translations.catalogue(root, i18n.known(root / "content")[CODE])
-    translations.create(path, i18n.known(root / "content")[CODE], root / translations.TEMPLATE)
+    path = translations.catalogue(root, i18n.known_languages(root / "content")[CODE])
+    translations.create(path, i18n.known_languages(root / "content")[CODE], root / translations.TEMPLATE)
     untranslated, translated = (f'msgid "{SENTENCE}"\nmsgstr "{words}"' for words in ("", "Rudi"))
     path.write_text(path.read_text(encoding="utf-8").replace(untranslated, translated), encoding="utf-8")
     return root
