@@ -5,6 +5,7 @@
     ├── KeyTextError           a recipient, identity or key file that is not one
     ├── EnvelopeError          not an envelope, damaged, or for somebody else
     ├── BundleError            an opened envelope holds something that is not a tip
+    ├── SignatureError         a signature that the expected key did not make
     ├── OutboxError            cannot be kept, so: not sent
     │   ├── AlreadySentError   this very form was sent before
     │   ├── HeldGoneError      a held tip that has ended, or never was
@@ -74,6 +75,13 @@ class BundleError(HaumaruError):
 
     code = "bundle"
     status = 400
+
+
+class SignatureError(HaumaruError):
+    """A signature of another key or over other bytes, or (`signature-form`) a text that is no signature."""
+
+    code = "signature"
+    status = 403
 
 
 class OutboxError(HaumaruError):

@@ -5,7 +5,6 @@ made at the start; an absolute one may be a mount, and must be there. Opens no k
 """
 
 import ipaddress
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -265,11 +264,3 @@ def _reply_address(text: str) -> str:
     if not (text.startswith("https://") or loopback):
         raise ValueError
     return text
-
-
-def parse_public_key(text: str) -> bytes:
-    """The 32 bytes of an Ed25519 public key in base64; raises ValueError."""
-    key = b64decode(text, validate=True)
-    if len(key) != 32:  # noqa: PLR2004
-        raise ValueError
-    return key

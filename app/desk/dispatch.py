@@ -5,7 +5,6 @@ has expired or was never confirmed by voice. Each authority gets a referral of i
 first handler prepares a referral and a second seals and sends it.
 """
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -27,10 +26,11 @@ from app.desk.redaction import (
     redactable_texts,
     suggest_removals,
 )
-from app.desk.referral import Referral, pack_referral, referral_json, sign_referral
+from app.desk.referral import Referral, pack_referral, referral_json
 from app.files.clean import CleanedFile
 from app.text.phrases import Finding, PhraseTrie
 from app.vault.age import seal
+from app.vault.signature import Context, encode_public_key, public_bytes, sign
 from app.vault.tip import SCHEMA, TipFile, new_tip_id
 
 # By the kind of a suggestion, what an authority reads of a removed text: its kind, and nothing of the text itself.
@@ -138,7 +138,7 @@ def build_referral(
         files=kept,
         removed=_removed_kinds(redaction, all_files=len(kept) == len(case.files)),
         contact=context.contact,
-        key=b64encode(context.key.public_key().public_bytes_raw()).decode(),
+        key=encode_public_key(public_bytes(context.key)),
         purpose=purpose,
     )
     _require_nothing_removed(made, redaction.removed)
@@ -228,7 +228,7 @@ def _enqueue(made: Referral, party: Authority, context: ReferralContext, who: st
     bundle = pack_referral(made, context.key)
     context.outbox.put(Envelope(made.id, party.id, seal(bundle, party.recipients)))
     text = referral_json(made)
-    signature = b64encode(sign_referral(text, context.key)).decode()
+    signature = sign(Context.REFERRAL, text, context.key)
     return SentReferral(made.id, party.id, party.name, context.cases.today(), who, second, text.decode(), signature)
 
 

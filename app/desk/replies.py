@@ -23,7 +23,6 @@ from app.core.errors import DeliveryError, ReplyError
 from app.core.unicode import clean_text
 from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.reply_store import POST_CONTEXT
 from app.delivery.transports import open_connection
 from app.desk.case import Case, ThreadMessage
 from app.desk.cases import Cases
@@ -31,6 +30,7 @@ from app.desk.config import REPLY_SITE_ID, ReplySite
 from app.desk.errors import RefusedError
 from app.desk.store import SealedStore
 from app.vault.reply import seal_reply
+from app.vault.signature import Context, sign
 from app.vault.tip import ReplyTo, TipId, new_tip_id
 
 DAYS = 90  # for which the site keeps a reply
@@ -132,7 +132,7 @@ class ReplyTransport:
         if date.fromisoformat(json.loads(body)["expires"]) < self.cases.today():
             return  # the site takes none that has ended, and its refusal would hold up the others
         with self._connect(seconds) as client:
-            signature = b64encode(self.key.sign(POST_CONTEXT + body)).decode()
+            signature = sign(Context.REPLY_POST, body, self.key)
             headers = {"Content-Type": "application/json", "Haumaru-Signature": signature}
             client.request("POST", urlsplit(self.site.replies).path or "/", body=body, headers=headers)
             with client.getresponse() as response:

@@ -4,7 +4,6 @@ Raises one `ConfigError` with every fault and its remedy: a site that would not 
 is a fault, because a misspelt safety setting would otherwise have no effect and no message.
 """
 
-import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.core.config_reader import Reader, read_toml
-from app.core.errors import ConfigError, HaumaruError
+from app.core.errors import ConfigError, HaumaruError, KeyTextError
 from app.delivery.destinations import Destination, open_transport
 from app.vault.bundle import SIZE_CLASSES
 from app.vault.keys import DEMONSTRATION, HYBRID_RECIPIENT, parse_recipient, recipient_of
+from app.vault.signature import decode_public_key
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -247,13 +247,10 @@ def _is_recipient(text: str) -> bool:
 def _read_reply_key(reader: Reader) -> bytes:
     text = reader.text("reply_key", "")
     try:
-        key = base64.b64decode(text, validate=True)
-    except ValueError:
-        key = b"?"
-    if len(key) not in (0, 32):
+        return decode_public_key(text) if text else b""
+    except KeyTextError:
         reader.fault("reply_key", "is not an Ed25519 public key", "copy what haumaru-desk keygen --signing printed")
         return b""
-    return key
 
 
 def _read_destination(reader: Reader, agency: str, folder: Path, faults: list[str]) -> Destination:

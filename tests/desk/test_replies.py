@@ -1,7 +1,7 @@
 """Replies: what may be written to a sender, and that the site takes exactly what the desk signs."""
 
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from datetime import date
 
 import pytest
@@ -9,11 +9,12 @@ import pytest
 from app.core.errors import ReplyKnownError
 from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
-from app.delivery.reply_store import POST_CONTEXT, ReplyStore, read_reply_post
+from app.delivery.reply_store import ReplyStore, read_reply_post
 from app.desk.config import REPLY_SITE_ID
 from app.desk.errors import RefusedError
 from app.desk.replies import ReplyQueue, reply_warnings
 from app.vault.reply import open_reply
+from app.vault.signature import Context, sign
 from app.vault.tip import ReplyTo, TipId
 from tests.support.desk import NOON, Browser, Office, receive, reply_to, tip
 from tests.support.servers import Certificates, https
@@ -86,7 +87,7 @@ def test_the_site_takes_what_the_desk_signed_and_the_sender_reads_it(desk, case,
     assert set(json.loads(body)) == {"agency", "reply_id", "locator", "expires", "message"}
     assert b"hurt" not in body
     assert case.id.encode() not in body
-    signature = b64encode(office.key.sign(POST_CONTEXT + body)).decode()
+    signature = sign(Context.REPLY_POST, body, office.key)
     post = read_reply_post(body, signature, {"intake": office.public})
     assert (post.locator, post.expires) == (reply_to().locator, date(2027, 2, 20))
     outbox = Outbox(f"sqlite:///{tmp_path}/site.db")

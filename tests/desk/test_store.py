@@ -13,6 +13,7 @@ from app.desk.journal import verify_journal
 from app.desk.store import SealedStore
 from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
+from app.vault.signature import public_bytes
 from tests.support.desk import receive, tip
 from tests.support.paths import ROOT
 
@@ -93,7 +94,7 @@ def test_a_full_disk_changes_no_tip(office):
         assert desk.cases.get(one).holder == ""
         assert (office.store / f"tips/{one}.age").read_bytes() == before
         desk.cases.claim(one, "Ana")
-    count, _ = verify_journal(office.store, office.key.public_key())
+    count, _ = verify_journal(office.store, public_bytes(office.key))
     assert count == 2
 
 
