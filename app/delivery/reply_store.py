@@ -21,7 +21,7 @@ from app.delivery.database import Database
 from app.delivery.receipt_codes import Locator
 from app.delivery.schema import delete_expired, delete_with_blobs, insert_blob, posted, replies
 from app.vault.reply import SEALED_BYTES
-from app.vault.signature import Context, verify
+from app.vault.signature import SignatureContext, verify
 
 MAX_POST_BYTES = 64 * 1024
 MAX_REPLY_DAYS = 90
@@ -110,7 +110,7 @@ class ReplyStore:
 
 def _is_signed(body: bytes, signature: str, public_key: bytes) -> bool:
     try:
-        verify(Context.REPLY_POST, body, signature, public_key)
+        verify(SignatureContext.REPLY_POST, body, signature, public_key)
     except SignatureError:
         return False
     return True

@@ -30,7 +30,7 @@ from app.desk.referral import Referral, pack_referral, referral_json
 from app.files.clean import CleanedFile
 from app.text.phrases import Finding, PhraseTrie
 from app.vault.age import seal
-from app.vault.signature import Context, encode_public_key, public_bytes, sign
+from app.vault.signature import SignatureContext, encode_public_key, public_bytes, sign
 from app.vault.tip import SCHEMA, TipFile, new_tip_id
 
 # By the kind of a suggestion, what an authority reads of a removed text: its kind, and nothing of the text itself.
@@ -228,7 +228,7 @@ def _enqueue(made: Referral, party: Authority, context: ReferralContext, who: st
     bundle = pack_referral(made, context.key)
     context.outbox.put(Envelope(made.id, party.id, seal(bundle, party.recipients)))
     text = referral_json(made)
-    signature = sign(Context.REFERRAL, text, context.key)
+    signature = sign(SignatureContext.REFERRAL, text, context.key)
     return SentReferral(made.id, party.id, party.name, context.cases.today(), who, second, text.decode(), signature)
 
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.core.errors import SignatureError
 from app.desk.errors import RefusedError
 from app.desk.store import as_refused_errors, replace_file
-from app.vault.signature import Context, public_bytes, sign, verify
+from app.vault.signature import SignatureContext, public_bytes, sign, verify
 from app.vault.tip import TipId
 
 START = "0" * 64
@@ -70,13 +70,13 @@ class Journal:
             self._count, self._last = count, last
             self.entries.extend(stamped)
             head = json.dumps({"n": count, "hash": last}).encode()
-            signature = sign(Context.JOURNAL, head, self._key).encode()
+            signature = sign(SignatureContext.JOURNAL, head, self._key).encode()
             replace_file(self._head, head + b"\n" + signature + b"\n")
 
     def _line(self, entry: JournalEntry, count: int, last: str) -> bytes:
         fields = {"n": count, "at": entry.at, "who": entry.who, "did": entry.did, "tip": entry.tip, "what": entry.what}
         body = _canonical({**fields, "before": last})
-        signature = sign(Context.JOURNAL, body, self._key)
+        signature = sign(SignatureContext.JOURNAL, body, self._key)
         return _canonical({**fields, "before": last, "signature": signature}) + b"\n"
 
     def _append(self, data: bytes) -> None:
@@ -135,7 +135,7 @@ def _check_line(line: bytes, public_key: bytes, count: int, last: str) -> Journa
     try:
         fields = json.loads(line)
         signature = fields.pop("signature")
-        verify(Context.JOURNAL, _canonical(fields), signature, public_key)
+        verify(SignatureContext.JOURNAL, _canonical(fields), signature, public_key)
         valid = fields["n"] == count and fields["before"] == last
         valid = valid and line == _canonical({**fields, "signature": signature}) + b"\n"
     except (SignatureError, KeyError, TypeError, ValueError, AttributeError):
@@ -153,7 +153,7 @@ def _check_head(path: Path, public_key: bytes, count: int, last: str, journal: P
         return
     try:
         head, signature, rest = path.read_bytes().split(b"\n", 2)
-        verify(Context.JOURNAL, head, signature, public_key)
+        verify(SignatureContext.JOURNAL, head, signature, public_key)
         fields = json.loads(head)
         n, known = fields["n"], fields["hash"]
     except (SignatureError, KeyError, TypeError, ValueError):

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.core.errors import BundleError, KeyTextError, SignatureError
 from app.desk.errors import RefusedError
 from app.vault.bundle import pack, unpack
-from app.vault.signature import Context, decode_public_key, sign, verify
+from app.vault.signature import SignatureContext, decode_public_key, sign, verify
 from app.vault.tip import SCHEMA, TipFile, TipId, parse_tip_id
 
 FORMAT = "haumaru-referral/1"
@@ -113,7 +113,7 @@ def pack_referral(referral: Referral, key: Ed25519PrivateKey) -> bytes:
     text = referral_json(referral)
     members = {
         "referral.json": text,
-        "referral.sig": sign(Context.REFERRAL, text, key).encode(),
+        "referral.sig": sign(SignatureContext.REFERRAL, text, key).encode(),
         "referral.txt": referral_text(referral).encode(),
     }
     return pack(members | {file.path: file.data for file in referral.files})
@@ -144,7 +144,7 @@ def unpack_referral(bundle: bytes) -> Referral:
     if not same or list(members) != order:
         raise BundleError("referral")
     try:
-        verify(Context.REFERRAL, members["referral.json"], signature, public_key)
+        verify(SignatureContext.REFERRAL, members["referral.json"], signature, public_key)
     except SignatureError as error:
         raise (BundleError("referral") if error.code == "signature-form" else RefusedError("signature")) from None
     return referral

@@ -30,7 +30,7 @@ from app.desk.config import REPLY_SITE_ID, ReplySite
 from app.desk.errors import RefusedError
 from app.desk.store import SealedStore
 from app.vault.reply import seal_reply
-from app.vault.signature import Context, sign
+from app.vault.signature import SignatureContext, sign
 from app.vault.tip import ReplyTo, TipId, new_tip_id
 
 DAYS = 90  # for which the site keeps a reply
@@ -132,7 +132,7 @@ class ReplyTransport:
         if date.fromisoformat(json.loads(body)["expires"]) < self.cases.today():
             return  # the site takes none that has ended, and its refusal would hold up the others
         with self._connect(seconds) as client:
-            signature = sign(Context.REPLY_POST, body, self.key)
+            signature = sign(SignatureContext.REPLY_POST, body, self.key)
             headers = {"Content-Type": "application/json", "Haumaru-Signature": signature}
             client.request("POST", urlsplit(self.site.replies).path or "/", body=body, headers=headers)
             with client.getresponse() as response:

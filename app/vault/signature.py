@@ -23,7 +23,7 @@ from app.core.errors import KeyTextError, SignatureError
 PUBLIC_KEY_BYTES = 32
 
 
-class Context(bytes, Enum):
+class SignatureContext(bytes, Enum):
     """What a signature is for: the bytes that stand before the signed bytes."""
 
     REFERRAL = b"haumaru/referral/1"
@@ -31,12 +31,12 @@ class Context(bytes, Enum):
     JOURNAL = b"haumaru/journal/1"
 
 
-def sign(context: Context, data: bytes, key: Ed25519PrivateKey) -> str:
+def sign(context: SignatureContext, data: bytes, key: Ed25519PrivateKey) -> str:
     """Return the signature of `data` in a context, in base64."""
     return b64encode(key.sign(context.value + data)).decode("ascii")
 
 
-def verify(context: Context, data: bytes, untrusted_signature: str | bytes, public_key: bytes) -> None:
+def verify(context: SignatureContext, data: bytes, untrusted_signature: str | bytes, public_key: bytes) -> None:
     """Return only if the holder of a 32-byte public key made this base64 signature of `data` in this context.
 
     Raises SignatureError: `signature-form` for a text that is not canonical base64, `signature` for any other fault.

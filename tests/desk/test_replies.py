@@ -14,7 +14,7 @@ from app.desk.config import REPLY_SITE_ID
 from app.desk.errors import RefusedError
 from app.desk.replies import ReplyQueue, reply_warnings
 from app.vault.reply import open_reply
-from app.vault.signature import Context, sign
+from app.vault.signature import SignatureContext, sign
 from app.vault.tip import ReplyTo, TipId
 from tests.support.desk import NOON, Browser, Office, receive, reply_to, tip
 from tests.support.servers import Certificates, https
@@ -87,7 +87,7 @@ def test_the_site_takes_what_the_desk_signed_and_the_sender_reads_it(desk, case,
     assert set(json.loads(body)) == {"agency", "reply_id", "locator", "expires", "message"}
     assert b"hurt" not in body
     assert case.id.encode() not in body
-    signature = sign(Context.REPLY_POST, body, office.key)
+    signature = sign(SignatureContext.REPLY_POST, body, office.key)
     post = read_reply_post(body, signature, {"intake": office.public})
     assert (post.locator, post.expires) == (reply_to().locator, date(2027, 2, 20))
     outbox = Outbox(f"sqlite:///{tmp_path}/site.db")

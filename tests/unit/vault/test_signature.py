@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import KeyTextError, SignatureError
 from app.vault.signature import (
-    Context,
+    SignatureContext,
     decode_public_key,
     encode_public_key,
     new_signing_key,
@@ -20,9 +20,9 @@ from app.vault.signature import (
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 PUBLIC = public_bytes(KEY)
 CONTEXTS = {
-    Context.REFERRAL: b"haumaru/referral/1",
-    Context.REPLY_POST: b"haumaru/reply-post/1",
-    Context.JOURNAL: b"haumaru/journal/1",
+    SignatureContext.REFERRAL: b"haumaru/referral/1",
+    SignatureContext.REPLY_POST: b"haumaru/reply-post/1",
+    SignatureContext.JOURNAL: b"haumaru/journal/1",
 }
 
 
@@ -37,35 +37,35 @@ def test_a_signature_covers_the_context_and_then_the_data(context, prefix):
 
 def test_every_context_is_tested():
     """The contexts of the test are all contexts that there are."""
-    assert set(CONTEXTS) == set(Context)
+    assert set(CONTEXTS) == set(SignatureContext)
 
 
 @pytest.mark.parametrize(
     ("context", "data", "key"),
     [
-        (Context.JOURNAL, b"data", PUBLIC),
-        (Context.REFERRAL, b"other", PUBLIC),
-        (Context.REFERRAL, b"data", public_bytes(Ed25519PrivateKey.generate())),
-        (Context.REFERRAL, b"data", b""),
-        (Context.REFERRAL, b"data", PUBLIC[:31]),
+        (SignatureContext.JOURNAL, b"data", PUBLIC),
+        (SignatureContext.REFERRAL, b"other", PUBLIC),
+        (SignatureContext.REFERRAL, b"data", public_bytes(Ed25519PrivateKey.generate())),
+        (SignatureContext.REFERRAL, b"data", b""),
+        (SignatureContext.REFERRAL, b"data", PUBLIC[:31]),
     ],
 )
 def test_another_context_text_or_key_does_not_verify(context, data, key):
     """A signature for a referral is none for another context, other data or another key."""
-    signature = sign(Context.REFERRAL, b"data", KEY)
+    signature = sign(SignatureContext.REFERRAL, b"data", KEY)
     with pytest.raises(SignatureError, match=r"^signature$"):
         verify(context, data, signature, key)
 
 
 def test_a_text_in_another_form_is_no_signature():
     """Only canonical base64 is read: no space, no other alphabet, no spare bits, no lone surrogate."""
-    signature = sign(Context.REFERRAL, b"data", KEY)
+    signature = sign(SignatureContext.REFERRAL, b"data", KEY)
     spare = signature[:-3] + chr(ord(signature[-3]) + 1) + "=="
     for text in (f" {signature}", signature.rstrip("="), f"{signature}\n", spare, "é", "\ud800", b"\xff"):
         with pytest.raises(SignatureError, match=r"^signature-form$"):
-            verify(Context.REFERRAL, b"data", text, PUBLIC)
+            verify(SignatureContext.REFERRAL, b"data", text, PUBLIC)
     with pytest.raises(SignatureError, match=r"^signature$"):
-        verify(Context.REFERRAL, b"data", "", PUBLIC)
+        verify(SignatureContext.REFERRAL, b"data", "", PUBLIC)
 
 
 @pytest.mark.parametrize("passphrase", [None, "a long enough passphrase"])
