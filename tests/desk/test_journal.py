@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.desk.errors import RefusedError
 from app.desk.journal import Journal, JournalEntry, verify_journal
-from app.vault.signature import new_signing_key, read_signing_key
+from app.vault.signature import new_signing_key, public_bytes, read_signing_key
 from tests.support.desk import NOON
 
 KEY = read_signing_key(new_signing_key(None)[0], None)
@@ -27,7 +27,7 @@ def test_a_whole_journal_is_verified_and_read_again(tmp_path):
     again = Journal(tmp_path, KEY, clock=lambda: NOON)
     assert [entry.tip for entry in again.entries] == [f"tip{number}" for number in range(6)]
     again.write(JournalEntry("Ben", "closed", "tip1", "finished"))
-    count, last = verify_journal(tmp_path, KEY.public_key())
+    count, last = verify_journal(tmp_path, public_bytes(KEY))
     assert count == 7
     assert len(last) == 64
     assert again.entries[-1].at.startswith("2026-11-22T12:00:00")
@@ -54,7 +54,7 @@ def test_any_change_of_the_journal_is_found(tmp_path_factory, data):
     }[how]
     path.write_bytes(changed)
     with pytest.raises(RefusedError, match="journal"):
-        verify_journal(folder, KEY.public_key())
+        verify_journal(folder, public_bytes(KEY))
 
 
 def test_a_journal_made_by_another_key_is_found(tmp_path):
@@ -62,7 +62,7 @@ def test_a_journal_made_by_another_key_is_found(tmp_path):
     _journal(tmp_path)
     other = read_signing_key(new_signing_key(None)[0], None)
     with pytest.raises(RefusedError, match="journal"):
-        verify_journal(tmp_path, other.public_key())
+        verify_journal(tmp_path, public_bytes(other))
 
 
 def test_a_line_that_a_power_failure_cut_is_taken_back(tmp_path):
@@ -73,7 +73,7 @@ def test_a_line_that_a_power_failure_cut_is_taken_back(tmp_path):
     again = Journal(tmp_path, KEY, clock=lambda: NOON)
     assert path.read_bytes() == whole
     again.write(JournalEntry("Ana", "noted", "tip9"))
-    assert verify_journal(tmp_path, KEY.public_key())[0] == 7
+    assert verify_journal(tmp_path, public_bytes(KEY))[0] == 7
 
 
 def test_a_journal_ahead_of_its_head_is_whole(tmp_path):
@@ -83,7 +83,7 @@ def test_a_journal_ahead_of_its_head_is_whole(tmp_path):
     Journal(tmp_path, KEY, clock=lambda: NOON).write(JournalEntry("Ana", "noted", "tip9"))
     newer = (tmp_path / "journal.head").read_bytes()
     (tmp_path / "journal.head").write_bytes(head)
-    assert verify_journal(tmp_path, KEY.public_key())[0] == 4
+    assert verify_journal(tmp_path, public_bytes(KEY))[0] == 4
     (tmp_path / "journal.head").write_bytes(newer)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
     with pytest.raises(RefusedError, match="journal"):
