@@ -166,15 +166,17 @@ def send_referrals(
         _require_usable_key(party, context)
     redaction = context.redaction(case)
     made = [(party, build_referral(case, redaction, party.name, context)) for party in parties]
+    sent = tuple(_record(one, party, context, who, second) for party, one in made)
+    envelopes = [_seal(one, party, context) for party, one in made]
 
     def refer(now: Case) -> Case:
         if second:
             now.require_second(second)
         else:
             now.require_redactor(who)
-        if now.version != case.version:
-            raise RefusedError("changed")
-        sent = tuple(_enqueue(one, party, context, who, second) for party, one in made)
+        _require_unchanged(now, case)
+        for envelope in envelopes:
+            context.outbox.put(envelope)
         return now.referred(sent, holder="" if second else now.holder)
 
     what = "to " + " ".join(party.id for party in parties)
@@ -185,7 +187,12 @@ def prepare_referral(case: Case, context: ReferralContext, who: str) -> Case:
     """Hand a finished draft to a second person; raises as `send_referrals` would for the same draft."""
     _require_complete(case, case.draft.authorities)
     build_referral(case, context.redaction(case), "-", context)
-    return context.cases.change(case.id, who, "prepared", lambda now: now.prepared(who))
+
+    def prepare(now: Case) -> Case:
+        _require_unchanged(now, case)
+        return now.prepared(who)
+
+    return context.cases.change(case.id, who, "prepared", prepare)
 
 
 def release_referral(case: Case, parties: Sequence[Authority], context: ReferralContext, who: str) -> Case:
@@ -200,11 +207,12 @@ def send_to_translator(case: Case, translator: Authority, context: ReferralConte
     redaction = context.redaction(case)
     redaction = redaction.with_draft(replace(redaction.draft, files=()))
     made = build_referral(case, redaction, translator.name, context, purpose="translation")
+    envelope = _seal(made, translator, context)
 
     def hand_over(now: Case) -> Case:
+        _require_unchanged(now, case)
         sent = now.sent_to_translator(who)
-        sealed = seal(pack_referral(made, context.key), translator.recipients)
-        context.outbox.put(Envelope(made.id, translator.id, sealed))
+        context.outbox.put(envelope)
         return sent
 
     return context.cases.change(case.id, who, "to-translator", hand_over, what=translator.id)
@@ -217,6 +225,12 @@ def _require_complete(case: Case, chosen: Sequence[object]) -> None:
         raise RefusedError("no-summary")
 
 
+def _require_unchanged(now: Case, case: Case) -> None:
+    """Raise RefusedError `changed` if the case is another than the one from which a referral was built."""
+    if now.version != case.version:
+        raise RefusedError("changed")
+
+
 def _require_usable_key(party: Authority, context: ReferralContext) -> None:
     if party.expires < context.cases.today():
         raise RefusedError("expired")
@@ -224,9 +238,11 @@ def _require_usable_key(party: Authority, context: ReferralContext) -> None:
         raise RefusedError("unconfirmed")
 
 
-def _enqueue(made: Referral, party: Authority, context: ReferralContext, who: str, second: str) -> SentReferral:
-    bundle = pack_referral(made, context.key)
-    context.outbox.put(Envelope(made.id, party.id, seal(bundle, party.recipients)))
+def _seal(made: Referral, party: Authority, context: ReferralContext) -> Envelope:
+    return Envelope(made.id, party.id, seal(pack_referral(made, context.key), party.recipients))
+
+
+def _record(made: Referral, party: Authority, context: ReferralContext, who: str, second: str) -> SentReferral:
     text = referral_json(made)
     signature = sign(SignatureContext.REFERRAL, text, context.key)
     return SentReferral(made.id, party.id, party.name, context.cases.today(), who, second, text.decode(), signature)

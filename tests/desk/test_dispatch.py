@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.desk.case import Case, RedactionDraft, case_from_tip
-from app.desk.dispatch import build_referral, confirm_key, is_key_confirmed, send_referrals, suggest_authorities
+from app.desk.dispatch import (
+    build_referral,
+    confirm_key,
+    is_key_confirmed,
+    prepare_referral,
+    send_referrals,
+    send_to_translator,
+    suggest_authorities,
+)
 from app.desk.errors import RefusedError
 from app.desk.redaction import answer_texts
 from app.desk.referral import NOTICE, pack_referral, referral_text, unpack_referral
@@ -239,3 +247,23 @@ def test_a_hand_over_says_what_it_is_for(office):
     assert "Ray" not in text
     assert one not in text
     assert sent.files == ()
+
+
+def test_a_referral_of_a_case_that_changed_meanwhile_is_refused(office):
+    """A referral is built from the case as it was read: after a change nothing leaves until it is looked at again."""
+    one = office.drop(tip())
+    with office.desk() as desk:
+        receive(desk)
+        desk.cases.claim(one, "Ana")
+        read = desk.cases.redact(one, "Ana", RedactionDraft(summary="x", authorities=("police",), looked=True))
+        police = desk.config.authorities["police"]
+        confirm_key(desk.cases, police, "Ana")
+        desk.cases.note(one, "Ben", "The sender is a child.")
+        for act in (
+            lambda: send_referrals(read, [police], desk.referral_context, "Ana"),
+            lambda: prepare_referral(read, desk.referral_context, "Ana"),
+            lambda: send_to_translator(read, police, desk.referral_context, "Ana"),
+        ):
+            with pytest.raises(RefusedError, match="changed"):
+                act()
+        assert desk.waiting_deliveries() == {}
