@@ -159,7 +159,7 @@ def send_referrals(
     """Seal one referral for each party, put them in the outbox, and note them in the case.
 
     `second` is the person who releases what `who` prepared. Raises RefusedError and OutboxError. A case that was
-    changed since it was read is refused (`changed`), so that nobody sends what nobody looked at.
+    changed since it was read is refused (`changed`), so that only what was looked at is sent.
     """
     _require_complete(case, parties)
     for party in parties:
@@ -255,7 +255,7 @@ def _kept_files(case: Case, redaction: Redaction, attachments: Attachments) -> t
         if attachment.path not in redaction.draft.files or unmarked or not isinstance(attachment.result, CleanedFile):
             continue
         cleaned = _redacted_file(attachment, attachment.result, redaction)
-        # Numbered anew: a gap would tell that there was another file.
+        # Numbered anew: a gap would reveal that there was another file.
         path = f"files/{len(kept) + 1}.{cleaned.path.rpartition('.')[2]}"
         kept.append(TipFile(path, cleaned.type, (), cleaned.data))
     return tuple(kept)

@@ -36,7 +36,7 @@ from app.vault.tip import ReplyTo, TipId, new_tip_id
 DAYS = 90  # for which the site keeps a reply
 MAX_LENGTH = 5000  # characters
 
-_LOCATOR = re.compile("[0-9a-f]{32}")  # another was made by somebody else than the site, which would refuse it
+_LOCATOR = re.compile("[0-9a-f]{32}")  # the site refuses a locator of any other form
 _LINK = re.compile(r"https?:|www\.|\b[\w-]+(?:\.[\w-]+)*\.(?:[a-z]{2,24})\b(?:/|\b)|\w@\w", re.IGNORECASE)
 _ASKS: Mapping[str, re.Pattern[str]] = {
     "who": re.compile(
@@ -130,7 +130,7 @@ class ReplyTransport:
         """
         body = self.store.unseal(envelope.data)
         if date.fromisoformat(json.loads(body)["expires"]) < self.cases.today():
-            return  # the site takes none that has ended, and its refusal would hold up the others
+            return  # the site refuses an expired reply, and a refusal holds up the replies behind it
         with self._connect(seconds) as client:
             signature = sign(SignatureContext.REPLY_POST, body, self.key)
             headers = {"Content-Type": "application/json", "Haumaru-Signature": signature}

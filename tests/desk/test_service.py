@@ -10,7 +10,7 @@ def test_a_desk_that_does_not_open_leaves_the_store_free(office):
     """With a journal that was changed no desk opens; with the journal back, the next one does."""
     office.drop(tip())
     with office.desk() as desk:
-        desk.take_in()
+        desk.open_inbox()
         wait_for(lambda: desk.opening.ended)
     path = office.store / "journal.jsonl"
     whole = path.read_bytes()
@@ -29,5 +29,5 @@ def test_what_fails_in_the_background_is_shown_and_ends_nothing(tmp_path):
     one = office.drop(tip())
     with office.desk() as desk:
         desk.start()
-        wait_for(lambda: desk.troubles.get("mailbox") == "unreachable")
+        wait_for(lambda: desk.failures.get("mailbox") == "unreachable")
         wait_for(lambda: [case.id for case in desk.cases.all()] == [one])
