@@ -1,7 +1,7 @@
 """The redaction of a tip: which words are taken out of its text, wherever they stand, and what is left.
 
 What a handler marks is removed wherever it stands, whatever its case, in every field; a number also where it is
-written with other blanks or hyphens. Each removed piece becomes the same `[removed]`, so the length of a removed text is not revealed.
+written with other blanks or hyphens. Each removed text becomes the same `[removed]`, which does not reveal its length.
 `find_removed` is the last check of every text before it is sealed.
 """
 
