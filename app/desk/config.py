@@ -12,9 +12,9 @@ from pathlib import Path
 
 from app.core.config_reader import Reader, read_toml
 from app.core.errors import ConfigError
-from app.delivery.destinations import Destination, open_transport
+from app.delivery.destinations import open_transport, read_destination, read_recipients
 from app.delivery.transports import Transport
-from app.vault.keys import Recipient, parse_recipient, public_key
+from app.vault.keys import Recipient
 
 
 @dataclass(frozen=True)
@@ -147,49 +147,24 @@ def _read_handler(row: Reader) -> str:
 
 
 def _read_parties(root: Reader, key: str, folder: Path, faults: list[str]) -> dict[str, Authority]:
-    parties = [_read_party(row, f"[[{key}]]", folder, faults) for row in root.tables(key)]
+    parties = [_read_party(row, f"[[{key}]]", folder) for row in root.tables(key)]
     if len({party.id for party in parties}) < len(parties):
         faults.append(f"[[{key}]] id: stands twice; give each its own")
     return {party.id: party for party in parties}
 
 
-def _read_party(row: Reader, title: str, folder: Path, faults: list[str]) -> Authority:
+def _read_party(row: Reader, title: str, folder: Path) -> Authority:
     name = row.text("id")
-    recipients = row.texts("recipients")
-    for recipient in recipients:
-        try:
-            public_key(parse_recipient(recipient))
-        except Exception as fault:  # noqa: BLE001  # a KeyTextError, or whatever bad text brings forth
-            row.fault("recipients", f"holds one that is not age1pq1… ({type(fault).__name__})", "copy it again")
-    if not recipients:
-        row.fault("recipients", "is empty", 'write ["age1pq1…"]')
-    destination = Destination(
-        agency=name,
-        url=row.text("deliver"),
-        password=row.secret("password"),
-        token=row.secret("token"),
-        client_cert=row.path("client_cert"),
-        client_key=row.path("client_key"),
-        ca=row.path("ca"),
-    )
     party = Authority(
         id=name,
         name=row.text("name"),
         takes=row.texts("takes", ()),
-        recipients=tuple(Recipient(one) for one in recipients),
-        transport=_transport(destination, title, folder, faults),
+        recipients=read_recipients(row),
+        transport=open_transport(read_destination(row, name, base=folder, table=title), base=folder),
         expires=row.optional("expires", date.fromisoformat, date.max, remedy='write a day such as "2027-11-30"'),
     )
     row.reject_unknown_keys()
     return party
-
-
-def _transport(destination: Destination, title: str, folder: Path, faults: list[str]) -> Transport:
-    try:
-        return open_transport(destination, base=folder)
-    except ConfigError as error:
-        faults.extend(fault.replace("[[agency]]", title, 1) for fault in error.faults)
-        return open_transport(Destination(destination.agency, "drop:."), base=folder)
 
 
 def _read_site(root: Reader) -> ReplySite | None:
