@@ -1,6 +1,8 @@
 """Replies: what may be written to a sender, and that the site takes exactly what the desk signs."""
 
 import json
+import subprocess
+import sys
 from base64 import b64decode
 from datetime import date
 
@@ -13,10 +15,12 @@ from app.delivery.reply_store import ReplyStore, read_reply_post
 from app.desk.config import REPLY_SITE_ID
 from app.desk.errors import RefusedError
 from app.desk.replies import ReplyQueue, reply_warnings
+from app.vault.keys import new_identity
 from app.vault.reply import open_reply
 from app.vault.signature import SignatureContext, sign
 from app.vault.tip import ReplyTo, TipId
 from tests.support.desk import NOON, Browser, Office, receive, reply_to, tip
+from tests.support.paths import ROOT
 from tests.support.servers import Certificates, https
 
 
@@ -174,7 +178,14 @@ def test_a_reply_that_waits_outlives_the_desk_and_its_identity(office):
     with office.desk() as desk:
         case = _with_reply(desk, office, "Thank you")
         before = json.loads(_queued(desk, case))
-        Leases(desk.outbox.database).settle(TipId(case.thread[-1].id))
+    new = new_identity()
+    (office.folder / "new.txt").write_text(f"{new}\n")
+    config = office.config.read_text()
+    office.config.write_text(config.replace('["identity.txt"]', '["new.txt", "identity.txt"]'))
+    command = [sys.executable, "-m", "app.desk.cli", "rekey", "--config", str(office.config)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    office.config.write_text(config.replace('["identity.txt"]', '["new.txt"]'))
+    office.identity = new
     with office.desk() as desk:
         after = json.loads(_queued(desk, desk.cases.get(case.id)))
         assert {**after, "message": ""} == {**before, "message": ""}
