@@ -8,11 +8,11 @@ from datetime import date
 
 import pytest
 
-from app.core.errors import ReplyKnownError
+from app.core.errors import ConfigError, ReplyKnownError
 from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
 from app.delivery.reply_store import ReplyStore, read_reply_post
-from app.desk.config import REPLY_SITE_ID
+from app.desk.config import REPLY_SITE_ID, load_desk_config
 from app.desk.errors import RefusedError
 from app.desk.replies import ReplyQueue, reply_warnings
 from app.vault.keys import new_identity
@@ -225,3 +225,10 @@ def test_without_a_way_back_nothing_is_written(desk, office, case):
     with pytest.raises(RefusedError, match="claimed"):
         desk.replies.write(case, "Ben", "x")
     assert desk.waiting_deliveries() == {}
+
+
+def test_no_authority_can_stand_in_for_the_site(office):
+    """An authority with the id under which replies are delivered is a fault: its referrals would go to the site."""
+    office.config.write_text(office.config.read_text().replace('id = "police"', f'id = "{REPLY_SITE_ID}"'))
+    with pytest.raises(ConfigError, match="stands for the site"):
+        load_desk_config(office.config, {})
