@@ -117,14 +117,14 @@ class Database:
         with as_outbox_errors(), self._reads.begin() as connection:
             yield connection
 
-    def blob(self, slot: int) -> bytes:
+    def read_blob(self, slot: int) -> bytes:
         """Return a blob, from the second copy if the first is damaged; raises OutboxError (`gone`, `corrupt`, …)."""
         try:
-            return self._copy(blobs, slot)
+            return self._read_copy(blobs, slot)
         except OutboxError as error:
             if error.code not in {"gone", "corrupt"}:
                 raise
-        return self._copy(spares, slot)
+        return self._read_copy(spares, slot)
 
     def lock_exclusive(self, connection: Connection) -> None:
         """Exclude other processes until the transaction ends; a writer on SQLite is alone already."""
@@ -167,7 +167,7 @@ class Database:
         with as_outbox_errors(), self._one_writer(), self._engine.begin() as connection:
             yield connection
 
-    def _copy(self, copies: Table, slot: int) -> bytes:
+    def _read_copy(self, copies: Table, slot: int) -> bytes:
         with self.read() as connection:
             return verified_blob(connection.execute(select(copies.c.data).where(copies.c.slot == slot)).scalar())
 

@@ -105,15 +105,15 @@ class Leases:
             )
             return [ClaimedEnvelope(TipId(row.id), row.agency, row.length) for row in rows]
 
-    def load(self, tip: TipId) -> bytes:
+    def load(self, tip_id: TipId) -> bytes:
         """Return the bytes of an envelope; raises OutboxError `gone` or `corrupt`."""
-        return self._database.blob(blob_id(tip.encode()))
+        return self._database.read_blob(blob_id(tip_id.encode()))
 
-    def settle(self, tip: TipId) -> None:
+    def settle(self, tip_id: TipId) -> None:
         """Delete an envelope that its agency has; settling an envelope twice is no error."""
         with self._database.write() as connection:
-            delete_with_blobs(connection, envelopes, envelopes.c.id == tip)
-            connection.execute(delete(labels).where(labels.c.id == tip))
+            delete_with_blobs(connection, envelopes, envelopes.c.id == tip_id)
+            connection.execute(delete(labels).where(labels.c.id == tip_id))
 
     def agencies_in_backoff(self, at: int) -> frozenset[str]:
         """Return the agencies that must not be tried before their backoff is over, at `at` (unix seconds)."""

@@ -100,7 +100,7 @@ class ReplyStore:
         order = (replies.c.expires, replies.c.reply)
         with self._database.read() as connection:
             slots = connection.execute(select(replies.c.slot).where(wanted).order_by(*order)).scalars().all()
-        return tuple(self._database.blob(slot) for slot in slots)
+        return tuple(self._database.read_blob(slot) for slot in slots)
 
     def delete(self, locator: Locator) -> None:
         """Destroy every reply under a locator; their ids stay known until their days have passed."""
