@@ -2,147 +2,39 @@
 
 import itertools
 import logging
-import os
 import re
 import secrets
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
 
 from app.core.errors import DeliveryError, EnvelopeError, OutboxError
 from app.delivery.destinations import Destination, open_transport
-from app.delivery.forwarder import DeliveryOutcome, Forwarder, ForwardRules
+from app.delivery.forwarder import DeliveryOutcome, Forwarder
 from app.delivery.leases import AgencyQueue, Leases
-from app.delivery.outbox import Envelope, Outbox
-from app.delivery.schema import blobs, envelopes, labels, owners, spares
+from app.delivery.outbox import Envelope
 from app.delivery.transports import FolderTransport
 from app.vault.tip import new_tip_id
 from tests.support import databases, servers
 from tests.support.databases import opened
-from tests.support.ports import free_port
-
-WINDOW = 600
-START = 1_795_326_000  # a multiple of the window: 2026-11-22, 18:40 in New Zealand
-SMALL, LARGE = 1000, 300_000
-
-
-@dataclass
-class Clock:
-    now: float = START
-
-    def __call__(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
-
-
-def make(size: int = SMALL, agency: str = "intake") -> Envelope:
-    return Envelope(new_tip_id(), agency, os.urandom(size))
-
-
-def inbox(tmp_path: Path, name: str = "inbox") -> Path:
-    folder = tmp_path / name
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-def dropped(folder: Path) -> dict[str, bytes]:
-    return {file.stem: file.read_bytes() for file in folder.iterdir()}
-
-
-def forwarder(box: Outbox, transports: dict, *, padded: str | None = "intake", **more) -> Forwarder:
-    rules = ForwardRules(window=WINDOW, batch=4, padded=padded, envelope_seconds=more.pop("seconds", 20))
-    return Forwarder(box, transports, rules, make_decoy=more.pop("make_decoy", make), **({"clock": Clock()} | more))
-
-
-def https(port: int, certificates: servers.Certificates):
-    return open_transport(Destination("a", f"https://127.0.0.1:{port}/", ca=certificates.ca), base=Path("/"))
-
-
-def nobody(certificates: servers.Certificates):
-    return https(free_port(), certificates)
-
-
-def put(box: Outbox, *many: Envelope) -> None:
-    for envelope in many:
-        box.put(envelope, now=START)
-
-
-def kept(box: Outbox) -> int:
-    # In one question, since forwarders are at work meanwhile.
-    counts = [select(func.count()).select_from(one).scalar_subquery() for one in (envelopes, labels, blobs, spares)]
-    with box.database.read() as connection:
-        rows = connection.execute(select(*counts)).one()
-    assert len(set(rows)) == 1, rows
-    return rows[0]
-
-
-def at_work(box: Outbox) -> bool:
-    with box.database.read() as connection:
-        return connection.execute(select(owners)).first() is not None
-
-
-# Whose window
-
-
-def test_one_owner_a_window(outbox):
-    """Of many that ask at once, one takes a window; the next window is free again, and a past one is not."""
-    leases = Leases(outbox.database)
-    answers: list[object] = []
-
-    def ask() -> None:
-        answers.append(leases.take_window(START, seconds=WINDOW))
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum(owner is not None for owner in answers) == 1
-    assert leases.take_window(START + WINDOW, seconds=WINDOW)
-    assert leases.take_window(START, seconds=WINDOW) is None
-    assert leases.take_window(START + WINDOW, seconds=WINDOW) is None
-
-
-def test_a_clock_that_ran_ahead(outbox):
-    """A window taken under a clock far ahead stops nobody once the clock is right."""
-    leases = Leases(outbox.database)
-    envelope = make()
-    put(outbox, envelope)
-    ahead = leases.take_window(START + 1000 * WINDOW, seconds=WINDOW)
-    assert len(leases.claim(ahead, ready={"intake"})) == 1
-    leases.record_outcome("intake", code="closed", backoff=True, at=START + 1000 * WINDOW, seconds=WINDOW)
-    owner = leases.take_window(START, seconds=WINDOW)
-    assert leases.agencies_in_backoff(START) == frozenset()
-    assert [one.id for one in leases.claim(owner, ready={"intake"})] == [envelope.id]
-
-
-def test_claims_are_exclusive_until_their_end(outbox):
-    """What one owner has claimed no other gets, until it is released or the owner's time is over."""
-    leases = Leases(outbox.database)
-    put(outbox, *(make() for _ in range(5)))
-    first = leases.take_window(START, seconds=WINDOW)
-    assert len(leases.claim(first, ready={"intake"})) == 5
-    once = leases.acquire_lease(START, seconds=WINDOW)
-    assert leases.claim(once, ready={"intake"}) == []
-    leases.release(first)
-    assert len(leases.claim(once, ready={"intake"})) == 5
-    killed = leases.take_window(START + WINDOW, seconds=WINDOW)
-    assert len(leases.claim(killed, ready={"intake"})) == 5
-    after = leases.take_window(START + 2 * WINDOW, seconds=WINDOW)
-    assert len(leases.claim(after, ready={"intake"})) == 5
-
+from tests.support.forwarding import (
+    LARGE,
+    SMALL,
+    START,
+    WINDOW,
+    Clock,
+    dropped,
+    forwarder,
+    https,
+    inbox,
+    kept,
+    make,
+    nobody,
+    put,
+)
 
 # What leaves
 
@@ -391,25 +283,6 @@ def test_nothing_but_codes_in_the_log(sqlite, certificates, caplog):
     assert envelope.id not in caplog.text
 
 
-def test_status_counts_days(outbox):
-    """What is left over is told in whole days, counted in New Zealand from the first window's end it saw."""
-    leases = Leases(outbox.database)
-    assert leases.status(START).last_window == 0
-    put(outbox, make(), make(agency="police"))
-    assert leases.status(START).agencies["intake"] == AgencyQueue(waiting=1)
-    leases.take_window(START, seconds=WINDOW)
-    leases.finish_window(START)
-    put(outbox, make())
-    assert leases.status(START + 5 * 3600).agencies["intake"] == AgencyQueue(waiting=2, oldest_days=0)
-    assert leases.status(START + 6 * 3600).agencies["intake"] == AgencyQueue(waiting=2, oldest_days=1)
-    assert leases.status(START + 86_400 * 400).agencies["police"].oldest_days == 400
-    assert leases.status(START - 86_400 * 9).agencies["police"].oldest_days == 0
-    assert leases.status(START).last_window == START
-    with outbox.database.read() as connection:
-        days = set(connection.execute(select(envelopes.c.since)).scalars())
-    assert days == {None, date(2026, 11, 22)}
-
-
 # The loop
 
 
@@ -490,98 +363,6 @@ def test_told_to_stop_it_finishes_the_envelope_in_hand(sqlite, tmp_path):
     assert kept(sqlite) == 7
     leases = Leases(sqlite.database)
     assert len(leases.claim(leases.acquire_lease(START, seconds=1), ready={"intake"})) == 7
-
-
-# Several processes
-
-PROCESS = """
-import os, signal, sys, threading
-from pathlib import Path
-from app.delivery.destinations import Destination, open_transport
-from app.delivery.forwarder import Forwarder, ForwardRules
-from app.delivery.outbox import Envelope, Outbox
-from app.vault.tip import new_tip_id
-url, port, ca, window = sys.argv[1:]
-box = Outbox(url)
-box.prepare()
-way = open_transport(Destination("intake", f"https://127.0.0.1:{port}/", ca=Path(ca)), base=Path("/"))
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
-print("ready", flush=True)
-decoy = lambda: Envelope(new_tip_id(), "intake", b"decoy" * 100)
-Forwarder(box, {"intake": way}, ForwardRules(window=int(window), batch=4, padded="intake"), make_decoy=decoy).run(stop)
-"""
-
-
-@contextmanager
-def processes(url: str, port: int, certificates: servers.Certificates, *, window: int) -> Iterator[list]:
-    """Run two forwarders as processes; told to stop on leaving, they must end well."""
-    running: list[subprocess.Popen[str]] = []
-
-    def start() -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", PROCESS, url, str(port), str(certificates.ca), str(window)]
-        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-        assert running[-1].stdout.readline() == "ready\n", running[-1].stderr.read()
-        return running[-1]
-
-    try:
-        yield [start, [start(), start()]]
-    finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.communicate()
-    assert {process.returncode for process in running} <= {0, -9}
-
-
-def until(done: object, what: str) -> None:
-    """Wait for what must come, and say what did not."""
-    for _ in range(600):
-        if done():
-            return
-        time.sleep(0.1)
-    pytest.fail(f"never: {what}")
-
-
-@pytest.mark.slow
-def test_two_forwarders_deliver_each_once(url, outbox, certificates):
-    """Two forwarders on one database: every envelope arrives exactly once, and windows leave in fours."""
-    tips = [make() for _ in range(60)]
-    # A window in which a slow machine can deliver them all.
-    with servers.https(certificates) as (port, endpoint), processes(url, port, certificates, window=15):
-        for envelope in tips:
-            outbox.put(envelope)
-        # A turn that is told to stop leaves its decoys out.
-        until(lambda: kept(outbox) == 0 and not at_work(outbox), "an empty outbox and the end of a turn")
-    arrived = Counter(request.headers["Idempotency-Key"] for request in endpoint.requests)
-    assert {arrived[envelope.id] for envelope in tips} == {1}
-    bodies = {request.headers["Idempotency-Key"]: request.body for request in endpoint.requests}
-    assert all(bodies[envelope.id] == envelope.data for envelope in tips)
-    assert len(endpoint.requests) % 4 == 0
-
-
-def test_killed_forwarders_lose_nothing(url, outbox, certificates):
-    """Forwarders killed at random, again and again, while tips arrive: every one of them is delivered, whole."""
-    tips = [make(20_000) for _ in range(150)]
-    kills = 8
-    with (
-        servers.https(certificates) as (port, endpoint),
-        processes(url, port, certificates, window=1) as (start, running),
-    ):
-        for number, envelope in enumerate(tips):
-            outbox.put(envelope)
-            if number % (len(tips) // kills) == 0:
-                time.sleep(secrets.randbelow(600) / 1000)
-                victim = running.pop(0)
-                victim.kill()
-                victim.wait()
-                running.append(start())
-        until(lambda: kept(outbox) == 0, "an empty outbox")
-    arrived = Counter(request.headers["Idempotency-Key"] for request in endpoint.requests)
-    bodies = {request.headers["Idempotency-Key"]: request.body for request in endpoint.requests}
-    assert all(bodies[envelope.id] == envelope.data for envelope in tips)
-    # Only what was in a killed forwarder's hand can come again, under the same id.
-    assert sum(arrived[envelope.id] - 1 for envelope in tips) <= kills + 1
 
 
 def test_a_delivery_fault_says_its_code():
