@@ -22,6 +22,8 @@ from app.vault.bundle import SIZE_CLASSES
 from app.vault.keys import DEMONSTRATION, recipient_of
 from app.vault.signature import decode_public_key
 
+# Days before the end of an agency's key from which `haumaru check` and `haumaru status` warn.
+EXPIRY_WARNING_DAYS = 30
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 

@@ -19,13 +19,12 @@ from app.delivery.clock import days_left
 from app.delivery.destinations import open_transport
 from app.delivery.outbox import Outbox
 from app.files.clean import probe_sandbox
-from app.site.config import Config, load_config
+from app.site.config import EXPIRY_WARNING_DAYS, Config, load_config
 from app.site.factory import form_secret, served_languages
 from app.site.guide.loader import load_library
 from app.vault.bundle import SIZE_CLASSES
 
 _PROBE_SECONDS = 15
-_EXPIRY_WARNING_DAYS = 30
 # Bytes that the envelope adds to a bundle: header, nonce and a tag each 64 KiB.
 _ENVELOPE_MARGIN = 64 * 1024
 
@@ -68,7 +67,7 @@ def host_warnings(config: Config) -> list[str]:
     if config.site.secure and loopback and not server.proxies:
         warnings.append("[server] proxies: behind a proxy everybody has one address; say how many proxies there are")
     left = days_left(config.intake.expires, time())
-    if left < _EXPIRY_WARNING_DAYS:
+    if left < EXPIRY_WARNING_DAYS:
         warnings.append(f"[[agency]] {config.intake.id} expires: in {left} days the form closes; rotate the key")
     return warnings
 
