@@ -85,7 +85,7 @@ class Database:
         """
         with as_outbox_errors():
             if self.path is not None:
-                _make_private(self.path)
+                _create_private_file(self.path)
                 with closing(self._engine.raw_connection()) as raw:
                     raw.cursor().execute("PRAGMA journal_mode=WAL")
         with self._transaction() as connection:
@@ -148,7 +148,7 @@ class Database:
                 busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if busy:
                 raise OutboxError("busy")
-            self._date_files(now)
+            self._set_file_times(now)
 
     def close(self) -> None:
         """Close every connection."""
@@ -171,7 +171,7 @@ class Database:
         with self.read() as connection:
             return verified_blob(connection.execute(select(copies.c.data).where(copies.c.slot == slot)).scalar())
 
-    def _date_files(self, now: float) -> None:
+    def _set_file_times(self, now: float) -> None:
         assert self.path is not None
         moment = nz_midnight(now).timestamp()
         for suffix in ("", "-wal", "-shm"):
@@ -259,7 +259,7 @@ def _postgres(url: str) -> Engine:
     return engine
 
 
-def _make_private(path: Path) -> None:
+def _create_private_file(path: Path) -> None:
     if not path.parent.exists():
         path.parent.mkdir(mode=0o700, parents=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
