@@ -65,6 +65,18 @@ def test_no_import_of_ours_needs_another_name():
     assert found == []
 
 
+def test_no_test_imports_another():
+    """What two test files share is in tests/support or in a conftest.py, never in one of the two."""
+    found = [
+        f"{path.relative_to(ROOT)}: {node.module}"
+        for path in (ROOT / "tests").rglob("*.py")
+        if "node_modules" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and re.search(r"(^|\.)(test_|conftest)", node.module or "")
+    ]
+    assert found == []
+
+
 def test_no_two_classes_have_one_name():
     """Each class of the program has a name of its own, private and nested ones too."""
     homes = defaultdict(list)
