@@ -1,9 +1,11 @@
 """A mailbox, against a real dovecot."""
 
+import imaplib
 import os
 import shutil
 import ssl
 import subprocess
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -85,10 +87,27 @@ def dovecot(folder: Path):
     process = subprocess.Popen(["dovecot", "-F", "-c", config], stderr=subprocess.PIPE)
     try:
         wait_for_port(port, process)
-        yield ImapConfig("127.0.0.1", port, "intake", "open-sesame", "INBOX", 60, folder / "ca.pem")
+        imap = ImapConfig("127.0.0.1", port, "intake", "open-sesame", "INBOX", 60, folder / "ca.pem")
+        _wait_for_mailbox(imap)
+        yield imap
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+def _wait_for_mailbox(imap: ImapConfig) -> None:
+    """Return once a login opens the mailbox: dovecot listens before its login and mail processes are up."""
+    context, end = ssl.create_default_context(cafile=imap.ca), time.monotonic() + 60
+    while True:
+        try:
+            with imaplib.IMAP4_SSL(imap.host, imap.port, ssl_context=context, timeout=10) as session:
+                session.login(imap.user, imap.password)
+                if session.select(imap.folder)[0] == "OK":
+                    return
+        except (OSError, imaplib.IMAP4.error):
+            pass
+        assert time.monotonic() < end, "dovecot opens no mailbox"
+        time.sleep(0.1)
 
 
 def _mail(folder, name, data):

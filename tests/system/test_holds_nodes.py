@@ -117,7 +117,7 @@ def test_one_window_over_all_nodes(postgres, tmp_path):
             envelope = decoy()
             random.choice(boxes).put(envelope, now=start)
             tips.add(envelope.id)
-        threads = [threading.Thread(target=node.turn, args=(start + number * window,)) for node in nodes]
+        threads = [threading.Thread(target=node.run_window, args=(start + number * window,)) for node in nodes]
         for thread in threads:
             thread.start()
         for thread in threads:
