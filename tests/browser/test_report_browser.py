@@ -31,6 +31,12 @@ def no_sideways_scrolling(page):
     return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def press(page, button):
+    """Press a button and wait for the page that answers: what is looked at must not be the page before."""
+    with page.expect_navigation():
+        page.click(button)
+
+
 def test_every_step_passes_axe(running, page):
     """The form, its errors, the look before sending, the sent page, the code and the reply page: no violation."""
     steps = {}
@@ -40,22 +46,22 @@ def test_every_step_passes_axe(running, page):
 
     page.goto(f"{running.base_url}/en/report")
     look("form")
-    page.click("button[value=check]")
+    press(page, "button[value=check]")
     look("errors")
     page.fill("#what", STORY)
     page.check("input[name=danger][value=yes]")
     page.check("input[name=reply]")
-    page.click("button[value=check]")
+    press(page, "button[value=check]")
     look("check")
-    page.click("button[value=send]")
+    press(page, "button[value=send]")
     look("sent")
     page.fill("#typed", "not the code")
-    page.click("button[value=kept]")
+    press(page, "button[value=kept]")
     look("kept")
     page.goto(f"{running.base_url}/en/reply")
     look("reply")
     page.fill("#code", "zoo " * 7 + "abandon")
-    page.click("button[value=read]")
+    press(page, "button[value=read]")
     look("no reply")
     page.goto(f"{running.base_url}/en/nothing")
     look("error")

@@ -5,6 +5,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,7 +35,7 @@ def sealed(office):
 
 
 DOVECOT = """
-base_dir = {folder}/run
+base_dir = {run}
 log_path = {folder}/log
 ssl = required
 ssl_cert = <{folder}/imap.pem
@@ -78,7 +79,9 @@ def dovecot(folder: Path):
     (folder / "mail/cur").mkdir()
     (folder / "mail/tmp").mkdir()
     config = folder / "dovecot.conf"
-    config.write_text(DOVECOT.format(folder=folder, port=port, user="dovecot", password="open-sesame"))
+    # The paths of dovecot's sockets must be short (unix(7): 108 bytes).
+    run = tempfile.mkdtemp(prefix="imap-", dir="/tmp")
+    config.write_text(DOVECOT.format(folder=folder, run=run, port=port, user="dovecot", password="open-sesame"))
     for path in (folder, *folder.parents):
         if path.stat().st_uid == os.getuid() and path != Path("/"):
             path.chmod(path.stat().st_mode | 0o011)
@@ -93,6 +96,7 @@ def dovecot(folder: Path):
     finally:
         process.terminate()
         process.communicate(timeout=30)
+        shutil.rmtree(run)
 
 
 def _wait_for_mailbox(imap: ImapConfig) -> None:
