@@ -8,7 +8,6 @@ compression, bombs, duplicates, hidden members or names that leave a folder: Bun
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from struct import Struct
 from types import MappingProxyType
 
@@ -18,6 +17,7 @@ SIZE_CLASSES: Mapping[str, int] = MappingProxyType(
     {"128KiB": 128 * 1024, "1MiB": 1024**2, "8MiB": 8 * 1024**2, "32MiB": 32 * 1024**2}
 )
 SMALLEST, LARGEST = min(SIZE_CLASSES.values()), max(SIZE_CLASSES.values())
+BUNDLE_BYTES = 128 * 1024
 PADDING = "padding"
 
 # The three records of a zip file (PKWARE's APPNOTE, sections 4.3.7, 4.3.12 and 4.3.16).
@@ -29,6 +29,7 @@ _NEEDS = 10
 _STORED = 0
 _MIDNIGHT, _1980_01_01 = 0, 1 << 5 | 1
 _MODE_0600 = 0o100600 << 16
+_MAX_ZIP_BYTES = 1 << 32
 
 
 def pack(members: Mapping[str, bytes], *, largest: int = LARGEST) -> bytes:
@@ -36,7 +37,7 @@ def pack(members: Mapping[str, bytes], *, largest: int = LARGEST) -> bytes:
 
     Raises BundleError `too-large` if that would be more than `largest` bytes.
     """
-    pieces = list(_pieces(members))
+    pieces = list(_pieces(_padded(members)))
     if sum(map(len, pieces)) > largest:
         raise BundleError("too-large")
     return b"".join(pieces)
@@ -49,19 +50,42 @@ def unpack(bundle: bytes, names: re.Pattern[str]) -> dict[str, bytes]:
     """
     if len(bundle) not in SIZE_CLASSES.values():
         raise BundleError("length")
-    members = {}
-    for name, data in _members(bundle):
-        if not names.fullmatch(name) or name in members:
-            raise BundleError("member")
-        members[name] = data
-    at = 0
-    for piece in _pieces(members):
-        if not bundle.startswith(piece, at):
-            raise BundleError("zip")
-        at += len(piece)
-    if at != len(bundle):
-        raise BundleError("zip")
+    members = _read_members(bundle, names)
+    _check_same(bundle, _padded(members))
     return members
+
+
+def pack_files(files: Mapping[str, bytes]) -> bytes:
+    """Return the files as a stored zip without padding.
+
+    Raises BundleError `too-large` for 4 GiB or more, which a plain zip cannot hold.
+    """
+    if files_length({name: len(data) for name, data in files.items()}) >= _MAX_ZIP_BYTES:
+        raise BundleError("too-large")
+    return b"".join(_pieces(files))
+
+
+def unpack_files(data: bytes, names: re.Pattern[str]) -> dict[str, bytes]:
+    """Return the files of a zip that `pack_files` made, all of whose names match `names`.
+
+    Raises BundleError: `member` (a name that is not expected), `zip` (anything else).
+    """
+    files = _read_members(data, names)
+    _check_same(data, files)
+    return files
+
+
+def files_length(sizes: Mapping[str, int]) -> int:
+    """Return how many bytes `pack_files` makes of files with these names and sizes."""
+    return _END.size + sum(_LOCAL.size + _CENTRAL.size + 2 * len(name) + size for name, size in sizes.items())
+
+
+def first_member(bundle: bytes) -> str:
+    """Return the name of a bundle's first member, which says what kind of bundle it claims to be, or an empty text."""
+    if len(bundle) < _LOCAL.size or not bundle.startswith(_LOCAL_MARK):
+        return ""
+    length = _LOCAL.unpack_from(bundle)[-2]
+    return bundle[_LOCAL.size : _LOCAL.size + length].decode("latin-1")
 
 
 def size_class(envelope_length: int) -> str:
@@ -76,27 +100,43 @@ def size_class(envelope_length: int) -> str:
     raise BundleError("length")
 
 
-def _members(bundle: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield what stands before the padding, as the local headers have it; they are only believed so far."""
+def _read_members(data: bytes, names: re.Pattern[str]) -> dict[str, bytes]:
+    """Return the members up to the padding, as the local headers have them; `_check_same` has yet to prove them."""
+    members: dict[str, bytes] = {}
     at = 0
-    while at + _LOCAL.size <= len(bundle):
-        mark, *_, size, name_length, _extra = _LOCAL.unpack_from(bundle, at)
+    while at + _LOCAL.size <= len(data):
+        mark, *_, size, name_length, _extra = _LOCAL.unpack_from(data, at)
         start = at + _LOCAL.size + name_length
-        name = bundle[at + _LOCAL.size : start]
-        if mark != _LOCAL_MARK or not name.isascii():
+        raw = data[at + _LOCAL.size : start]
+        if mark != _LOCAL_MARK or raw == PADDING.encode():
             break
-        if name == PADDING.encode():
-            return
-        yield name.decode("ascii"), bundle[start : start + size]
+        name = raw.decode("latin-1")
+        if not name.isascii() or not names.fullmatch(name) or name in members:
+            raise BundleError("member")
+        members[name] = data[start : start + size]
         at = start + size
-    raise BundleError("zip")
+    return members
+
+
+def _check_same(data: bytes, members: Mapping[str, bytes]) -> None:
+    """Raise BundleError `zip` unless the data is, to the last byte, the zip that we make of these members."""
+    at = 0
+    for piece in _pieces(members):
+        if not data.startswith(piece, at):
+            raise BundleError("zip")
+        at += len(piece)
+    if at != len(data):
+        raise BundleError("zip")
+
+
+def _padded(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {**members, PADDING: bytes(_room_left(members))}
 
 
 def _pieces(members: Mapping[str, bytes]) -> Iterator[bytes]:
-    filled = {**members, PADDING: bytes(_room_left(members))}
     directory = []
     at = 0
-    for name, data in filled.items():
+    for name, data in members.items():
         common = (
             _NEEDS,
             0,
@@ -115,13 +155,12 @@ def _pieces(members: Mapping[str, bytes]) -> Iterator[bytes]:
         at += _LOCAL.size + len(raw) + len(data)
     yield from directory
     length = sum(map(len, directory))
-    yield _END.pack(_END_MARK, 0, 0, len(filled), len(filled), length, at, 0)
+    yield _END.pack(_END_MARK, 0, 0, len(members), len(members), length, at, 0)
 
 
 def _room_left(members: Mapping[str, bytes]) -> int:
     """Return how many bytes of padding fill the smallest class that holds the members."""
-    records = sum(_LOCAL.size + _CENTRAL.size + 2 * len(name) for name in chain(members, [PADDING]))
-    used = records + _END.size + sum(map(len, members.values()))
+    used = files_length({name: len(data) for name, data in members.items()} | {PADDING: 0})
     for size in SIZE_CLASSES.values():
         if used <= size:
             return size - used

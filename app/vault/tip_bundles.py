@@ -1,0 +1,226 @@
+"""A tip as bundles of one length: its words in the first, slices of its files in the parts that follow.
+
+The words' bundle holds `tip.json` for a machine, `tip.txt` for a person, and padding. It names the files, says how many
+parts follow and holds the key that proves them, so that the words can be read before the files are there. What is
+read must be, to the last byte, what writing would have made: otherwise BundleError. Who reads bundles must treat
+words and files as hostile all the same: anyone may seal to a published key.
+"""
+
+import base64
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from app.core.errors import BundleError
+from app.vault.bundle import BUNDLE_BYTES, files_length, pack, pack_files, unpack, unpack_files
+from app.vault.part import MAX_PARTS, PART_KEY_BYTES, Part, count_parts, join, pack_part, split
+from app.vault.tip import MAX_FILES, SCHEMA, ReplyTo, Tip, TipFile, TipId, new_tip_id
+
+FORMAT = "haumaru-tip/2"
+
+_NAMES = re.compile(r"tip\.json|tip\.txt")
+_FILES = re.compile(r"files/[a-z0-9.]{1,11}")
+
+# What could steer a terminal or turn a line around; `tip.json` has it as it was.
+_STEERING = {*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)} - {0x09, 0x0A}
+_HARMLESS = dict.fromkeys(_STEERING, "\ufffd") | {0x0A: "\n  "}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The bytes of a bundle, and the id of the envelope into which the bundle is sealed."""
+
+    id: TipId
+    data: bytes
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """What the words say of a file: its path, its media type, its size in bytes, and what was taken out of it."""
+
+    path: str
+    type: str
+    size: int
+    removed: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        TipFile(self.path, self.type, self.removed, b"")  # checks what both have
+        _check(type(self.size) is int and self.size >= 0)
+
+
+@dataclass(frozen=True)
+class Words:
+    """A tip without its files, the entries of the files, and the 32-byte key that proves the parts."""
+
+    tip: Tip
+    files: tuple[FileEntry, ...]
+    key: bytes
+
+    def __post_init__(self) -> None:
+        _check(not self.tip.files and len(self.key) == PART_KEY_BYTES)
+        _check(len({file.path for file in self.files}) == len(self.files) <= MAX_FILES)
+        if self.part_count > MAX_PARTS:
+            raise BundleError("too-large")
+
+    @property
+    def part_count(self) -> int:
+        """How many parts the files take; the entries alone decide."""
+        return count_parts(files_length({file.path: file.size for file in self.files})) if self.files else 0
+
+
+def _random_id(_number: int) -> TipId:
+    return new_tip_id()
+
+
+def to_bundles(tip: Tip, *, part_ids: Callable[[int], TipId] = _random_id) -> list[Bundle]:
+    """Return the bundles of a tip, each of 128 KiB: its words first, then its parts, whose ids `part_ids` gives.
+
+    The key that proves the parts is new each time. Raises BundleError: `too-large` for words beyond one bundle or files
+    beyond 1 GiB, `tip` for text that is not Unicode, `part` for an id that is given twice.
+    """
+    words = _words(tip)
+    first = pack({"tip.json": words_to_json(words), "tip.txt": _encode(words_to_text(words))}, largest=BUNDLE_BYTES)
+    data = pack_files({file.path: file.data for file in tip.files}) if tip.files else b""
+    parts = split(data, tip=tip.id, key=words.key, ids=part_ids)
+    return [Bundle(tip.id, first), *(Bundle(part.id, pack_part(part)) for part in parts)]
+
+
+def read_words(bundle: bytes) -> Words:
+    """Return the words in a bundle.
+
+    Raises BundleError for anything that `to_bundles` would not have made; only the wording of `tip.txt` is not
+    looked at, so that it may change.
+    """
+    members = unpack(bundle, _NAMES)
+    _check(list(members) == ["tip.json", "tip.txt"])
+    try:
+        words = _from_json(members["tip.json"])
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise BundleError("tip") from None
+    _check(words_to_json(words) == members["tip.json"])
+    return words
+
+
+def from_bundles(words: Words, parts: Iterable[Part]) -> Tip:
+    """Return the whole tip, from its words and the candidates for its parts in any order.
+
+    Raises BundleError: `parts-missing`, or another code where the parts do not make the files that the words name.
+    """
+    if not words.files:
+        return words.tip
+    data = join(parts, tip=words.tip.id, key=words.key, count=words.part_count)
+    files = unpack_files(data, _FILES)
+    _check(list(files) == [entry.path for entry in words.files])
+    made = tuple(TipFile(entry.path, entry.type, entry.removed, files[entry.path]) for entry in words.files)
+    _check(all(len(file.data) == entry.size for file, entry in zip(made, words.files, strict=True)))
+    return replace(words.tip, files=made)
+
+
+def words_to_json(words: Words) -> bytes:
+    """Return `tip.json`: one line of UTF-8, in one form only; raises BundleError `tip` for text that is not Unicode."""
+    tip = words.tip
+    fields: dict[str, Any] = {
+        "format": FORMAT,
+        "id": tip.id,
+        "received": tip.received.isoformat(),
+        "answers": dict(tip.answers),
+        "files": [
+            {"path": file.path, "type": file.type, "size": file.size, "removed": file.removed} for file in words.files
+        ],
+        "parts": {"count": words.part_count, "key": _to_base64(words.key)},
+        "replies": {},
+        "reply": tip.reply and {"key": _to_base64(tip.reply.key), "locator": tip.reply.locator},
+        "answers_to": tip.answers_to,
+    }
+    if tip.decoy:
+        fields["decoy"] = True
+    return _encode(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
+
+
+def words_to_text(words: Words) -> str:
+    """Return `tip.txt`: what a person who opened the bundle with any tool needs to read.
+
+    An answer's lines are indented, so that none of them can pass for a label. A character takes at most eight
+    bytes in both files together, which is what lets the longest report fit one bundle.
+    """
+    tip = words.tip
+    lines = ["This is a decoy. Nobody sent it."] if tip.decoy else []
+    lines += [
+        "A report sent through Haumaru",
+        "",
+        "The sender is anonymous. Nothing in here has been checked: it may be wrong, and those who are",
+        "named may be victims themselves. Open files with care, although the site has cleaned them.",
+        "",
+        f"Report: {tip.id}",
+        f"Received: {tip.received.isoformat()}",
+    ]
+    if tip.answers_to:
+        lines.append(f"In answer to your reply: {tip.answers_to}")
+    lines.append(f"Can be answered: {'yes' if tip.reply else 'no'}")
+    for field, value in tip.answers.items():
+        text = value if isinstance(value, str) else ", ".join(value)
+        lines += ["", f"{SCHEMA.heading(field)}:", f"  {text.translate(_HARMLESS)}"]
+    return "\n".join(lines + _file_lines(words)) + "\n"
+
+
+def _file_lines(words: Words) -> list[str]:
+    if not words.files:
+        return []
+    lines = ["", "Files, and what was taken out of each:"]
+    for file in words.files:
+        removed = ", ".join(file.removed).translate(_HARMLESS)
+        lines.append(f"  {file.path} ({file.type}, {file.size} bytes): {removed or 'nothing was found'}")
+    return [
+        *lines,
+        "",
+        f"Envelopes that bring the files: {words.part_count}. In each, part.json names this report and says which",
+        "part it is. Join all the files named data in that order: the result is a zip of the files.",
+    ]
+
+
+def _words(tip: Tip) -> Words:
+    entries = tuple(FileEntry(file.path, file.type, len(file.data), file.removed) for file in tip.files)
+    return Words(replace(tip, files=()), entries, secrets.token_bytes(PART_KEY_BYTES))
+
+
+def _from_json(line: bytes) -> Words:
+    fields = json.loads(line)
+    reply = fields["reply"]
+    tip = Tip(
+        id=fields["id"],
+        received=date.fromisoformat(fields["received"]),
+        answers={
+            field: tuple(value) if isinstance(value, list) else value for field, value in fields["answers"].items()
+        },
+        reply=None if reply is None else ReplyTo(_from_base64(reply["key"]), reply["locator"]),
+        answers_to=fields["answers_to"],
+        decoy=fields.get("decoy", False),
+    )
+    entries = tuple(
+        FileEntry(file["path"], file["type"], file["size"], tuple(file["removed"])) for file in fields["files"]
+    )
+    return Words(tip, entries, _from_base64(fields["parts"]["key"]))
+
+
+def _check(holds: object) -> None:
+    if not holds:
+        raise BundleError("tip")
+
+
+def _to_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _from_base64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BundleError("tip") from None
