@@ -78,8 +78,8 @@ def split(data: bytes, *, tip: TipId, key: bytes, ids: Callable[[int], TipId]) -
 def proven_parts(candidates: Iterable[Part], *, tip: TipId, key: bytes, count: int) -> dict[int, Part]:
     """Return the parts that prove under the key to belong to the tip, by number; `count` is what the tip's words say.
 
-    For each number the first candidate that proves itself counts, and at most four are tried. A caller that keeps
-    candidates should keep only proven ones as soon as the words are there, so that forged ones use up no attempts.
+    For each number the first candidate that proves itself counts, and at most four are tried. So that forged candidates
+    use up no attempt, a caller who has the words passes each candidate through `is_proven` first.
     """
     proven: dict[int, Part] = {}
     tried: dict[int, int] = {}
@@ -87,9 +87,15 @@ def proven_parts(candidates: Iterable[Part], *, tip: TipId, key: bytes, count: i
         if part.tip != tip or part.of != count or part.number in proven:
             continue
         tried[part.number] = tried.get(part.number, 0) + 1
-        if tried[part.number] <= MAX_CANDIDATES and _is_proven(part, key):
+        if tried[part.number] <= MAX_CANDIDATES and is_proven(part, tip=tip, key=key, count=count):
             proven[part.number] = part
     return proven
+
+
+def is_proven(part: Part, *, tip: TipId, key: bytes, count: int) -> bool:
+    """Return whether a part proves under the 32-byte key that it is one of the `count` parts of the tip."""
+    mac = _mac(key, _place(part.id, part.tip, part.number, part.of), part.data)
+    return (part.tip, part.of) == (tip, count) and hmac.compare_digest(part.mac, mac)
 
 
 def join(candidates: Iterable[Part], *, tip: TipId, key: bytes, count: int) -> bytes:
@@ -146,10 +152,6 @@ def _part_json(part: Part) -> bytes:
         "sha256": part.sha256.hex(),
     }
     return json.dumps(fields, separators=(",", ":")).encode("ascii")
-
-
-def _is_proven(part: Part, key: bytes) -> bool:
-    return hmac.compare_digest(part.mac, _mac(key, _place(part.id, part.tip, part.number, part.of), part.data))
 
 
 def _place(part_id: TipId, tip: TipId, number: int, of: int) -> bytes:

@@ -17,7 +17,7 @@ from typing import Any
 
 from app.core.errors import BundleError
 from app.vault.bundle import BUNDLE_BYTES, files_length, pack, pack_files, unpack, unpack_files
-from app.vault.part import MAX_PARTS, PART_KEY_BYTES, Part, count_parts, join, pack_part, split
+from app.vault.part import MAX_PARTS, PART_KEY_BYTES, Part, count_parts, is_proven, join, pack_part, split
 from app.vault.tip import MAX_FILES, SCHEMA, ReplyTo, Tip, TipFile, TipId, new_tip_id
 
 FORMAT = "haumaru-tip/2"
@@ -70,6 +70,10 @@ class Words:
     def part_count(self) -> int:
         """How many parts the files take; the entries alone decide."""
         return count_parts(files_length({file.path: file.size for file in self.files})) if self.files else 0
+
+    def proves(self, part: Part) -> bool:
+        """Return whether a part belongs to these words: the key proves it."""
+        return is_proven(part, tip=self.tip.id, key=self.key, count=self.part_count)
 
 
 def _random_id(_number: int) -> TipId:

@@ -20,6 +20,7 @@ from app.vault.part import (
     SLICE_BYTES,
     Part,
     count_parts,
+    is_proven,
     join,
     pack_part,
     proven_parts,
@@ -167,6 +168,8 @@ def test_four_candidates_are_tried():
     assert joined([PARTS[0], PARTS[2], *lies[1:], PARTS[1]]) == DATA
     with pytest.raises(BundleError, match=r"^parts-missing$"):
         joined([PARTS[0], PARTS[2], *lies, PARTS[1]])
+    proven = [part for part in (*PARTS[::2], *lies, PARTS[1]) if is_proven(part, tip=TIP, key=KEY, count=3)]
+    assert joined(proven) == DATA, "who has the words can try every candidate"
 
 
 def test_candidates_of_other_tips_use_up_no_attempt():

@@ -284,6 +284,8 @@ def test_parts_of_another_tip_do_not_join():
     one, other = to_bundles(FULL), to_bundles(FULL)
     with pytest.raises(BundleError, match=r"^parts-missing$"):
         opened([one[0], *other[1:]])
+    words = read_words(one[0].data)
+    assert [words.proves(read_part(bundles[1].data)) for bundles in (one, other)] == [True, False]
 
 
 def files_zip(*files):
