@@ -16,10 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.support.faults import deployment, send_all, until, up, words
+from tests.support.faults import deployment, until, up
 from tests.support.figures import spread
 from tests.support.load import slow, view
 from tests.support.ports import free_port
+from tests.support.senders import send_all, words
 
 TURNS, SECONDS = 5, 4
 VIEWS, TIPS = int(os.environ.get("VIEWS", "100000")), int(os.environ.get("TIPS", "500"))

@@ -208,7 +208,7 @@ def create(path: Path, language: Language, template_path: Path) -> None:
     head = _NEW_CATALOGUE.format(
         own_name=language.own_name,
         folder=language.folder,
-        plural=get_plural(Locale.parse(language.lender)).plural_forms,
+        plural=get_plural(Locale.parse(language.babel_locale)).plural_forms,
         digest=source_digest(template_path.read_bytes()),
     )
     body = template_path.read_text(encoding="utf-8").partition("\n\n")[2]

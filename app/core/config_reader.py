@@ -7,7 +7,7 @@ secret that stands in the wrong place.
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,6 +51,10 @@ class Reader:
     def fault(self, key: str, problem: str, remedy: str) -> None:
         """Record one fault of a key, with its remedy."""
         self._faults.append(f"{self._name} {key}: {problem}; {remedy}")
+
+    def add_faults(self, faults: Iterable[str]) -> None:
+        """Record faults that a function outside this module found in a value of this table."""
+        self._faults.extend(faults)
 
     def reject_unknown_keys(self) -> None:
         """Record each key that no getter read as a fault; call this after the last getter."""

@@ -1,24 +1,25 @@
-"""One tree of errors, so that a door can answer for all of them alike.
+"""The tree of all errors of the program, so that a command or a server can handle all of them alike.
 
     HaumaruError
-    ├── ConfigError            a file that must not be served from; holds every fault
+    ├── ConfigError            a configuration with faults; holds every fault
     ├── KeyTextError           a recipient, identity or key file that is not one
-    ├── EnvelopeError          not an envelope, damaged, or for somebody else
+    ├── EnvelopeError          not an envelope, damaged, or sealed to other identities
     ├── BundleError            an opened envelope holds something that is not a tip
-    ├── OutboxError            cannot be kept, so: not sent
+    ├── SignatureError         a signature that the expected key did not make
+    ├── OutboxError            not stored, so not sent
     │   ├── AlreadySentError   this very form was sent before
-    │   ├── HeldGoneError      a held tip that has ended, or never was
+    │   ├── HeldGoneError      a held tip that has expired, or never existed
     │   └── HeldFullError      no room to hold another tip with files
-    ├── DeliveryError          the agency did not take an envelope; tried again later
+    ├── DeliveryError          the agency did not take an envelope, which is tried again later
     ├── FileRefusedError       one attached file cannot be made safe
-    ├── ReplyError             a reply, receipt code or reply post that is not good
-    │   └── ReplyKnownError    a reply post that was taken before
-    ├── BusyError              come back later
-    ├── RateError              too often from one place; says in how many seconds to try again
-    └── DeskError              something the desk refuses
+    ├── ReplyError             a faulty reply, receipt code or reply post
+    │   └── ReplyKnownError    a reply post that was stored before
+    ├── BusyError              too many requests at once
+    ├── RateError              a rate limit; holds the seconds until the next try
+    └── DeskError              an action that the desk refuses
 
-Each error carries a `code`, safe to log because it never holds anything a visitor sent, an HTTP
-status, and a `message`: an English sentence that a person can act on, and the key to its translation.
+Each error has a `code`, which is safe to log because no code holds what a visitor sent, an HTTP status, and a
+`message`: an English sentence that a person can act on, which is also the key of its translations.
 """
 
 from typing import ClassVar
@@ -30,7 +31,7 @@ def N_(message: str) -> str:  # noqa: N802
 
 
 class HaumaruError(Exception):
-    """The root; `code` may be narrowed for one raise, to say which of several causes it was."""
+    """The root of the tree; a `code` given to the constructor names one of several causes."""
 
     code: str = "error"
     status: ClassVar[int] = 500
@@ -43,7 +44,7 @@ class HaumaruError(Exception):
 
 
 class ConfigError(HaumaruError):
-    """A configuration with faults, all of them told at once, each with its remedy."""
+    """A configuration with faults, all reported together, each with its remedy."""
 
     code = "config"
 
@@ -56,14 +57,14 @@ class ConfigError(HaumaruError):
 
 
 class KeyTextError(HaumaruError):
-    """Text that should be a recipient or an identity and is not, or a key file that does not open."""
+    """A text that is no recipient or identity, or a key file that does not open."""
 
     code = "key"
     status = 400
 
 
 class EnvelopeError(HaumaruError):
-    """The one error of sealing and unsealing; its code names the cause for a log or a test vector."""
+    """The one error of sealing and opening; its code names the cause."""
 
     code = "envelope"
     status = 400
@@ -76,8 +77,15 @@ class BundleError(HaumaruError):
     status = 400
 
 
+class SignatureError(HaumaruError):
+    """A signature of another key or over other bytes, or (`signature-form`) a text that is no signature."""
+
+    code = "signature"
+    status = 403
+
+
 class OutboxError(HaumaruError):
-    """An envelope could not be made durable."""
+    """An envelope could not be stored durably."""
 
     code = "outbox"
     status = 503
@@ -93,7 +101,7 @@ class AlreadySentError(OutboxError):
 
 
 class HeldGoneError(OutboxError):
-    """The held tip was sent, destroyed, or came to the end of its time."""
+    """The held tip was sent or discarded, or has expired."""
 
     code = "held-gone"
     status = 410
@@ -111,9 +119,9 @@ class HeldFullError(OutboxError):
 
 
 class DeliveryError(HaumaruError):
-    """An agency's end refused, failed or was not there; `code` is what `haumaru status` shows.
+    """An agency's server refused, failed or was unreachable; `haumaru status` shows the `code`.
 
-    `permanent` says that this very envelope was refused and others may still pass.
+    `permanent` means that this envelope was refused, while others may still be taken.
     """
 
     code = "delivery"
@@ -124,7 +132,7 @@ class DeliveryError(HaumaruError):
 
 
 class FileRefusedError(HaumaruError):
-    """One file cannot be made safe; the others and the text are kept."""
+    """One file cannot be made safe; the other files and the text are kept."""
 
     code = "file"
     status = 422
@@ -132,7 +140,7 @@ class FileRefusedError(HaumaruError):
 
 
 class ReplyError(HaumaruError):
-    """No such reply as far as anybody may know, or a post that no desk signed."""
+    """There is no such reply (the one answer to every caller), or no configured desk signed a post."""
 
     code = "reply"
     status = 403
@@ -140,14 +148,14 @@ class ReplyError(HaumaruError):
 
 
 class ReplyKnownError(ReplyError):
-    """A reply with this reply_id was stored before, whether or not it is still there."""
+    """A reply with this reply_id was stored before, whether or not the reply still exists."""
 
     code = "reply-known"
     status = 409
 
 
 class BusyError(HaumaruError):
-    """Too many at once; nothing was read and nothing was kept."""
+    """Too many requests at once; nothing was read or stored."""
 
     code = "busy"
     status = 503
@@ -155,7 +163,7 @@ class BusyError(HaumaruError):
 
 
 class RateError(HaumaruError):
-    """An address, or everybody together, has reached a limit; `seconds` until it is lifted."""
+    """An address, or all addresses together, reached a rate limit for the next `seconds`."""
 
     code = "rate"
     status = 429
@@ -166,7 +174,7 @@ class RateError(HaumaruError):
 
 
 class DeskError(HaumaruError):
-    """Something the desk refuses to do, and why."""
+    """An action that the desk refuses, with the reason."""
 
     code = "desk"
     status = 400

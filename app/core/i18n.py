@@ -82,12 +82,12 @@ def _read_language(path: Path) -> Language:
 @cache
 def locale_of(language: Language) -> Locale:
     """Return the Babel locale of a language, with the language's own code."""
-    locale_of = Locale.parse(language.babel_locale)
+    locale = Locale.parse(language.babel_locale)
     if language.babel_locale.partition("_")[0] == language.folder.partition("_")[0]:
-        return locale_of
-    locale_of._data  # noqa: B018, SLF001  # loads the data now, before the name changes
-    locale_of.language, locale_of.territory, locale_of.script = language.code, None, None
-    return locale_of
+        return locale
+    locale._data  # noqa: B018, SLF001  # loads the data now, before the name changes
+    locale.language, locale.territory, locale.script = language.code, None, None
+    return locale
 
 
 def best_language(accept_language: str, among: Iterable[str]) -> str:

@@ -1,4 +1,7 @@
-"""Where `content/` and `translations/` lie: within the package in a wheel, beside it in a checkout."""
+"""The folder of `content/` and `translations/`: the package itself in a wheel, its parent in a checkout.
+
+This short module is shared by both programs, and so belongs to neither.
+"""
 
 from pathlib import Path
 

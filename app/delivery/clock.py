@@ -21,6 +21,11 @@ def nz_day(now: float) -> date:
     return nz_midnight(now).date()
 
 
+def days_left(last_day: date, now: float) -> int:
+    """Return the whole days from the day of `now` (unix seconds) to `last_day`; negative once `last_day` is past."""
+    return (last_day - nz_day(now)).days
+
+
 def quarter_hour_end(now: float) -> int:
     """Return the end, in unix seconds, of the quarter-hour 30 to 45 minutes after `now`."""
     return (int(now + HELD_SECONDS) // QUARTER_HOUR_SECONDS + 1) * QUARTER_HOUR_SECONDS

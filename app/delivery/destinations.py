@@ -1,7 +1,8 @@
-"""Where an agency takes its envelopes: the `deliver` address of the configuration, read and checked.
+"""Where an agency takes its envelopes: the recipients and the `deliver` address of a table of the configuration.
 
-Three kinds: `drop:` a folder, `smtp+starttls://` or `smtps://` a mailbox, `https://` an endpoint. There
-is no kind without TLS but the folder. A faulty address raises ConfigError with every fault and its remedy.
+Three kinds of address: `drop:` a folder, `smtp+starttls://` or `smtps://` a mailbox, `https://` an endpoint. No kind
+but the folder works without TLS. A faulty address raises ConfigError with every fault and its remedy; the functions
+that read a table record faults in its reader instead.
 """
 
 import re
@@ -10,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from app.core.errors import ConfigError
+from app.core.config_reader import Reader
+from app.core.errors import ConfigError, KeyTextError
 from app.delivery.smtp import SmtpTransport
 from app.delivery.transports import FolderTransport, HttpsTransport, Transport
+from app.vault.keys import Recipient, public_key
 
-_ADDRESS = re.compile(r"[!-?A-~]+@[A-Za-z0-9.-]+|[!-?A-~]+@\[[0-9A-Fa-f:.]+\]")
-_TOKEN = re.compile(r"[!-~]*")
+_MAIL_ADDRESS = re.compile(r"[!-?A-~]+@[A-Za-z0-9.-]+|[!-?A-~]+@\[[0-9A-Fa-f:.]+\]")
+_PRINTABLE_ASCII = re.compile(r"[!-~]*")
 
 
 @dataclass(frozen=True)
@@ -31,34 +34,69 @@ class Destination:
     ca: Path | None = None
 
 
-def open_transport(destination: Destination, *, base: Path) -> Transport:
+def read_recipients(reader: Reader) -> tuple[Recipient, ...]:
+    """Return the hybrid recipients of a table; an empty list and each text that is no such recipient are faults."""
+    texts = reader.texts("recipients", remedy='write ["age1pq1…"], as haumaru-desk keygen prints it')
+    if not texts:
+        reader.fault("recipients", "is empty", "envelopes are sealed to at least one recipient")
+    for number, text in enumerate(texts, 1):
+        try:
+            public_key(text)
+        except KeyTextError:
+            reader.fault("recipients", f"number {number} is not age1pq1…", "copy what haumaru-desk keygen printed")
+    return tuple(Recipient(text) for text in texts)
+
+
+def read_destination(reader: Reader, agency: str, *, base: Path, table: str = "[[agency]]") -> Destination:
+    """Return the destination of a table, called `table` in faults; after a fault, a folder as a stand-in."""
+    destination = Destination(
+        agency=agency,
+        url=reader.text("deliver", remedy="use drop:FOLDER, smtp+starttls://, smtps:// or https://"),
+        password=reader.secret("password"),
+        token=reader.secret("token"),
+        client_cert=reader.path("client_cert"),
+        client_key=reader.path("client_key"),
+        ca=reader.path("ca"),
+    )
+    stand_in = Destination(agency, "drop:.")
+    if not destination.url:
+        return stand_in
+    try:
+        open_transport(destination, base=base, table=table)
+    except ConfigError as error:
+        reader.add_faults(error.faults)
+        return stand_in
+    return destination
+
+
+def open_transport(destination: Destination, *, base: Path, table: str = "[[agency]]") -> Transport:
     """Return the transport of a destination; a relative `drop:` folder starts at `base`.
 
-    Reads the certificates, connects to nothing; raises ConfigError with all faults.
+    Reads the certificates, but opens no connection. Raises ConfigError with all faults, each of which names `table`.
     """
-    name = f"[[agency]] {destination.agency}: deliver"
+    name = f"{table} {destination.agency}: deliver"
     if destination.url.startswith("drop:"):
         folder = destination.url.removeprefix("drop:")
         if not folder or folder.startswith("//"):
             raise ConfigError((f"{name} names no folder; write drop:path/to/folder",))
         return FolderTransport(base / folder)
-    parts, faults = _split(destination.url)
-    makers = {"https": _https, "smtps": _smtp, "smtp+starttls": _smtp}
-    if parts.scheme not in makers:
+    parts, faults = _split_url(destination.url)
+    transports = {"https": _https_transport, "smtps": _smtp_transport, "smtp+starttls": _smtp_transport}
+    if parts.scheme not in transports:
         faults.append("must begin with drop:, smtp+starttls://, smtps:// or https://")
     if not parts.hostname:
         faults.append("names no host")
-    context = _context(destination, faults)
+    context = _tls_context(destination, faults)
     if faults:
         raise ConfigError(tuple(f"{name} {fault}" for fault in faults))
-    transport = makers[parts.scheme](destination, parts, context, faults)
+    transport = transports[parts.scheme](destination, parts, context, faults)
     if faults:
         raise ConfigError(tuple(f"{name} {fault}" for fault in faults))
     return transport
 
 
-def _split(url: str) -> tuple[SplitResult, list[str]]:
-    if not _TOKEN.fullmatch(url):
+def _split_url(url: str) -> tuple[SplitResult, list[str]]:
+    if not _PRINTABLE_ASCII.fullmatch(url):
         return urlsplit(""), ["holds a space or a letter that an address cannot hold; encode it as %xx"]
     try:
         parts = urlsplit(url)
@@ -69,10 +107,12 @@ def _split(url: str) -> tuple[SplitResult, list[str]]:
     return parts, ["holds a # part; leave it out"] if parts.fragment else []
 
 
-def _https(destination: Destination, parts: SplitResult, context: ssl.SSLContext, faults: list[str]) -> Transport:
+def _https_transport(
+    destination: Destination, parts: SplitResult, context: ssl.SSLContext, faults: list[str]
+) -> Transport:
     if parts.username is not None:
         faults.append("holds a user; use token or client_cert instead")
-    if not _TOKEN.fullmatch(destination.token):
+    if not _PRINTABLE_ASCII.fullmatch(destination.token):
         faults.append("has a token with a space or a control character; write it on one line")
     return HttpsTransport(
         host=parts.hostname or "",
@@ -83,15 +123,17 @@ def _https(destination: Destination, parts: SplitResult, context: ssl.SSLContext
     )
 
 
-def _smtp(destination: Destination, parts: SplitResult, context: ssl.SSLContext, faults: list[str]) -> Transport:
+def _smtp_transport(
+    destination: Destination, parts: SplitResult, context: ssl.SSLContext, faults: list[str]
+) -> Transport:
     query = parse_qs(parts.query)
     user = unquote(parts.username or "")
     to = query.pop("to", [""])[0]
     default = user if "@" in user else f"{user}@{parts.hostname}" if user else to
     sender = query.pop("from", [default])[0]
-    if not _ADDRESS.fullmatch(to):
+    if not _MAIL_ADDRESS.fullmatch(to):
         faults.append("names no mailbox; end it with /?to=name@example.org")
-    if not _ADDRESS.fullmatch(sender):
+    if not _MAIL_ADDRESS.fullmatch(sender):
         faults.append("has no good sender; add &from=name@example.org")
     if query:
         faults.append("has options other than to and from; leave them out")
@@ -112,7 +154,7 @@ def _smtp(destination: Destination, parts: SplitResult, context: ssl.SSLContext,
     )
 
 
-def _context(destination: Destination, faults: list[str]) -> ssl.SSLContext:
+def _tls_context(destination: Destination, faults: list[str]) -> ssl.SSLContext:
     context = ssl.create_default_context()
     try:
         if destination.ca is not None:

@@ -32,10 +32,14 @@ class Envelope:
 
 
 class Outbox:
-    """The outbox of one database; call `prepare` before use, to learn at once of a fault."""
+    """The outbox of one database; call `prepare` before use, to learn at once of a fault.
 
-    def __init__(self, url: str) -> None:
+    At most `max_held_bytes` of envelopes are held at a time.
+    """
+
+    def __init__(self, url: str, *, max_held_bytes: int = MAX_HELD_BYTES) -> None:
         self.database = Database(url)
+        self._max_held_bytes = max_held_bytes
         self._last_cleanup = 0  # the quarter-hour in which this process last deleted expired rows
         self._cleanup_lock = threading.Lock()
 
@@ -60,7 +64,7 @@ class Outbox:
         """Hold an envelope until `confirm`, in place of the envelope that the draft held before.
 
         Only `confirm` uses the nonce up, so that a sender may go back and change the report. Raises AlreadySentError
-        if the draft or the nonce was sent, HeldFullError beyond 256 MiB in all.
+        if the draft or the nonce was sent, HeldFullError beyond `max_held_bytes` in all.
         """
         key = _hash(draft)
         nonce_key = None if nonce is None else _hash(nonce)
@@ -71,7 +75,7 @@ class Outbox:
                 raise AlreadySentError
             delete_with_blobs(connection, held, held.c.draft == key)
             total = connection.execute(select(func.coalesce(func.sum(held.c.length), 0))).scalar_one()
-            if total + len(envelope.data) > MAX_HELD_BYTES:
+            if total + len(envelope.data) > self._max_held_bytes:
                 raise HeldFullError
             connection.execute(
                 insert(held).values(

@@ -12,19 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from app.core.errors import ReplyError, ReplyKnownError
+from app.core.errors import ReplyError, ReplyKnownError, SignatureError
 from app.delivery.clock import nz_day
 from app.delivery.database import Database
 from app.delivery.receipt_codes import Locator
 from app.delivery.schema import delete_expired, delete_with_blobs, insert_blob, posted, replies
 from app.vault.reply import SEALED_BYTES
+from app.vault.signature import SignatureContext, verify
 
-POST_CONTEXT = b"haumaru/reply-post/1"
 MAX_POST_BYTES = 64 * 1024
 MAX_REPLY_DAYS = 90
 
@@ -50,7 +48,7 @@ def read_reply_post(untrusted_body: bytes, untrusted_signature: str, keys: Mappi
     """
     if len(untrusted_body) > MAX_POST_BYTES:
         raise ReplyError("too-long")
-    signers = {agency for agency, key in keys.items() if _signed(untrusted_body, untrusted_signature, key)}
+    signers = {agency for agency, key in keys.items() if _is_signed(untrusted_body, untrusted_signature, key)}
     if not signers:
         raise ReplyError("signature")
     try:
@@ -110,10 +108,9 @@ class ReplyStore:
             delete_with_blobs(connection, replies, replies.c.locator == locator)
 
 
-def _signed(body: bytes, signature: str, key: bytes) -> bool:
+def _is_signed(body: bytes, signature: str, public_key: bytes) -> bool:
     try:
-        raw = base64.b64decode(signature, validate=True)
-        Ed25519PublicKey.from_public_bytes(key).verify(raw, POST_CONTEXT + body)
-    except (InvalidSignature, ValueError):
+        verify(SignatureContext.REPLY_POST, body, signature, public_key)
+    except SignatureError:
         return False
     return True

@@ -1,6 +1,6 @@
 """The files of a tip as a handler sees them: cleaned again in the sandbox, and kept in memory only.
 
-Anyone may seal to a published key, so what a bundle calls clean is not believed. A file that cannot be made safe is
+Anyone may seal to a published key, so what a bundle calls clean is not trusted. A file that cannot be made safe is
 not shown. A PDF is shown as pictures of its pages.
 """
 

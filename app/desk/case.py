@@ -2,7 +2,7 @@
 
 A change is a method that returns a new Case or raises RefusedError, and does nothing else: `cases` journals the new
 value and keeps it. The right to act is asked by `Case.require_holder` alone. Answers and file paths come from anyone
-who sealed a tip: they are shown escaped and are not believed.
+who sealed a tip: they are shown escaped and are not trusted.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class State(StrEnum):
 
 
 OPEN_STATES = frozenset({State.NEW, State.WORK, State.WAITING, State.REFERRED})
-REDACTABLE_STATES = OPEN_STATES - {State.WAITING}  # a prepared referral is changed by nobody
+REDACTABLE_STATES = OPEN_STATES - {State.WAITING}  # nobody changes a prepared referral
 
 
 class Outcome(StrEnum):
@@ -80,7 +80,7 @@ class ThreadMessage:
     """One message of the thread with the sender; `posted` says of a reply whether the site has it."""
 
     day: date
-    who: str  # a handler's name; "" is the sender
+    who: str  # a handler's name; "" means the sender
     text: str
     id: str = ""
     posted: bool = False
@@ -98,7 +98,7 @@ class RedactionDraft:
     summary: str = ""
     authorities: tuple[str, ...] = ()
     by: str = ""
-    looked: bool = False  # the suggestions were looked at once
+    looked: bool = False  # a handler has saved the draft once, with the suggestions in view
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class Case:
         return replace(self, holder=who, state=State.WORK if self.state is State.NEW else self.state)
 
     def released(self, who: str, *, force: bool = False) -> "Case":
-        """Return the tip with nobody working on it; `force` takes it from whoever does."""
+        """Return the tip with nobody working on it; `force` takes the tip from another handler."""
         if not force:
             self.require_holder(who)
         untouched = self.state is State.WORK and not self.draft.by

@@ -16,13 +16,13 @@ FORMAT = "haumaru-case/1"
 
 
 def encode_case(case: Case) -> bytes:
-    """A record as JSON."""
+    """Return a case as JSON."""
     fields = asdict(case) | {"format": FORMAT}
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=_json_value).encode()
 
 
 def decode_case(data: bytes) -> Case:
-    """A record as `to_bytes` made it; raises ValueError, KeyError or TypeError for anything else."""
+    """Return the case in what `encode_case` wrote; raises ValueError, KeyError or TypeError for anything else."""
     raw: dict[str, Any] = json.loads(data)
     if raw.pop("format") != FORMAT:
         raise ValueError

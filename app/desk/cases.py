@@ -131,7 +131,7 @@ class Cases:
         return next((one for one in threads if one.reply and one.reply.locator == case.answers_to), None)
 
     def _drop_duplicate(self, path: Path, tip: TipId) -> None:
-        # The desk ended between the record and the envelope: the envelope is still to be taken in.
+        # The desk ended between the record and the envelope: the envelope is still to be moved in.
         if tip in self._cases and not (self.store.folder / "envelopes" / f"{tip}.age").exists():
             self.store.move_in(path, f"envelopes/{tip}.age")
             return

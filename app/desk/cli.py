@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from app.core.errors import ConfigError, HaumaruError, KeyTextError
 from app.core.log import quiet_logs
 from app.core.resources import ROOT
 from app.desk.cases import Cases
-from app.desk.config import ReceiverConfig, load_desk_config, parse_public_key
+from app.desk.config import ReceiverConfig, load_desk_config
 from app.desk.envelopes import open_tip_or_referral, unpack_to_folder
 from app.desk.errors import RefusedError
 from app.desk.health import check_health
@@ -38,7 +37,13 @@ from app.desk.web import factory
 from app.text.phrases import load_phrases
 from app.vault.age_open import read_identity_file, write_identity_file
 from app.vault.keys import DEMONSTRATION, Identity, new_identity, recipient_of
-from app.vault.signature import new_signing_key, read_signing_key
+from app.vault.signature import (
+    decode_public_key,
+    encode_public_key,
+    new_signing_key,
+    public_bytes,
+    read_signing_key,
+)
 from app.vault.tip import Tip, tip_to_json
 
 _PROGRAM = "haumaru-desk"
@@ -73,7 +78,7 @@ def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
     passphrase = None if no_passphrase else _ask_passphrase("Passphrase", new=True)
     if signing:
         data, public = new_signing_key(passphrase)
-        shown = b64encode(public).decode()
+        shown = encode_public_key(public)
     else:
         identity = new_identity()
         data, shown = write_identity_file(identity, passphrase), recipient_of(identity)
@@ -170,7 +175,7 @@ def journal_verify(path: Path) -> None:
     Prints the number of lines and the hash of the last, to be noted elsewhere.
     """
     config = load_desk_config(path, os.environ)
-    count, last = verify_journal(config.store, _read_signing_key_file(config.signing_key).public_key())
+    count, last = verify_journal(config.store, public_bytes(_read_signing_key_file(config.signing_key)))
     click.echo(f"{count} lines, unchanged; the last is {last}")
 
 
@@ -267,7 +272,7 @@ def _check_signer(referral: Referral, signer: bytes | None) -> None:
 
 def _parse_signer(text: str) -> bytes:
     try:
-        return parse_public_key(text)
+        return decode_public_key(text)
     except ValueError:
         raise click.UsageError("--signer is not a public key in base64") from None
 

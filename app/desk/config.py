@@ -1,11 +1,10 @@
-"""`desk.toml`, read once into frozen settings; every fault is told at once, each with its remedy.
+"""`desk.toml`, read once into one frozen value; all faults are reported together, each with its remedy.
 
 The desk itself listens on loopback only. A relative `drop:` folder of an authority lies beside the file and is
-made at the start; an absolute one may be a mount, and must be there. Opens no key and connects to nothing.
+made at the start; an absolute one may be a mount, and must be there. Reading opens no key and connects to nothing.
 """
 
 import ipaddress
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,14 +12,14 @@ from pathlib import Path
 
 from app.core.config_reader import Reader, read_toml
 from app.core.errors import ConfigError
-from app.delivery.destinations import Destination, open_transport
+from app.delivery.destinations import open_transport, read_destination, read_recipients
 from app.delivery.transports import Transport
-from app.vault.keys import Recipient, parse_recipient, public_key
+from app.vault.keys import Recipient
 
 
 @dataclass(frozen=True)
 class ListenAddress:
-    """Where something listens."""
+    """The address at which a server listens."""
 
     host: str
     port: int
@@ -28,7 +27,7 @@ class ListenAddress:
 
 @dataclass(frozen=True)
 class Authority:
-    """Somebody to refer to: what they take (kinds of the form, `danger`, `children`, `trafficking`), and how."""
+    """A party to refer to: its keys, its transport, and what it takes (kinds, `danger`, `children`, `trafficking`)."""
 
     id: str
     name: str
@@ -40,7 +39,7 @@ class Authority:
 
 @dataclass(frozen=True)
 class ImapConfig:
-    """A mailbox to which the site sends envelopes, over TLS from the first byte."""
+    """A mailbox to which the site sends envelopes, read over implicit TLS (RFC 8314); `every` is in seconds."""
 
     host: str
     port: int
@@ -53,7 +52,7 @@ class ImapConfig:
 
 @dataclass(frozen=True)
 class ReceiverConfig:
-    """The far end of the `https:` transport; with no certificate of its own it stands behind a proxy."""
+    """How `haumaru-desk receive` listens; without a certificate of its own it stands behind a proxy."""
 
     bind: ListenAddress
     token: str = field(repr=False)
@@ -67,7 +66,7 @@ REPLY_SITE_ID = "[site]"  # to whom the outbox delivers replies; no party may ha
 
 @dataclass(frozen=True)
 class ReplySite:
-    """Where replies are left (`replies`), and this agency's id there."""
+    """The address at which the site takes replies, and this agency's id there."""
 
     replies: str
     agency: str
@@ -76,7 +75,7 @@ class ReplySite:
 
 @dataclass(frozen=True)
 class DeskConfig:
-    """All of `desk.toml`."""
+    """All of `desk.toml`, paths absolute."""
 
     identities: tuple[Path, ...]
     signing_key: Path
@@ -96,112 +95,87 @@ class DeskConfig:
 
 
 def load_desk_config(path: Path, env: Mapping[str, str]) -> DeskConfig:
-    """The settings of a file with `HAUMARU_…` variables over them; raises ConfigError with every fault."""
+    """Return the configuration of a file, with `HAUMARU_…` variables over it; raises ConfigError with every fault."""
     faults: list[str] = []
     folder = path.absolute().parent
     root = Reader(read_toml(path), name=path.name, prefix="HAUMARU", folder=folder, env=env, faults=faults)
     desk = root.table("desk")
-    settings = DeskConfig(
+    config = DeskConfig(
         identities=tuple(folder / name for name in desk.texts("identities")),
-        signing_key=_path(desk, "signing_key"),
-        inbox=_path(desk, "inbox"),
-        store=_path(desk, "store"),
+        signing_key=_read_path(desk, "signing_key"),
+        inbox=_read_path(desk, "inbox"),
+        store=_read_path(desk, "store"),
         bind=desk.required(
-            "bind", _loopback, ListenAddress("127.0.0.1", 1), remedy='write "127.0.0.1:8001": loopback only'
+            "bind", _parse_loopback, ListenAddress("127.0.0.1", 1), remedy='write "127.0.0.1:8001": loopback only'
         ),
         release=desk.integer("release", 1, 1, 2),
         retain_days=desk.integer("retain_days", 90, 1, 3650),
         contact=desk.text("contact"),
         expires=desk.optional("expires", date.fromisoformat, date.max, remedy='write a day such as "2027-11-30"'),
-        handlers=tuple(_handler(row) for row in root.tables("handler")),
-        authorities=_parties(root, "authority", folder, faults),
-        translators=_parties(root, "translator", folder, faults),
-        site=_site(root),
-        imap=_imap(root),
-        receive=_receive(root),
+        handlers=tuple(_read_handler(row) for row in root.tables("handler")),
+        authorities=_read_parties(root, "authority", folder, faults),
+        translators=_read_parties(root, "translator", folder, faults),
+        site=_read_site(root),
+        imap=_read_imap(root),
+        receive=_read_receiver(root),
     )
     desk.reject_unknown_keys()
     root.reject_unknown_keys()
-    _check_references(settings, faults)
+    _check_references(config, faults)
     if faults:
         raise ConfigError(tuple(faults))
-    return settings
+    return config
 
 
-def _check_references(settings: DeskConfig, faults: list[str]) -> None:
-    if not settings.identities:
+def _check_references(config: DeskConfig, faults: list[str]) -> None:
+    if not config.identities:
         faults.append("[desk] identities: is empty; name the identity file that haumaru-desk keygen made")
-    if len(set(settings.handlers)) < settings.release:
-        faults.append(f"[[handler]]: fewer than release = {settings.release} asks for; add one, with a name of its own")
-    if settings.authorities.keys() & settings.translators.keys():
+    if len(set(config.handlers)) < config.release:
+        faults.append(f"[[handler]]: fewer than release = {config.release} asks for; add one, with a name of its own")
+    if config.authorities.keys() & config.translators.keys():
         faults.append("[[translator]] id: is an authority's too; give each its own")
-    if REPLY_SITE_ID in settings.authorities.keys() | settings.translators.keys():
+    if REPLY_SITE_ID in config.authorities.keys() | config.translators.keys():
         faults.append(f"[[authority]] id: {REPLY_SITE_ID} stands for the site; write another")
-    if not settings.authorities:
+    if not config.authorities:
         faults.append("[[authority]]: there is none; add at least one to refer to")
 
 
-def _handler(row: Reader) -> str:
+def _read_handler(row: Reader) -> str:
     name = row.text("name")
     row.reject_unknown_keys()
     return name
 
 
-def _parties(root: Reader, key: str, folder: Path, faults: list[str]) -> dict[str, Authority]:
-    parties = [_party(row, f"[[{key}]]", folder, faults) for row in root.tables(key)]
+def _read_parties(root: Reader, key: str, folder: Path, faults: list[str]) -> dict[str, Authority]:
+    parties = [_read_party(row, f"[[{key}]]", folder) for row in root.tables(key)]
     if len({party.id for party in parties}) < len(parties):
         faults.append(f"[[{key}]] id: stands twice; give each its own")
     return {party.id: party for party in parties}
 
 
-def _party(row: Reader, title: str, folder: Path, faults: list[str]) -> Authority:
+def _read_party(row: Reader, title: str, folder: Path) -> Authority:
     name = row.text("id")
-    recipients = row.texts("recipients")
-    for recipient in recipients:
-        try:
-            public_key(parse_recipient(recipient))
-        except Exception as fault:  # noqa: BLE001  # a KeyTextError, or whatever bad text brings forth
-            row.fault("recipients", f"holds one that is not age1pq1… ({type(fault).__name__})", "copy it again")
-    if not recipients:
-        row.fault("recipients", "is empty", 'write ["age1pq1…"]')
-    destination = Destination(
-        agency=name,
-        url=row.text("deliver"),
-        password=row.secret("password"),
-        token=row.secret("token"),
-        client_cert=row.path("client_cert"),
-        client_key=row.path("client_key"),
-        ca=row.path("ca"),
-    )
     party = Authority(
         id=name,
         name=row.text("name"),
         takes=row.texts("takes", ()),
-        recipients=tuple(Recipient(one) for one in recipients),
-        transport=_transport(destination, title, folder, faults),
+        recipients=read_recipients(row),
+        transport=open_transport(read_destination(row, name, base=folder, table=title), base=folder),
         expires=row.optional("expires", date.fromisoformat, date.max, remedy='write a day such as "2027-11-30"'),
     )
     row.reject_unknown_keys()
     return party
 
 
-def _transport(destination: Destination, title: str, folder: Path, faults: list[str]) -> Transport:
-    try:
-        return open_transport(destination, base=folder)
-    except ConfigError as error:
-        faults.extend(fault.replace("[[agency]]", title, 1) for fault in error.faults)
-        return open_transport(Destination(destination.agency, "drop:."), base=folder)
-
-
-def _site(root: Reader) -> ReplySite | None:
+def _read_site(root: Reader) -> ReplySite | None:
     row = root.table("site")
-    replies = row.optional("replies", _reply_address, "", remedy="write https://…/agency/replies")
+    replies = row.optional("replies", _check_reply_url, "", remedy="write https://…/agency/replies")
     site = ReplySite(replies, row.text("agency", "intake"), row.path("ca"))
     row.reject_unknown_keys()
     return site if replies else None
 
 
-def _imap(root: Reader) -> ImapConfig | None:
+def _read_imap(root: Reader) -> ImapConfig | None:
     row = root.table("imap", title="[imap]")
     host = row.text("host", "")
     imap = ImapConfig(
@@ -219,9 +193,9 @@ def _imap(root: Reader) -> ImapConfig | None:
     return imap if host else None
 
 
-def _receive(root: Reader) -> ReceiverConfig | None:
+def _read_receiver(root: Reader) -> ReceiverConfig | None:
     row = root.table("receive")
-    bind = row.optional("bind", _address, ListenAddress("", 0), remedy='write "127.0.0.1:8002"')
+    bind = row.optional("bind", _parse_address, ListenAddress("", 0), remedy='write "127.0.0.1:8002"')
     receive = ReceiverConfig(bind, row.secret("token"), row.path("cert"), row.path("key"), row.path("client_ca"))
     row.reject_unknown_keys()
     if not bind.host:
@@ -235,41 +209,33 @@ def _receive(root: Reader) -> ReceiverConfig | None:
     return receive
 
 
-def _path(row: Reader, key: str) -> Path:
+def _read_path(row: Reader, key: str) -> Path:
     path = row.path(key)
     if path is None:
         row.fault(key, "is missing", "write a path")
     return path or Path()
 
 
-def _address(text: str) -> ListenAddress:
+def _parse_address(text: str) -> ListenAddress:
     host, _, port = text.rpartition(":")
-    return ListenAddress(str(ipaddress.ip_address(host.strip("[]"))), _port(port))
+    return ListenAddress(str(ipaddress.ip_address(host.strip("[]"))), _parse_port(port))
 
 
-def _loopback(text: str) -> ListenAddress:
-    address = _address(text)
+def _parse_loopback(text: str) -> ListenAddress:
+    address = _parse_address(text)
     if not ipaddress.ip_address(address.host).is_loopback:
         raise ValueError
     return address
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) < 65536):  # noqa: PLR2004
         raise ValueError
     return int(text)
 
 
-def _reply_address(text: str) -> str:
+def _check_reply_url(text: str) -> str:
     loopback = text.startswith(("http://127.0.0.1:", "http://localhost:"))
     if not (text.startswith("https://") or loopback):
         raise ValueError
     return text
-
-
-def parse_public_key(text: str) -> bytes:
-    """The 32 bytes of an Ed25519 public key in base64; raises ValueError."""
-    key = b64decode(text, validate=True)
-    if len(key) != 32:  # noqa: PLR2004
-        raise ValueError
-    return key

@@ -1,10 +1,10 @@
-"""From a tip and a handler's draft to referrals: only what was left, under a new id, signed, sealed, in the outbox.
+"""From a case and its redaction to referrals: what is left, under a new id, signed, sealed, and in the outbox.
 
-Nothing is sealed before everything that goes out was searched for everything that was taken out. Each authority gets a
-referral of its own. With two-person release the second person does this; the first only prepares it.
+Nothing is sealed before every text that goes out was searched for everything that was taken out, and to no key that
+has expired or was never confirmed by voice. Each authority gets a referral of its own. With two-person release the
+first handler prepares a referral and a second seals and sends it.
 """
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -26,13 +26,14 @@ from app.desk.redaction import (
     redactable_texts,
     suggest_removals,
 )
-from app.desk.referral import Referral, pack_referral, referral_json, sign_referral
+from app.desk.referral import Referral, pack_referral, referral_json
 from app.files.clean import CleanedFile
 from app.text.phrases import Finding, PhraseTrie
 from app.vault.age import seal
+from app.vault.signature import SignatureContext, encode_public_key, public_bytes, sign
 from app.vault.tip import SCHEMA, TipFile, new_tip_id
 
-# What was taken out, as kinds: the words an authority reads. It says nothing of what stood there.
+# By the kind of a suggestion, what an authority reads of a removed text: its kind, and nothing of the text itself.
 REMOVED_KINDS: Mapping[str, str] = {
     "link": "link",
     "email": "e-mail address",
@@ -59,7 +60,7 @@ _FILES_OUT = "whole files"
 
 @dataclass(frozen=True)
 class ReferralContext:
-    """Everything that sealing needs and that is the same for every tip."""
+    """What a referral needs beside its case: where cases, files and envelopes are, the desk's key and contact."""
 
     cases: Cases
     attachments: Attachments
@@ -86,7 +87,7 @@ def first_draft(
 
 
 def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tuple[str, ...]:
-    """Which authorities a tip's answers speak for, in the configuration's order."""
+    """Return the ids of the authorities that take what a tip is about, in the configuration's order."""
     topics = {"trafficking", *case.kinds, *(kind.topic for kind in SCHEMA.kinds if kind.value in case.kinds)}
     topics |= {"danger"} if case.danger else set()
     topics |= {"children", "child"} if case.children else set()
@@ -94,19 +95,19 @@ def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tup
 
 
 def key_fingerprint(authority: Authority) -> str:
-    """A short name of an authority's keys, to be compared by voice: eight groups of four hexadecimal digits."""
+    """Return a fingerprint of an authority's keys to compare by voice: 128 bits of SHA-256, in eight groups."""
     digest = sha256("\n".join(authority.recipients).encode()).hexdigest()[:32]
     return " ".join(digest[at : at + 4] for at in range(0, 32, 4))
 
 
 def is_key_confirmed(cases: Cases, authority: Authority) -> bool:
-    """Whether somebody has confirmed this very key by voice; the journal knows."""
+    """Whether the journal says that these very keys were compared by voice."""
     what = _key_mark(authority)
     return any(entry.did == "confirmed-key" and entry.what == what for entry in cases.journal.entries)
 
 
 def confirm_key(cases: Cases, authority: Authority, who: str) -> None:
-    """Journal that an authority's key was confirmed by voice."""
+    """Journal that an authority's keys were compared by voice."""
     cases.journal.write(JournalEntry(who, "confirmed-key", "", _key_mark(authority)))
 
 
@@ -137,7 +138,7 @@ def build_referral(
         files=kept,
         removed=_removed_kinds(redaction, all_files=len(kept) == len(case.files)),
         contact=context.contact,
-        key=b64encode(context.key.public_key().public_bytes_raw()).decode(),
+        key=encode_public_key(public_bytes(context.key)),
         purpose=purpose,
     )
     _require_nothing_removed(made, redaction.removed)
@@ -157,23 +158,25 @@ def send_referrals(
 ) -> Case:
     """Seal one referral for each party, put them in the outbox, and note them in the case.
 
-    `second` is the person who releases what `who` prepared. Raises RefusedError, OutboxError; a case that another
-    person changed meanwhile is refused, so that nothing leaves which nobody looked at.
+    `second` is the person who releases what `who` prepared. Raises RefusedError and OutboxError. A case that was
+    changed since it was read is refused (`changed`), so that only what was looked at is sent.
     """
     _require_complete(case, parties)
     for party in parties:
         _require_usable_key(party, context)
     redaction = context.redaction(case)
     made = [(party, build_referral(case, redaction, party.name, context)) for party in parties]
+    sent = tuple(_record(one, party, context, who, second) for party, one in made)
+    envelopes = [_seal(one, party, context) for party, one in made]
 
     def refer(now: Case) -> Case:
         if second:
             now.require_second(second)
         else:
             now.require_redactor(who)
-        if now.version != case.version:
-            raise RefusedError("changed")
-        sent = tuple(_enqueue(one, party, context, who, second) for party, one in made)
+        _require_unchanged(now, case)
+        for envelope in envelopes:
+            context.outbox.put(envelope)
         return now.referred(sent, holder="" if second else now.holder)
 
     what = "to " + " ".join(party.id for party in parties)
@@ -181,29 +184,35 @@ def send_referrals(
 
 
 def prepare_referral(case: Case, context: ReferralContext, who: str) -> Case:
-    """Hand a finished draft to a second person; raises what `send_referrals` would raise for it."""
+    """Hand a finished draft to a second person; raises as `send_referrals` would for the same draft."""
     _require_complete(case, case.draft.authorities)
     build_referral(case, context.redaction(case), "-", context)
-    return context.cases.change(case.id, who, "prepared", lambda now: now.prepared(who))
+
+    def prepare(now: Case) -> Case:
+        _require_unchanged(now, case)
+        return now.prepared(who)
+
+    return context.cases.change(case.id, who, "prepared", prepare)
 
 
 def release_referral(case: Case, parties: Sequence[Authority], context: ReferralContext, who: str) -> Case:
-    """Send what another person prepared; raises RefusedError `same-person` or `state`."""
+    """Send what another person prepared; raises RefusedError `same-person` or `state`, and as `send_referrals` does."""
     case.require_second(who)
     return send_referrals(case, parties, context, case.draft.by, second=who)
 
 
 def send_to_translator(case: Case, translator: Authority, context: ReferralContext, who: str) -> Case:
-    """Seal the redacted text, without files, to a translator."""
+    """Seal the redacted text, without files, to a translator, and note that; raises RefusedError, OutboxError."""
     _require_usable_key(translator, context)
     redaction = context.redaction(case)
     redaction = redaction.with_draft(replace(redaction.draft, files=()))
     made = build_referral(case, redaction, translator.name, context, purpose="translation")
+    envelope = _seal(made, translator, context)
 
     def hand_over(now: Case) -> Case:
+        _require_unchanged(now, case)
         sent = now.sent_to_translator(who)
-        sealed = seal(pack_referral(made, context.key), translator.recipients)
-        context.outbox.put(Envelope(made.id, translator.id, sealed))
+        context.outbox.put(envelope)
         return sent
 
     return context.cases.change(case.id, who, "to-translator", hand_over, what=translator.id)
@@ -216,6 +225,12 @@ def _require_complete(case: Case, chosen: Sequence[object]) -> None:
         raise RefusedError("no-summary")
 
 
+def _require_unchanged(now: Case, case: Case) -> None:
+    """Raise RefusedError `changed` if the case is another than the one from which a referral was built."""
+    if now.version != case.version:
+        raise RefusedError("changed")
+
+
 def _require_usable_key(party: Authority, context: ReferralContext) -> None:
     if party.expires < context.cases.today():
         raise RefusedError("expired")
@@ -223,11 +238,13 @@ def _require_usable_key(party: Authority, context: ReferralContext) -> None:
         raise RefusedError("unconfirmed")
 
 
-def _enqueue(made: Referral, party: Authority, context: ReferralContext, who: str, second: str) -> SentReferral:
-    bundle = pack_referral(made, context.key)
-    context.outbox.put(Envelope(made.id, party.id, seal(bundle, party.recipients)))
+def _seal(made: Referral, party: Authority, context: ReferralContext) -> Envelope:
+    return Envelope(made.id, party.id, seal(pack_referral(made, context.key), party.recipients))
+
+
+def _record(made: Referral, party: Authority, context: ReferralContext, who: str, second: str) -> SentReferral:
     text = referral_json(made)
-    signature = b64encode(sign_referral(text, context.key)).decode()
+    signature = sign(SignatureContext.REFERRAL, text, context.key)
     return SentReferral(made.id, party.id, party.name, context.cases.today(), who, second, text.decode(), signature)
 
 
@@ -238,7 +255,7 @@ def _kept_files(case: Case, redaction: Redaction, attachments: Attachments) -> t
         if attachment.path not in redaction.draft.files or unmarked or not isinstance(attachment.result, CleanedFile):
             continue
         cleaned = _redacted_file(attachment, attachment.result, redaction)
-        # Numbered anew: a gap would tell that there was another file.
+        # Numbered anew: a gap would reveal that there was another file.
         path = f"files/{len(kept) + 1}.{cleaned.path.rpartition('.')[2]}"
         kept.append(TipFile(path, cleaned.type, (), cleaned.data))
     return tuple(kept)

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import threading
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,14 +17,14 @@ from hashlib import sha256
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from app.core.errors import SignatureError
 from app.desk.errors import RefusedError
 from app.desk.store import as_refused_errors, replace_file
+from app.vault.signature import SignatureContext, public_bytes, sign, verify
 from app.vault.tip import TipId
 
-CONTEXT = b"haumaru/journal/1"
 START = "0" * 64
 
 _CODE = re.compile(r"[a-z0-9-]{1,40}(?:[ :,][a-z0-9-]{1,64}){0,8}|")
@@ -51,8 +50,8 @@ class Journal:
         self._lock = threading.Lock()
         self.entries: list[JournalEntry] = []
         _drop_torn_line(self._path)
-        count, last, length = _read_journal(self._path, key.public_key(), self.entries.append)
-        _check_head(self._head, key.public_key(), count, last, self._path)
+        count, last, length = _read_journal(self._path, public_bytes(key), self.entries.append)
+        _check_head(self._head, public_bytes(key), count, last, self._path)
         self._count, self._last, self._length = count, last, length
 
     def write(self, *entries: JournalEntry) -> None:
@@ -71,13 +70,13 @@ class Journal:
             self._count, self._last = count, last
             self.entries.extend(stamped)
             head = json.dumps({"n": count, "hash": last}).encode()
-            signature = b64encode(self._key.sign(CONTEXT + head))
+            signature = sign(SignatureContext.JOURNAL, head, self._key).encode()
             replace_file(self._head, head + b"\n" + signature + b"\n")
 
     def _line(self, entry: JournalEntry, count: int, last: str) -> bytes:
         fields = {"n": count, "at": entry.at, "who": entry.who, "did": entry.did, "tip": entry.tip, "what": entry.what}
         body = _canonical({**fields, "before": last})
-        signature = b64encode(self._key.sign(CONTEXT + body)).decode()
+        signature = sign(SignatureContext.JOURNAL, body, self._key)
         return _canonical({**fields, "before": last, "signature": signature}) + b"\n"
 
     def _append(self, data: bytes) -> None:
@@ -96,22 +95,22 @@ class Journal:
             self._length += len(data)
 
 
-def verify_journal(folder: Path, key: Ed25519PublicKey) -> tuple[int, str]:
+def verify_journal(folder: Path, public_key: bytes) -> tuple[int, str]:
     """Check every line of a journal; return how many there are and the hash of the last, "0" × 64 for none.
 
     Raises RefusedError `journal` at the first fault.
     """
     path = folder / "journal.jsonl"
-    count, last, _ = _read_journal(path, key, lambda _: None)
-    _check_head(folder / "journal.head", key, count, last, path)
+    count, last, _ = _read_journal(path, public_key, lambda _: None)
+    _check_head(folder / "journal.head", public_key, count, last, path)
     return count, last
 
 
-def _read_journal(path: Path, key: Ed25519PublicKey, on_entry: Callable[[JournalEntry], None]) -> tuple[int, str, int]:
+def _read_journal(path: Path, public_key: bytes, on_entry: Callable[[JournalEntry], None]) -> tuple[int, str, int]:
     count, last, length = 0, START, 0
     for line in _lines(path):
         count += 1
-        on_entry(_check_line(line, key, count, last))
+        on_entry(_check_line(line, public_key, count, last))
         last = sha256(line).hexdigest()
         length += len(line)
     return count, last, length
@@ -132,21 +131,21 @@ def _lines(path: Path) -> Iterable[bytes]:
         return file.readlines()
 
 
-def _check_line(line: bytes, key: Ed25519PublicKey, count: int, last: str) -> JournalEntry:
+def _check_line(line: bytes, public_key: bytes, count: int, last: str) -> JournalEntry:
     try:
         fields = json.loads(line)
-        signature = b64decode(fields.pop("signature"), validate=True)
-        key.verify(signature, CONTEXT + _canonical(fields))
+        signature = fields.pop("signature")
+        verify(SignatureContext.JOURNAL, _canonical(fields), signature, public_key)
         valid = fields["n"] == count and fields["before"] == last
-        valid = valid and line == _canonical({**fields, "signature": b64encode(signature).decode()}) + b"\n"
-    except (InvalidSignature, KeyError, TypeError, ValueError, AttributeError):
+        valid = valid and line == _canonical({**fields, "signature": signature}) + b"\n"
+    except (SignatureError, KeyError, TypeError, ValueError, AttributeError):
         raise RefusedError("journal") from None
     if not valid:
         raise RefusedError("journal")
     return JournalEntry(fields["who"], fields["did"], fields["tip"], fields["what"], fields["at"])
 
 
-def _check_head(path: Path, key: Ed25519PublicKey, count: int, last: str, journal: Path) -> None:
+def _check_head(path: Path, public_key: bytes, count: int, last: str, journal: Path) -> None:
     if not path.exists():
         # The very first append may have been cut short between the journal and its head.
         if count > 1:
@@ -154,10 +153,10 @@ def _check_head(path: Path, key: Ed25519PublicKey, count: int, last: str, journa
         return
     try:
         head, signature, rest = path.read_bytes().split(b"\n", 2)
-        key.verify(b64decode(signature, validate=True), CONTEXT + head)
+        verify(SignatureContext.JOURNAL, head, signature, public_key)
         fields = json.loads(head)
         n, known = fields["n"], fields["hash"]
-    except (InvalidSignature, KeyError, TypeError, ValueError):
+    except (SignatureError, KeyError, TypeError, ValueError):
         raise RefusedError("journal") from None
     # The journal may be ahead of its head, where the power failed between the two; never behind.
     if rest or n > count or (n == count and known != last) or _hash_of(journal, n) != known:

@@ -1,7 +1,7 @@
 """The redaction of a tip: which words are taken out of its text, wherever they stand, and what is left.
 
 What a handler marks is removed wherever it stands, whatever its case, in every field; a number also where it is
-written with other blanks or hyphens. Each removed piece becomes the same `[removed]`, so its length tells nothing.
+written with other blanks or hyphens. Each removed text becomes the same `[removed]`, which does not reveal its length.
 `find_removed` is the last check of every text before it is sealed.
 """
 
@@ -132,7 +132,7 @@ def find_removed(texts: Iterable[str], removed: Sequence[str]) -> tuple[str, ...
 
 
 def whole_words(text: str, spans: Iterable[Span]) -> list[Span]:
-    """Return spans grown to whole words: half a word that is left tells the other half."""
+    """Return spans grown to whole words: half a word that is left reveals the other half."""
     grown = []
     for start, end in spans:
         while 0 < start < len(text) and _joins(text[start]) and _joins(text[start - 1]):

@@ -8,23 +8,21 @@ finer than a day.
 
 import json
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.core.errors import BundleError
+from app.core.errors import BundleError, KeyTextError, SignatureError
 from app.desk.errors import RefusedError
 from app.vault.bundle import pack, unpack
+from app.vault.signature import SignatureContext, decode_public_key, sign, verify
 from app.vault.tip import SCHEMA, TipFile, TipId, parse_tip_id
 
 FORMAT = "haumaru-referral/1"
-CONTEXT = b"haumaru/referral/1"
 NOTICE = (
     "The sender is anonymous and nothing in here has been verified. Files are cleaned copies. Those who are named may "
     "themselves be victims. Do not act in a way that lets anyone infer who told. Do not try to find out who sent it."
@@ -110,17 +108,12 @@ def referral_text(referral: Referral) -> str:
     return "\n".join(lines) + "\n"
 
 
-def sign_referral(text: bytes, key: Ed25519PrivateKey) -> bytes:
-    """Return the detached signature of a `referral.json`, 64 bytes (RFC 8032)."""
-    return key.sign(CONTEXT + text)
-
-
 def pack_referral(referral: Referral, key: Ed25519PrivateKey) -> bytes:
     """Return the bundle of a referral, signed; raises BundleError `too-large`."""
     text = referral_json(referral)
     members = {
         "referral.json": text,
-        "referral.sig": b64encode(sign_referral(text, key)),
+        "referral.sig": sign(SignatureContext.REFERRAL, text, key).encode(),
         "referral.txt": referral_text(referral).encode(),
     }
     return pack(members | {file.path: file.data for file in referral.files})
@@ -140,9 +133,8 @@ def unpack_referral(bundle: bytes) -> Referral:
     members = unpack(bundle, _NAMES)
     try:
         referral = _parse_referral(members)
-        signature = b64decode(members["referral.sig"], validate=True)
-        public = Ed25519PublicKey.from_public_bytes(b64decode(referral.key, validate=True))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        signature, public_key = members["referral.sig"], decode_public_key(referral.key)
+    except (AttributeError, KeyError, KeyTextError, TypeError, ValueError, RecursionError):
         raise BundleError("referral") from None
     same = (
         referral_json(referral) == members["referral.json"]
@@ -152,15 +144,15 @@ def unpack_referral(bundle: bytes) -> Referral:
     if not same or list(members) != order:
         raise BundleError("referral")
     try:
-        public.verify(signature, CONTEXT + members["referral.json"])
-    except InvalidSignature:
-        raise RefusedError("signature") from None
+        verify(SignatureContext.REFERRAL, members["referral.json"], signature, public_key)
+    except SignatureError as error:
+        raise (BundleError("referral") if error.code == "signature-form" else RefusedError("signature")) from None
     return referral
 
 
 def require_signer(referral: Referral, key: bytes) -> Referral:
     """Return the referral if the key that signed it is `key`, 32 bytes; raises RefusedError `signature`."""
-    if b64decode(referral.key) != key:
+    if decode_public_key(referral.key) != key:
         raise RefusedError("signature")
     return referral
 

@@ -23,7 +23,6 @@ from app.core.errors import DeliveryError, ReplyError
 from app.core.unicode import clean_text
 from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.reply_store import POST_CONTEXT
 from app.delivery.transports import open_connection
 from app.desk.case import Case, ThreadMessage
 from app.desk.cases import Cases
@@ -31,12 +30,13 @@ from app.desk.config import REPLY_SITE_ID, ReplySite
 from app.desk.errors import RefusedError
 from app.desk.store import SealedStore
 from app.vault.reply import seal_reply
+from app.vault.signature import SignatureContext, sign
 from app.vault.tip import ReplyTo, TipId, new_tip_id
 
 DAYS = 90  # for which the site keeps a reply
 MAX_LENGTH = 5000  # characters
 
-_LOCATOR = re.compile("[0-9a-f]{32}")  # another was made by somebody else than the site, which would refuse it
+_LOCATOR = re.compile("[0-9a-f]{32}")  # the site refuses a locator of any other form
 _LINK = re.compile(r"https?:|www\.|\b[\w-]+(?:\.[\w-]+)*\.(?:[a-z]{2,24})\b(?:/|\b)|\w@\w", re.IGNORECASE)
 _ASKS: Mapping[str, re.Pattern[str]] = {
     "who": re.compile(
@@ -130,9 +130,9 @@ class ReplyTransport:
         """
         body = self.store.unseal(envelope.data)
         if date.fromisoformat(json.loads(body)["expires"]) < self.cases.today():
-            return  # the site takes none that has ended, and its refusal would hold up the others
+            return  # the site refuses an expired reply, and a refusal holds up the replies behind it
         with self._connect(seconds) as client:
-            signature = b64encode(self.key.sign(POST_CONTEXT + body)).decode()
+            signature = sign(SignatureContext.REPLY_POST, body, self.key)
             headers = {"Content-Type": "application/json", "Haumaru-Signature": signature}
             client.request("POST", urlsplit(self.site.replies).path or "/", body=body, headers=headers)
             with client.getresponse() as response:

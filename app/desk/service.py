@@ -35,7 +35,7 @@ from app.text.phrases import PhraseTrie
 from app.vault.keys import Identity
 
 _WINDOW = 5  # seconds between deliveries
-_INBOX_SECONDS = 1.0
+_LOOK_SECONDS = 1.0  # between looks into the outbox and the inbox
 _DESTROY_SECONDS = 3600.0
 _MAX_PAUSE = 600.0  # seconds, after many failures
 
@@ -66,7 +66,7 @@ class Desk:
         self.replies = ReplyQueue(self.cases, store, self.outbox, config.site)
         rules = ForwardRules(window=_WINDOW, batch=1)
         self._forwarder = Forwarder(self.outbox, self._transports(), rules, clock=clock)
-        self.troubles: dict[str, str] = {}  # what fails in the background, by what it is: a code each
+        self.failures: dict[str, str] = {}  # by the name of the background work that fails, its code
         self.loading = Job("Opening the store")
         self.opening = Job("Opening new tips", ended=True)
         self.jobs: dict[str, Job] = {}
@@ -81,8 +81,8 @@ class Desk:
 
     # What handlers ask for.
 
-    def take_in(self) -> Job:
-        """Start to open what lies in the inbox, unless that goes on already."""
+    def open_inbox(self) -> Job:
+        """Start to open the envelopes in the inbox, unless that goes on already."""
         if self.opening.ended:
             self.opening = Job("Opening new tips")
             start_job(self.opening, self.inbox.receive)
@@ -106,7 +106,7 @@ class Desk:
             self.replies.requeue()
 
     def deliver(self) -> None:
-        """Deliver what waits, with the forwarder's pauses for those who cannot be reached; once a window at most."""
+        """Deliver what waits, with the forwarder's pauses for parties that cannot be reached; once a window at most."""
         if any(waiting for waiting, _ in self.waiting_deliveries().values()):
             self._forwarder.run_window(int(self.clock()) // _WINDOW * _WINDOW)
 
@@ -136,8 +136,8 @@ class Desk:
 
     def _start_background(self) -> None:
         work: dict[str, tuple[float, Callable[[], None]]] = {
-            "delivery": (_INBOX_SECONDS, self.deliver),
-            "inbox": (_INBOX_SECONDS, self._look_into_inbox),
+            "delivery": (_LOOK_SECONDS, self.deliver),
+            "inbox": (_LOOK_SECONDS, self._look_into_inbox),
             "destroying": (_DESTROY_SECONDS, self.destroy_overdue),
         }
         if self.config.imap:
@@ -147,7 +147,7 @@ class Desk:
 
     def _look_into_inbox(self) -> None:
         if self.opening.ended and not self.opening.stopped and any(self.config.inbox.glob("*.age")):
-            self.take_in()
+            self.open_inbox()
         if self.opening.code:
             code, self.opening.code = self.opening.code, ""
             raise HaumaruError(code)
@@ -163,12 +163,12 @@ class Desk:
                 job()
             except Exception as error:  # noqa: BLE001  # whatever it is, the desk goes on and shows a code
                 code = error.code if isinstance(error, HaumaruError) else type(error).__name__
-                if self.troubles.get(name) != code:
+                if self.failures.get(name) != code:
                     _log.error("background of=%s code=%s", name, code)
-                self.troubles[name] = code
+                self.failures[name] = code
                 pause = min(pause * 2, _MAX_PAUSE)
             else:
-                self.troubles.pop(name, None)
+                self.failures.pop(name, None)
                 pause = every
             self._stop.wait(pause)
 

@@ -25,14 +25,14 @@ _OUT_OF_MEMORY = {-signal.SIGABRT, -signal.SIGTRAP, -signal.SIGILL}
 _OUT_OF_TIME = {-signal.SIGXCPU, -signal.SIGKILL}
 
 
-def run_worker(task: Task, data: bytes, *, seconds: float, most: int = MAX_OUTPUT_BYTES) -> bytes:
+def run_worker(task: Task, untrusted_file: bytes, *, seconds: float, most: int = MAX_OUTPUT_BYTES) -> bytes:
     """Return one worker's raw result: at most `most` bytes of files, within `seconds` of wall-clock time.
 
     Raises FileRefusedError with a key of `protocol.REFUSALS` for everything else that can happen.
     """
     deadline = time.monotonic() + seconds
     with _worker(task) as process:
-        result = _exchange(process, data, deadline, most + _RESULT_HEADER_ROOM)
+        result = _exchange(process, untrusted_file, deadline, most + _RESULT_HEADER_ROOM)
         try:
             exit_code = process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:

@@ -39,9 +39,8 @@ def rebuild_text(data: bytes) -> WorkerResult:
     plain = clean_document_text(text)
     if not plain.strip():
         raise FileRefusedError("empty")
-    return single_file_result(
-        OutputFormat.TEXT, plain.encode(), {RemovedKind.MARKS} if len(plain) < len(unify_line_ends(text)) else ()
-    )
+    has_marks = len(plain) < len(unify_line_ends(text))
+    return single_file_result(OutputFormat.TEXT, plain.encode(), {RemovedKind.MARKS} if has_marks else ())
 
 
 def rebuild_document(data: bytes) -> WorkerResult:
@@ -75,6 +74,7 @@ def _decode_text(data: bytes) -> str:
 
 
 def _office_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
+    """Return the visible text of the archive's main part, by the format that its parts' names show."""
     names = archive.namelist()
     if len(names) > _MAX_PARTS:
         raise FileRefusedError("too-heavy")
@@ -84,9 +84,7 @@ def _office_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
         return read_document(_read_part(archive, "word/document.xml"))
     if "xl/workbook.xml" in names:
         return _workbook_text(archive)
-    if "content.xml" in names and _read_part(archive, "mimetype").startswith(
-        b"application/vnd.oasis.opendocument.text"
-    ):
+    if "content.xml" in names and _read_part(archive, "mimetype").startswith(_ODT_TYPE):
         if b"manifest:encryption-data" in _read_part(archive, "META-INF/manifest.xml"):
             raise FileRefusedError("encrypted")
         return read_document(_read_part(archive, "content.xml"))
@@ -94,6 +92,7 @@ def _office_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
 
 
 def _read_part(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return one part of the archive; FileRefusedError("too-heavy") above 64 MiB, which stops zip bombs."""
     with archive.open(name) as part:
         data = part.read(_MAX_PART_BYTES + 1)
     if len(data) > _MAX_PART_BYTES:
@@ -104,9 +103,7 @@ def _read_part(archive: zipfile.ZipFile, name: str) -> bytes:
 def _workbook_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
     kinds: set[RemovedKind] = set()
     names = archive.namelist()
-    strings = (
-        read_shared_strings(_read_part(archive, "xl/sharedStrings.xml")) if "xl/sharedStrings.xml" in names else ()
-    )
+    strings = read_shared_strings(_read_part(archive, _SHARED_STRINGS)) if _SHARED_STRINGS in names else ()
     blocks = []
     for title, path, hidden in read_sheet_list(
         _read_part(archive, "xl/workbook.xml"), _read_part(archive, "xl/_rels/workbook.xml.rels")

@@ -39,6 +39,7 @@ class _XmlReader:
     """Feeds a part to expat, and calls `start`, `text` and `end` with names without their namespace prefix."""
 
     def read(self, data: bytes) -> None:
+        """Parse one part; FileRefusedError("damaged") if it is not well-formed or declares a document type."""
         parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.StartElementHandler = lambda name, attributes: self.start(
@@ -53,12 +54,15 @@ class _XmlReader:
             raise FileRefusedError("damaged") from None
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Handle a start tag."""
         raise NotImplementedError
 
     def text(self, text: str) -> None:
+        """Handle text."""
         raise NotImplementedError
 
     def end(self, name: str) -> None:
+        """Handle an end tag."""
         raise NotImplementedError
 
 

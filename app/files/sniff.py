@@ -43,18 +43,18 @@ def image_format(data: bytes) -> str | None:
     return None
 
 
-def task_for(data: bytes) -> Task:
+def task_for(untrusted_file: bytes) -> Task:
     """Return the task that rebuilds a file with these bytes; FileRefusedError "empty", "encrypted" or "unknown"."""
-    if not data.strip(b"\0 \t\r\n"):
+    if not untrusted_file.strip(b"\0 \t\r\n"):
         raise FileRefusedError("empty")
-    if image_format(data):
+    if image_format(untrusted_file):
         return Task.IMAGE
     for task, matches in _MATCHERS.items():
-        if matches(data):
+        if matches(untrusted_file):
             return task
-    if data.startswith(_OLE) and _LOCKED_OFFICE in data:
+    if untrusted_file.startswith(_OLE) and _LOCKED_OFFICE in untrusted_file:
         raise FileRefusedError("encrypted")
-    return _text_or_refuse(data)
+    return _text_or_refuse(untrusted_file)
 
 
 def _box_end(data: bytes) -> int:

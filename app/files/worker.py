@@ -59,7 +59,8 @@ def _load_task(task: Task) -> Callable[[bytes], WorkerResult]:
 
 def _run(run_task: Callable[[bytes], WorkerResult]) -> int:
     try:
-        _write(pack_result(run_task(sys.stdin.buffer.read())))
+        untrusted_file = sys.stdin.buffer.read()
+        _write(pack_result(run_task(untrusted_file)))
     except FileRefusedError as refused:
         return EXIT_CODES.get(refused.code, EXIT_CODES["damaged"])
     except MemoryError:

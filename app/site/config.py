@@ -4,7 +4,6 @@ Raises one `ConfigError` with every fault and its remedy: a site that would not 
 is a fault, because a misspelt safety setting would otherwise have no effect and no message.
 """
 
-import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.core.config_reader import Reader, read_toml
-from app.core.errors import ConfigError, HaumaruError
-from app.delivery.destinations import Destination, open_transport
+from app.core.errors import ConfigError, KeyTextError
+from app.delivery.destinations import Destination, read_destination, read_recipients
 from app.vault.bundle import SIZE_CLASSES
-from app.vault.keys import DEMONSTRATION, HYBRID_RECIPIENT, parse_recipient, recipient_of
+from app.vault.keys import DEMONSTRATION, recipient_of
+from app.vault.signature import decode_public_key
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -130,7 +130,7 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
         site=_read_site(root.table("site")),
         server=_read_server(root.table("server")),
         report=_read_report(root.table("report")),
-        agencies=tuple(_read_agency(row, folder, faults) for row in root.tables("agency")),
+        agencies=tuple(_read_agency(row, folder) for row in root.tables("agency")),
         folder=folder,
         outbox_url=_read_outbox_url(root.table("outbox"), folder),
         limits=_read_limits(root.table("limits")),
@@ -207,22 +207,16 @@ def _read_report(reader: Reader) -> ReportConfig:
     return report
 
 
-def _read_agency(reader: Reader, folder: Path, faults: list[str]) -> AgencyConfig:
+def _read_agency(reader: Reader, folder: Path) -> AgencyConfig:
     identifier = reader.required("id", _identifier, "?", remedy="use small letters, digits and hyphens")
-    texts = reader.texts("recipients", remedy='write ["age1pq1…"], as haumaru-desk keygen prints it')
-    if not texts:
-        reader.fault("recipients", "is empty", "tips are sealed to at least one recipient")
-    for number, text in enumerate(texts, 1):
-        if not _is_recipient(text):
-            reader.fault("recipients", f"number {number} is not age1pq1…", "copy what haumaru-desk keygen printed")
     agency = AgencyConfig(
         id=identifier,
         name=reader.text("name"),
         reading_hours=reader.text("reads", ""),
-        recipients=texts,
+        recipients=read_recipients(reader),
         expires=reader.day("expires"),
         reply_key=_read_reply_key(reader),
-        destination=_read_destination(reader, identifier, folder, faults),
+        destination=read_destination(reader, identifier, base=folder),
         max_class=reader.text("max_class", "32MiB"),
     )
     if agency.max_class not in SIZE_CLASSES:
@@ -237,41 +231,13 @@ def _identifier(text: str) -> str:
     return text
 
 
-def _is_recipient(text: str) -> bool:
-    try:
-        return parse_recipient(text).startswith(f"{HYBRID_RECIPIENT}1")
-    except HaumaruError:
-        return False
-
-
 def _read_reply_key(reader: Reader) -> bytes:
     text = reader.text("reply_key", "")
     try:
-        key = base64.b64decode(text, validate=True)
-    except ValueError:
-        key = b"?"
-    if len(key) not in (0, 32):
+        return decode_public_key(text) if text else b""
+    except KeyTextError:
         reader.fault("reply_key", "is not an Ed25519 public key", "copy what haumaru-desk keygen --signing printed")
         return b""
-    return key
-
-
-def _read_destination(reader: Reader, agency: str, folder: Path, faults: list[str]) -> Destination:
-    destination = Destination(
-        agency=agency,
-        url=reader.text("deliver", remedy="use drop:FOLDER, smtp+starttls://, smtps:// or https://"),
-        password=reader.secret("password"),
-        token=reader.secret("token"),
-        client_cert=reader.path("client_cert"),
-        client_key=reader.path("client_key"),
-        ca=reader.path("ca"),
-    )
-    try:
-        if destination.url:
-            open_transport(destination, base=folder)
-    except ConfigError as error:
-        faults.extend(error.faults)
-    return destination
 
 
 def _read_outbox_url(reader: Reader, folder: Path) -> str:

@@ -9,15 +9,11 @@ import os
 import signal
 import subprocess
 import sys
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from app.core import i18n
 from app.core.durable import create_once
@@ -25,6 +21,7 @@ from app.core.resources import ROOT
 from app.site import factory
 from app.site.config import Config, load_config
 from app.vault.keys import DEMONSTRATION, recipient_of
+from app.vault.signature import encode_public_key, new_signing_key, public_bytes, read_signing_key
 
 _PR_SET_PDEATHSIG = 1
 _EXPIRES_DAYS = 365
@@ -117,10 +114,11 @@ def prepare_folder(folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "inbox").mkdir(mode=0o700, exist_ok=True)
     _write_once(folder / "identity.txt", f"# The published key of every demonstration.\n{DEMONSTRATION}\n")
-    _write_once(folder / "signing.txt", _signing_key())
+    _write_once(folder / "signing.txt", new_signing_key(None)[0].decode())
     recipient = recipient_of(DEMONSTRATION)
     expires = (datetime.now(UTC) + timedelta(days=_EXPIRES_DAYS)).date().isoformat()
-    values = {"recipient": recipient, "expires": expires, "reply_key": _public_half(folder / "signing.txt")}
+    reply_key = encode_public_key(public_bytes(read_signing_key((folder / "signing.txt").read_bytes(), None)))
+    values = {"recipient": recipient, "expires": expires, "reply_key": reply_key}
     _write_once(folder / "haumaru.toml", _SITE_TOML.format(**values))
     _write_once(folder / "desk.toml", _DESK_TOML.format(**values))
     return folder / "haumaru.toml"
@@ -180,13 +178,3 @@ def _end_with_parent() -> None:
 def _write_once(path: Path, text: str) -> None:
     with suppress(FileExistsError):
         create_once(path, text.encode())
-
-
-def _signing_key() -> str:
-    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def _public_half(path: Path) -> str:
-    key = load_pem_private_key(path.read_bytes(), None)
-    assert isinstance(key, Ed25519PrivateKey)
-    return b64encode(key.public_key().public_bytes_raw()).decode()

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from app.core.errors import ConfigError, DeliveryError, HaumaruError
 from app.core.resources import ROOT
-from app.delivery.clock import nz_day
+from app.delivery.clock import days_left
 from app.delivery.destinations import open_transport
 from app.delivery.outbox import Outbox
 from app.files.clean import probe_sandbox
@@ -67,7 +67,7 @@ def host_warnings(config: Config) -> list[str]:
         warnings.append("[server] proxies: anyone who reaches bind may forge the header; bind to 127.0.0.1")
     if config.site.secure and loopback and not server.proxies:
         warnings.append("[server] proxies: behind a proxy everybody has one address; say how many proxies there are")
-    left = (config.intake.expires - nz_day(time())).days
+    left = days_left(config.intake.expires, time())
     if left < _EXPIRY_WARNING_DAYS:
         warnings.append(f"[[agency]] {config.intake.id} expires: in {left} days the form closes; rotate the key")
     return warnings
@@ -139,7 +139,7 @@ def _check_agencies(config: Config) -> list[PreflightFinding]:
     findings = []
     for agency in config.agencies:
         name = f"[[agency]] {agency.id}"
-        if agency.expires < nz_day(time()):
+        if days_left(agency.expires, time()) < 0:
             findings.append(
                 PreflightFinding(fault=True, text=f"{name} expires: is past, the form is closed; rotate the key")
             )

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.core.errors import OutboxError
 from app.core.resources import ROOT
-from app.delivery.clock import nz_day
+from app.delivery.clock import days_left, nz_day
 from app.delivery.database import Database
 from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
@@ -92,7 +92,7 @@ def read_status(config: Config) -> SiteStatus:
             waiting=found.waiting if found else 0,
             oldest_days=found.oldest_days if found else 0,
             failing=found.code if found else "",
-            key_days=(agency.expires - nz_day(now)).days,
+            key_days=days_left(agency.expires, now),
         )
         agencies.append(deliveries)
         actions += _agency_actions(deliveries)

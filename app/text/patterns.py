@@ -30,7 +30,10 @@ CUE_DISTANCE: Final = 40
 """The most characters between a word and the number to which the word gives its meaning."""
 
 _CUE_DISTANCES: Final = (("bank", CUE_DISTANCE), ("ird", CUE_DISTANCE), ("phone", CUE_DISTANCE // 2))
-_MAX_PHONE_DIGITS: Final = 15
+_MIN_RUN_DIGITS: Final = 5
+_MIN_PHONE_DIGITS, _MAX_PHONE_DIGITS = 9, 15  # within a country, and in all (ITU-T E.164)
+_MIN_BANK_DIGITS: Final = 8
+_MAX_LATITUDE, _MAX_LONGITUDE = 90, 180
 _NHI_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 _EMAIL: Final = re.compile(
@@ -167,7 +170,7 @@ def _is_token_part(part: str) -> bool:
 def _coordinate_findings(ascii_text: str) -> Iterator[Finding]:
     for match in _DECIMAL_DEGREES.finditer(ascii_text):
         low, high = sorted((float(match[1]), float(match[2])))
-        if low <= 90 and high <= 180:  # noqa: PLR2004
+        if low <= _MAX_LATITUDE and high <= _MAX_LONGITUDE:
             yield Finding(*match.span(), "place")
 
 
@@ -279,7 +282,7 @@ def _digit_findings(ascii_text: str, cues: Cues) -> Iterator[Finding]:
     for match in _DIGIT_RUN.finditer(ascii_text):
         text, start = match.group(), match.start()
         digits = sum(map(str.isdigit, text))
-        if digits < 5 or _DATE.fullmatch(text) or _FREEPHONE.match(text):  # noqa: PLR2004
+        if digits < _MIN_RUN_DIGITS or _DATE.fullmatch(text) or _FREEPHONE.match(text):
             continue
         span = match.span()
         cue_kinds = {kind for kind, reach in _CUE_DISTANCES if is_near_cue(cues.get(kind, ()), *span, reach=reach)}
@@ -292,7 +295,7 @@ def _classify_digits(
 ) -> Iterable[tuple[str, int, int]]:
     """Return the kind, start and end of each number in a run of digits, by its cues, checksum and telephone plan."""
     short = digits <= _MAX_PHONE_DIGITS
-    phone = short and lookups.is_phone(text, default=digits > 8)  # noqa: PLR2004
+    phone = short and lookups.is_phone(text, default=digits >= _MIN_PHONE_DIGITS)
     if "ird" in cue_kinds and digits in {8, 9} and (ird.is_valid(text) or not phone):
         return [("ird", 0, len(text))]
     if phone:
@@ -301,7 +304,7 @@ def _classify_digits(
         return within
     if short and "phone" in cue_kinds:
         return [("phone", 0, len(text))]
-    return [("bank", 0, len(text))] if "bank" in cue_kinds and digits >= 8 else []  # noqa: PLR2004
+    return [("bank", 0, len(text))] if "bank" in cue_kinds and digits >= _MIN_BANK_DIGITS else []
 
 
 def _phones_in_run(text: str, lookups: _PhoneLookups) -> Iterator[tuple[str, int, int]]:
@@ -314,7 +317,8 @@ def _phones_in_run(text: str, lookups: _PhoneLookups) -> Iterator[tuple[str, int
         for last in groups[place : place + 5]:
             candidate = text[group.start() : last.end()]
             digits = sum(map(str.isdigit, candidate))
-            if 9 <= digits <= _MAX_PHONE_DIGITS and candidate != text and lookups.is_phone(candidate, default=False):  # noqa: PLR2004
+            is_phone_length = _MIN_PHONE_DIGITS <= digits <= _MAX_PHONE_DIGITS
+            if is_phone_length and candidate != text and lookups.is_phone(candidate, default=False):
                 yield "phone", group.start(), last.end()
                 after = last.end()
                 break

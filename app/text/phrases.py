@@ -196,6 +196,7 @@ class _IdentityFile:
         self._faults.append(f"{self._name}: {what}")
 
     def read_table(self, path: Path) -> dict[str, object]:
+        """Return the file's TOML table; empty, with a fault, if the file cannot be read."""
         try:
             return tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -203,6 +204,7 @@ class _IdentityFile:
             return {}
 
     def strings(self, table: Mapping[str, object], key: str) -> tuple[str, ...]:
+        """Return the list of words under a key; empty if there is none, and with a fault if it is no list of words."""
         value = table.get(key, [])
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(value)
@@ -210,6 +212,7 @@ class _IdentityFile:
         return ()
 
     def entries(self, table: Mapping[str, object]) -> Iterator[PhraseEntry]:
+        """Yield the phrases of every section; a fault for each unknown section, list or phrase."""
         for key, section in table.items():
             if key == "stops":
                 continue

@@ -1,8 +1,8 @@
-"""A bundle: named members in a stored zip, filled with zeros to exactly a size class.
+"""A bundle: named members in a stored zip, padded with zeros to exactly a size class.
 
-Any unzip program opens it. The same members always give the same bytes: no time, no attributes, no order but
-theirs. Reading takes nothing but what writing would have made, to the last byte, so that there is no room for
-compression, bombs, duplicates, hidden members or names that leave a folder: BundleError, and nothing else.
+Any unzip program opens a bundle. The same members in the same order always give the same bytes, without times and
+attributes. Reading accepts only the exact bytes that writing would make, which excludes compression, zip bombs,
+duplicates, hidden members and names that leave a folder. Every fault raises BundleError.
 """
 
 import re
@@ -89,10 +89,10 @@ def first_member(bundle: bytes) -> str:
 
 
 def size_class(envelope_length: int) -> str:
-    """Return the name of the class of which the bundle in an envelope of so many bytes is.
+    """Return the name of the size class of the bundle in an envelope of `envelope_length` bytes.
 
-    An envelope adds at most 102 kB (64 recipients) and 16 bytes for each 64 KiB, which is less than the way
-    to the next class. Raises BundleError `length` if no class fits.
+    An envelope adds at most 102 kB (64 recipients) and 16 bytes for each 64 KiB, which is less than the difference to
+    the next class. Raises BundleError `length` if no class fits.
     """
     for name, size in SIZE_CLASSES.items():
         if size < envelope_length < size * 2:

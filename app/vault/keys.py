@@ -1,8 +1,8 @@
-"""An age key's text and its bytes: recipients, identities, and how one follows from the other.
+"""Keys of age in text form and as objects: recipients, identities, and the recipient of an identity.
 
-The texts are Bech32 without a length limit. A hybrid identity is a 32-byte seed, expanded with SHAKE-256.
-What these functions return is checked to the last bit, so that sealing to a parsed recipient cannot fail.
-Nothing here decrypts, and no text of an identity is kept or repeated in an error.
+The texts are Bech32 without a length limit. A hybrid identity is a 32-byte seed, expanded with SHAKE-256. Every key
+is checked completely, so that sealing to a parsed recipient cannot fail. The module decrypts nothing, and no error
+repeats the text of an identity.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ class HybridKey:
 
 
 def parse_recipient(text: str) -> Recipient:
-    """Check a recipient's text, hybrid (`age1pq1…`) or X25519 (`age1…`).
+    """Return a recipient, hybrid (`age1pq1…`) or X25519 (`age1…`), after checking its text.
 
     Raises KeyTextError. Age specification, "Native recipient types".
     """
@@ -63,7 +63,7 @@ def parse_recipient(text: str) -> Recipient:
 
 
 def parse_identity(text: str) -> Identity:
-    """Check an identity's text, hybrid (`AGE-SECRET-KEY-PQ-1…`) or X25519 (`AGE-SECRET-KEY-1…`).
+    """Return an identity, hybrid (`AGE-SECRET-KEY-PQ-1…`) or X25519 (`AGE-SECRET-KEY-1…`), after checking its text.
 
     Raises KeyTextError, which never holds the text.
     """
@@ -72,12 +72,12 @@ def parse_identity(text: str) -> Identity:
 
 
 def new_identity() -> Identity:
-    """Make a hybrid identity from 32 bytes of the system's randomness."""
+    """Return a new hybrid identity, from 32 random bytes of the operating system."""
     return Identity(_encode(HYBRID_IDENTITY.lower(), os.urandom(SEED_BYTES)).upper())
 
 
 def recipient_of(identity: Identity) -> Recipient:
-    """Return the recipient to which one must seal for this identity to open.
+    """Return the recipient of an identity: the identity opens what is sealed to the recipient.
 
     Raises KeyTextError.
     """
@@ -90,7 +90,7 @@ def recipient_of(identity: Identity) -> Recipient:
 
 @lru_cache(maxsize=64)
 def public_key(recipient: str) -> MLKEM768X25519PublicKey:
-    """Return the hybrid public key of a recipient's text; remembered, since it is public and slow to check.
+    """Return the hybrid public key of a recipient; cached, since the check is slow and the key is public.
 
     Raises KeyTextError: `not-hybrid` for an X25519 recipient, to which nothing is ever sealed.
     """
@@ -105,7 +105,7 @@ def public_key(recipient: str) -> MLKEM768X25519PublicKey:
 
 
 def private_key(identity: str) -> HybridKey | X25519PrivateKey:
-    """Return the private key of an identity's text.
+    """Return the private key of an identity.
 
     Raises KeyTextError. The seed is expanded as filippo.io/hpke-pq lays down for MLKEM768-X25519.
     """
@@ -129,7 +129,7 @@ def _seed(identity: str) -> tuple[bool, bytes]:
 
 
 def _x25519_public(raw: bytes) -> X25519PublicKey:
-    """Refuse a point of low order, with which every shared secret is zero (RFC 7748, section 6.1)."""
+    """Return a public key; refuse a point of low order, which makes every shared secret zero (RFC 7748, 6.1)."""
     key = X25519PublicKey.from_public_bytes(raw)
     try:
         X25519PrivateKey.generate().exchange(key)

@@ -1,7 +1,7 @@
-"""One reply under a reply key, both ways: ChaCha20-Poly1305, always equally long, bound to its locator.
+"""A reply, sealed and opened under a reply key: ChaCha20-Poly1305, of one length, bound to its locator.
 
-Whoever holds the receipt code can derive the key and the locator; nobody else can read, change or move a
-reply. A reply that does not open raises ReplyError, without a word on why.
+Only the holder of a receipt code can derive the key and the locator, so nobody else can read, change or move a reply.
+A reply that does not open raises ReplyError, without a reason.
 """
 
 import json

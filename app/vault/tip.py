@@ -1,8 +1,8 @@
-"""A tip as a value and as a bundle: `tip.json` for a machine, `tip.txt` for a person, the files, padding.
+"""The tip: the schema of its questions, its value, and its bundle (`tip.json`, `tip.txt` for a person, the files).
 
-A tip without files is always of the smallest class, so that an envelope's length does not say how long the
-text was or in which script. A Tip that exists is well formed; everything else raises BundleError. Who reads a
-bundle must treat its words and files as hostile all the same: anyone may seal to a published key.
+A tip without files is always of the smallest size class, so that the length of an envelope does not reveal the length
+or the script of the text. Every Tip is well formed; anything else raises BundleError. Readers of a bundle must still
+treat words and files as hostile: anyone may seal to a published key.
 """
 
 import base64
@@ -32,9 +32,9 @@ _TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,100}")
 _FIELD = re.compile(r"[a-z][a-z-]{0,31}")
 _LOCATOR = re.compile(r"[!-~]{1,128}")
 
-# What could steer a terminal or turn a line around; `tip.json` has it as it was.
-_STEERING = {*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)} - {0x09, 0x0A}
-_HARMLESS = dict.fromkeys(_STEERING, "\ufffd") | {0x0A: "\n  "}
+# Characters that control a terminal or reverse a line; only `tip.json` keeps them.
+_CONTROL = {*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)} - {0x09, 0x0A}
+_VISIBLE = dict.fromkeys(_CONTROL, "\ufffd") | {0x0A: "\n  "}
 
 
 class FieldType(StrEnum):
@@ -172,7 +172,7 @@ SCHEMA = TipSchema(_FIELDS)
 
 @dataclass(frozen=True)
 class TipFile:
-    """A cleaned file: `files/1.jpg`, its media type, what was taken out of it, its bytes."""
+    """A cleaned file: its path (`files/1.jpg`), media type, the kinds of things removed from it, and its bytes."""
 
     path: str
     type: str
@@ -185,7 +185,7 @@ class TipFile:
 
 @dataclass(frozen=True)
 class ReplyTo:
-    """With what to seal a reply (32 bytes), and under which locator to leave it."""
+    """The reply key, 32 bytes, and the locator under which a reply is posted."""
 
     key: bytes
     locator: str
@@ -196,7 +196,7 @@ class ReplyTo:
 
 @dataclass(frozen=True)
 class Tip:
-    """What one person sends; `received` is a day and can be nothing finer."""
+    """What one person sends; `received` is a day, never a finer time."""
 
     id: TipId
     received: date
@@ -221,7 +221,7 @@ def new_tip_id() -> TipId:
 
 
 def parse_tip_id(text: str) -> TipId:
-    """Check a tip's id; raises BundleError `id`."""
+    """Return the id of a tip, checked; raises BundleError `id`."""
     if not _ID.fullmatch(text):
         raise BundleError("id")
     return TipId(text)
@@ -246,13 +246,13 @@ def tip_to_bundle(tip: Tip) -> bytes:
 def tip_from_bundle(bundle: bytes) -> Tip:
     """Return the tip in a bundle.
 
-    Raises BundleError for anything that `to_bytes` would not have made; only the wording of `tip.txt` is not
-    looked at, so that it may change.
+    Raises BundleError for every bundle that `tip_to_bundle` would not make; only the wording of `tip.txt` is not
+    checked, so that the wording may change.
     """
     members = unpack(bundle, _NAMES)
     _check(len(members.get("tip.json", b"")) <= SMALLEST)
     try:
-        tip = _from_json(members)
+        tip = _parse_tip(members)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         raise BundleError("tip") from None
     _check(tip_to_json(tip) == members["tip.json"])
@@ -284,10 +284,10 @@ def tip_to_json(tip: Tip) -> bytes:
 
 
 def tip_to_text(tip: Tip) -> str:
-    """Return `tip.txt`: what a person who opened the bundle with any tool needs to read.
+    """Return `tip.txt`, for a person who opens the bundle with any unzip program.
 
-    An answer's lines are indented, so that none of them can pass for a label. A character takes at most eight
-    bytes in both files together, which is what lets the longest report fit the smallest class.
+    The lines of an answer are indented, so that no line can pass for a heading. A character takes at most eight bytes
+    in `tip.json` and `tip.txt` together, so that the longest report fits the smallest class.
     """
     lines = ["This is a decoy. Nobody sent it."] if tip.decoy else []
     lines += [
@@ -304,16 +304,16 @@ def tip_to_text(tip: Tip) -> str:
     lines.append(f"Can be answered: {'yes' if tip.reply else 'no'}")
     for field, value in tip.answers.items():
         text = value if isinstance(value, str) else ", ".join(value)
-        lines += ["", f"{SCHEMA.heading(field)}:", f"  {text.translate(_HARMLESS)}"]
+        lines += ["", f"{SCHEMA.heading(field)}:", f"  {text.translate(_VISIBLE)}"]
     if tip.files:
         lines += ["", "Files, and what was taken out of each:"]
     for file in tip.files:
-        removed = ", ".join(file.removed).translate(_HARMLESS)
+        removed = ", ".join(file.removed).translate(_VISIBLE)
         lines.append(f"  {file.path} ({file.type}): {removed or 'nothing was found'}")
     return "\n".join(lines) + "\n"
 
 
-def _from_json(members: Mapping[str, bytes]) -> Tip:
+def _parse_tip(members: Mapping[str, bytes]) -> Tip:
     fields = json.loads(members["tip.json"])
     reply = fields["reply"]
     return Tip(
@@ -332,8 +332,8 @@ def _from_json(members: Mapping[str, bytes]) -> Tip:
     )
 
 
-def _check(holds: object) -> None:
-    if not holds:
+def _check(condition: object) -> None:
+    if not condition:
         raise BundleError("tip")
 
 

@@ -10,6 +10,12 @@ from pathlib import Path
 from tests.corpus import papers, pictures, recordings
 from tests.corpus.marks import Specimen
 
+NAMES = (
+    "photo.jpg", "photo.png", "photo.webp", "drawing.gif", "photo.tif", "scan.tif", "photo.heic", "photo.avif",
+    "film.mp4", "film.mov", "hevc.mp4", "voice.m4a", "music.mp3", "voice.ogg", "music.ogg", "voice.wav", "small.wav",
+    "letter.pdf", "letter.docx", "payments.xlsx", "letter.odt", "notes.txt", "wide.txt",
+)  # fmt: skip
+
 
 def corpus() -> list[Specimen]:
     """Every specimen, each with its marks."""

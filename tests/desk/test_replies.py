@@ -1,24 +1,26 @@
 """Replies: what may be written to a sender, and that the site takes exactly what the desk signs."""
 
 import json
-from base64 import b64decode, b64encode
-from dataclasses import replace
+import subprocess
+import sys
+from base64 import b64decode
 from datetime import date
 
 import pytest
 
-from app.core.errors import ReplyKnownError
+from app.core.errors import ConfigError, ReplyKnownError
 from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
-from app.delivery.reply_store import POST_CONTEXT, ReplyStore, read_reply_post
-from app.desk.case import ThreadMessage, case_from_tip
-from app.desk.case_json import decode_case, encode_case
-from app.desk.config import REPLY_SITE_ID
+from app.delivery.reply_store import ReplyStore, read_reply_post
+from app.desk.config import REPLY_SITE_ID, load_desk_config
 from app.desk.errors import RefusedError
 from app.desk.replies import ReplyQueue, reply_warnings
+from app.vault.keys import new_identity
 from app.vault.reply import open_reply
+from app.vault.signature import SignatureContext, sign
 from app.vault.tip import ReplyTo, TipId
-from tests.support.desk import DAY, NOON, Browser, Office, receive, reply_to, tip
+from tests.support.desk import NOON, Browser, Office, receive, reply_to, tip
+from tests.support.paths import ROOT
 from tests.support.servers import Certificates, https
 
 
@@ -89,7 +91,7 @@ def test_the_site_takes_what_the_desk_signed_and_the_sender_reads_it(desk, case,
     assert set(json.loads(body)) == {"agency", "reply_id", "locator", "expires", "message"}
     assert b"hurt" not in body
     assert case.id.encode() not in body
-    signature = b64encode(office.key.sign(POST_CONTEXT + body)).decode()
+    signature = sign(SignatureContext.REPLY_POST, body, office.key)
     post = read_reply_post(body, signature, {"intake": office.public})
     assert (post.locator, post.expires) == (reply_to().locator, date(2027, 2, 20))
     outbox = Outbox(f"sqlite:///{tmp_path}/site.db")
@@ -176,7 +178,14 @@ def test_a_reply_that_waits_outlives_the_desk_and_its_identity(office):
     with office.desk() as desk:
         case = _with_reply(desk, office, "Thank you")
         before = json.loads(_queued(desk, case))
-        Leases(desk.outbox.database).settle(TipId(case.thread[-1].id))
+    new = new_identity()
+    (office.folder / "new.txt").write_text(f"{new}\n")
+    config = office.config.read_text()
+    office.config.write_text(config.replace('["identity.txt"]', '["new.txt", "identity.txt"]'))
+    command = [sys.executable, "-m", "app.desk.cli", "rekey", "--config", str(office.config)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    office.config.write_text(config.replace('["identity.txt"]', '["new.txt"]'))
+    office.identity = new
     with office.desk() as desk:
         after = json.loads(_queued(desk, desk.cases.get(case.id)))
         assert {**after, "message": ""} == {**before, "message": ""}
@@ -195,16 +204,6 @@ def test_a_reply_whose_days_are_over_is_not_posted(tmp_path, endpoint):
         assert desk.waiting_deliveries() == {}
         assert site.requests == []
         assert not desk.cases.get(case.id).thread[-1].posted
-
-
-def test_a_record_of_an_earlier_version_queues_its_reply():
-    """A record that kept what was to be posted is read: such a reply is one that the site does not have."""
-    case = replace(case_from_tip(tip(reply=reply_to()), ()), thread=(ThreadMessage(DAY, "Ana", "One", id="1"),))
-    for body, posted in (("{}", False), ("", True)):
-        raw = json.loads(encode_case(case))
-        del raw["thread"][0]["posted"]
-        raw["thread"][0]["body"] = body
-        assert decode_case(json.dumps(raw).encode()).thread[0].posted is posted
 
 
 def test_without_a_way_back_nothing_is_written(desk, office, case):
@@ -226,3 +225,10 @@ def test_without_a_way_back_nothing_is_written(desk, office, case):
     with pytest.raises(RefusedError, match="claimed"):
         desk.replies.write(case, "Ben", "x")
     assert desk.waiting_deliveries() == {}
+
+
+def test_no_authority_can_stand_in_for_the_site(office):
+    """An authority with the id under which replies are delivered is a fault: its referrals would go to the site."""
+    office.config.write_text(office.config.read_text().replace('id = "police"', f'id = "{REPLY_SITE_ID}"'))
+    with pytest.raises(ConfigError, match="stands for the site"):
+        load_desk_config(office.config, {})

@@ -25,6 +25,7 @@ PRESENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
 # The folders whose paths a document may name; `app/…` in a server's site-packages is the same path.
 PATH = re.compile(r"(?<![\w./-])((?:app|tests|bench|content|deploy|docs|translations|\.ci)/[\w./*@-]*\w)")
 TEST = re.compile(r"`(test_\w+)`")
+TARGET = re.compile(r"(?:`|^|\s)(?:[A-Z]+=\S+ )?make ([a-z][a-z-]+)(?=`|\s|$|[.,;:)])", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -56,6 +57,14 @@ def test_every_path_that_a_document_names_exists(path):
 def test_every_test_that_a_document_names_exists(path, names_of_tests):
     """A claim names a test module or a test that is there."""
     assert [name for name in TEST.findall(text_of(path)) if name not in names_of_tests] == []
+
+
+@pytest.mark.parametrize("path", PRESENT, ids=ids)
+def test_every_make_target_that_a_document_names_exists(path):
+    """A command that a reader is told to type is there; the changelog alone may name what is gone."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    code = " ".join(re.findall(r"`[^`]+`|```.*?```", text_of(path), re.DOTALL))
+    assert [name for name in TARGET.findall(code) if name not in targets] == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=ids)

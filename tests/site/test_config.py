@@ -44,7 +44,7 @@ deliver = "drop:inbox"
 
 
 def test_what_is_left_out_has_the_contract_s_defaults(tmp_path, good):
-    """The shortest good file gives every other key the value that the contract shows."""
+    """A file with only the required keys gets the default of every other key."""
     settings = load_config(write(tmp_path, good), {})
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8000)
     assert (settings.server.workers, settings.server.threads, settings.server.bodies, settings.server.proxies) == (
@@ -66,7 +66,7 @@ def test_what_is_left_out_has_the_contract_s_defaults(tmp_path, good):
 
 
 def test_relative_paths_start_at_the_file_s_folder(tmp_path, good, monkeypatch):
-    """Wherever the program is started, its files lie beside its configuration."""
+    """Relative paths start at the folder of the configuration, wherever the program is started."""
     monkeypatch.chdir("/")
     settings = load_config(write(tmp_path, good), {})
     assert settings.server.secret_file == tmp_path / "instance" / "secret"
@@ -74,7 +74,7 @@ def test_relative_paths_start_at_the_file_s_folder(tmp_path, good, monkeypatch):
 
 
 def test_every_key_can_be_overridden_by_a_variable(tmp_path, good):
-    """`HAUMARU_SITE_NAME`, `HAUMARU_AGENCY_INTAKE_TOKEN` and their like stand over the file."""
+    """Variables such as `HAUMARU_SITE_NAME` and `HAUMARU_AGENCY_INTAKE_TOKEN` override the file."""
     env = {
         "HAUMARU_SITE_NAME": "Other",
         "HAUMARU_SITE_DEMO": "true",
@@ -98,7 +98,7 @@ def test_every_key_can_be_overridden_by_a_variable(tmp_path, good):
 
 
 def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path, good):
-    """`token_file` is read, and no representation of the settings holds what was in it."""
+    """`token_file` is read, and no representation of the configuration shows the token."""
     (tmp_path / "token").write_text("hush-hush\n")
     settings = load_config(write(tmp_path, good + 'token_file = "token"\n'), {})
     assert settings.intake.destination.token == "hush-hush"
@@ -106,7 +106,7 @@ def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path, good):
 
 
 def test_every_fault_is_reported_in_one_run_with_its_remedy(tmp_path):
-    """A file with many faults names each of them once, and what to do about it."""
+    """A file with many faults is refused with each fault once, and with what to do about it."""
     text = """
 colour = "green"
 [site]
@@ -156,7 +156,7 @@ batch = -1
 
 
 def test_a_demonstration_s_key_outside_a_demonstration_is_a_fault(tmp_path):
-    """The published key, and the names of the demonstration, are refused once `demo` is off."""
+    """The published key and the names of the demonstration are refused without `demo`."""
     path = demo.prepare_folder(tmp_path / "demo")
     load_config(path, {})
     with pytest.raises(ConfigError) as caught:
@@ -167,7 +167,7 @@ def test_a_demonstration_s_key_outside_a_demonstration_is_a_fault(tmp_path):
 
 @pytest.mark.parametrize("text", ["[site", "\x00", "= 3", "[site]\nname = 'a'\nname = 'b'"])
 def test_what_is_not_toml_is_one_fault(tmp_path, text):
-    """A broken file is told by its line, without its words."""
+    """The fault of a broken TOML file names the line and quotes none of its text."""
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, text), {})
     assert len(caught.value.faults) == 1
@@ -185,7 +185,7 @@ def test_no_program_starts_on_a_faulty_configuration(tmp_path, command):
 
 
 def test_a_wrong_call_ends_with_2_and_one_line():
-    """Wrong usage is one line on standard error that says what to do."""
+    """Wrong usage prints one line on standard error that says what to do."""
     for arguments in (["serve"], ["fly"], ["serve", "--config"], ["status", "--jsn"]):
         done = subprocess.run([BIN / "haumaru", *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 2

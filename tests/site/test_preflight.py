@@ -1,4 +1,4 @@
-"""What an operator is told: `check` before going live, `status` every day."""
+"""What the commands `check` and `status` print for an operator."""
 
 import json
 import os
@@ -37,14 +37,14 @@ def faults(path, **env):
 
 
 def test_a_good_machine_has_no_fault(path):
-    """The demonstration's own configuration has no fault, and the command ends with 0."""
+    """The configuration of the demonstration has no fault, and the command ends with 0."""
     assert faults(path) == []
     done = subprocess.run([BIN / "haumaru", "check", "--config", path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1][:8]) == (0, "0 faults")
 
 
 def test_a_folder_that_is_not_there_is_a_fault(path):
-    """An agency's end that takes no envelope is told by its code, and the command ends with 1."""
+    """An agency's server that takes no envelope is a fault with its code, and the command ends with 1."""
     (path.parent / "inbox").rmdir()
     assert any("deliver: its end does not take envelopes (disk)" in line for line in faults(path))
     done = subprocess.run([BIN / "haumaru", "check", "--config", path], capture_output=True, text=True, check=False)
@@ -52,7 +52,7 @@ def test_a_folder_that_is_not_there_is_a_fault(path):
 
 
 def test_a_database_that_cannot_be_used_is_a_fault(path):
-    """A database that is away, or a file that is none, is told with a code and no address."""
+    """A database that is away, or a file that is no database, is a fault with a code and without an address."""
     url = "postgresql+psycopg://nobody:hush@127.0.0.1:1/none"
     found = faults(path, HAUMARU_OUTBOX_URL=url)
     assert any("the database cannot be used (database-away)" in line for line in found)
@@ -62,7 +62,7 @@ def test_a_database_that_cannot_be_used_is_a_fault(path):
 
 
 def test_a_mail_server_that_takes_too_little_is_a_fault(path, tmp_path):
-    """`max_class` is compared with the server's own SIZE."""
+    """A `max_class` above the SIZE that the mail server announces is a fault."""
     certificates = Certificates(tmp_path)
     with smtp(certificates, size=2_000_000) as (port, _):
         delivery = {
@@ -74,21 +74,21 @@ def test_a_mail_server_that_takes_too_little_is_a_fault(path, tmp_path):
 
 
 def test_limits_out_of_reach_are_a_fault(path):
-    """A Redis that is not there is told before a visitor meets it."""
+    """A Redis that cannot be reached is a fault."""
     assert any(
         "[limits] url: cannot be reached" in line for line in faults(path, HAUMARU_LIMITS_URL="redis://127.0.0.1:1")
     )
 
 
 def test_a_secret_that_others_may_read_is_a_fault(path):
-    """The file that signs form tokens must be this user's alone."""
+    """A file of form secrets that other users can read is a fault."""
     assert faults(path) == []
     (path.parent / "secret").chmod(0o644)
     assert any("secret_file: others may read it" in line for line in faults(path))
 
 
 def test_an_outbox_whose_folder_others_may_list_is_told(path):
-    """A folder that others may list shows them when a tip came in; the file itself is made this user's alone."""
+    """A database folder that others may list is a warning, because its times show when a tip came in."""
     path.parent.chmod(0o700)
     assert not any("[outbox]" in line for line in words(path))
     path.parent.chmod(0o755)
@@ -99,7 +99,7 @@ def test_an_outbox_whose_folder_others_may_list_is_told(path):
 
 
 def test_an_expired_key_is_a_fault_and_one_about_to_is_a_warning(path):
-    """Past its day the form is closed; some weeks before, the operator is told."""
+    """A key past its day is a fault; some weeks before, `status` and `check` warn."""
     past, soon = TODAY - timedelta(days=2), TODAY + timedelta(days=9)
     assert any("expires: is past" in line for line in faults(path, HAUMARU_AGENCY_EXAMPLE_EXPIRES=past.isoformat()))
     told = words(path, HAUMARU_AGENCY_EXAMPLE_EXPIRES=soon.isoformat())
@@ -107,7 +107,7 @@ def test_an_expired_key_is_a_fault_and_one_about_to_is_a_warning(path):
 
 
 def test_what_the_site_cannot_correct_is_a_warning(path, monkeypatch):
-    """Unencrypted swap, piped core dumps, a forgeable proxy header and a missing sandbox are each named."""
+    """Unencrypted swap, piped core dumps, a forgeable proxy header and a missing sandbox are warnings."""
     files = {"/proc/swaps": ["Filename Type", "/swapfile file"], "/proc/sys/kernel/core_pattern": ["|/usr/bin/apport"]}
     monkeypatch.setattr(preflight, "_read_lines", lambda name: files[name])
 
@@ -123,7 +123,7 @@ def test_what_the_site_cannot_correct_is_a_warning(path, monkeypatch):
 
 
 def test_start_up_gives_the_same_warnings(path):
-    """The site says at its start what `check` would warn of."""
+    """The warnings of `check` about the host are also logged at the start of the site."""
     settings = load_config(path, {})
     soon = replace(settings.agencies[0], expires=TODAY + timedelta(days=3))
     assert any("expires" in words for words in preflight.host_warnings(replace(settings, agencies=(soon,))))
@@ -134,7 +134,7 @@ def envelope(agency="example"):
 
 
 def test_status_counts_what_waits_and_ends_with_0_when_all_is_well(path):
-    """Nothing waiting is well; a fresh envelope is counted and still well."""
+    """An empty outbox and a fresh envelope need no action, and the envelope is counted."""
     settings = load_config(path, {})
     outbox = Outbox(settings.outbox_url)
     outbox.prepare()
@@ -151,7 +151,7 @@ def test_status_counts_what_waits_and_ends_with_0_when_all_is_well(path):
 
 
 def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
-    """A failing agency, an old envelope, an ending key, an unknown agency: each is named with what to do."""
+    """A failing agency, an old envelope, an expiring key and an unknown agency each need an action."""
     soon = (TODAY + timedelta(days=5)).isoformat()
     settings = load_config(path, {"HAUMARU_AGENCY_EXAMPLE_EXPIRES": soon})
     outbox = Outbox(settings.outbox_url)
@@ -171,7 +171,7 @@ def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
 
 
 def test_status_tells_of_a_disk_that_fills_up_before_it_is_full(path, monkeypatch):
-    """Below a gigabyte there is time to act; where no tip fits any more, the form already says "not sent"."""
+    """Less than a gigabyte of free space needs an action; with no space left the form says "not sent"."""
     settings = load_config(path, {})
     usage = status.shutil.disk_usage(path)
     for free, words in ((2 * 1024**3, ""), (1024**3 - 1, "before reports have to be"), (500_000, "(disk-full)")):
@@ -182,7 +182,7 @@ def test_status_tells_of_a_disk_that_fills_up_before_it_is_full(path, monkeypatc
 
 
 def test_status_tells_of_contacts_that_nobody_has_checked_for_long(path, monkeypatch):
-    """A telephone number that was last checked over 180 days ago is somebody's work."""
+    """A telephone number that was last checked over 180 days ago needs an action."""
     settings = load_config(path, {})
     Outbox(settings.outbox_url).prepare()
     assert status.read_status(settings).actions_needed == ()
@@ -192,7 +192,7 @@ def test_status_tells_of_contacts_that_nobody_has_checked_for_long(path, monkeyp
 
 
 def test_build_makes_every_sheet_and_page(tmp_path):
-    """`haumaru build` writes the PDFs where it is told and says how large the largest page is."""
+    """`haumaru build` writes the PDFs into the given folder and prints the size of the largest page."""
     done = subprocess.run(
         [BIN / "haumaru", "build", "-o", tmp_path / "sheets"], capture_output=True, text=True, check=False
     )

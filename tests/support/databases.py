@@ -131,9 +131,9 @@ def _wait_for_redis(port: int, seconds: float = 30) -> None:
 
 
 @contextmanager
-def opened(url: str | Path) -> Iterator[Outbox]:
+def opened(url: str | Path, **options: int) -> Iterator[Outbox]:
     """Open the outbox at a URL, or in a file of SQLite, and make what is missing in it."""
-    box = Outbox(f"sqlite:///{url}" if isinstance(url, Path) else url)
+    box = Outbox(f"sqlite:///{url}" if isinstance(url, Path) else url, **options)
     box.prepare()
     try:
         yield box

@@ -10,7 +10,9 @@ import fcntl
 import os
 import secrets
 import socket
+import subprocess
 import tempfile
+import time
 from functools import cache
 from io import FileIO
 from pathlib import Path
@@ -29,6 +31,19 @@ def free_port() -> int:
             _given.add(port)
             return port
     raise AssertionError("no port of 127.0.0.1 is left")
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server that was just started listens on a port; fail if it ends first, or within a minute not."""
+    for _ in range(600):
+        assert process.poll() is None, process.communicate()
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the server never listened")
 
 
 @cache

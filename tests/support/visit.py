@@ -285,9 +285,11 @@ def site_root(folder: Path, codes: tuple[str, ...] | None = None) -> Path:
     return root
 
 
-def open_site(folder: Path, codes: tuple[str, ...] | None = None, **variables: str) -> Visitor:
+def open_site(
+    folder: Path, codes: tuple[str, ...] | None = None, *, root: Path | None = None, **variables: str
+) -> Visitor:
     """The real site with the demonstration's configuration, its outbox and secret in `folder`."""
-    root = site_root(folder, codes)
+    root = root or site_root(folder, codes)
     path = demo.prepare_folder(folder / "demo")
     settings = load_config(path, {**os.environ, **{f"HAUMARU_{key}": value for key, value in variables.items()}})
     parts = factory.prerender_site(settings, root=root)

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from tests.support.databases import BACKENDS
-from tests.support.faults import Program, deployment, scale, send_all, until, up, words
+from tests.support.faults import Program, deployment, scale, until, up
 from tests.support.ports import free_port
+from tests.support.senders import send_all, words
 
 
 @pytest.fixture(params=BACKENDS)

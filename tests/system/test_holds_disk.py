@@ -19,20 +19,9 @@ from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import FolderTransport
 from app.vault.tip import new_tip_id
 from tests.support import databases
-from tests.support.faults import (
-    LONG,
-    Deployment,
-    Ledger,
-    Sender,
-    deployment,
-    report,
-    scale,
-    send_all,
-    until,
-    up,
-    words,
-)
+from tests.support.faults import LONG, Deployment, deployment, report, scale, until, up
 from tests.support.ports import free_port
+from tests.support.senders import Ledger, Sender, send_all, words
 
 NOT_SENT = "We could not keep your report safe just now, so it was not sent."
 

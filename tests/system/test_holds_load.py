@@ -11,21 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import proxies
-from tests.support.faults import (
-    Deployment,
-    Ledger,
-    Program,
-    Sender,
-    deployment,
-    report,
-    scale,
-    send_all,
-    until,
-    up,
-    words,
-)
+from tests.support.faults import Deployment, Program, deployment, report, scale, until, up
 from tests.support.load import MADE, PAGES, SLOW, answers, slow, view
 from tests.support.ports import free_port
+from tests.support.senders import Ledger, Sender, send_all, words
 
 ONION = f"{'haumaru2' * 7}.onion"
 MIB = 1024 * 1024

@@ -13,19 +13,9 @@ from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import FolderTransport
 from app.vault.tip import new_tip_id
 from tests.support.databases import redis_server
-from tests.support.faults import (
-    Deployment,
-    Ledger,
-    Sender,
-    deployment,
-    report,
-    scale,
-    send_all,
-    until,
-    up,
-    words,
-)
+from tests.support.faults import Deployment, deployment, report, scale, until, up
 from tests.support.ports import free_port
+from tests.support.senders import Ledger, Sender, send_all, words
 from tests.support.site import Visitor
 
 pytestmark = [pytest.mark.needs("postgres"), pytest.mark.needs("redis")]

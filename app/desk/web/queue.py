@@ -102,7 +102,7 @@ def save_export(name: str) -> AnyResponse:
 @blueprint.post("/take-in")
 def open_inbox() -> AnyResponse:
     """Open the envelopes that wait in the inbox, in the background."""
-    current_desk().take_in()
+    current_desk().open_inbox()
     return see_other(url_for("queue.show_progress", name=_INBOX_JOB))
 
 

@@ -61,7 +61,7 @@ def settle_aside() -> AnyResponse:
         desk.inbox.destroy(current_handler(), name)
         return see_other(url_for("records.show_aside"), "Destroyed.")
     desk.inbox.retry(current_handler(), name)
-    desk.take_in()
+    desk.open_inbox()
     return see_other(url_for("records.show_aside"), "Back in the inbox; it is being opened again.")
 
 

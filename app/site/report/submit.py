@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.core.errors import BundleError
-from app.delivery.clock import nz_day
+from app.delivery.clock import days_left, nz_day
 from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile
 from app.site.config import AgencyConfig
@@ -68,7 +68,7 @@ def submit(
 
 def is_closed(agency: AgencyConfig, now: float) -> bool:
     """Return whether the key of an agency has expired, so that no form may take reports for it."""
-    return agency.expires < nz_day(now)
+    return days_left(agency.expires, now) < 0
 
 
 def _tip(submission: Submission, files: CleanedFiles, now: float) -> Tip:

@@ -1,4 +1,4 @@
-"""The sheets: tagged, whole, the same each time, and silent about whom they may help."""
+"""The handouts: tagged PDF, complete, reproducible, and without a word about whom they help."""
 
 import io
 import subprocess
@@ -43,7 +43,7 @@ def words_of(pdf: bytes) -> str:
 
 
 def test_there_is_a_sheet_and_a_card_for_every_language_and_a_zip_of_all(library, files):
-    """Two PDFs a language with neutral names, and one zip that holds exactly them."""
+    """There are two PDFs with neutral names in each language, and one zip of exactly these files."""
     names = [f"{code}{end}" for code in library.editions for end in (".pdf", "-card.pdf")]
     assert list(files) == [*names, "sheets.zip"]
     with zipfile.ZipFile(io.BytesIO(files["sheets.zip"].data)) as archive:
@@ -53,7 +53,7 @@ def test_there_is_a_sheet_and_a_card_for_every_language_and_a_zip_of_all(library
 
 
 def test_every_pdf_is_pdf_ua_1(pdfs):
-    """The checker finds no fault against ISO 14289-1 in any of them."""
+    """A PDF/UA checker finds no fault against ISO 14289-1 in any handout."""
     assert pdfs
     for name, data in pdfs.items():
         report = page.validate_pdf_bytes(data, profile=page.ValidationProfile.PDF_UA_1)
@@ -61,7 +61,7 @@ def test_every_pdf_is_pdf_ua_1(pdfs):
 
 
 def test_every_sheet_and_card_is_one_side_of_a4(pdfs):
-    """One page each: the sheet upright, the card lying."""
+    """The sheet is one page in portrait format, the card one page in landscape format."""
     for name, data in pdfs.items():
         document = pypdfium2.PdfDocument(data)
         assert len(document) == 1, f"{name} has {len(document)} pages"
@@ -70,13 +70,13 @@ def test_every_sheet_and_card_is_one_side_of_a4(pdfs):
 
 
 def test_the_same_content_gives_the_same_bytes(library, pdfs):
-    """Made twice, each PDF and the zip are equal."""
+    """Handouts that are made twice are equal in every byte."""
     again = make_handouts(library)
     assert {name: again[name].data for name in pdfs} == pdfs
 
 
 def test_the_metadata_is_title_language_and_a_fixed_date(library, pdfs):
-    """Nothing says who made a sheet, nor when or where; the date is the newest of the numbers'."""
+    """The metadata says neither who made a handout nor when or where; its date is the newest of the contacts."""
     for name, data in pdfs.items():
         with pikepdf.open(io.BytesIO(data)) as pdf:
             code = name.removesuffix(".pdf").removesuffix("-card")
@@ -91,7 +91,7 @@ def test_the_metadata_is_title_language_and_a_fixed_date(library, pdfs):
 
 
 def test_a_character_without_a_glyph_is_a_fault_and_never_a_hole(library):
-    """Every sheet is made with its own fonts alone; one character that they lack, and none is made."""
+    """Handouts use only the fonts of the repository, and a character that the fonts lack is refused."""
     edition = library.editions["en"]
     page = edition.pages["sheet"]
     spoiled = replace(page, runs={**page.runs, "heading": (Run("Thai: ไทย"),)})
@@ -101,7 +101,7 @@ def test_a_character_without_a_glyph_is_a_fault_and_never_a_hole(library):
 
 
 def test_a_sheet_has_all_numbers_questions_and_signs(library, pdfs):
-    """Each number to call is on the sheet and on the card; the English words are those of the pages."""
+    """Each number to call is on the sheet and on the card, with the English words of the pages."""
     for code, edition in library.editions.items():
         for name in (f"{code}.pdf", f"{code}-card.pdf"):
             for number in ("111", "105", "0800 20 00 88", "0800 555 111"):
@@ -114,7 +114,7 @@ def test_a_sheet_has_all_numbers_questions_and_signs(library, pdfs):
 
 @pytest.mark.needs("poppler")
 def test_hindi_comes_out_of_the_pdf_as_it_went_in(library, pdfs, tmp_path):
-    """Shaped text extracts as the characters that were written, so that a reader can speak it."""
+    """Extracted text has the characters that were written, so that a screen reader can speak them."""
     if "hi" not in library.editions:
         pytest.fail("there is no Hindi yet")
     (tmp_path / "hi.pdf").write_bytes(pdfs["hi.pdf"])
@@ -125,7 +125,7 @@ def test_hindi_comes_out_of_the_pdf_as_it_went_in(library, pdfs, tmp_path):
 
 
 def test_an_unreviewed_sheet_says_so_in_its_language_and_in_english(library, pdfs):
-    """While nobody has signed it, both sentences are on the sheet; on the English there are none."""
+    """An unreviewed handout says so in its language and in English; the English handout says nothing."""
     english = library.editions["en"].pages["sheet"].raw["not_checked"]
     assert english not in " ".join(words_of(pdfs["en.pdf"]).split())
     for code, edition in library.editions.items():
@@ -138,13 +138,13 @@ def test_an_unreviewed_sheet_says_so_in_its_language_and_in_english(library, pdf
 
 
 def test_the_cards_outside_is_neutral(library):
-    """The panel that shows when the card is folded names neither trafficking, police nor reporting."""
+    """The outside of the folded card names neither trafficking nor police nor reporting."""
     outside = str(library.editions["en"].pages["sheet"].raw["card_outside"]).lower()
     assert not any(word in outside for word in ("traffick", "police", "report", "victim", "help"))
 
 
 def test_a_sheet_is_legible_in_black_and_white(pdfs):
-    """Everything is drawn in black or grey on white."""
+    """Handouts use only black and grey on white."""
     for name, data in pdfs.items():
         image = pypdfium2.PdfDocument(data)[0].render(scale=1).to_pil().convert("RGB")
         pixels = image.getcolors(image.width * image.height)
@@ -152,7 +152,7 @@ def test_a_sheet_is_legible_in_black_and_white(pdfs):
 
 
 def test_build_writes_what_the_site_serves(files, tmp_path):
-    """`haumaru build` puts the same bytes into a folder."""
+    """`haumaru build` writes the bytes that the site serves."""
     list(build_outputs(tmp_path / "out"))
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
         name: file.data for name, file in files.items()
@@ -160,7 +160,7 @@ def test_build_writes_what_the_site_serves(files, tmp_path):
 
 
 def test_any_sheet_can_be_had_from_any_languages_page(site):
-    """Each page of sheets links to all of them with format and size, and each link gives that file."""
+    """Each handout page links to all handouts with format and size, and each link serves that file."""
     for code in site.languages:
         links = [link for link in site.get(f"/{code}/sheets").document.all("a") if "/sheets" in link.attrs["href"]]
         hrefs = {link.attrs["href"]: link.text for link in links if link.attrs["href"].endswith((".pdf", ".zip"))}

@@ -1,4 +1,4 @@
-"""Content is checked at start: what is faulty is told, all at once, and never served."""
+"""Content is checked at start: all faults are reported together, and faulty content is never served."""
 
 import re
 import shutil
@@ -57,19 +57,19 @@ def spoil(path: Path, old: str, new: str) -> None:
 
 
 def test_every_language_has_every_page():
-    """Every language, the further ones too, loads without a fault."""
+    """The content of every language loads without a fault."""
     assert tuple(load_library(REAL, KNOWN).editions) == tuple(KNOWN)
 
 
 def test_the_made_up_translation_is_sound(tree):
-    """The tree that the other tests spoil has no fault of its own."""
+    """The copy that the other tests change has no fault of its own."""
     library = load_library(tree, ("en", "hi"))
     assert library.stale == ()
     assert not library.editions["hi"].reviewed
 
 
 def test_all_faults_are_told_at_once_with_their_files(tree):
-    """A missing file, a link to nowhere and a missing title are in one error, each with its remedy."""
+    """A missing file, a link without a target and a missing title are in one error, each with its remedy."""
     (tree / "hi" / "law.md").unlink()
     spoil(tree / "en" / "help.md", "(page:anonymity)", "(page:nowhere)")
     spoil(tree / "en" / "signs.md", "title:", "titel:")
@@ -116,13 +116,13 @@ def test_all_faults_are_told_at_once_with_their_files(tree):
     ],
 )
 def test_a_fault_is_reported_with_its_remedy(tree, name, old, new, told):
-    """Each thing that can be wrong in the files is found, and the message says what to do."""
+    """Each kind of fault in the files is found, and the message says what to do."""
     spoil(tree / name, old, new)
     assert told in faults_of(tree)
 
 
 def test_changed_english_makes_a_translation_stale_and_voids_its_review(tree):
-    """A file signed for the English of before is listed as stale and counts as unreviewed."""
+    """A translation that was signed for earlier English is listed as stale and counts as unreviewed."""
     spoil(
         tree / "hi" / "help.md",
         "status: unreviewed",
@@ -137,7 +137,7 @@ def test_changed_english_makes_a_translation_stale_and_voids_its_review(tree):
 
 
 def test_only_a_wholly_reviewed_language_is_left_by_reviewed_only(tree):
-    """One unsigned file hides the language; with all signed it stays."""
+    """One unsigned file hides a language; with all files signed the language is shown."""
     signed = {".md": ("status: unreviewed", "status: reviewed\nreviewed_by: A Speaker\nreviewed_on: 2026-11-22")}
     signed[".toml"] = (
         'status = "unreviewed"',
@@ -152,14 +152,14 @@ def test_only_a_wholly_reviewed_language_is_left_by_reviewed_only(tree):
 
 
 def test_no_translation_is_stale():
-    """Every translated file was made from the English as it is now."""
+    """Every translated file was made from the English of today."""
     stale = load_library(REAL, KNOWN).stale
     remedy = "bring these up to date with the English, then: make digests FILE=help, with CODE=sm for one language only"
     assert stale == (), remedy
 
 
 def test_html_in_a_translators_file_stays_text():
-    """Markup, handlers and foreign addresses in Markdown come out as words or not at all."""
+    """HTML, event handlers and script addresses in Markdown are shown as text or removed."""
     html, _ = render_page("<script>x</script> <b onclick=x>y</b> [z](javascript:x)", links([]))
     assert "<script" not in html
     assert "<b" not in html
@@ -167,7 +167,7 @@ def test_html_in_a_translators_file_stays_text():
 
 
 def test_an_empty_link_shows_the_number_and_calls_it():
-    """`[](contact:x)` is the number as a link to tap; `#web` is the address; words stay words."""
+    """`[](contact:x)` becomes the number as a link, `#web` the web address; given words are kept."""
     faults: list[str] = []
     html = render_line("[](contact:x), [](contact:x#web), [us](contact:x)", links(faults))
     assert html == (
@@ -177,13 +177,13 @@ def test_an_empty_link_shows_the_number_and_calls_it():
 
 
 def test_words_in_another_language_keep_their_tag():
-    """`[words]{lang=mi}` is a span with that language, on pages and as a run on sheets."""
+    """`[words]{lang=mi}` becomes a span with that language on pages, and a run in handouts."""
     assert render_line("[haumaru]{lang=mi}", links([])) == '<span lang="mi">haumaru</span>'
     assert [(run.text, run.lang) for run in render_runs("a [b]{lang=mi}", links([]))] == [("a ", ""), ("b", "mi")]
 
 
 def test_yes_is_a_word():
-    """Front matter keys and values such as yes, no and 1.0 are text."""
+    """Values of front matter such as yes, no and 1.0 are text."""
     assert split_front_matter("---\nyes: no\nversion: 1.0\n---\n") == ({"yes": "no", "version": "1.0"}, "")
 
 
@@ -204,7 +204,7 @@ def test_front_matter_is_what_stands_between_the_first_two_lines_of_dashes(text,
 
 
 def test_the_emergency_sentence_is_not_told_twice(library):
-    """A body that opens with it leaves it to the head of the page."""
+    """The emergency sentence at the start of a body is left out, because the header shows it."""
     for edition in library.editions.values():
         for page in edition.pages.values():
             assert not page.body.startswith(f"<p>{edition.safety['emergency']}</p>")
@@ -227,7 +227,7 @@ def numbers(page: Page) -> set[str]:
 
 
 def test_every_number_and_address_has_a_source_and_a_day(library):
-    """No contact shows a number or an address that nothing stands behind."""
+    """Every contact with a number or an address has a source and a day."""
     contacts = library.editions["en"].contacts
     assert len(contacts) >= 5
     for contact in contacts.values():
@@ -236,7 +236,7 @@ def test_every_number_and_address_has_a_source_and_a_day(library):
 
 
 def test_111_and_105_are_never_called_anonymous(library):
-    """Only Crime Stoppers is."""
+    """Only Crime Stoppers is called anonymous."""
     contacts = library.editions["en"].contacts
     assert {key for key, contact in contacts.items() if contact.anonymous == "yes"} == {"crime-stoppers"}
 

@@ -1,4 +1,4 @@
-"""The Plan of Action of 2009 as data."""
+"""The Plan of Action of 2009 as data: complete, filtered, counted and exported."""
 
 import csv
 import io
@@ -17,19 +17,19 @@ def whole():
 
 
 def test_it_has_28_actions_ten_goals_and_three_principles(whole):
-    """Everything the plan counts is there."""
+    """All goals and actions of the plan are there."""
     assert (len(whole.actions), len(whole.goals), len(whole.principles)) == (28, 10, 3)
     assert [sum(action.pillar == pillar for action in whole.actions) for pillar in PILLARS] == [12, 10, 6]
 
 
 def test_no_action_names_goal_7_or_principle_c(whole):
-    """The two that the page says no action names; every other is named."""
+    """Exactly the two agencies that the page says no action names are not named."""
     assert {n for action in whole.actions for n in action.goals} == set(range(1, 11)) - {7}
     assert {p for action in whole.actions for p in action.principles} == {"a", "b"}
 
 
 def test_every_agency_that_an_action_names_is_explained(whole):
-    """No abbreviation stands without its full name."""
+    """Every abbreviation of an agency has a full name."""
     assert set(whole.agencies) <= set(whole.abbreviations)
 
 
@@ -48,19 +48,19 @@ def test_every_agency_that_an_action_names_is_explained(whole):
     ],
 )
 def test_a_filter_keeps_what_meets_every_part_of_it(whole, wanted, numbers):
-    """Empty parts ask for everything, and goal 1 is not goal 10."""
+    """An empty filter matches everything, and goal 1 does not match goal 10."""
     assert [action.number for action in filter_actions(whole, wanted)] == numbers
 
 
 def test_the_overview_counts_each_action_under_each_of_its_times(whole):
-    """The sums are the actions', those with two times counted twice."""
+    """The counts add up to the actions, and an action with two timetables counts twice."""
     counts = count_actions(whole)
     assert sum(counts["prevention"].values()) == 12 + 2
     assert sum(sum(row.values()) for row in counts.values()) == 28 + 2
 
 
 def test_csv_and_json_hold_the_same_rows(whole):
-    """Read back, each has every field of every action, word for word."""
+    """CSV and JSON hold every field of every action."""
     rows = list(csv.DictReader(io.StringIO(to_csv(whole), newline="")))
     data = json.loads(to_json(whole))
     assert data["year"] == 2009

@@ -1,4 +1,4 @@
-"""The self-check asks, shows, and cannot send."""
+"""The self-check asks and shows, and its answers cannot leave the page."""
 
 import re
 
@@ -13,7 +13,7 @@ def documents(site):
 
 
 def test_it_asks_the_eight_questions_with_a_yes_and_a_no(documents):
-    """In every language there are eight groups of two choices."""
+    """In every language the self-check has eight questions with two choices."""
     for document in documents.values():
         form = document.one("form", class_="check")
         radios = [radio for radio in document.all("input", type="radio") if form in radio.around]
@@ -22,7 +22,7 @@ def test_it_asks_the_eight_questions_with_a_yes_and_a_no(documents):
 
 
 def test_an_answer_has_nowhere_to_go(documents):
-    """The form is a dialog's, with no address, no value, no button that sends, and nothing is remembered."""
+    """The form has method dialog, no address, no values and no submit button, and nothing is remembered."""
     for document in documents.values():
         form = document.one("form", class_="check")
         assert form.attrs == {"class": "check", "method": "dialog", "autocomplete": "off"}
@@ -33,13 +33,13 @@ def test_an_answer_has_nowhere_to_go(documents):
 
 
 def test_what_is_sent_to_the_page_changes_nothing(site):
-    """An address with answers in it is answered with the same page, and a POST is refused."""
+    """A query with answers gets the same page, and a POST is refused."""
     assert site.get("/en/self-check?q1=yes").document.text == site.get("/en/self-check").document.text
     assert site.post("/en/self-check", {"q1": "yes"}).status == 405
 
 
 def test_a_yes_shows_police_mbie_and_crime_stoppers(site, documents):
-    """Whatever the language, all three are there with their numbers to tap."""
+    """In every language all three contacts are there with numbers to tap."""
     for code, document in documents.items():
         block = document.one("div", class_="if-yes")
         contacts = site.prerendered.library.editions[code].contacts
@@ -49,7 +49,7 @@ def test_a_yes_shows_police_mbie_and_crime_stoppers(site, documents):
 
 
 def test_danger_now_comes_before_the_questions(documents):
-    """111 is in the page's content before the first question."""
+    """111 stands in the page before the first question."""
     for document in documents.values():
         places = {id(element): place for place, element in enumerate(document.elements)}
         form = document.one("form", class_="check")
@@ -58,7 +58,7 @@ def test_danger_now_comes_before_the_questions(documents):
 
 
 def test_everything_it_could_say_is_there_without_a_style(documents):
-    """For a yes and for all no the words are in the page from the start, in a region that speaks."""
+    """The words for a yes and for all no are in the page from the start, in a status region."""
     for document in documents.values():
         region = document.one("div", role="status")
         for name in ("if-yes", "if-none"):
@@ -68,7 +68,7 @@ def test_everything_it_could_say_is_there_without_a_style(documents):
 
 
 def test_it_never_says_that_someone_is_or_is_not_a_victim(documents):
-    """The English makes no verdict; all no “does not mean that nothing is wrong”."""
+    """The English gives no verdict: all no “does not mean that nothing is wrong”."""
     text = documents["en"].text
     assert not NEVER.search(text)
     assert "This does not mean that nothing is wrong" in documents["en"].one("div", class_="if-none").text

@@ -1,4 +1,4 @@
-"""Limits: what is counted, by what, and that nothing kept can be turned back into an address."""
+"""Rate limits: what is counted, by what, and that no stored value can be turned back into an address."""
 
 import re
 from contextlib import suppress
@@ -57,7 +57,7 @@ def test_everybody_together_has_a_limit_too():
 
 
 def test_a_flood_from_many_leaves_room_for_those_who_have_sent_little():
-    """Beyond half of the total nobody sends more than twice, so that a flood from many must be from very many."""
+    """Beyond half of the total one address sends at most twice."""
     app, one = rates(per_address="20/hour", total="200/hour")
     sent = 0
     for number in range(40):
@@ -72,7 +72,7 @@ def test_a_flood_from_many_leaves_room_for_those_who_have_sent_little():
 
 
 def test_the_onion_service_has_a_total_of_its_own():
-    """Over Tor all have one address: it counts for nobody by itself, and its flood leaves all others able to send."""
+    """Over Tor no single visitor is limited, and a flood over Tor leaves all others able to send."""
     app, one = rates(total="50/hour")
     hits(app, one, "127.0.0.1", times=50, host="x.onion")
     with pytest.raises(RateError):
@@ -85,7 +85,7 @@ def test_the_onion_service_has_a_total_of_its_own():
 
 
 def test_a_flood_elsewhere_leaves_the_onion_service_able_to_send():
-    """The total that a flood of addresses uses up is not the onion's."""
+    """A flood of addresses does not use up the total of the onion service."""
     app, one = rates(total="10/hour")
     for number in range(10):
         hits(app, one, f"192.0.2.{number}")
@@ -95,7 +95,7 @@ def test_a_flood_elsewhere_leaves_the_onion_service_able_to_send():
 
 
 def test_each_circuit_counts_by_itself_where_tor_tells_it():
-    """One circuit's flood does not stop another's; and it cannot be had by asking for the onion from elsewhere."""
+    """A flood of one Tor circuit does not stop another circuit, and a forged onion host gains nothing."""
     app, one = rates()
     hits(app, one, "fc00:dead:beef:4dad::1", times=2, host="x.onion")
     with pytest.raises(RateError):
@@ -107,7 +107,7 @@ def test_each_circuit_counts_by_itself_where_tor_tells_it():
 
 
 def test_an_ipv4_address_said_in_ipv6_is_itself():
-    """A socket that takes both kinds does not make one address of all."""
+    """IPv4 addresses on a dual-stack socket are counted one by one."""
     app, one = rates()
     hits(app, one, "::ffff:198.51.100.1", times=2)
     hits(app, one, "::ffff:198.51.100.2", times=2)
@@ -116,7 +116,7 @@ def test_an_ipv4_address_said_in_ipv6_is_itself():
 
 
 def test_workers_share_what_memory_counts():
-    """With two workers each takes half of the limit, for their memories know nothing of one another."""
+    """With `memory://` each of two workers allows half of the limit."""
     app, one = rates(per_address="4/hour", workers=2)
     hits(app, one, "192.0.2.1", times=2)
     with pytest.raises(RateError):
@@ -124,7 +124,7 @@ def test_workers_share_what_memory_counts():
 
 
 def test_the_store_holds_no_form_of_an_address():
-    """What is counted in memory is named by a keyed hash: an address stands there neither as text nor as its bytes."""
+    """The memory store names counters by a keyed hash and holds no address, neither as text nor as bytes."""
     app, one = rates()
     address = ip_address("203.0.113.77")
     hits(app, one, str(address))
@@ -135,7 +135,7 @@ def test_the_store_holds_no_form_of_an_address():
 
 
 def test_nobody_can_try_addresses_once_the_key_has_turned_over():
-    """Trying every address finds the one that was counted with this hour's key, and finds nothing with the next."""
+    """Hashing every address finds the counted one only with the key of the same hour."""
     now = [7200.0]
     app, one = rates(clock=lambda: now[0])
 
@@ -157,7 +157,7 @@ def redis():
 
 @pytest.mark.needs("redis")
 def test_nodes_count_together_in_redis_under_a_key_with_a_lifetime(redis):
-    """Two nodes share one count; nothing in the store is an address, and everything in it ends."""
+    """Two nodes with one Redis share a count; the store holds no address, and every value in it expires."""
     (app1, one), (app2, two) = rates(url=redis.url), rates(url=redis.url, workers=9)
     hits(app1, one, "192.0.2.7")
     hits(app2, two, "192.0.2.7")
@@ -172,7 +172,7 @@ def test_nodes_count_together_in_redis_under_a_key_with_a_lifetime(redis):
 
 @pytest.mark.needs("redis")
 def test_without_its_store_a_node_goes_on_counting_by_itself(redis):
-    """A store that is away turns nobody away who is within the limit, and floods are still counted."""
+    """Without the store nobody within the limits is refused, and floods are still counted."""
     app, one = rates(url=redis.url)
     redis.process.kill()
     redis.process.wait()

@@ -89,7 +89,7 @@ def score(headers: dict[str, str]) -> int:
 
 @pytest.mark.parametrize("path", EVERYWHERE)
 def test_every_answer_has_the_top_score(gate, path):
-    """Pages, data, files, redirects and errors alike have the 130 that the Observatory gave."""
+    """Pages, data, files, redirects and errors score 130 by the rules of the Observatory."""
     status, headers = ask(gate, path)
     assert status in (200, 303, 404)
     assert score(headers) == 130
@@ -124,7 +124,7 @@ def test_every_answer_keeps_to_asvs(gate, path):
 
 @pytest.mark.parametrize("method", ["TRACE", "TRACK", "PUT", "DELETE", "PATCH", "CONNECT", "PROPFIND", "BREW"])
 def test_other_methods_are_refused(gate, method):
-    """What no page needs is answered with 405, and echoes nothing."""
+    """A method that no page needs is answered with 405, and nothing of the request is repeated."""
     status, headers = ask(gate, "/en/report", method, HTTP_X_ECHO="echo me")
     assert status == 405
     assert "echo me" not in str(headers)

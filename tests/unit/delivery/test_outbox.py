@@ -24,7 +24,7 @@ from sqlalchemy import BigInteger, Date, DateTime, Integer, func, insert, select
 from app.core.errors import AlreadySentError, ConfigError, HeldFullError, HeldGoneError, OutboxError
 from app.delivery.database import Database
 from app.delivery.leases import Leases
-from app.delivery.outbox import Envelope, Outbox
+from app.delivery.outbox import MAX_HELD_BYTES, Envelope, Outbox
 from app.delivery.schema import blobs, held, metadata, used
 from app.vault.tip import TipId, new_tip_id
 from tests.support import databases
@@ -311,20 +311,28 @@ def test_an_end_written_under_a_wrong_clock(outbox):
     assert (count(outbox, held), count(outbox, used), count(outbox, blobs)) == (0, 0, 1)
 
 
-def test_held_room(outbox):
-    """256 MiB are held in all; beyond that nothing is, until something goes."""
-    part = bytes(64 * 1024 * 1024)
-    for number in range(4):
-        outbox.hold(Envelope(new_tip_id(), "intake", part), draft=bytes([number]), now=NOW)
-    with pytest.raises(HeldFullError):
+def test_held_room(url):
+    """Beyond the room for held envelopes nothing more is held, until something goes."""
+    part = 64 * 1024
+    with opened(url, max_held_bytes=4 * part) as outbox:
+        for number in range(4):
+            outbox.hold(make(part), draft=bytes([number]), now=NOW)
+        with pytest.raises(HeldFullError):
+            outbox.hold(make(1), draft=b"one more", now=NOW)
+        outbox.hold(make(part), draft=bytes([3]), now=NOW)
+        outbox.put(make(), now=NOW)
+        outbox.discard(bytes([3]))
         outbox.hold(make(1), draft=b"one more", now=NOW)
-    outbox.hold(Envelope(new_tip_id(), "intake", part), draft=bytes([3]), now=NOW)
-    outbox.put(make(), now=NOW)
-    outbox.discard(bytes([3]))
-    outbox.hold(make(1), draft=b"one more", now=NOW)
-    with outbox.database.read() as connection:
-        lengths = connection.execute(select(held.c.length)).scalars().all()
-    assert sum(lengths) == 3 * len(part) + 1
+        with outbox.database.read() as connection:
+            lengths = connection.execute(select(held.c.length)).scalars().all()
+        assert sum(lengths) == 3 * part + 1
+
+
+def test_256_mib_are_held_in_all(tmp_path):
+    """The room for held envelopes is 256 MiB unless it is given, so that held tips cannot fill a disk."""
+    assert MAX_HELD_BYTES == 256 * 1024 * 1024
+    with opened(tmp_path / "outbox.db") as outbox:
+        assert outbox._max_held_bytes == MAX_HELD_BYTES
 
 
 # What the disk says

@@ -12,14 +12,10 @@ from PIL import Image
 
 from app.files.clean import CleanedFile, clean_files
 from app.files.protocol import RemovedKind
-from tests.corpus import make, recordings
+from tests.corpus import recordings
+from tests.corpus.make import NAMES
 from tests.corpus.search import everywhere
 
-NAMES = (
-    "photo.jpg", "photo.png", "photo.webp", "drawing.gif", "photo.tif", "scan.tif", "photo.heic", "photo.avif",
-    "film.mp4", "film.mov", "hevc.mp4", "voice.m4a", "music.mp3", "voice.ogg", "music.ogg", "voice.wav", "small.wav",
-    "letter.pdf", "letter.docx", "payments.xlsx", "letter.odt", "notes.txt", "wide.txt",
-)  # fmt: skip
 # What the sender must at least be told of each.
 TOLD = {
     "photo.jpg": "GPS SERIAL AUTHOR DATE CAMERA THUMBNAIL CREDENTIALS MAKER_NOTES COMMENTS PROFILE TRAILING XMP"
@@ -37,19 +33,6 @@ TOLD = {
 }
 
 pytestmark = pytest.mark.needs("exiftool")
-
-
-@pytest.fixture(scope="module")
-def specimens():
-    return {specimen.name: specimen for specimen in make.corpus()}
-
-
-@pytest.fixture(scope="module")
-def cleaned(specimens):
-    results = {}
-    for name, specimen in specimens.items():
-        (results[name],) = clean_files([specimen.data])
-    return results
 
 
 def test_the_corpus_holds_every_format_it_should(specimens):

@@ -1,35 +1,25 @@
-"""The far end of the `https:` transport, against the site's own transport; and a mailbox, against a real dovecot."""
+"""The receiver, against the site's own transport."""
 
-import os
-import shutil
-import socket
 import ssl
 import subprocess
 import sys
-import time
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from http.client import HTTPSConnection
-from pathlib import Path
 
 import pytest
 import trustme
-from hypothesis import given
-from hypothesis import strategies as st
 
 from app.core.errors import DeliveryError
 from app.delivery.destinations import Destination, open_transport
 from app.delivery.outbox import Envelope
-from app.delivery.smtp import SmtpTransport
-from app.desk.config import ImapConfig, load_desk_config
-from app.desk.imap import _attached, fetch_envelopes
+from app.desk.config import load_desk_config
 from app.desk.receiver import ReceivedIds
 from app.vault.age import seal
 from app.vault.keys import recipient_of
 from app.vault.tip import tip_to_bundle
 from tests.support.desk import Office, receive, tip
 from tests.support.paths import ROOT
-from tests.support.ports import free_port
+from tests.support.ports import free_port, wait_for_port
 from tests.support.servers import Certificates
 
 TOKEN = "correct-horse-battery-staple"
@@ -65,23 +55,11 @@ def receiving(office, folder, *, token=TOKEN, ask_client=False):
         return open_transport(destination, base=folder)
 
     try:
-        _wait(port, process)
+        wait_for_port(port, process)
         yield transport, port, certificates
     finally:
         process.terminate()
         process.communicate(timeout=30)
-
-
-def _wait(port, process):
-    for _ in range(600):
-        assert process.poll() is None, process.communicate()
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("it never listened")
 
 
 def _ask(port, folder, method="POST", body=b"", **headers):
@@ -169,110 +147,3 @@ def test_a_growing_journal_is_followed(office):
         receive(desk)
         desk.cases.destroy([desk.cases.get(one.id)])
     assert one.id in known
-
-
-DOVECOT = """
-base_dir = {folder}/run
-log_path = {folder}/log
-ssl = required
-ssl_cert = <{folder}/imap.pem
-ssl_key = <{folder}/imap.key
-protocols = imap
-listen = 127.0.0.1
-default_login_user = dovenull
-default_internal_user = dovecot
-mail_location = maildir:{folder}/mail
-mail_uid = {user}
-mail_gid = {user}
-first_valid_uid = 1
-passdb {{
-  driver = static
-  args = password={password}
-}}
-userdb {{
-  driver = static
-  args = uid={user} gid={user} home={folder}
-}}
-service imap-login {{
-  inet_listener imap {{
-    port = 0
-  }}
-  inet_listener imaps {{
-    port = {port}
-  }}
-}}
-"""
-
-
-@contextmanager
-def dovecot(folder: Path):
-    """A real IMAP server with TLS on loopback, and one mailbox."""
-    authority = trustme.CA()
-    issued, port = authority.issue_cert("127.0.0.1"), free_port()
-    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-    (folder / "imap.pem").write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
-    issued.private_key_pem.write_to_path(str(folder / "imap.key"))
-    (folder / "mail/new").mkdir(parents=True)
-    (folder / "mail/cur").mkdir()
-    (folder / "mail/tmp").mkdir()
-    config = folder / "dovecot.conf"
-    config.write_text(DOVECOT.format(folder=folder, port=port, user="dovecot", password="open-sesame"))
-    for path in (folder, *folder.parents):
-        if path.stat().st_uid == os.getuid() and path != Path("/"):
-            path.chmod(path.stat().st_mode | 0o011)
-    for path in (folder / "mail", *(folder / "mail").iterdir()):
-        shutil.chown(path, "dovecot", "dovecot")
-    process = subprocess.Popen(["dovecot", "-F", "-c", config], stderr=subprocess.PIPE)
-    try:
-        _wait(port, process)
-        yield ImapConfig("127.0.0.1", port, "intake", "open-sesame", "INBOX", 60, folder / "ca.pem")
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
-
-
-def _mail(folder, name, data):
-    path = folder / "mail/new" / name
-    path.write_bytes(data)
-    shutil.chown(path, "dovecot", "dovecot")
-
-
-@pytest.mark.needs("dovecot")
-def test_envelopes_come_out_of_a_mailbox(tmp_path):
-    """Mails as the site makes them come in and are deleted; other mail is left alone; a wrong key is refused."""
-    (tmp_path / "office").mkdir()
-    office, server = Office(tmp_path / "office"), tmp_path / "server"
-    server.mkdir()
-    maker = SmtpTransport("h", 1, True, "site@example.org", "desk@example.org", "", "", ssl.create_default_context())
-    one, two = sealed(office), sealed(office)
-    with dovecot(server) as imap:
-        _mail(server, "1.a", maker.mail(one))
-        _mail(server, "2.b", b"Subject: lunch?\r\nFrom: a@example.org\r\n\r\nToday at twelve?\r\n")
-        _mail(server, "3.c", maker.mail(two))
-        _mail(server, "4.d", maker.mail(one).replace(b"age-encryption", b"xxx").replace(one.id.encode(), b"../../evil"))
-        assert fetch_envelopes(imap, office.inbox) == (2, 2)
-        assert {path.name for path in office.inbox.iterdir()} == {f"{one.id}.age", f"{two.id}.age"}
-        assert (office.inbox / f"{one.id}.age").read_bytes() == one.data
-        assert fetch_envelopes(imap, office.inbox) == (0, 0), "what was left alone is not looked at again"
-        _mail(server, "5.e", maker.mail(one))
-        office.inbox.rename(tmp_path / "away")
-        with pytest.raises(DeliveryError, match="disk"):
-            fetch_envelopes(imap, office.inbox)
-        (tmp_path / "away").rename(office.inbox)
-        assert fetch_envelopes(imap, office.inbox) == (1, 0), "a mail whose envelope was not kept is still there"
-        with pytest.raises(DeliveryError, match="auth"):
-            fetch_envelopes(replace(imap, password="wrong"), office.inbox)
-        with pytest.raises(DeliveryError, match="tls"):
-            fetch_envelopes(replace(imap, ca=None), office.inbox)
-        with office.desk() as desk:
-            receive(desk)
-            assert {case.id for case in desk.cases.all()} == {one.id, two.id}
-    with pytest.raises(DeliveryError, match="unreachable"):
-        fetch_envelopes(imap, office.inbox)
-
-
-@given(st.binary(max_size=400) | st.text(max_size=400).map(str.encode))
-def test_no_mail_stops_the_mailbox(data):
-    """Whatever bytes a mail is made of, it holds envelopes or none, and never ends in an error."""
-    for mail in (data, b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n" + data + b"\r\n--x--"):
-        assert all(one.data.startswith(b"age-encryption.org/v1") for one in _attached(mail))

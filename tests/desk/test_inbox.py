@@ -1,0 +1,89 @@
+"""The inbox: envelopes come in, decoys vanish, and what does not open is set aside."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.desk.errors import RefusedError
+from app.desk.jobs import Job
+from app.vault.age import seal
+from app.vault.keys import new_identity, recipient_of
+from app.vault.tip import new_decoy, new_tip_id, tip_to_bundle
+from tests.support.desk import jpeg, receive, tip
+
+
+def test_envelopes_come_in_and_decoys_vanish(office):
+    """Tips are kept as they came, sealed; a decoy leaves nothing, not even a line of the journal."""
+    one, decoy = office.drop(tip(files=(jpeg(),))), new_decoy()
+    office.drop(decoy)
+    came = (office.inbox / f"{one}.age").read_bytes()
+    with office.desk() as desk:
+        receive(desk)
+        assert [case.id for case in desk.cases.all()] == [one]
+        assert (office.store / f"envelopes/{one}.age").read_bytes() == came
+        assert list(office.inbox.iterdir()) == []
+        assert [entry.tip for entry in desk.journal.entries] == [one]
+        assert not list(office.store.rglob(f"*{decoy.id}*"))
+
+
+def test_what_does_not_open_is_set_aside_with_its_reason(office):
+    """A truncated envelope, one for somebody else, a wrong name, a link: each is listed, and the rest come in."""
+    good = office.drop(tip())
+    cut, other, wrong = tip(), tip(), tip()
+    office.drop(cut)
+    path = office.inbox / f"{cut.id}.age"
+    path.write_bytes(path.read_bytes()[:-7])
+    office.drop(other, recipients=(recipient_of(new_identity()),))
+    office.drop(wrong, name=f"{new_tip_id()}.age")
+    office.drop(tip(), name="../inbox/hello.age")
+    (office.inbox / "link.age").symlink_to("/etc/passwd")
+    with office.desk() as desk:
+        receive(desk)
+        assert [case.id for case in desk.cases.all()] == [good]
+        reasons = sorted(code for _, code in desk.inbox.set_aside())
+        assert reasons == ["file", "name", "name", "no-match", "payload"]
+        name = next(f"{one}.{code}" for one, code in desk.inbox.set_aside() if code == "no-match")
+        desk.inbox.retry("Ana", name)
+        receive(desk)
+        assert len(desk.inbox.set_aside()) == 5
+        desk.inbox.destroy("Ana", name)
+        assert len(desk.inbox.set_aside()) == 4
+        with pytest.raises(RefusedError, match="gone"):
+            desk.inbox.destroy("Ana", "../desk.age")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(data=st.data())
+def test_no_bytes_stop_the_desk(office, data):
+    """Any bytes, sealed or not, are a tip or set aside; never an error that ends the intake."""
+    raw = data.draw(st.binary(max_size=300))
+    bundle = bytearray(tip_to_bundle(tip()))
+    place = data.draw(st.integers(0, 3000))
+    bundle[place] ^= data.draw(st.integers(1, 255))
+    sealed = seal(data.draw(st.sampled_from((raw, bytes(bundle)))), [recipient_of(office.identity)])
+    name = data.draw(st.sampled_from((new_tip_id(), "x", "0" * 26)))
+    (office.inbox / f"{name}.age").write_bytes(data.draw(st.sampled_from((raw, sealed))))
+    with office.desk() as desk:
+        receive(desk)
+        assert not list(office.inbox.iterdir())
+        assert len(desk.cases.all()) + len(desk.inbox.set_aside()) >= 1
+
+
+def test_opening_many_shows_its_progress_and_stops(office):
+    """Work that is asked to stop ends after the item in hand; what is done stays done, the rest waits."""
+    for _ in range(6):
+        office.drop(tip())
+
+    class Impatient(Job):
+        def advance(self, count=1):
+            super().advance(count)
+            if self.done == 2:
+                self.stop()
+
+    with office.desk() as desk:
+        work = Impatient("test")
+        desk.inbox.receive(work)
+        assert (work.done, work.total, len(desk.cases.all())) == (2, 6, 2)
+        assert len(list(office.inbox.iterdir())) == 4
+        receive(desk)
+        assert len(desk.cases.all()) == 6

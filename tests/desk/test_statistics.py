@@ -1,0 +1,30 @@
+"""Counts that may be published."""
+
+from dataclasses import replace
+from datetime import date
+
+from app.desk.case import (
+    Outcome,
+    case_from_tip,
+)
+from app.desk.statistics import statistics_tables, tables_to_csv
+from tests.support.desk import tip
+
+
+def _cases(count, **answers):
+    return [case_from_tip(tip({"what": "x", **answers}), ()) for _ in range(count)]
+
+
+def test_small_counts_are_hidden_and_cannot_be_worked_out():
+    """Under five is hidden; where one hidden count could be worked out from the others, a second is hidden too."""
+    cases = [*_cases(9, kinds=("work",)), *_cases(4, kinds=("organs",), danger="yes")]
+    cases = [replace(case, outcome=Outcome.INVESTIGATED) if place < 6 else case for place, case in enumerate(cases)]
+    months = [replace(case, received=date(2026, 1 + place % 2, 1)) for place, case in enumerate(cases)]
+    tables = {table.title: dict(table.rows) for table in statistics_tables(months, [], {})}
+    assert tables["What they are about"] == {"work": "9", "organs": "hidden"}
+    assert tables["Urgent"] == {"Someone in danger": "hidden"}
+    assert tables["Outcomes"] == {"Investigated": "6", "Not known yet": "7", "Total": "13"}
+    few = [replace(case, outcome=Outcome.VICTIM_SAFE) if place == 0 else case for place, case in enumerate(cases)]
+    outcomes = {table.title: dict(table.rows) for table in statistics_tables(few, [], {})}["Outcomes"]
+    assert outcomes == {"Victim safe": "hidden", "Investigated": "hidden", "Not known yet": "7"}
+    assert "work" in tables_to_csv(statistics_tables(months, [], {}))
