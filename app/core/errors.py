@@ -9,7 +9,8 @@
     ├── OutboxError            not stored, so not sent
     │   ├── AlreadySentError   this very form was sent before
     │   ├── HeldGoneError      a held tip that has expired, or never existed
-    │   └── HeldFullError      no room to hold another tip with files
+    │   ├── HeldFullError      no room to hold another tip with files
+    │   └── MemoryStoreError   the memory store is away; no envelope is lost by it
     ├── DeliveryError          the agency did not take an envelope, which is tried again later
     ├── FileRefusedError       one attached file cannot be made safe
     ├── ReplyError             a faulty reply, receipt code or reply post
@@ -116,6 +117,12 @@ class HeldFullError(OutboxError):
 
     code = "held-full"
     message = N_("We cannot take files just now. Send your report without files.")
+
+
+class MemoryStoreError(OutboxError):
+    """The memory store did not do what was asked: it is away, full or damaged."""
+
+    code = "memory-store"
 
 
 class DeliveryError(HaumaruError):

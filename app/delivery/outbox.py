@@ -1,25 +1,37 @@
-"""The outbox as a sender of envelopes sees it: put an envelope, or hold it first and confirm later.
+"""The outbox: envelopes that are on the disk before anybody is told so, until the forwarder has settled them.
 
-A call that returns is on the disk; a call that raises changed nothing. The SHA-256 of a nonce or a draft is kept for
-30 to 45 minutes, so that a form that is sent twice sends one tip. A held tip stays sealed until it is confirmed or
-discarded, or until its quarter-hour ends. `leases` takes envelopes out.
+A tip's envelopes go in together, in one durable transaction, and take the places of decoys that were never tried; a
+decoy goes in by the same transaction. Which rows are decoys is only in the memory store. Without a memory store (at the
+desk), or while it is away, tips are taken all the same: then no decoy gives its place, and a form may be sent twice.
 """
 
-import hashlib
-import threading
+import logging
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from app.core.errors import AlreadySentError, HeldFullError, HeldGoneError
-from app.delivery.clock import QUARTER_HOUR_SECONDS, quarter_hour_end
+from app.core.errors import AlreadySentError, MemoryStoreError
+from app.delivery.clock import nz_day
 from app.delivery.database import Database
-from app.delivery.schema import delete_expired, delete_with_blobs, envelopes, held, insert_blob, labels, used
+from app.delivery.memory_store import MemoryStore, memory_key
+from app.delivery.schema import (
+    cells,
+    delete_envelope,
+    delete_expired,
+    delete_untried_envelope,
+    insert_envelope,
+    labels,
+)
 from app.vault.tip import TipId
 
-MAX_HELD_BYTES = 256 * 1024 * 1024
+PAGES_PER_TIDY = 64  # of 8 KiB: more than the two copies of one envelope take
+
+_T = TypeVar("_T")
+_log = logging.getLogger("haumaru.outbox")
 
 
 @dataclass(frozen=True)
@@ -32,127 +44,130 @@ class Envelope:
 
 
 class Outbox:
-    """The outbox of one database; call `prepare` before use, to learn at once of a fault.
+    """The outbox of one database; call `prepare` before use, to learn at once of a fault."""
 
-    At most `max_held_bytes` of envelopes are held at a time.
-    """
-
-    def __init__(self, url: str, *, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+    def __init__(self, url: str, memory: MemoryStore | None = None) -> None:
         self.database = Database(url)
-        self._max_held_bytes = max_held_bytes
-        self._last_cleanup = 0  # the quarter-hour in which this process last deleted expired rows
-        self._cleanup_lock = threading.Lock()
+        self.memory = memory
+        self._tidied = nz_day(0)  # the day on which this process last deleted expired rows
 
     def prepare(self) -> None:
         """Create the missing parts of the database; raises OutboxError."""
         self.database.prepare()
 
-    def put(self, envelope: Envelope, *, nonce: bytes | None = None, now: float | None = None) -> None:
-        """Put an envelope into the outbox; a return means that the envelope is on the disk.
+    def put(
+        self,
+        envelopes: Sequence[Envelope],
+        *,
+        nonce: bytes | None = None,
+        draft: bytes | None = None,
+        now: float | None = None,
+    ) -> None:
+        """Put the envelopes of one tip into the outbox, its words first; a return means that all are on the disk.
 
-        Raises AlreadySentError if `nonce` was used, OutboxError if the envelope could not be stored.
+        `nonce` is the form's, `draft` the held tip's: either is sent once. Raises AlreadySentError if one of the two,
+        or one of the ids, was put before, by an attempt that was killed too, and OutboxError if nothing was stored.
         """
         now = time.time() if now is None else now
+        keys = [memory_key(secret) for secret in (nonce, draft) if secret is not None]
+        words, *parts = envelopes
+        taken: list[TipId] = self._remember(lambda memory: memory.take_decoys(words.agency, len(envelopes)), [])
+        kept = taken
+        try:
+            with self.database.write() as connection:
+                self._use_forms(connection, keys, words.id, now)
+                still_there = _insert_in_place(connection, envelopes, taken)
+            kept = still_there
+        finally:
+            self._list_decoys(words.agency, kept)
+        for key in keys:
+            self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023  # called at once
+        self._remember(lambda memory: memory.note_tip(words.agency, words.id, [part.id for part in parts]), None)
+
+    def put_decoy(self, decoy: Envelope) -> None:
+        """Put a decoy into the outbox as a tip of one envelope goes in; raises OutboxError."""
         with self.database.write() as connection:
-            self._delete_expired_each_quarter(connection, now)
-            if nonce is not None:
-                _use_nonce(connection, _hash(nonce), now)
-            slot = insert_blob(connection, envelope.id.encode(), envelope.data)
-            _enqueue(connection, envelope.id, envelope.agency, len(envelope.data), slot)
+            _insert_in_place(connection, [decoy], [])
+        self._list_decoys(decoy.agency, [decoy.id])
 
-    def hold(self, envelope: Envelope, *, draft: bytes, nonce: bytes | None = None, now: float) -> None:
-        """Hold an envelope until `confirm`, in place of the envelope that the draft held before.
+    def settle(self, envelope_id: TipId, *, decoy: Envelope | None = None) -> None:
+        """Delete an envelope that its agency has; a decoy may take its place in the same transaction.
 
-        Only `confirm` uses the nonce up, so that a sender may go back and change the report. Raises AlreadySentError
-        if the draft or the nonce was sent, HeldFullError beyond `max_held_bytes` in all.
+        Settling an envelope twice is no error. Raises OutboxError.
         """
-        key = _hash(draft)
-        nonce_key = None if nonce is None else _hash(nonce)
+        self._remember(lambda memory: memory.forget([envelope_id]), None)
         with self.database.write() as connection:
-            self.database.lock_exclusive(connection)
-            delete_expired(connection, now)
-            if _is_used(connection, key) or (nonce_key is not None and _is_used(connection, nonce_key)):
-                raise AlreadySentError
-            delete_with_blobs(connection, held, held.c.draft == key)
-            total = connection.execute(select(func.coalesce(func.sum(held.c.length), 0))).scalar_one()
-            if total + len(envelope.data) > self._max_held_bytes:
-                raise HeldFullError
-            connection.execute(
-                insert(held).values(
-                    draft=key,
-                    id=envelope.id,
-                    agency=envelope.agency,
-                    length=len(envelope.data),
-                    slot=insert_blob(connection, envelope.id.encode(), envelope.data),
-                    nonce=nonce_key,
-                    ends=quarter_hour_end(now),
-                )
-            )
+            delete_envelope(connection, envelope_id)
+            if decoy is not None:
+                _insert_in_place(connection, [decoy], [])
+        if decoy is not None:
+            self._list_decoys(decoy.agency, [decoy.id])
 
-    def confirm(self, draft: bytes, *, now: float) -> None:
-        """Move a held tip into the outbox, durably, in one transaction.
+    def tidy(self, now: float, *, pages: int = PAGES_PER_TIDY) -> None:
+        """Do after a delivery what takes little time: delete expired rows once a day, give back a few free pages.
 
-        Raises AlreadySentError if this draft, or its form, was sent before, and HeldGoneError if the held tip has
-        expired, was discarded, or never existed.
+        Sets the times of SQLite's files to the day. Raises OutboxError.
         """
-        key = _hash(draft)
-        with self.database.write() as connection:
-            row = _held_row(connection, key, now)
-            _use_nonce(connection, key, now)
-            if row.nonce is not None:
-                _use_nonce(connection, row.nonce, now)
-            connection.execute(delete(held).where(held.c.draft == key))
-            _enqueue(connection, row.id, row.agency, row.length, row.slot)
+        today = nz_day(now)
+        if self._tidied != today:
+            with self.database.write() as connection:
+                delete_expired(connection, now)
+            self._tidied = today
+        self.database.compact(now, pages=pages)
 
-    def discard(self, draft: bytes) -> None:
-        """Delete a held tip if there is one; raises AlreadySentError if the held tip was sent."""
-        key = _hash(draft)
-        with self.database.write() as connection:
-            # Wait for a confirmation that runs at the same time, so that its result is known.
-            connection.execute(select(held.c.id).where(held.c.draft == key).with_for_update())
-            if _is_used(connection, key):
+    def forget_absent(self, agency: str) -> None:
+        """Let the memory store forget the agency's envelopes that are no longer in the outbox; raises OutboxError."""
+        # Read before the rows are: an id is listed or noted only after the commit of its row.
+        known: set[TipId] = self._remember(lambda memory: set(memory.kinds(agency)), set())
+        with self.database.read() as connection:
+            present = set(connection.execute(select(cells.c.id).where(cells.c.agency == agency)).scalars())
+        self._remember(lambda memory: memory.forget(known - present), None)
+
+    def _use_forms(self, connection: Connection, keys: Sequence[bytes], words_id: TipId, now: float) -> None:
+        """Use up a form's keys, once; raises AlreadySentError.
+
+        The lock excludes an attempt that goes on at the same time: an earlier attempt has put its tip, or never will.
+        """
+        for key in keys:
+            self.database.lock_exclusive(connection, int.from_bytes(key[:8], "big", signed=True))
+            earlier = self._remember(lambda memory: memory.use_form(key, words_id, now), None)  # noqa: B023
+            if earlier is not None and _present(connection, [earlier]):
+                self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023
                 raise AlreadySentError
-            delete_with_blobs(connection, held, held.c.draft == key)
 
-    def extend(self, draft: bytes, *, now: float) -> None:
-        """Let a held tip expire 30 minutes from now; raises as `confirm` does."""
-        key = _hash(draft)
-        with self.database.write() as connection:
-            _held_row(connection, key, now)
-            connection.execute(update(held).where(held.c.draft == key).values(ends=quarter_hour_end(now)))
+    def _list_decoys(self, agency: str, ids: Iterable[TipId]) -> None:
+        for each in ids:
+            self._remember(lambda memory: memory.list_decoy(agency, each), None)  # noqa: B023
 
-    def _delete_expired_each_quarter(self, connection: Connection, now: float) -> None:
-        quarter = int(now) // QUARTER_HOUR_SECONDS
-        with self._cleanup_lock:
-            due, self._last_cleanup = quarter != self._last_cleanup, quarter
-        if due:
-            delete_expired(connection, now)
-
-
-def _hash(secret: bytes) -> bytes:
-    return hashlib.sha256(secret).digest()
+    def _remember(self, ask: Callable[[MemoryStore], _T], otherwise: _T) -> _T:
+        """Return the answer of the memory store, or `otherwise` where there is none: nothing durable depends on it."""
+        if self.memory is None:
+            return otherwise
+        try:
+            return ask(self.memory)
+        except MemoryStoreError as error:
+            _log.warning("memory code=%s", error.code)
+            return otherwise
 
 
-def _enqueue(connection: Connection, tip: str, agency: str, length: int, slot: int) -> None:
-    connection.execute(insert(envelopes).values(id=tip, agency=agency, length=length, slot=slot))
-    connection.execute(insert(labels).values(id=tip, agency=agency, length=length))
+def _insert_in_place(connection: Connection, envelopes: Sequence[Envelope], decoys: Sequence[TipId]) -> list[TipId]:
+    """Insert envelopes, each after the deletion of one decoy; return the decoys that somebody has tried to deliver.
+
+    One after the other, so that each envelope takes just those pages that one decoy leaves free, as a decoy does that
+    is put after a delivery. Raises AlreadySentError if an id is there already.
+    """
+    left = list(decoys)
+    for envelope in envelopes:
+        while left and not delete_untried_envelope(connection, left.pop()):
+            continue
+        try:
+            insert_envelope(connection, envelope.id, envelope.agency, envelope.data)
+        except IntegrityError:
+            raise AlreadySentError from None
+    return _present(connection, decoys)
 
 
-def _use_nonce(connection: Connection, nonce: bytes, now: float) -> None:
-    try:
-        connection.execute(insert(used).values(nonce=nonce, ends=quarter_hour_end(now)))
-    except IntegrityError:
-        raise AlreadySentError from None
-
-
-def _is_used(connection: Connection, nonce: bytes) -> bool:
-    return connection.execute(select(used.c.nonce).where(used.c.nonce == nonce)).first() is not None
-
-
-def _held_row(connection: Connection, key: bytes, now: float) -> Row[tuple[object, ...]]:
-    row = connection.execute(select(held).where(held.c.draft == key).with_for_update()).first()
-    if row is None and _is_used(connection, key):
-        raise AlreadySentError
-    if row is None or row.ends <= now:
-        raise HeldGoneError
-    return row
+def _present(connection: Connection, ids: Sequence[TipId]) -> list[TipId]:
+    """Return those of some envelopes that are in the outbox."""
+    found = select(labels.c.id).where(labels.c.id.in_(ids))
+    return [TipId(each) for each in connection.execute(found).scalars()]
