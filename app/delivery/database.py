@@ -122,7 +122,7 @@ class Database:
         with as_outbox_errors(), self._reads.begin() as connection:
             yield connection
 
-    def blob(self, name: bytes, *tables: Table) -> bytes:
+    def read_blob(self, name: bytes, *tables: Table) -> bytes:
         """Return the blob of a name from the first of these tables that holds an undamaged copy.
 
         Raises OutboxError (`gone`, `corrupt`, …).

@@ -101,7 +101,7 @@ class Leases:
 
     def load(self, tip: TipId) -> bytes:
         """Return the bytes of an envelope; raises OutboxError `gone` or `corrupt`."""
-        return self._database.blob(tip.encode(), blobs, spares)
+        return self._database.read_blob(tip.encode(), blobs, spares)
 
     def settle(self, tip: TipId) -> None:
         """Delete an envelope that its agency has; settling an envelope twice is no error."""

@@ -71,12 +71,13 @@ class Outbox:
         now = time.time() if now is None else now
         keys = [memory_key(secret) for secret in (nonce, draft) if secret is not None]
         words, *parts = envelopes
-        taken: list[TipId] = self._remember(lambda memory: memory.take_decoys(words.agency, len(envelopes)), [])
+        taken: list[TipId] = []
         kept = taken
         try:
             with self.database.write() as connection:
                 self._use_forms(connection, keys, words.id, now)
-                still_there = _insert_in_place(connection, envelopes, taken)
+                self._insert_in_place(connection, envelopes, taken)
+                still_there = _present(connection, taken)
             kept = still_there
         finally:
             self._list_decoys(words.agency, kept)
@@ -87,7 +88,7 @@ class Outbox:
     def put_decoy(self, decoy: Envelope) -> None:
         """Put a decoy into the outbox as a tip of one envelope goes in; raises OutboxError."""
         with self.database.write() as connection:
-            _insert_in_place(connection, [decoy], [])
+            _insert(connection, decoy)
         self._list_decoys(decoy.agency, [decoy.id])
 
     def settle(self, envelope_id: TipId, *, decoy: Envelope | None = None) -> None:
@@ -99,7 +100,7 @@ class Outbox:
         with self.database.write() as connection:
             delete_envelope(connection, envelope_id)
             if decoy is not None:
-                _insert_in_place(connection, [decoy], [])
+                _insert(connection, decoy)
         if decoy is not None:
             self._list_decoys(decoy.agency, [decoy.id])
 
@@ -135,6 +136,23 @@ class Outbox:
                 self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023
                 raise AlreadySentError
 
+    def _insert_in_place(self, connection: Connection, envelopes: Sequence[Envelope], taken: list[TipId]) -> None:
+        """Insert envelopes, each after the deletion of one decoy as far as there are any; add to `taken` those tried.
+
+        One after the other, so that each envelope takes just those pages that one decoy leaves free, as a decoy does
+        that is put after a delivery. Raises AlreadySentError if an id is there already.
+        """
+        left: list[TipId] = []
+        for number, envelope in enumerate(envelopes):
+            while True:
+                if not left:
+                    agency, missing = envelope.agency, len(envelopes) - number
+                    left = self._remember(lambda memory: memory.take_decoys(agency, missing), [])  # noqa: B023
+                    taken += left
+                if not left or delete_untried_envelope(connection, left.pop()):
+                    break
+            _insert(connection, envelope)
+
     def _list_decoys(self, agency: str, ids: Iterable[TipId]) -> None:
         for each in ids:
             self._remember(lambda memory: memory.list_decoy(agency, each), None)  # noqa: B023
@@ -150,21 +168,12 @@ class Outbox:
             return otherwise
 
 
-def _insert_in_place(connection: Connection, envelopes: Sequence[Envelope], decoys: Sequence[TipId]) -> list[TipId]:
-    """Insert envelopes, each after the deletion of one decoy; return the decoys that somebody has tried to deliver.
-
-    One after the other, so that each envelope takes just those pages that one decoy leaves free, as a decoy does that
-    is put after a delivery. Raises AlreadySentError if an id is there already.
-    """
-    left = list(decoys)
-    for envelope in envelopes:
-        while left and not delete_untried_envelope(connection, left.pop()):
-            continue
-        try:
-            insert_envelope(connection, envelope.id, envelope.agency, envelope.data)
-        except IntegrityError:
-            raise AlreadySentError from None
-    return _present(connection, decoys)
+def _insert(connection: Connection, envelope: Envelope) -> None:
+    """Insert an envelope; raises AlreadySentError if its id is there already."""
+    try:
+        insert_envelope(connection, envelope.id, envelope.agency, envelope.data)
+    except IntegrityError:
+        raise AlreadySentError from None
 
 
 def _present(connection: Connection, ids: Sequence[TipId]) -> list[TipId]:

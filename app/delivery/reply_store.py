@@ -108,7 +108,7 @@ class ReplyStore:
         order = (replies.c.expires, replies.c.reply)
         with self._database.read() as connection:
             names = connection.execute(select(replies.c.reply).where(wanted).order_by(*order)).scalars().all()
-        return tuple(self._database.blob(bytes(name), messages, message_spares) for name in names)
+        return tuple(self._database.read_blob(bytes(name), messages, message_spares) for name in names)
 
     def delete(self, locator: Locator) -> None:
         """Destroy every reply under a locator; their ids stay known until their days have passed."""
