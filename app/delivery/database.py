@@ -155,11 +155,10 @@ class Database:
         if self.path is None:
             return
         with self._transaction() as connection:
-            raw = connection.connection.cursor()
-            # SQLite gives back one page for each row that is fetched.
-            raw.execute(f"PRAGMA incremental_vacuum({pages:d})")
-            raw.fetchall()
-            raw.close()
+            free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+            # Python steps such a statement once, and SQLite gives back one page a step.
+            for _ in range(min(pages, free)):
+                connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
         with as_outbox_errors():
             self._date_files(now)
 

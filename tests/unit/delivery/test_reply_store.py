@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import BusyError, ReplyError, ReplyKnownError
-from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import (
     DerivationQueue,
@@ -25,7 +24,7 @@ from app.delivery.receipt_codes import (
     parse_code,
 )
 from app.delivery.reply_store import ReplyPost, ReplyStore, read_reply_post
-from app.delivery.schema import blobs, posted, replies
+from app.delivery.schema import message_spares, messages, posted, replies
 from app.vault.reply import SEALED_BYTES, open_reply, seal_reply
 
 NOW = datetime(2026, 11, 22, 5, 43, 21, tzinfo=UTC).timestamp()
@@ -317,24 +316,32 @@ def test_days_that_are_taken(box, days, good):
 
 def count(outbox: Outbox) -> list[int]:
     with outbox.database.read() as connection:
-        return [len(connection.execute(table.select()).all()) for table in (replies, blobs, posted)]
+        return [len(connection.execute(table.select()).all()) for table in (replies, messages, message_spares, posted)]
 
 
 def test_replies_end(outbox, box):
-    """Past its day a reply is not found, and the next window, or the next post, destroys all of it."""
+    """Past its day a reply is not found, and the next tidying, or the next post, destroys all of it."""
     box.store(make("one", days=2), now=NOW)
     box.store(make("two", days=4), now=NOW)
     assert len(box.fetch(LOCATOR, now=NOW + 2 * DAY)) == 2
     assert len(box.fetch(LOCATOR, now=NOW + 3 * DAY)) == 1
-    assert count(outbox) == [2, 2, 2]
-    Leases(outbox.database).finish_window(NOW + 3 * DAY)
-    assert count(outbox) == [1, 1, 1]
+    assert count(outbox) == [2, 2, 2, 2]
+    outbox.tidy(NOW + 3 * DAY)
+    assert count(outbox) == [1, 1, 1, 1]
     box.store(make("three", days=50), now=NOW + 5 * DAY)
-    assert count(outbox) == [1, 1, 1]
+    assert count(outbox) == [1, 1, 1, 1]
+
+
+def test_a_reply_ends_at_midnight_in_auckland(box):
+    """A reply is found up to the last second of its day in New Zealand, in summer time too, and not a second later."""
+    box.store(make(days=2), now=NOW)
+    midnight = datetime(2026, 11, 24, 11, 0, tzinfo=UTC).timestamp()
+    assert len(box.fetch(LOCATOR, now=midnight - 1)) == 1
+    assert box.fetch(LOCATOR, now=midnight) == ()
 
 
 def test_a_deleted_reply_is_gone_from_the_files(tmp_path):
-    """After a window's end no byte of a deleted reply is in the files; the code and its key never were."""
+    """No byte of a deleted reply is in the files; the code and its key never were."""
     outbox = Outbox(f"sqlite:///{tmp_path}/o.db")
     outbox.prepare()
     box = ReplyStore(outbox.database)
@@ -343,7 +350,6 @@ def test_a_deleted_reply_is_gone_from_the_files(tmp_path):
     box.store(make("a-reply-id", message=sealed), now=NOW)
     before = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     box.delete(locator)
-    Leases(outbox.database).finish_window(NOW)
     after = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     outbox.database.close()
     assert sealed[:64] in before
