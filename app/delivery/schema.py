@@ -86,9 +86,9 @@ owners = _table(
 agencies = _table(
     "agencies",
     Column("agency", String, primary_key=True),
-    Column("failures", Integer, nullable=False),  # windows in a row without a delivery
+    Column("failures", Integer, nullable=False),  # deliveries that failed, since there was a window without a failure
     Column("code", String, nullable=False),
-    Column("since", Date, nullable=False),  # the day of the first of these windows
+    Column("since", Date, nullable=False),  # the day of the first of these failures
 )
 replies = _table(
     "replies",
