@@ -10,7 +10,7 @@ import base64
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -69,7 +69,7 @@ class Words:
     @property
     def part_count(self) -> int:
         """How many parts the files take; the entries alone decide."""
-        return count_parts(files_length({file.path: file.size for file in self.files})) if self.files else 0
+        return count_file_parts(self.files)
 
     def proves(self, part: Part) -> bool:
         """Return whether a part belongs to these words: the key proves it."""
@@ -88,9 +88,40 @@ def to_bundles(tip: Tip, *, part_ids: Callable[[int], TipId] = _random_id) -> li
     """
     words = _words(tip)
     first = pack({"tip.json": words_to_json(words), "tip.txt": _encode(words_to_text(words))}, largest=BUNDLE_BYTES)
-    data = pack_files({file.path: file.data for file in tip.files}) if tip.files else b""
-    parts = split(data, tip=tip.id, key=words.key, ids=part_ids)
-    return [Bundle(tip.id, first), *(Bundle(part.id, pack_part(part)) for part in parts)]
+    return [Bundle(tip.id, first), *split_files(tip.files, tip=tip.id, key=words.key, part_ids=part_ids)]
+
+
+def split_files(
+    files: Sequence[TipFile], *, tip: TipId, key: bytes, part_ids: Callable[[int], TipId] = _random_id
+) -> list[Bundle]:
+    """Return the bundles of the parts of some files, which a 32-byte key proves; none without files.
+
+    Raises BundleError: `too-large` for files beyond 1 GiB, `part` for an id that is given twice.
+    """
+    data = pack_files({file.path: file.data for file in files}) if files else b""
+    return [Bundle(part.id, pack_part(part)) for part in split(data, tip=tip, key=key, ids=part_ids)]
+
+
+def count_file_parts(files: Sequence[FileEntry]) -> int:
+    """Return how many parts files of these paths and sizes take."""
+    return count_parts(files_length({file.path: file.size for file in files})) if files else 0
+
+
+def join_files(
+    files: Sequence[FileEntry], parts: Iterable[Part], *, tip: TipId, key: bytes
+) -> tuple[TipFile, ...]:
+    """Return the files that the entries name, from the candidates for their parts in any order.
+
+    Raises BundleError: `parts-missing`, or another code where the parts do not make the files that the entries name.
+    """
+    if not files:
+        return ()
+    data = join(parts, tip=tip, key=key, count=count_file_parts(files))
+    found = unpack_files(data, _FILES)
+    _check(list(found) == [entry.path for entry in files])
+    made = tuple(TipFile(entry.path, entry.type, entry.removed, found[entry.path]) for entry in files)
+    _check(all(len(file.data) == entry.size for file, entry in zip(made, files, strict=True)))
+    return made
 
 
 def read_words(bundle: bytes) -> Words:
@@ -114,14 +145,7 @@ def from_bundles(words: Words, parts: Iterable[Part]) -> Tip:
 
     Raises BundleError: `parts-missing`, or another code where the parts do not make the files that the words name.
     """
-    if not words.files:
-        return words.tip
-    data = join(parts, tip=words.tip.id, key=words.key, count=words.part_count)
-    files = unpack_files(data, _FILES)
-    _check(list(files) == [entry.path for entry in words.files])
-    made = tuple(TipFile(entry.path, entry.type, entry.removed, files[entry.path]) for entry in words.files)
-    _check(all(len(file.data) == entry.size for file, entry in zip(made, words.files, strict=True)))
-    return replace(words.tip, files=made)
+    return replace(words.tip, files=join_files(words.files, parts, tip=words.tip.id, key=words.key))
 
 
 def words_to_json(words: Words) -> bytes:
