@@ -151,7 +151,8 @@ class ReplyViews:
 
     def _show_replies(self, form: ReplyForm, access: ReplyAccess, problem: PageError | None) -> Response:
         sealed = self._box.fetch(access.locator, now=self._context.clock())
-        messages = [str(open_reply(reply, access.key, access.locator).get("text", "")) for reply in sealed]
+        opened = [open_reply(reply, access.key, access.locator) for reply in sealed]
+        messages = [str(message.get("text", "")) for message in opened if message.get("kind") == "message"]
         token = self._responses.next_token(form.current)
         return self._responses.page(
             "report/replies.html", problem, form=form, code=access.code, messages=messages, token=token
