@@ -163,10 +163,11 @@ class Database:
             self._date_files(now)
 
     def close(self) -> None:
-        """Close every connection."""
-        if self._checkpoints is not None:
-            self._checkpoints.close()
-            self._checkpoints = None
+        """Close every connection, after the write that another thread may have begun."""
+        with suppress(OutboxError), _acquired(self._writers):
+            if self._checkpoints is not None:
+                self._checkpoints.close()
+                self._checkpoints = None
         self._engine.dispose()
 
     def quick_check(self) -> None:

@@ -1,8 +1,8 @@
 """The cases of one store: in memory while the desk is open, sealed on the disk.
 
 Each change is journaled first, then written, then published to readers; a change that fails leaves the case as it
-was, with at most one more line in the journal. A tip is in the store, words and record, before its envelope leaves the
-inbox. The desk knows what it had by the SHA-256 of an envelope: an id is no proof, so two tips with one id are two cases.
+was, with at most one more line in the journal. What an envelope held is in the store before the envelope leaves the
+inbox. The desk knows what it had by the SHA-256 of an envelope: an id is no proof, so two tips of one id are two cases.
 """
 
 import threading

@@ -37,6 +37,7 @@ from app.desk.web import factory
 from app.text.phrases import load_phrases
 from app.vault.age_open import read_identity_file, write_identity_file
 from app.vault.keys import DEMONSTRATION, Identity, new_identity, recipient_of
+from app.vault.part import Part
 from app.vault.signature import (
     decode_public_key,
     encode_public_key,
@@ -44,7 +45,6 @@ from app.vault.signature import (
     public_bytes,
     read_signing_key,
 )
-from app.vault.part import Part
 from app.vault.tip_bundles import Words, words_to_json
 
 _PROGRAM = "haumaru-desk"
@@ -273,7 +273,9 @@ def _show(words: Words | ReferralWords, parts: Sequence[Part], folder: Path | No
     proven = [part for part in parts if words.proves(part)]
     missing = words.part_count - len({part.number for part in proven})
     if missing:
-        _warn(f"{opened_id(words)}: {missing} of {words.part_count} parts of its files are missing; give them all at once")
+        _warn(
+            f"{opened_id(words)}: {missing} of {words.part_count} parts of its files are missing; give them all at once"
+        )
     files = () if missing else join_opened(words, proven)
     if folder is not None:
         unpack_to_folder(words, files, folder)

@@ -29,8 +29,8 @@ class ListenAddress:
 class Authority:
     """A party to refer to: its keys, its transport, and what it takes (kinds, `danger`, `children`, `trafficking`).
 
-    With `cells`, so many envelopes leave for the party in every window, decoys among them; with 0, up to 16 do, and only
-    while referrals wait.
+    With `cells`, so many envelopes leave for the party in every window, decoys among them; with 0, at most 16 leave,
+    and only while referrals wait.
     """
 
     id: str

@@ -39,7 +39,7 @@ def party_pace(party: Authority) -> Pace:
 
 
 def waiting_deliveries(outbox: Outbox, config: DeskConfig) -> dict[str, tuple[int, str]]:
-    """Return how many envelopes wait for each party beyond its stock, and the code of the last failure ("" for none)."""
+    """Return how many envelopes beyond its stock wait for each party, and the last failure's code ("" for none)."""
     parties = {**config.authorities, **config.translators}
     stocks = {name: party_pace(party).stock for name, party in parties.items()}
     queues = Leases(outbox.database).status().agencies

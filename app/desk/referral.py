@@ -80,7 +80,9 @@ class ReferralWords:
         paths = {file.entry.path for file in self.files}
         if self.referral.files or len(self.part_key) != PART_KEY_BYTES or self.part_count > MAX_PARTS:
             raise BundleError("referral")
-        if not len(paths) == len(self.files) <= MAX_FILES or not all(_SHA256.fullmatch(one.sha256) for one in self.files):
+        if not len(paths) == len(self.files) <= MAX_FILES or not all(
+            _SHA256.fullmatch(one.sha256) for one in self.files
+        ):
             raise BundleError("referral")
 
     @property
@@ -194,9 +196,7 @@ def read_referral(bundle: bytes) -> ReferralWords:
         signature, public_key = members["referral.sig"], decode_public_key(words.referral.key)
     except (AttributeError, KeyError, KeyTextError, TypeError, ValueError, RecursionError):
         raise BundleError("referral") from None
-    same = (
-        referral_json(words) == members["referral.json"] and referral_text(words).encode() == members["referral.txt"]
-    )
+    same = referral_json(words) == members["referral.json"] and referral_text(words).encode() == members["referral.txt"]
     if not same or list(members) != ["referral.json", "referral.sig", "referral.txt"]:
         raise BundleError("referral")
     try:

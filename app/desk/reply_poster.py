@@ -74,7 +74,7 @@ class ReplyPoster:
             return None
 
     def _post_one(self) -> None:
-        """Post a reply that waits, of a thread chosen at random, so that one that the site refuses holds up no other."""
+        """Post a waiting reply, of a thread chosen at random: a reply that the site refuses holds up no other."""
         waiting, today = self._queue.waiting(), nz_day(self._clock())
         if waiting:
             reply_to, message = secrets.choice(waiting)

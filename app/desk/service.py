@@ -1,14 +1,15 @@
 """The open desk: its store, its tips, and what goes on in the background while handlers work.
 
 In the background the desk looks into the inbox and the mailbox, delivers referrals through the outbox and posts replies
-at their paces, and destroys what was closed long enough ago. Each failure is kept as a code that the screens show; none ends the desk.
+at their paces, and destroys what was closed long enough ago. Each failure is kept as a code that the screens show; none
+ends the desk.
 `open_desk` makes the whole desk or raises: there is no desk that is half built, and no second one on a store.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 

@@ -107,9 +107,7 @@ def count_file_parts(files: Sequence[FileEntry]) -> int:
     return count_parts(files_length({file.path: file.size for file in files})) if files else 0
 
 
-def join_files(
-    files: Sequence[FileEntry], parts: Iterable[Part], *, tip: TipId, key: bytes
-) -> tuple[TipFile, ...]:
+def join_files(files: Sequence[FileEntry], parts: Iterable[Part], *, tip: TipId, key: bytes) -> tuple[TipFile, ...]:
     """Return the files that the entries name, from the candidates for their parts in any order.
 
     Raises BundleError: `parts-missing`, or another code where the parts do not make the files that the entries name.

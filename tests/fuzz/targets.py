@@ -24,7 +24,7 @@ from app.core.unicode import clean_text
 from app.delivery import receipt_codes, reply_store
 from app.desk import imap
 from app.desk.config import load_desk_config
-from app.desk.referral import unpack_referral
+from app.desk.referral import Referral, pack_referral, read_referral, referral_words
 from app.files import sniff
 from app.site import demo, factory
 from app.site.config import load_config
@@ -60,6 +60,25 @@ def _text(data: bytes) -> str:
 
 def _identity_file(data: bytes) -> None:
     age_open.read_identity_file(data, lambda: "a passphrase")
+
+
+def _referral_seeds() -> list[bytes]:
+    picture = tip.TipFile("files/1.jpg", "image/jpeg", (), b"\xff\xd8\xff")
+    made = Referral(
+        id=tip.new_tip_id(),
+        to="Police",
+        day=datetime.now(UTC).date(),
+        summary="s",
+        danger="yes",
+        children="no",
+        kinds=("work",),
+        fields={"what": "w"},
+        files=(picture,),
+        removed=("name",),
+        contact="desk",
+        key=base64.b64encode(_PUBLIC).decode(),
+    )
+    return [pack_referral(referral_words(made), _SIGNER)]
 
 
 def _bundle_seeds() -> list[bytes]:
@@ -240,7 +259,7 @@ TARGETS = {
     "words": Target(tip_bundles.read_words, _part_seeds, slow=True),
     "part": Target(_part, _part_seeds, slow=True),
     "files": Target(lambda data: bundle.unpack_files(data, re.compile("files/.*")), _files_seeds),
-    "referral": Target(unpack_referral, _bundle_seeds, slow=True),
+    "referral": Target(read_referral, _referral_seeds, slow=True),
     "reply": Target(
         lambda data: reply.open_reply(data, _KEY, _LOCATOR), lambda: [reply.seal_reply({"text": "x"}, _KEY, _LOCATOR)]
     ),

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from app.desk.referral import require_signer, unpack_referral
+from app.desk.referral import read_referral, require_signer
 from app.vault.age_open import unseal
 from tests.support.desk import Office, jpeg, program, tip, wait_for
 from tests.support.paths import BIN, ROOT
@@ -76,10 +76,10 @@ def test_a_forged_referral_is_found(tmp_path):
         _refer(desk, _first_tip(desk))
         wait_for(lambda: office.referred("police"))
     bundle = unseal(office.referred("police")[0].read_bytes(), [office.police])
-    made = unpack_referral(bundle)
+    made = read_referral(bundle).referral
     changed = bundle.replace(b"Men are held.", b"Men are free.")
     with pytest.raises(Exception, match=r"referral|zip"):
-        unpack_referral(changed)
+        read_referral(changed)
     assert require_signer(made, office.public) is made
 
 
