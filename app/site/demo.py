@@ -12,13 +12,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.core import i18n
 from app.core.durable import create_once
 from app.core.resources import ROOT
-from app.site import factory
+from app.site import factory, preflight
 from app.site.config import Config, load_config
 from app.vault.keys import DEMONSTRATION, recipient_of
 from app.vault.signature import encode_public_key, new_signing_key, public_bytes, read_signing_key
@@ -38,7 +39,7 @@ demo = true
 secret_file = "secret"
 
 [report]
-agency = "example"
+agencies = ["example"]
 
 [[agency]]
 id = "example"
@@ -52,9 +53,12 @@ deliver = "drop:inbox"
 [outbox]
 url = "sqlite:///outbox.db"
 
+[memory]
+folder = "{memory}"
+
 [forward]
 window = "5s"
-batch = 1
+cells = 4
 """
 
 _DESK_TOML = """\
@@ -118,10 +122,25 @@ def prepare_folder(folder: Path) -> Path:
     recipient = recipient_of(DEMONSTRATION)
     expires = (datetime.now(UTC) + timedelta(days=_EXPIRES_DAYS)).date().isoformat()
     reply_key = encode_public_key(public_bytes(read_signing_key((folder / "signing.txt").read_bytes(), None)))
-    values = {"recipient": recipient, "expires": expires, "reply_key": reply_key}
+    memory = _memory_folder(folder, os.environ)
+    values = {"recipient": recipient, "expires": expires, "reply_key": reply_key, "memory": memory}
     _write_once(folder / "haumaru.toml", _SITE_TOML.format(**values))
     _write_once(folder / "desk.toml", _DESK_TOML.format(**values))
     return folder / "haumaru.toml"
+
+
+def _memory_folder(folder: Path, env: Mapping[str, str]) -> Path:
+    """Return where the demonstration keeps its memory store: in memory where there is such a place, else in `folder`.
+
+    Two demonstrations of one machine share nothing, and a name that another user took first is not used.
+    """
+    for base in (env.get("XDG_RUNTIME_DIR", ""), "/dev/shm"):  # noqa: S108
+        if base and os.access(base, os.W_OK) and preflight.is_in_memory(Path(base)):
+            digest = sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
+            memory = Path(base) / f"haumaru-demo-{os.getuid()}-{digest}"
+            if not memory.exists() or memory.stat().st_uid == os.getuid():
+                return memory
+    return (folder / "memory").resolve()
 
 
 def build_outputs(folder: Path) -> Iterator[str]:
