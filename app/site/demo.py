@@ -9,7 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -26,6 +27,8 @@ from app.vault.signature import encode_public_key, new_signing_key, public_bytes
 
 _PR_SET_PDEATHSIG = 1
 _EXPIRES_DAYS = 365
+MAX_INBOX_FILES = 2000
+_LOOK_SECONDS = 1.0
 
 _SITE_TOML = """\
 # A demonstration: nobody reads what is sent here. Its key is published, so anyone can open what it seals.
@@ -180,6 +183,38 @@ def run_forwarder(path: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
+
+
+def forward(config: Config, stop: threading.Event, *, say: Callable[[str], None]) -> None:
+    """Deliver until `stop` is set, but pause, and say so, while the inbox holds too many files."""
+    inboxes = [config.folder / agency.destination.url.removeprefix("drop:") for agency in config.agencies]
+    while not stop.is_set():
+        pause = threading.Event()
+        forwarder = threading.Thread(target=factory.build_forwarder(config).run, args=(pause,))
+        forwarder.start()
+        _wait_while(lambda: not _is_full(inboxes), stop)
+        pause.set()
+        forwarder.join()
+        if not stop.is_set():
+            say(f"The inbox holds over {MAX_INBOX_FILES:,} files, so nothing is delivered. `make desk` takes them in.")
+            _wait_while(lambda: _is_full(inboxes), stop)
+
+
+def _wait_while(condition: Callable[[], bool], stop: threading.Event) -> None:
+    while condition() and not stop.wait(_LOOK_SECONDS):
+        pass
+
+
+def _is_full(inboxes: Sequence[Path]) -> bool:
+    return any(sum(1 for _ in inbox.iterdir()) > MAX_INBOX_FILES for inbox in inboxes if inbox.is_dir())
+
+
+def warnings(config: Config) -> list[str]:
+    """Return a sentence where the memory store lies on a disk."""
+    folder = config.memory.folder
+    if folder is None or preflight.is_in_memory(folder):
+        return []
+    return [f"There is no folder in memory here, so the demonstration writes to {folder} what a site would not keep."]
 
 
 def welcome_text(config: Config) -> str:

@@ -22,7 +22,7 @@ from app.delivery.destinations import open_transport
 from app.delivery.outbox import Outbox
 from app.files.clean import probe_sandbox
 from app.site.config import Config, load_config
-from app.site.factory import form_secret, open_memory_store, served_languages
+from app.site.factory import SCHEMA_REMEDIES, form_secret, open_memory_store, served_languages
 from app.site.guide.loader import load_library
 from app.vault.age import ENVELOPE_BYTES
 
@@ -32,10 +32,6 @@ _DAY_SECONDS = 86_400
 # The file systems of Linux that have no disk (statfs(2)); a tmpfs may swap, of which `host_warnings` warns.
 _MEMORY_FILE_SYSTEMS = frozenset({0x01021994, 0x858458F6})  # tmpfs, ramfs
 _MAIL_BYTES = 200_000  # of the mail of one envelope, at most
-_DATABASE_REMEDIES = {
-    "schema-older": "an earlier version made it; let that version deliver what is in it, then name a new database",
-    "schema-newer": "a later version made it; install that version, or name a new database",
-}
 
 
 @dataclass(frozen=True)
@@ -150,7 +146,7 @@ def _check_database(config: Config) -> list[PreflightFinding]:
     try:
         outbox.prepare()
     except HaumaruError as error:
-        remedy = _DATABASE_REMEDIES.get(error.code, "start it, or correct the address or its rights")
+        remedy = SCHEMA_REMEDIES.get(error.code, "start it, or correct the address or its rights")
         text = f"[outbox] url: the database cannot be used ({error.code}); {remedy}"
         return [PreflightFinding(fault=True, text=text)]
     path = outbox.database.path

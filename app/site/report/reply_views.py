@@ -105,9 +105,7 @@ class ReplyViews:
             answers_to=access.locator,
         )
         try:
-            submit(
-                submission, agency=agency, outbox=context.outbox, clean_files=context.clean_files, now=context.clock()
-            )
+            submit(submission, context.submission_way, now=context.clock())
         except AlreadySentError as error:
             return self._responses.page("report/already.html", status=error.status)
         except HaumaruError as error:

@@ -21,7 +21,8 @@ from app.files.protocol import REFUSALS
 from app.site.config import Config
 from app.site.report.form_token import Token, TokenContext, TokenForm
 from app.site.report.forms import ReportForm
-from app.site.report.submit import CleanFiles
+from app.site.report.held import HeldTipStore
+from app.site.report.submit import CleanFiles, SubmissionWay
 from app.site.web.rate_limits import RateLimits
 from app.text.find import FINDING_REASONS, find_identifying
 from app.text.phrases import Finding, PhraseTrie
@@ -38,12 +39,24 @@ class ReportContext:
     config: Config
     origins: Sequence[str]
     outbox: Outbox
+    held: HeldTipStore
     rates: RateLimits
     secret: bytes
     phrases: PhraseTrie
     clean_files: CleanFiles
     render: Callable[..., str]
     clock: Callable[[], float]
+
+    @property
+    def submission_way(self) -> SubmissionWay:
+        """Return what a submission passes through on its way to the agency."""
+        return SubmissionWay(
+            agency=self.config.intake,
+            outbox=self.outbox,
+            held=self.held,
+            clean_files=self.clean_files,
+            words_room=self.config.limits.words_room,
+        )
 
     def open_form(self, form_class: type[_Form], *, min_fill: int = 0) -> _Form:
         """Return a form with what the request sent; one that came back sooner than `min_fill` seconds is refused."""
@@ -80,9 +93,9 @@ class FileRow:
 
 @dataclass(frozen=True)
 class HeldTip:
-    """What the page of a held tip carries for its sender: the key to the tip, the receipt code, a row for each file."""
+    """What the page of a held tip carries for its sender: the draft, the receipt code, a row for each file."""
 
-    key: bytes
+    draft: bytes
     code: ReceiptCode | None
     rows: Sequence[FileRow]
 
@@ -142,7 +155,7 @@ class ReportResponses:
             problem,
             form=form,
             token=self.next_token(form.current),
-            draft=held.key.hex(),
+            draft=held.draft.hex(),
             code=held.code or "",
             rows=held.rows,
             shown=_row_serializer(self._context.secret).dumps([asdict(row) for row in held.rows]),

@@ -19,6 +19,7 @@ from app.core.errors import (
     BusyError,
     FileRefusedError,
     HaumaruError,
+    HeldLimitError,
     OutboxError,
     RateError,
 )
@@ -34,13 +35,13 @@ from app.site.report.responses import (
     file_rows,
     read_file_rows,
 )
-from app.site.report.submit import Submission, is_closed, submit
+from app.site.report.submit import Submission, arrival_hours, confirm, is_closed, submit
 from app.vault.tip import ReplyTo
 from app.web.http import same_origin
 
 # Senders who may wait for their receipt code; each derivation takes 64 MiB and a tenth of a second.
 _WAITING = 8
-_HELD_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_DRAFT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RETRY_SECONDS = 60
 _TOO_LARGE = N_("This is too much for one report, so nothing was sent. Send fewer or smaller files, or less text.")
 
@@ -108,22 +109,26 @@ class ReportViews:
         problem = self._problem(form, "send", held=True)
         if problem:
             return self._responses.held(form, self._held_tip(), problem)
+        context = self._context
         try:
-            self._context.outbox.confirm(_held_key(), now=self._context.clock())
+            parts = confirm(_draft(), context.submission_way, nonce=form.current.nonce, now=context.clock())
         except OutboxError as error:
             return self._not_sent(form, error)
-        return self._responses.with_code("report/sent.html", _typed_code("code"))
+        hours = arrival_hours(parts, context.submission_way, context.config.forward) if parts else 0
+        return self._responses.with_code("report/sent.html", _typed_code("code"), files_hours=hours)
 
     def _discard(self, form: ReportForm) -> Response:
         try:
-            self._context.outbox.discard(_held_key())
+            self._context.held.discard(_draft(), now=self._context.clock())
         except OutboxError as error:
             return self._not_sent(form, error)
         return self._responses.page("report/discarded.html")
 
     def _extend(self, form: ReportForm) -> Response:
         try:
-            self._context.outbox.extend(_held_key(), now=self._context.clock())
+            self._context.held.extend(_draft(), now=self._context.clock())
+        except HeldLimitError as error:
+            return self._responses.held(form, self._held_tip(), PageError(error.status, _(error.message)))
         except OutboxError as error:
             return self._not_sent(form, error)
         return self._responses.held(form, self._held_tip(), None)
@@ -136,7 +141,6 @@ class ReportViews:
     # What a step is made of.
 
     def _submit(self, form: ReportForm, files: Sequence[FileStorage]) -> Response:
-        context = self._context
         untrusted_files = tuple(file.stream.read() for file in files)
         self._require_room([len(file) for file in untrusted_files])
         code, reply_to = self._receipt() if form.reply.data else (None, None)
@@ -146,17 +150,11 @@ class ReportViews:
             untrusted_files=untrusted_files,
             reply_to=reply_to,
         )
-        submitted = submit(
-            submission,
-            agency=context.config.intake,
-            outbox=context.outbox,
-            clean_files=context.clean_files,
-            now=context.clock(),
-        )
-        if submitted.held:
+        submitted = submit(submission, self._context.submission_way, now=self._context.clock())
+        if submitted.draft:
             rows = file_rows(submitted.files, [file.filename or "" for file in files])
-            return self._responses.held(form, HeldTip(submitted.held, code, rows), None)
-        return self._responses.with_code("report/sent.html", code)
+            return self._responses.held(form, HeldTip(submitted.draft, code, rows), None)
+        return self._responses.with_code("report/sent.html", code, files_hours=0)
 
     def _receipt(self) -> tuple[ReceiptCode, ReplyTo]:
         code = new_code()
@@ -217,12 +215,12 @@ class ReportViews:
 
     def _held_tip(self) -> HeldTip:
         rows = read_file_rows(request.form.get("shown", ""), self._context.secret)
-        return HeldTip(_held_key(), _typed_code("code"), rows)
+        return HeldTip(_draft(), _typed_code("code"), rows)
 
 
-def _held_key() -> bytes:
-    untrusted_key = request.form.get("draft", "")
-    return bytes.fromhex(untrusted_key) if _HELD_KEY.fullmatch(untrusted_key) else b""
+def _draft() -> bytes:
+    untrusted_draft = request.form.get("draft", "")
+    return bytes.fromhex(untrusted_draft) if _DRAFT.fullmatch(untrusted_draft) else b""
 
 
 def _typed_code(name: str) -> ReceiptCode | None:

@@ -1,24 +1,31 @@
-"""Submit a first tip or an answer to a reply: clean its files, pack it, seal it, and put it into the outbox.
+"""Submit a first tip or an answer to a reply: clean its files, make its bundles, seal them, put them into the outbox.
 
-`submit` touches no disk before the tip is sealed and keeps no plaintext after it. It returns only once the outbox has
-the envelope on disk; where the outbox cannot promise that, it raises, and nothing was sent.
+`submit` touches no disk before the tip is sealed and keeps no plaintext after it. A tip with files is held in memory,
+encrypted, until `confirm`. "Sent" is said only once the outbox has every envelope on disk; where the outbox cannot
+promise that, both raise, and nothing was sent.
 """
 
 import secrets
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from app.core.errors import BundleError
+from app.core.errors import AlreadySentError, BundleError, HeldFullError, HeldGoneError, MemoryStoreError
 from app.delivery.clock import days_left, nz_day
 from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile
-from app.site.config import AgencyConfig
+from app.site.config import AgencyConfig, ForwardConfig
+from app.site.report.held import DRAFT_BYTES, HeldTipStore
 from app.vault.age import seal
-from app.vault.bundle import SIZE_CLASSES
-from app.vault.tip import ReplyTo, Tip, TipFile, new_tip_id, tip_to_bundle
+from app.vault.tip import ReplyTo, Tip, TipFile, new_tip_id
+from app.vault.tip_bundles import Bundle, to_bundles
 
 CleanFiles = Callable[[Sequence[bytes]], Sequence[CleanedFile | RefusedFile]]
 CleanedFiles = tuple[CleanedFile | RefusedFile, ...]
+# Cleaned files take at most the larger of these: a picture of one colour must not become a hundred envelopes.
+_MIN_CLEANED_BYTES = 4 * 1024**2
+_MAX_GROWTH = 10  # times what was uploaded
 
 
 @dataclass(frozen=True)
@@ -37,38 +44,94 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class SubmissionWay:
+    """What a submission passes through: the agency, the outbox, held tips, and the cleaning of files.
+
+    Files are taken only while `words_room` bytes are free where the outbox lies.
+    """
+
+    agency: AgencyConfig
+    outbox: Outbox
+    held: HeldTipStore
+    clean_files: CleanFiles
+    words_room: int
+
+
+@dataclass(frozen=True)
 class Submitted:
-    """What became of the files of a submission, and the 16-byte key of a held tip; None for one that is on its way."""
+    """What became of the files of a submission, and the draft of a held tip; None for one that is on its way."""
 
     files: CleanedFiles = ()
-    held: bytes | None = None
+    draft: bytes | None = None
 
 
-def submit(
-    submission: Submission, *, agency: AgencyConfig, outbox: Outbox, clean_files: CleanFiles, now: float
-) -> Submitted:
-    """Seal a submission to an agency and put it into the outbox; with files, hold it there until it is confirmed.
+def submit(submission: Submission, way: SubmissionWay, *, now: float) -> Submitted:
+    """Seal a submission to the agency and put it into the outbox; with files, hold it until it is confirmed.
 
     `now` is in unix seconds; the tip keeps only its day. Raises BundleError `too-large`, FileRefusedError, BusyError
     or an OutboxError; then nothing was sent.
     """
-    files = tuple(clean_files(submission.untrusted_files)) if submission.untrusted_files else ()
-    tip = _tip(submission, files, now)
-    bundle = tip_to_bundle(tip)
-    if len(bundle) > SIZE_CLASSES[agency.max_class]:
-        raise BundleError("too-large")
-    envelope = Envelope(id=tip.id, agency=agency.id, data=seal(bundle, agency.recipients))
+    files = _clean(submission.untrusted_files, way) if submission.untrusted_files else ()
+    bundles = to_bundles(_tip(submission, files, now))
     if not files:
-        outbox.put(envelope, nonce=submission.nonce, now=now)
+        way.outbox.put(_seal_bundles(bundles, way.agency), nonce=submission.nonce, now=now)
         return Submitted()
-    held = secrets.token_bytes(16)
-    outbox.hold(envelope, draft=held, nonce=submission.nonce, now=now)
-    return Submitted(files, held)
+    draft = secrets.token_bytes(DRAFT_BYTES)
+    way.held.hold(draft, bundles, nonce=submission.nonce, now=now)
+    return Submitted(files, draft)
+
+
+def confirm(draft: bytes, way: SubmissionWay, *, nonce: bytes, now: float) -> int:
+    """Seal a held tip to the agency and put it into the outbox; return the number of its parts.
+
+    Raises AlreadySentError, HeldGoneError or another OutboxError; then nothing was sent just now.
+    """
+    bundles = way.held.open(draft, now=now)
+    try:
+        way.outbox.put(_seal_bundles(bundles, way.agency), nonce=nonce, draft=draft, now=now)
+    except AlreadySentError:
+        if way.held.was_discarded(draft, now=now):
+            raise HeldGoneError from None
+        raise
+    way.held.drop(draft)
+    return len(bundles) - 1
+
+
+def arrival_hours(parts: int, way: SubmissionWay, forward: ForwardConfig) -> int:
+    """Return within how many hours the `parts` of a tip leave: 2, 4, 8 …, with the parts that wait before them.
+
+    At least a quarter of the cells are for parts while any wait. The powers of two say little of the backlog.
+    """
+    waiting = 0
+    with suppress(MemoryStoreError):
+        kinds = way.outbox.memory.kinds(way.agency.id) if way.outbox.memory else {}
+        waiting = sum(kind.name == "part" for kind in kinds.values())
+    seconds = (4 * max(parts, waiting) / forward.cells + 1) * forward.window
+    hours = 2
+    while 3600 * hours < seconds:
+        hours *= 2
+    return hours
 
 
 def is_closed(agency: AgencyConfig, now: float) -> bool:
     """Return whether the key of an agency has expired, so that no form may take reports for it."""
     return days_left(agency.expires, now) < 0
+
+
+def _clean(untrusted_files: Sequence[bytes], way: SubmissionWay) -> CleanedFiles:
+    """Return the files, cleaned or refused; raises HeldFullError where the disk has room for words alone."""
+    folder = way.outbox.database.path and way.outbox.database.path.parent
+    if folder and shutil.disk_usage(folder).free < way.words_room:
+        raise HeldFullError
+    files = tuple(way.clean_files(untrusted_files))
+    cleaned = sum(len(file.data) for file in files if isinstance(file, CleanedFile))
+    if cleaned > max(_MIN_CLEANED_BYTES, _MAX_GROWTH * sum(map(len, untrusted_files))):
+        raise BundleError("too-large")
+    return files
+
+
+def _seal_bundles(bundles: Sequence[Bundle], agency: AgencyConfig) -> list[Envelope]:
+    return [Envelope(bundle.id, agency.id, seal(bundle.data, agency.recipients)) for bundle in bundles]
 
 
 def _tip(submission: Submission, files: CleanedFiles, now: float) -> Tip:
