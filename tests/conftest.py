@@ -105,7 +105,10 @@ def visitor(running) -> Visitor:
 @pytest.fixture(scope="session", autouse=True)
 def _memory() -> Iterator[None]:
     """Every demonstration of the tests has its memory store in a folder of a tmpfs that goes with the run."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="haumaru-") as folder, pytest.MonkeyPatch.context() as patch:
+    with (
+        tempfile.TemporaryDirectory(dir="/dev/shm", prefix="haumaru-") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("XDG_RUNTIME_DIR", folder)
         yield
 

@@ -105,7 +105,7 @@ class ReplyViews:
             answers_to=access.locator,
         )
         try:
-            submit(submission, context.submission_way, now=context.clock())
+            submit(submission, context.submission_context, now=context.clock())
         except AlreadySentError as error:
             return self._responses.page("report/already.html", status=error.status)
         except HaumaruError as error:

@@ -22,7 +22,7 @@ from app.site.config import Config
 from app.site.report.form_token import Token, TokenContext, TokenForm
 from app.site.report.forms import ReportForm
 from app.site.report.held import HeldTipStore
-from app.site.report.submit import CleanFiles, SubmissionWay
+from app.site.report.submit import CleanFiles, SubmissionContext
 from app.site.web.rate_limits import RateLimits
 from app.text.find import FINDING_REASONS, find_identifying
 from app.text.phrases import Finding, PhraseTrie
@@ -48,9 +48,9 @@ class ReportContext:
     clock: Callable[[], float]
 
     @property
-    def submission_way(self) -> SubmissionWay:
-        """Return what a submission passes through on its way to the agency."""
-        return SubmissionWay(
+    def submission_context(self) -> SubmissionContext:
+        """Return what a submission passes through before it is on its way."""
+        return SubmissionContext(
             agency=self.config.intake,
             outbox=self.outbox,
             held=self.held,

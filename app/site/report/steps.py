@@ -111,10 +111,10 @@ class ReportViews:
             return self._responses.held(form, self._held_tip(), problem)
         context = self._context
         try:
-            parts = confirm(_draft(), context.submission_way, nonce=form.current.nonce, now=context.clock())
+            parts = confirm(_draft(), context.submission_context, nonce=form.current.nonce, now=context.clock())
         except OutboxError as error:
             return self._not_sent(form, error)
-        hours = arrival_hours(parts, context.submission_way, context.config.forward) if parts else 0
+        hours = arrival_hours(parts, context.submission_context, context.config.forward) if parts else 0
         return self._responses.with_code("report/sent.html", _typed_code("code"), files_hours=hours)
 
     def _discard(self, form: ReportForm) -> Response:
@@ -150,7 +150,7 @@ class ReportViews:
             untrusted_files=untrusted_files,
             reply_to=reply_to,
         )
-        submitted = submit(submission, self._context.submission_way, now=self._context.clock())
+        submitted = submit(submission, self._context.submission_context, now=self._context.clock())
         if submitted.draft:
             rows = file_rows(submitted.files, [file.filename or "" for file in files])
             return self._responses.held(form, HeldTip(submitted.draft, code, rows), None)

@@ -44,7 +44,7 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class SubmissionWay:
+class SubmissionContext:
     """What a submission passes through: the agency, the outbox, held tips, and the cleaning of files.
 
     Files are taken only while `words_room` bytes are free where the outbox lies.
@@ -59,52 +59,52 @@ class SubmissionWay:
 
 @dataclass(frozen=True)
 class Submitted:
-    """What became of the files of a submission, and the draft of a held tip; None for one that is on its way."""
+    """What became of the files of a submission, and the draft of a held tip; None for one that is on its context."""
 
     files: CleanedFiles = ()
     draft: bytes | None = None
 
 
-def submit(submission: Submission, way: SubmissionWay, *, now: float) -> Submitted:
+def submit(submission: Submission, context: SubmissionContext, *, now: float) -> Submitted:
     """Seal a submission to the agency and put it into the outbox; with files, hold it until it is confirmed.
 
     `now` is in unix seconds; the tip keeps only its day. Raises BundleError `too-large`, FileRefusedError, BusyError
     or an OutboxError; then nothing was sent.
     """
-    files = _clean(submission.untrusted_files, way) if submission.untrusted_files else ()
+    files = _clean(submission.untrusted_files, context) if submission.untrusted_files else ()
     bundles = to_bundles(_tip(submission, files, now))
     if not files:
-        way.outbox.put(_seal_bundles(bundles, way.agency), nonce=submission.nonce, now=now)
+        context.outbox.put(_seal_bundles(bundles, context.agency), nonce=submission.nonce, now=now)
         return Submitted()
     draft = secrets.token_bytes(DRAFT_BYTES)
-    way.held.hold(draft, bundles, nonce=submission.nonce, now=now)
+    context.held.hold(draft, bundles, nonce=submission.nonce, now=now)
     return Submitted(files, draft)
 
 
-def confirm(draft: bytes, way: SubmissionWay, *, nonce: bytes, now: float) -> int:
+def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: float) -> int:
     """Seal a held tip to the agency and put it into the outbox; return the number of its parts.
 
     Raises AlreadySentError, HeldGoneError or another OutboxError; then nothing was sent just now.
     """
-    bundles = way.held.open(draft, now=now)
+    bundles = context.held.open(draft, now=now)
     try:
-        way.outbox.put(_seal_bundles(bundles, way.agency), nonce=nonce, draft=draft, now=now)
+        context.outbox.put(_seal_bundles(bundles, context.agency), nonce=nonce, draft=draft, now=now)
     except AlreadySentError:
-        if way.held.was_discarded(draft, now=now):
+        if context.held.was_discarded(draft, now=now):
             raise HeldGoneError from None
         raise
-    way.held.drop(draft)
+    context.held.drop(draft)
     return len(bundles) - 1
 
 
-def arrival_hours(parts: int, way: SubmissionWay, forward: ForwardConfig) -> int:
+def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig) -> int:
     """Return within how many hours the `parts` of a tip leave: 2, 4, 8 …, with the parts that wait before them.
 
     At least a quarter of the cells are for parts while any wait. The powers of two say little of the backlog.
     """
     waiting = 0
     with suppress(MemoryStoreError):
-        kinds = way.outbox.memory.kinds(way.agency.id) if way.outbox.memory else {}
+        kinds = context.outbox.memory.kinds(context.agency.id) if context.outbox.memory else {}
         waiting = sum(kind.name == "part" for kind in kinds.values())
     seconds = (4 * max(parts, waiting) / forward.cells + 1) * forward.window
     hours = 2
@@ -118,12 +118,12 @@ def is_closed(agency: AgencyConfig, now: float) -> bool:
     return days_left(agency.expires, now) < 0
 
 
-def _clean(untrusted_files: Sequence[bytes], way: SubmissionWay) -> CleanedFiles:
+def _clean(untrusted_files: Sequence[bytes], context: SubmissionContext) -> CleanedFiles:
     """Return the files, cleaned or refused; raises HeldFullError where the disk has room for words alone."""
-    folder = way.outbox.database.path and way.outbox.database.path.parent
-    if folder and shutil.disk_usage(folder).free < way.words_room:
+    folder = context.outbox.database.path and context.outbox.database.path.parent
+    if folder and shutil.disk_usage(folder).free < context.words_room:
         raise HeldFullError
-    files = tuple(way.clean_files(untrusted_files))
+    files = tuple(context.clean_files(untrusted_files))
     cleaned = sum(len(file.data) for file in files if isinstance(file, CleanedFile))
     if cleaned > max(_MIN_CLEANED_BYTES, _MAX_GROWTH * sum(map(len, untrusted_files))):
         raise BundleError("too-large")
