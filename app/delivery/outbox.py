@@ -6,29 +6,40 @@ desk), or while it is away, tips are taken all the same: then no decoy gives its
 """
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from app.core.errors import AlreadySentError, MemoryStoreError
-from app.delivery.clock import nz_day
+from app.core.errors import AlreadySentError, HaumaruError, MemoryStoreError, OutboxError
+from app.delivery.clock import QUARTER_HOUR_SECONDS
 from app.delivery.database import Database
 from app.delivery.memory_store import MemoryStore, memory_key
 from app.delivery.schema import (
+    blob_id,
     cells,
+    count_staged,
     delete_envelope,
     delete_expired,
+    delete_slots,
     delete_untried_envelope,
     insert_envelope,
+    insert_rows,
     labels,
+    slots_without_row,
+    stage_bytes,
 )
 from app.vault.tip import TipId
 
 PAGES_PER_TIDY = 64  # of 8 KiB: more than the two copies of one envelope take
+_AT_ONCE = (
+    16  # envelopes of one transaction, some 10 ms; the bytes of more are staged on SQLite, where one writes alone
+)
 
 _T = TypeVar("_T")
 _log = logging.getLogger("haumaru.outbox")
@@ -43,13 +54,32 @@ class Envelope:
     data: bytes
 
 
+class _Places:
+    """The places of decoys that the envelopes of one tip take; `taken` are the decoys that are no longer listed."""
+
+    def __init__(self, take: Callable[[int], list[TipId]]) -> None:
+        self._take, self._left = take, list[TipId]()
+        self.taken: list[TipId] = []
+
+    def free_one(self, connection: Connection, *, wanted: int) -> None:
+        """Delete one decoy that was never tried, if there is one; `wanted` says how many more will be asked for."""
+        while True:
+            if not self._left:
+                self._left = self._take(wanted)
+                self.taken += self._left
+            if not self._left or delete_untried_envelope(connection, self._left.pop()):
+                return
+
+
 class Outbox:
     """The outbox of one database; call `prepare` before use, to learn at once of a fault."""
 
     def __init__(self, url: str, memory: MemoryStore | None = None) -> None:
         self.database = Database(url)
         self.memory = memory
-        self._tidied = nz_day(0)  # the day on which this process last deleted expired rows
+        self._tidied = 0  # the quarter-hour in which this process last deleted rows and bytes that are over
+        self._without_row: set[int] = set()  # slots of bytes that had no row then
+        self._staging = threading.Lock()  # one tip of many parts at a time, so that words wait for few parts
 
     def prepare(self) -> None:
         """Create the missing parts of the database; raises OutboxError."""
@@ -71,16 +101,13 @@ class Outbox:
         now = time.time() if now is None else now
         keys = [memory_key(secret) for secret in (nonce, draft) if secret is not None]
         words, *parts = envelopes
-        taken: list[TipId] = []
-        kept = taken
+        places = _Places(lambda number: self._remember(lambda memory: memory.take_decoys(words.agency, number), []))
+        kept = places.taken
         try:
-            with self.database.write() as connection:
-                self._use_forms(connection, keys, words.id, now)
-                self._insert_in_place(connection, envelopes, taken)
-                still_there = _present(connection, taken)
-            kept = still_there
+            kept = self._put(envelopes, keys, places, now)
         finally:
-            self._list_decoys(words.agency, kept)
+            for each in kept:
+                self._list_decoy(words.agency, each)
         for key in keys:
             self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023  # called at once
         self._remember(lambda memory: memory.note_tip(words.agency, words.id, [part.id for part in parts]), None)
@@ -98,8 +125,8 @@ class Outbox:
     def put_decoy(self, decoy: Envelope) -> None:
         """Put a decoy into the outbox as a tip of one envelope goes in; raises OutboxError."""
         with self.database.write() as connection:
-            _insert(connection, decoy)
-        self._list_decoys(decoy.agency, [decoy.id])
+            _insert(connection, [decoy])
+        self._list_decoy(decoy.agency, decoy.id)
 
     def settle(self, envelope_id: TipId, *, decoy: Envelope | None = None) -> None:
         """Delete an envelope that its agency has; a decoy may take its place in the same transaction.
@@ -110,20 +137,21 @@ class Outbox:
         with self.database.write() as connection:
             delete_envelope(connection, envelope_id)
             if decoy is not None:
-                _insert(connection, decoy)
+                _insert(connection, [decoy])
         if decoy is not None:
-            self._list_decoys(decoy.agency, [decoy.id])
+            self._list_decoy(decoy.agency, decoy.id)
 
     def tidy(self, now: float, *, pages: int = PAGES_PER_TIDY) -> None:
-        """Do after a delivery what takes little time: delete expired rows once a day, give back a few free pages.
+        """Do after a delivery what takes little time: give back a few free pages, empty the log, date SQLite's files.
 
-        Sets the times of SQLite's files to the day. Raises OutboxError.
+        Once in a quarter-hour, delete expired rows and bytes that a killed process has left. Raises OutboxError.
         """
-        today = nz_day(now)
-        if self._tidied != today:
+        quarter = int(now) // QUARTER_HOUR_SECONDS
+        if self._tidied != quarter:
             with self.database.write() as connection:
                 delete_expired(connection, now)
-            self._tidied = today
+            self._drop_left_over()
+            self._tidied = quarter
         self.database.compact(now, pages=pages)
 
     def forget_absent(self, agency: str) -> None:
@@ -133,6 +161,60 @@ class Outbox:
         with self.database.read() as connection:
             present = set(connection.execute(select(cells.c.id).where(cells.c.agency == agency)).scalars())
         self._remember(lambda memory: memory.forget(known - present), None)
+
+    def _put(self, envelopes: Sequence[Envelope], keys: Sequence[bytes], places: _Places, now: float) -> list[TipId]:
+        """Commit envelopes in one transaction; return the decoys that were taken and are still there.
+
+        The bytes of many parts are staged before, in short transactions between which others may write. Bytes without a
+        row are nothing: nobody delivers them, and a later tidying deletes those of a killed process.
+        """
+        staged = envelopes[_AT_ONCE:] if self.database.path else []
+        at_once = envelopes[: len(envelopes) - len(staged)]
+        try:
+            with self._staging if staged else nullcontext():
+                for first in range(0, len(staged), _AT_ONCE):
+                    self._stage(staged[first : first + _AT_ONCE], places)
+            with self.database.write() as connection:
+                self._use_forms(connection, keys, envelopes[0].id, now)
+                if count_staged(connection, [each.id for each in staged]) != 2 * len(staged):
+                    raise OutboxError("busy")  # another attempt at the same tip failed and took its bytes away
+                _insert(connection, at_once, places)
+                if staged:
+                    with _ids_put_once():
+                        insert_rows(connection, [(each.id, each.agency) for each in staged])
+                return _present(connection, places.taken)
+        except HaumaruError:
+            self._drop_staged(staged)
+            raise
+
+    def _stage(self, envelopes: Sequence[Envelope], places: _Places) -> None:
+        with self.database.write() as connection:
+            if _present(connection, [each.id for each in envelopes]):
+                raise AlreadySentError
+            for number, each in enumerate(envelopes):
+                places.free_one(connection, wanted=len(envelopes) - number)
+                stage_bytes(connection, each.id, each.data)
+
+    def _drop_staged(self, staged: Sequence[Envelope]) -> None:
+        if not staged:
+            return
+        with suppress(OutboxError), self.database.write() as connection:
+            there = set(_present(connection, [each.id for each in staged]))
+            delete_slots(connection, [blob_id(each.id.encode()) for each in staged if each.id not in there])
+
+    def _drop_left_over(self) -> None:
+        """Delete bytes that had no row a quarter-hour ago and have none now: a killed process staged them.
+
+        A process that still stages them would find them missing, and put nothing.
+        """
+        if self.database.path is None:
+            return
+        with self.database.read() as connection:
+            without_row = slots_without_row(connection)
+        left_over, self._without_row = without_row & self._without_row, without_row
+        if left_over:
+            with self.database.write() as connection:
+                delete_slots(connection, slots_without_row(connection) & left_over)
 
     def _use_forms(self, connection: Connection, keys: Sequence[bytes], words_id: TipId, now: float) -> None:
         """Use up a form's keys, once; raises AlreadySentError.
@@ -146,26 +228,8 @@ class Outbox:
                 self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023
                 raise AlreadySentError
 
-    def _insert_in_place(self, connection: Connection, envelopes: Sequence[Envelope], taken: list[TipId]) -> None:
-        """Insert envelopes, each after the deletion of one decoy as far as there are any; add to `taken` those tried.
-
-        One after the other, so that each envelope takes just those pages that one decoy leaves free, as a decoy does
-        that is put after a delivery. Raises AlreadySentError if an id is there already.
-        """
-        left: list[TipId] = []
-        for number, envelope in enumerate(envelopes):
-            while True:
-                if not left:
-                    agency, missing = envelope.agency, len(envelopes) - number
-                    left = self._remember(lambda memory: memory.take_decoys(agency, missing), [])  # noqa: B023
-                    taken += left
-                if not left or delete_untried_envelope(connection, left.pop()):
-                    break
-            _insert(connection, envelope)
-
-    def _list_decoys(self, agency: str, ids: Iterable[TipId]) -> None:
-        for each in ids:
-            self._remember(lambda memory: memory.list_decoy(agency, each), None)  # noqa: B023
+    def _list_decoy(self, agency: str, decoy: TipId) -> None:
+        self._remember(lambda memory: memory.list_decoy(agency, decoy), None)
 
     def _remember(self, ask: Callable[[MemoryStore], _T], otherwise: _T) -> _T:
         """Return the answer of the memory store, or `otherwise` where there is none: nothing durable depends on it."""
@@ -178,10 +242,23 @@ class Outbox:
             return otherwise
 
 
-def _insert(connection: Connection, envelope: Envelope) -> None:
-    """Insert an envelope; raises AlreadySentError if its id is there already."""
+def _insert(connection: Connection, envelopes: Sequence[Envelope], places: _Places | None = None) -> None:
+    """Insert envelopes, each after the deletion of one decoy; raises AlreadySentError if an id is there already.
+
+    One after the other, so that each envelope takes just those pages that one decoy leaves free, as a decoy does that
+    is put after a delivery.
+    """
+    for number, each in enumerate(envelopes):
+        if places is not None:
+            places.free_one(connection, wanted=len(envelopes) - number)
+        with _ids_put_once():
+            insert_envelope(connection, each.id, each.agency, each.data)
+
+
+@contextmanager
+def _ids_put_once() -> Iterator[None]:
     try:
-        insert_envelope(connection, envelope.id, envelope.agency, envelope.data)
+        yield
     except IntegrityError:
         raise AlreadySentError from None
 

@@ -8,6 +8,7 @@ delivery needs is stored twice, in two tables, so that no damaged page loses an 
 """
 
 import hashlib
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import (
     BigInteger,
@@ -71,6 +72,7 @@ def _blobs(name: str) -> Table:
 
 blobs = _blobs("blobs")  # the envelopes' bytes: all of one length
 spares = _blobs("spares")  # a second copy of `blobs`
+_BOTH = (blobs, spares)
 messages = _blobs("messages")  # the replies' bytes: all of one length
 message_spares = _blobs("message_spares")  # a second copy of `messages`
 windows = _table(
@@ -111,16 +113,49 @@ def blob_id(name: bytes) -> int:
 
 def insert_envelope(connection: Connection, tip: str, agency: str, data: bytes) -> None:
     """Insert an envelope, with everything that delivery needs twice; raises IntegrityError where the id is taken."""
-    _insert_blob(connection, (blobs, spares), tip.encode(), data)
-    connection.execute(insert(cells).values(id=tip, agency=agency))
-    connection.execute(insert(labels).values(id=tip, agency=agency))
+    _insert_blob(connection, _BOTH, tip.encode(), data)
+    insert_rows(connection, [(tip, agency)])
+
+
+def insert_rows(connection: Connection, envelopes: Sequence[tuple[str, str]]) -> None:
+    """Insert the ids and agencies of envelopes whose bytes are there; raises IntegrityError where an id is taken."""
+    rows = [{"id": tip, "agency": agency} for tip, agency in envelopes]
+    connection.execute(insert(cells), rows)
+    connection.execute(insert(labels), rows)
+
+
+def stage_bytes(connection: Connection, tip: str, data: bytes) -> None:
+    """Insert the bytes of an envelope that has no row yet, in place of those that a killed process staged."""
+    _delete_blob(connection, _BOTH, tip.encode())
+    _insert_blob(connection, _BOTH, tip.encode(), data)
+
+
+def count_staged(connection: Connection, tips: Sequence[str]) -> int:
+    """Return how many copies of the bytes of some envelopes are there: two for each, if they all are."""
+    slots = [blob_id(tip.encode()) for tip in tips]
+    return sum(len(connection.execute(select(each.c.slot).where(each.c.slot.in_(slots))).all()) for each in _BOTH)
+
+
+def slots_without_row(connection: Connection) -> set[int]:
+    """Return the slots of bytes that no row names: staged ones, or those that a killed process has left."""
+    named = {
+        blob_id(tip.encode()) for table in (cells, labels) for tip in connection.execute(select(table.c.id)).scalars()
+    }
+    return {slot for each in _BOTH for slot in connection.execute(select(each.c.slot)).scalars()} - named
+
+
+def delete_slots(connection: Connection, slots: Iterable[int]) -> None:
+    """Delete the bytes in some slots."""
+    for slot in slots:
+        for each in _BOTH:
+            connection.execute(delete(each).where(each.c.slot == slot))
 
 
 def delete_envelope(connection: Connection, tip: str) -> None:
     """Delete an envelope with both its copies; deleting an envelope twice is no error."""
     connection.execute(delete(cells).where(cells.c.id == tip))
     connection.execute(delete(labels).where(labels.c.id == tip))
-    _delete_blob(connection, (blobs, spares), tip.encode())
+    _delete_blob(connection, _BOTH, tip.encode())
 
 
 def delete_untried_envelope(connection: Connection, tip: str) -> bool:

@@ -430,6 +430,122 @@ def test_a_decoy_is_listed_after_its_commit(mortal):
         assert decoy.id not in mortal.memory.kinds("intake")
 
 
+# Many parts
+
+
+MANY = 50
+
+
+def bytes_without_row(box: Outbox) -> int:
+    return count(box, blobs) - count(box, cells)
+
+
+def test_others_write_between_many_parts(url, memory_folder):
+    """While a tip of many parts is put others put words; all of it is there, in the places of as many decoys."""
+    with opened(url) as box:
+        box.memory = SqliteMemoryStore(memory_folder)
+        for _ in range(60):
+            box.put_decoy(make(100))
+        tips = [make_tip(MANY, 1000), *([make(1000)] for _ in range(20)), make_tip(MANY, 1000)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(box.put, tips))
+        found = waiting(box)
+        assert {each.id: each.data for tip in tips for each in tip}.items() <= found.items()
+        assert len(found) == max(60, 2 * (MANY + 1) + 20)
+        assert bytes_without_row(box) == 0
+
+
+def test_many_parts_again(stocked):
+    """A tip of many parts is put once, whether it is sent again under its form or under its ids."""
+    box, _ = stocked
+    tip = make_tip(MANY, 1000)
+    box.put(tip, draft=b"d", now=NOW)
+    for again in ({"draft": b"d"}, {}):
+        with pytest.raises(AlreadySentError):
+            box.put([Envelope(each.id, "intake", each.data[::-1]) for each in tip], **again, now=NOW)
+    with pytest.raises(AlreadySentError):
+        box.put(make_tip(MANY, 1000), draft=b"d", now=NOW)
+    assert waiting(box) == {each.id: each.data for each in tip}
+    assert bytes_without_row(box) == 0
+
+
+def test_many_parts_clicked_at_once_are_one_tip(url, memory_folder):
+    """A held tip of many parts that is confirmed by several at once, each sealing it anew, is there once and whole."""
+    with opened(url) as one, opened(url) as other:
+        one.memory, other.memory = SqliteMemoryStore(memory_folder), SqliteMemoryStore(memory_folder)
+        tip_ids = [new_tip_id() for _ in range(MANY + 1)]
+
+        def confirm(number: int) -> str:
+            try:
+                (one, other)[number % 2].put([make(1000, each) for each in tip_ids], draft=b"d", now=NOW)
+            except AlreadySentError:
+                return "already"
+            except OutboxError as error:
+                return error.code
+            return "sent"
+
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(confirm, range(6)))
+        assert answers.count("sent") == 1
+        assert waiting(one).keys() == set(tip_ids)
+        assert bytes_without_row(one) == 0
+
+
+def test_many_parts_that_cannot_be_put(sqlite, monkeypatch):
+    """Where the last step fails, no bytes of the tip are left; the same tip can be put afterwards."""
+
+    def fail(*_: object) -> None:
+        raise OutboxError("disk-full")
+
+    tip = make_tip(MANY, 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox_module, "insert_rows", fail)
+        with pytest.raises(OutboxError):
+            sqlite.put(tip)
+    assert [count(sqlite, table) for table in (cells, labels, blobs, spares)] == [0] * 4
+    sqlite.put(tip)
+    assert waiting(sqlite) == {each.id: each.data for each in tip}
+
+
+def test_killed_while_many_parts_are_staged(sqlite, monkeypatch):
+    """Nobody delivers bytes that a killed process staged; they go within half an hour, and those of tips stay."""
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    kept, tip, again = make_tip(MANY, 1000), make_tip(MANY, 1000), make_tip(MANY, 1000)
+    sqlite.put(kept)
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox_module, "insert_rows", die)
+        for killed in (tip, again):
+            with pytest.raises(Killed):
+                sqlite.put(killed)
+    assert waiting(sqlite) == {each.id: each.data for each in kept}
+    assert bytes_without_row(sqlite) == 2 * (MANY - 15)
+    sqlite.tidy(NOW)
+    sqlite.put(again)
+    sqlite.tidy(NOW + 60)
+    assert bytes_without_row(sqlite) == MANY - 15
+    sqlite.tidy(NOW + 900)
+    assert waiting(sqlite) == {each.id: each.data for each in (*kept, *again)}
+    assert [count(sqlite, table) for table in (cells, labels, blobs, spares)] == [2 * (MANY + 1)] * 4
+
+
+def test_staged_bytes_that_went_missing(sqlite, monkeypatch):
+    """Where the staged bytes are no longer all there at the last step, nothing is put."""
+    stage = sqlite._stage
+
+    def lose(envelopes: list[Envelope], places: object) -> None:
+        stage(envelopes, places)
+        with sqlite.database.write() as connection:
+            connection.execute(spares.delete())
+
+    monkeypatch.setattr(sqlite, "_stage", lose)
+    with pytest.raises(OutboxError, match="busy"):
+        sqlite.put(make_tip(MANY, 1000))
+    assert [count(sqlite, table) for table in (cells, labels, blobs, spares)] == [0] * 4
+
+
 # Tidying
 
 
