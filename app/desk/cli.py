@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from wsgiref.types import WSGIApplication
@@ -24,15 +24,16 @@ from app.core.log import quiet_logs
 from app.core.resources import ROOT
 from app.desk.cases import Cases
 from app.desk.config import ReceiverConfig, load_desk_config
-from app.desk.envelopes import join_opened, open_envelope_file, opened_id, read_envelope_file, unpack_to_folder
+from app.desk.envelopes import open_envelope_file, opened_id, read_envelope_file
 from app.desk.errors import RefusedError
 from app.desk.health import check_health
 from app.desk.jobs import Job
 from app.desk.journal import Journal, verify_journal
 from app.desk.receiver import EnvelopeReceiver
-from app.desk.referral import Referral, ReferralWords, referral_json, require_signer
+from app.desk.referral import Referral, ReferralWords, require_signer
 from app.desk.service import open_desk
 from app.desk.store import SealedStore
+from app.desk.unpack import OpenedEnvelopes, unpack_to_folder, words_json
 from app.desk.web import factory
 from app.text.phrases import load_phrases
 from app.vault.age_open import read_identity_file, write_identity_file
@@ -45,7 +46,7 @@ from app.vault.signature import (
     public_bytes,
     read_signing_key,
 )
-from app.vault.tip_bundles import Words, words_to_json
+from app.vault.tip_bundles import Words
 
 _PROGRAM = "haumaru-desk"
 _MIN_PASSPHRASE = 12  # characters (ASVS 6.2.1 asks for 8)
@@ -100,25 +101,19 @@ def open_envelopes(
     Prints each report as one line of JSON, or unpacks it with -o. Ends with 1 if an envelope did not open.
     """
     identities, key = _read_identities(identity_paths), None if signer is None else _parse_signer(signer)
-    found: list[tuple[Path, Words | ReferralWords]] = []
-    parts: dict[str, list[Part]] = {}
+    opened = OpenedEnvelopes()
 
     def read(path: Path) -> None:
-        opened = open_envelope_file(path.name, read_envelope_file(path), identities)
-        if isinstance(opened, Part):
-            parts.setdefault(opened.tip, []).append(opened)
-            return
-        if isinstance(opened, ReferralWords):
-            _check_signer(opened.referral, key)
-        if isinstance(opened, ReferralWords) or not opened.tip.decoy:
-            found.append((path, opened))
+        words = open_envelope_file(path.name, read_envelope_file(path), identities)
+        if isinstance(words, ReferralWords):
+            _check_signer(words.referral, key)
+        opened.add(path, words)
 
     failed = [path for path in envelopes if not _succeeds(path, read)]
-    for path, words in found:
-        candidates = parts.get(opened_id(words), [])
-        failed += [path] * (not _succeeds(path, lambda _: _show(words, candidates, folder)))  # noqa: B023  # called at once
-    if orphans := parts.keys() - {opened_id(words) for _, words in found}:
-        _warn(f"{sum(len(parts[tip]) for tip in orphans)} parts belong to no report given here")
+    for path, words in opened.words:
+        failed += [path] * (not _succeeds(path, lambda _: _show(opened, words, folder)))  # noqa: B023  # called at once
+    if strays := opened.count_strays():
+        _warn(f"{strays} parts belong to no report given here")
     sys.exit(1 if failed else 0)
 
 
@@ -268,19 +263,14 @@ def _succeeds(path: Path, job: Callable[[Path], None]) -> bool:
     return False
 
 
-def _show(words: Words | ReferralWords, parts: Sequence[Part], folder: Path | None) -> None:
-    """Print or unpack a tip or referral, with its files if all parts of them are there."""
-    proven = [part for part in parts if words.proves(part)]
-    missing = words.part_count - len({part.number for part in proven})
-    if missing:
-        _warn(
-            f"{opened_id(words)}: {missing} of {words.part_count} parts of its files are missing; give them all at once"
-        )
-    files = () if missing else join_opened(words, proven)
+def _show(opened: OpenedEnvelopes, words: Words | ReferralWords, folder: Path | None) -> None:
+    if missing := opened.count_missing(words):
+        _warn(f"{opened_id(words)}: {missing} of {words.part_count} parts of its files are missing; give all at once")
+    files = opened.join(words)
     if folder is not None:
         unpack_to_folder(words, files, folder)
     else:
-        click.echo((referral_json(words) if isinstance(words, ReferralWords) else words_to_json(words)).decode())
+        click.echo(words_json(words).decode())
 
 
 def _check_signer(referral: Referral, signer: bytes | None) -> None:

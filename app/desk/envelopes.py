@@ -8,20 +8,20 @@ envelope's SHA-256 too, so that no envelope takes the place of another that bear
 import re
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from app.core.durable import create_once, write_atomically
+from app.core.durable import write_atomically
 from app.core.errors import DeliveryError, EnvelopeError
 from app.delivery.clock import nz_midnight
 from app.delivery.outbox import Envelope
-from app.desk.referral import ReferralWords, join_referral, read_referral, referral_json, referral_text
+from app.desk.referral import ReferralWords, read_referral
 from app.vault.age_open import unseal
 from app.vault.bundle import first_member
 from app.vault.part import Part, read_part
-from app.vault.tip import TipFile, TipId
-from app.vault.tip_bundles import Words, from_bundles, read_words, words_to_json, words_to_text
+from app.vault.tip import TipId
+from app.vault.tip_bundles import Words, read_words
 
 MAX_FILE_BYTES = 256 * 1024  # the envelope of one bundle, made by any age tool
 MIN_FREE_BYTES = 256 * 1024**2  # of the inbox's disk: with less, no envelope is taken in
@@ -84,34 +84,3 @@ def opened_id(opened: Words | Part | ReferralWords) -> TipId:
     if isinstance(opened, Part):
         return opened.id
     return opened.tip.id if isinstance(opened, Words) else opened.referral.id
-
-
-def join_opened(words: Words | ReferralWords, parts: Iterable[Part]) -> tuple[TipFile, ...]:
-    """Return the files of a tip or referral; raises BundleError, `parts-missing` where not all parts are there."""
-    if isinstance(words, ReferralWords):
-        return join_referral(words, parts).files
-    return from_bundles(words, parts).files
-
-
-def unpack_to_folder(words: Words | ReferralWords, files: Sequence[TipFile], folder: Path) -> Path:
-    """Write a tip or referral into `folder/<id>/`, its files under `untrusted/`, readable by this user alone.
-
-    Raises FileExistsError rather than write over anything, and OSError.
-    """
-    target = folder / opened_id(words)
-    target.mkdir(mode=0o700, parents=True)
-    if isinstance(words, ReferralWords):
-        create_once(target / "referral.json", referral_json(words) + b"\n")
-        create_once(target / "referral.txt", referral_text(words).encode())
-    else:
-        create_once(target / "tip.json", words_to_json(words) + b"\n")
-        create_once(target / "tip.txt", words_to_text(words).encode())
-    _unpack_files(target / "untrusted", files)
-    return target
-
-
-def _unpack_files(target: Path, files: Sequence[TipFile]) -> None:
-    if files:
-        target.mkdir(mode=0o700)
-    for file in files:
-        create_once(target / Path(file.path).name, file.data)
