@@ -9,7 +9,7 @@ FIGURES ?= holds.txt
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help run desk test test-fast holds coverage lint fmt bench handouts messages digests lock release-check
+.PHONY: help run desk test test-fast holds lint fmt bench handouts messages digests lock release-check
 
 help: ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,20 +23,21 @@ desk: .venv/.run ## Open what the demonstration received, on 127.0.0.1:8001 (DES
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 OTHER_PROGRAMS := browser,firefox,postgres,redis,nginx,caddy,tor,dovecot,compose
 
-test: .venv/.test ## Set up what the tests need, and run them all (SKIP=browser,postgres leaves some out)
+test: .venv/.test ## Set up what the tests need, and run them all (SKIP=browser,postgres leaves some out; COVERAGE=1 measures branches)
+ifdef COVERAGE
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadgroup
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report
+else
 	@$(PYTEST)
+endif
 
 test-fast: .venv/.test ## The tests that need no other server and no browser, without the slow ones and the holds
 	@SKIP=$(OTHER_PROGRAMS) $(PYTEST) -q -m "not slow" --ignore-glob='tests/system/test_holds_*'
 
 holds: .venv/.test ## The long forms of the tests of docs/holds.md, half an hour; their figures go to FIGURES=
 	@LONG=1 HOLDS=$(FIGURES) $(BIN)/python -m pytest -s -p no:tests.support.slow tests/system/test_holds_*.py
-
-coverage: .venv/.test ## All tests, and how much of the program they run; below the floor of pyproject.toml it fails
-	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadgroup
-	@$(BIN)/coverage combine -q
-	@$(BIN)/coverage report
 
 lint: .venv/.test ## The linters and the type checker
 	@$(BIN)/ruff check .

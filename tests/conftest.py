@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.corpus import make
+from tests.corpus.marks import Specimen
 from tests.support import databases, network
 from tests.support.databases import Postgres
 from tests.support.paths import ROOT
@@ -86,6 +88,12 @@ def postgres() -> Iterator[Postgres]:
 def certificates(tmp_path_factory) -> Certificates:
     """An authority of our own with certificates for loopback, in files."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def specimens() -> dict[str, Specimen]:
+    """Every specimen of the corpus of files with traces in them, by name."""
+    return {specimen.name: specimen for specimen in make.corpus()}
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,7 @@ class Database:
         """
         with as_outbox_errors():
             if self.path is not None:
-                _make_private(self.path)
+                _create_private_file(self.path)
                 with closing(self._engine.raw_connection()) as raw:
                     raw.cursor().execute("PRAGMA journal_mode=WAL")
         with self._transaction() as connection:
@@ -160,7 +160,7 @@ class Database:
             for _ in range(min(pages, free)):
                 connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
         with as_outbox_errors():
-            self._date_files(now)
+            self._set_file_times(now)
 
     def close(self) -> None:
         """Close every connection, after the write that another thread may have begun."""
@@ -197,9 +197,9 @@ class Database:
                 self._checkpoints = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
                 _set_pragmas(self._checkpoints, busy_milliseconds=0)
             self._checkpoints.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            self._date_files(time.time())
+            self._set_file_times(time.time())
 
-    def _date_files(self, now: float) -> None:
+    def _set_file_times(self, now: float) -> None:
         assert self.path is not None
         moment = nz_midnight(now).timestamp()
         for suffix in ("", "-wal", "-shm"):
@@ -315,7 +315,7 @@ def _postgres(url: str) -> Engine:
     return engine
 
 
-def _make_private(path: Path) -> None:
+def _create_private_file(path: Path) -> None:
     if not path.parent.exists():
         path.parent.mkdir(mode=0o700, parents=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

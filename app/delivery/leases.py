@@ -101,9 +101,9 @@ class Leases:
                 raise
         return True
 
-    def load(self, tip: TipId) -> bytes:
+    def load(self, tip_id: TipId) -> bytes:
         """Return the bytes of an envelope; raises OutboxError `gone` or `corrupt`."""
-        return self._database.read_blob(tip.encode(), blobs, spares)
+        return self._database.read_blob(tip_id.encode(), blobs, spares)
 
     def record_failure(self, agency: str, code: str, *, now: float, tip: TipId | None = None) -> None:
         """Record that a delivery failed, and since which day deliveries fail; give back the envelope in hand."""

@@ -21,6 +21,8 @@ from app.delivery.destinations import Destination, read_destination, read_recipi
 from app.vault.keys import DEMONSTRATION, recipient_of
 from app.vault.signature import decode_public_key
 
+# Days before the end of an agency's key from which `haumaru check` and `haumaru status` warn.
+EXPIRY_WARNING_DAYS = 30
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _STOCK_PER_CELL = 4  # so that decoys of the stock are there to be replaced for four windows
 

@@ -21,13 +21,13 @@ from app.delivery.clock import days_left
 from app.delivery.destinations import open_transport
 from app.delivery.outbox import Outbox
 from app.files.clean import probe_sandbox
-from app.site.config import Config, load_config
+from app.site.config import EXPIRY_WARNING_DAYS, Config, load_config
 from app.site.factory import SCHEMA_REMEDIES, form_secret, open_memory_store, served_languages
 from app.site.guide.loader import load_library
 from app.vault.age import ENVELOPE_BYTES
 
 _PROBE_SECONDS = 15
-_EXPIRY_WARNING_DAYS = 30
+
 _DAY_SECONDS = 86_400
 # The file systems of Linux that have no disk (statfs(2)); a tmpfs may swap, of which `host_warnings` warns.
 _MEMORY_FILE_SYSTEMS = frozenset({0x01021994, 0x858458F6})  # tmpfs, ramfs
@@ -91,7 +91,7 @@ def host_warnings(config: Config) -> list[str]:
     if config.site.secure and loopback and not server.proxies:
         warnings.append("[server] proxies: behind a proxy everybody has one address; say how many proxies there are")
     left = days_left(config.intake.expires, time())
-    if left < _EXPIRY_WARNING_DAYS:
+    if left < EXPIRY_WARNING_DAYS:
         warnings.append(f"[[agency]] {config.intake.id} expires: in {left} days the form closes; rotate the key")
     return warnings
 

@@ -15,12 +15,11 @@ from app.delivery.clock import days_left, nz_day
 from app.delivery.database import Database
 from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
-from app.site.config import Config
+from app.site.config import EXPIRY_WARNING_DAYS, Config
 from app.site.guide.loader import load_library
 from app.site.guide.models import ENGLISH
 from app.vault.bundle import SMALLEST
 
-_EXPIRY_WARNING_DAYS = 30
 _MAX_WAITING_DAYS = 2
 _MAX_CONTACT_AGE_DAYS = 180
 # Space for the tips of one window, and for the copy of the database that is made at the end of a window.
@@ -124,7 +123,7 @@ def _agency_actions(agency: AgencyDeliveries) -> list[str]:
         actions.append(f"{agency.id}: deliveries fail ({agency.failing}); see docs/operator.md")
     if agency.oldest_days >= _MAX_WAITING_DAYS:
         actions.append(f"{agency.id}: an envelope has waited {agency.oldest_days} days; deliver by hand if need be")
-    if agency.key_days < _EXPIRY_WARNING_DAYS:
+    if agency.key_days < EXPIRY_WARNING_DAYS:
         actions.append(f"{agency.id}: its key ends in {agency.key_days} days; rotate it")
     return actions
 

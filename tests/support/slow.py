@@ -3,8 +3,9 @@
 What counts is how long the test's call would have taken on a quiet machine: the time on the clock, less the time for
 which other programs kept the processors busy. The clock alone would blame a test for its neighbours (a second worker
 of pytest-xdist, another run on the same machine); processor time alone would not see a test that only waits. The
-processor time of the test's own children is not subtracted, for it is the test's own doing. The measure errs towards
-the shorter time, at most by half on two processors, and is exact where nothing else runs.
+processor time of the test's own children is not subtracted, for the children are the test's own doing. The measure
+is exact where nothing else runs. On a busy machine a test that mostly waits can look quicker than it is, so a busy
+machine blames no test wrongly, and a quiet one finds every slow test.
 
 Marked tests that took less than five seconds are named at the end of the run, so that the mark stays true.
 """

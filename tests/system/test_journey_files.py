@@ -6,16 +6,10 @@ import subprocess
 
 import pytest
 
-from tests.corpus import make
 from tests.corpus.search import everywhere
 from tests.support.paths import BIN
 
 STORY = "The passports are in this safe"
-
-
-@pytest.fixture(scope="module")
-def specimens():
-    return {specimen.name: specimen for specimen in make.corpus()}
 
 
 def held(visitor, what, files, lang="en", **answers):

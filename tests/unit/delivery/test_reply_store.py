@@ -1,27 +1,19 @@
-"""Receipt codes and replies: what is derived, who may post, what is kept, and for how long."""
+"""The store of replies: who may post a reply, what is kept, and for how long."""
 
 import base64
-import hashlib
 import json
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
-from importlib.resources import files
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from app.core.errors import BusyError, ReplyError, ReplyKnownError
+from app.core.errors import ReplyError, ReplyKnownError
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import (
-    DerivationQueue,
     ReceiptCode,
-    code_as_numbers,
     derive_locator_and_key,
     new_code,
-    parse_code,
 )
 from app.delivery.reply_store import ReplyPost, ReplyStore, read_reply_post
 from app.delivery.schema import message_spares, messages, posted, replies
@@ -42,147 +34,8 @@ def box(outbox) -> ReplyStore:
     return ReplyStore(outbox.database)
 
 
-def words() -> list[str]:
-    return files("app.delivery").joinpath("bip39-english.txt").read_text("ascii").split()
-
-
 def make(reply_id: str = "r1", *, days: int = 90, locator: str = LOCATOR, message: bytes = b"") -> ReplyPost:
     return ReplyPost("intake", reply_id, locator, TODAY + timedelta(days=days), message.ljust(SEALED_BYTES, b"."))
-
-
-# Codes
-
-
-def test_the_list_is_bip_39s():
-    """The words are the English list of BIP-39, byte for byte."""
-    raw = files("app.delivery").joinpath("bip39-english.txt").read_bytes()
-    assert hashlib.sha256(raw).hexdigest() == "2f5eed53a4727b4bf8880d8f3f199efc90e58503646d9ff8eff3a2ed3b24dbda"
-    assert len(set(words())) == 2048
-
-
-def test_new_codes():
-    """A new code is eight words of the list, another each time, and all words come up."""
-    codes = [new_code() for _ in range(4000)]
-    assert {len(code.split(" ")) for code in codes} == {8}
-    assert len(set(codes)) == 4000
-    assert {word for code in codes for word in code.split()} == set(words())
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 2047), min_size=8, max_size=8))
-def test_both_forms_are_read_back(places):
-    """Any code is read back from its words and from its numbers, spaced or not."""
-    code = ReceiptCode(" ".join(words()[place] for place in places))
-    assert parse_code(code) == code
-    assert code_as_numbers(code) == " ".join(f"{place + 1:04}" for place in places)
-    assert parse_code(code_as_numbers(code)) == code
-    assert parse_code(code_as_numbers(code).replace(" ", "")) == code
-
-
-@pytest.mark.parametrize(
-    "typed",
-    [
-        "ABANDON Ability able ABOUT above absent absorb abstract",
-        "  abandon\tability\nable  about — above, absent; absorb.abstract \r\n",
-        "abandon-ability-able-about-above-absent-absorb-abstract",
-        "abandonabilityableaboutaboveabsentabsorbabstract",
-        "aban-don ability able about above absent absorb abs\ntract",
-        "ＡＢＡＮＤＯＮ ａｂｉｌｉｔｙ able about above absent absorb abstract",
-        "abandon\u00a0ability\u2003able\u200babout\u00adabove_absent/absorb|abstract",
-        "0001 0002 0003 0004 0005 0006 0007 0008",
-        "0001-0002-0003-0004-0005-0006-0007-0008",
-        "00010002000300040005000600070008",
-        "0001000200030004 0005000600070008",
-        "1 2 3 4 5 6 7 8",
-        "００01 0002 ０００３ 0004 0005 0006 0007 0008",
-        "०००१ ०००२ ०००३ ०००४ ०००५ ०००६ ०००७ ०००८",
-        "٠٠٠١ ٠٠٠٢ ٠٠٠٣ ٠٠٠٤ ٠٠٠٥ ٠٠٠٦ ٠٠٠٧ ٠٠٠٨",
-    ],
-)
-def test_codes_are_read_whatever_the_spacing(typed):
-    """Case, spacing, hyphens, line breaks, full-width letters and other scripts' digits do not matter."""
-    assert parse_code(typed) == CODE
-
-
-@pytest.mark.parametrize(
-    "typed",
-    [
-        "",
-        " ",
-        "abandon",
-        "abandon " * 7,
-        "abandon " * 9,
-        "abandon " * 7 + "xyzzy",
-        "abandon " * 7 + "0001",
-        "0000 0001 0001 0001 0001 0001 0001 0001",
-        "2049 0001 0001 0001 0001 0001 0001 0001",
-        "0001 " * 7,
-        "00001 0001 0001 0001 0001 0001 0001 001",
-        "9" * 32,
-        "a" * 10_000_000,
-        "abandon\0" * 7,
-        "\ud800" * 8,
-        "leg" * 100,
-    ],
-)
-def test_what_is_no_code(typed):
-    """Anything else is refused in the words for a code without a reply, and quickly."""
-    with pytest.raises(ReplyError) as caught:
-        parse_code(typed)
-    assert caught.value.message == ReplyError.message
-
-
-def test_words_that_fall_apart_in_two_ways():
-    """Letters without spaces that could be two codes are refused; with their spaces both are read."""
-    rest = " zoo" * 6
-    for pair in ("can alarm", "canal arm"):
-        assert parse_code(pair + rest) == pair + rest
-    with pytest.raises(ReplyError):
-        parse_code("canalarm" + rest)
-
-
-# Derivation
-
-
-def test_derivation_vector():
-    """Locator and reply key are what another implementation of Argon2id and HKDF derives."""
-    locator, key = derive_locator_and_key(CODE)
-    assert (locator, key.hex()) == (LOCATOR, REPLY_KEY)
-
-
-def test_many_derivations_at_once():
-    """Many at once, some to read and some to send, all return, and with the same result."""
-    reading, sending = DerivationQueue(waiting=100), DerivationQueue(waiting=100)
-    with ThreadPoolExecutor(12) as pool:
-        found = [pool.submit((reading if number % 2 else sending).derive, CODE) for number in range(12)]
-        assert {each.result()[0] for each in found} == {LOCATOR}
-
-
-def test_at_most_eight_wait():
-    """While one derives, eight wait and the tenth is told at once to come back; afterwards there is room again."""
-    gate = DerivationQueue(waiting=8)
-    with ThreadPoolExecutor(9) as pool:
-        with gate._running:
-            waiting = [pool.submit(gate.derive, CODE) for _ in range(9)]
-            arrived = threading.Event()
-            while gate._places._value:
-                arrived.wait(0.01)
-            for _ in range(3):
-                with pytest.raises(BusyError):
-                    gate.derive(CODE)
-        assert {each.result()[0] for each in waiting} == {LOCATOR}
-    assert gate.derive(CODE)[0] == LOCATOR
-
-
-def test_one_at_a_time():
-    """A gate lets one derivation through at a time."""
-    gate = DerivationQueue(waiting=8)
-    with gate._running, ThreadPoolExecutor(1) as pool:
-        behind = pool.submit(gate.derive, CODE)
-        assert not behind.done()
-        gate._running.release()
-        assert behind.result()[0] == LOCATOR
-        gate._running.acquire()
 
 
 # Posts

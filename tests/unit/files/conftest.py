@@ -10,13 +10,6 @@ import pytest
 
 from app.core.errors import FileRefusedError
 from app.files import child_process, clean, worker
-from tests.corpus import make
-
-
-@pytest.fixture(scope="session")
-def specimens():
-    """Every specimen of the corpus, by name."""
-    return {specimen.name: specimen for specimen in make.corpus()}
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,7 @@ def test_every_context_is_tested():
         (SignatureContext.REFERRAL, b"data", b""),
         (SignatureContext.REFERRAL, b"data", PUBLIC[:31]),
     ],
+    ids=["context", "data", "key", "no key", "short key"],
 )
 def test_another_context_text_or_key_does_not_verify(context, data, key):
     """A signature for a referral is none for another context, other data or another key."""
