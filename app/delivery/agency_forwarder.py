@@ -14,7 +14,7 @@ from app.core.errors import DeliveryError, HaumaruError, MemoryStoreError, Outbo
 from app.delivery.leases import LeaseOwner, Leases
 from app.delivery.memory_store import EnvelopeKind
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.pace import Pace, Slot, WaitingEnvelope, choose, next_level, plan_window
+from app.delivery.pace import Pace, Slot, WaitingEnvelope, WindowPlans, choose, next_level
 from app.delivery.transports import BoundedTransport, Transport
 from app.vault.tip import TipId
 
@@ -41,7 +41,7 @@ class _Window:
     """What happened in one window so far."""
 
     start: int
-    plan: list[Slot]
+    plan: list[Slot]  # what is left of it, the next slot last
     tried: set[TipId] = field(default_factory=set)
     delivered: int = 0
     code: str = ""
@@ -69,6 +69,7 @@ class AgencyForwarder:
         self._transport = BoundedTransport(transport)
         self._seconds, self._make_decoy, self._clock, self._random = seconds, make_decoy, clock, random
         self._window = _Window(-1, [])
+        self._plans = WindowPlans(pace, random)
         self._delivered: set[TipId] = set()  # the agency has these, but they are not settled yet
 
     def beat(self, owner: LeaseOwner, start: int) -> None:
@@ -125,7 +126,7 @@ class AgencyForwarder:
             self._outbox.forget_absent(self.agency)
             self._put_decoys(self._decoys_due())
         tried, succeeded = sum(one.tried for one in self._waiting()), before.delivered / self.pace.cells
-        self._window.plan = plan_window(self.pace, tried=tried, succeeded=succeeded, random=self._random)
+        self._window.plan = self._plans.next_window(tried=tried, succeeded=succeeded)[::-1]
         self._window.start = start
 
     def _waiting(self) -> list[WaitingEnvelope]:
@@ -160,8 +161,17 @@ class AgencyForwarder:
                 continue
             if self._leases.begin(owner, one.id):
                 self._window.tried.add(one.id)
+                self._forget(one.id)
                 return Envelope(one.id, self.agency, data)
         return None
+
+    def _forget(self, tip: TipId) -> None:
+        """Let the memory store forget what was tried, which all are treated alike: no tip may take its place."""
+        try:
+            if self._outbox.memory:
+                self._outbox.memory.forget([tip])
+        except MemoryStoreError as error:
+            _log.warning("memory code=%s", error.code)
 
     def _begin_decoy(self, owner: LeaseOwner) -> Envelope | None:
         """Put a decoy where nothing else can leave, and begin with that."""

@@ -44,22 +44,35 @@ class WaitingEnvelope:
     kind: EnvelopeKind | None = None  # None: unknown, which counts as a tip's words
 
 
-def plan_window(pace: Pace, *, tried: int, succeeded: float, random: Random) -> list[Slot]:
-    """Return the slots of one window in random order, where `tried` envelopes were tried before and lie here still.
+@dataclass
+class WindowPlans:
+    """The plans of one agency's windows, one after another: what leaves first in each cell."""
 
-    At most half are for tried ones; a quarter of all cells, and at most half of the cells that are left, is for parts.
-    While few deliveries succeed (`succeeded`: the share of the last window's), and more than a stock was tried, more
-    are for tried ones, so that an outage of a month fills no disk. A watcher knows all three numbers anyway.
-    """
-    share = pace.cells / 2
-    if pace.stock < tried and pace.stock:
-        share *= max(succeeded, (pace.stock / tried) ** 2)
-    retries = min(tried, pace.cells - _round(share, random))
-    fresh = pace.cells - retries
-    parts = _round(min(pace.cells / 4, fresh / 2), random)
-    slots = [Slot.TRIED] * retries + [Slot.PART] * parts + [Slot.WORDS] * (fresh - parts)
-    random.shuffle(slots)
-    return slots
+    pace: Pace
+    random: Random
+    _fresh: float = 0.0  # what is left of the shares of earlier windows, so that the shares of many windows add up
+    _parts: float = 0.0
+
+    def next_window(self, *, tried: int, succeeded: float) -> list[Slot]:
+        """Return the slots of a window in their order, where `tried` envelopes were tried before and lie here still.
+
+        At most half are for tried ones; a quarter of all cells, and at most half of what is left, is for parts. While
+        few deliveries succeed (`succeeded`: the share of the last window's), and more than a stock was tried, more are
+        for tried ones, so that an outage of a month fills no disk. A watcher knows all three numbers anyway. The slots
+        for new ones are spread evenly, over the windows too: after a longer gap, a tip would be more likely.
+        """
+        cells, share = self.pace.cells, self.pace.cells / 2
+        if 0 < self.pace.stock < tried:
+            share *= max(succeeded, (self.pace.stock / tried) ** 2)
+        self._fresh, fresh = math.modf(self._fresh + share)
+        fresh = max(int(fresh), cells - tried)
+        self._parts, parts = math.modf(self._parts + min(cells / 4, fresh / 2))
+        new = [Slot.PART] * int(parts) + [Slot.WORDS] * (fresh - int(parts))
+        self.random.shuffle(new)
+        slots = [Slot.TRIED] * cells
+        for place, slot in enumerate(new):
+            slots[int((place + 0.5) * cells / fresh)] = slot
+        return slots
 
 
 def choose(slot: Slot, waiting: Collection[WaitingEnvelope], *, random: Random) -> WaitingEnvelope | None:
@@ -144,8 +157,3 @@ def _is_part(one: WaitingEnvelope) -> bool:
 def _smallest(group: Sequence[WaitingEnvelope], random: Random) -> WaitingEnvelope:
     rank = min(one.kind.rank if one.kind else 0 for one in group)
     return random.choice([one for one in group if (one.kind.rank if one.kind else 0) == rank])
-
-
-def _round(number: float, random: Random) -> int:
-    """Return one of the two whole numbers beside `number`, so that the mean of many is `number`."""
-    return math.floor(number + random.random())

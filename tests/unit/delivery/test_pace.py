@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.delivery.memory_store import DECOY, EnvelopeKind
-from app.delivery.pace import Beats, Pace, Slot, WaitingEnvelope, choose, next_level, plan_window
+from app.delivery.pace import Beats, Pace, Slot, WaitingEnvelope, WindowPlans, choose, next_level
 from app.vault.tip import new_tip_id
 
 CHANCE = random.Random(11)  # a test repeats itself
@@ -34,26 +34,41 @@ def part(rank: int) -> WaitingEnvelope:
 @given(
     cells=st.integers(1, 128),
     stock=st.sampled_from([0, 64]),
-    tried=st.integers(0, 5000),
-    succeeded=st.floats(0, 1),
-    seed=st.integers(),
+    windows=st.lists(st.tuples(st.integers(0, 5000), st.floats(0, 1)), min_size=1, max_size=9),
 )
 @settings(max_examples=300, deadline=None)
-def test_a_plan_fills_all_cells(cells, stock, tried, succeeded, seed):
+def test_a_plan_fills_all_cells(cells, stock, windows):
     """A window has a slot for each cell, and no more slots for tried envelopes than there are such envelopes."""
-    plan = plan_window(Pace(cells, stock), tried=tried, succeeded=succeeded, random=random.Random(seed))
-    assert len(plan) == cells
-    assert plan.count(Slot.TRIED) <= tried
+    plans = WindowPlans(Pace(cells, stock), CHANCE)
+    for tried, succeeded in windows:
+        plan = plans.next_window(tried=tried, succeeded=succeeded)
+        assert len(plan) == cells
+        assert plan.count(Slot.TRIED) <= min(tried, cells)
 
 
-def plan(tried: int, *, succeeded: float = 0.0, pace: Pace = PACE) -> Counter[Slot]:
-    return Counter(plan_window(pace, tried=tried, succeeded=succeeded, random=CHANCE))
+def plans(number: int, tried: int, *, succeeded: float = 0.0, pace: Pace = PACE) -> list[list[Slot]]:
+    """The plans of so many windows, one after another."""
+    windows = WindowPlans(pace, CHANCE)
+    return [windows.next_window(tried=tried, succeeded=succeeded) for _ in range(number)]
+
+
+def plan(tried: int, *, succeeded: float = 0.0) -> Counter[Slot]:
+    return Counter(plans(1, tried, succeeded=succeeded)[0])
 
 
 @pytest.mark.parametrize(("tried", "succeeded"), [(0, 1), (3, 0), (8, 0), (64, 0), (5000, 1)])
 def test_tried_envelopes_take_half_of_the_cells_at_most(tried, succeeded):
     """Tried envelopes take at most half of a window's cells, and all that is their share."""
-    assert {plan(tried, succeeded=succeeded)[Slot.TRIED] for _ in range(20)} == {min(tried, 8)}
+    assert {each.count(Slot.TRIED) for each in plans(20, tried, succeeded=succeeded)} == {min(tried, 8)}
+
+
+@pytest.mark.parametrize("tried", [5, 50, 100, 400])
+def test_new_envelopes_are_spread_evenly(tried):
+    """No gap between two slots for new envelopes is much longer than another, from window to window too."""
+    slots = [slot for plan in plans(200, tried) for slot in plan]
+    places = [place for place, slot in enumerate(slots) if slot != Slot.TRIED]
+    gaps = [later - before for before, later in itertools.pairwise(places)]
+    assert max(gaps) <= 2 * min(gaps) + 1
 
 
 def test_a_quarter_is_for_parts():
@@ -65,9 +80,9 @@ def test_a_quarter_is_for_parts():
 @pytest.mark.parametrize("succeeded", [0.0, 0.2])
 def test_a_long_outage_fills_no_disk(succeeded):
     """Where nearly everything is refused for a month, the envelopes tried grow ever more slowly, or not at all."""
-    tried = 0
+    tried, windows = 0, WindowPlans(PACE, CHANCE)
     for _ in range(30 * 144):
-        retried = plan(tried, succeeded=succeeded)[Slot.TRIED]
+        retried = windows.next_window(tried=tried, succeeded=succeeded).count(Slot.TRIED)
         tried += round((16 - retried) * (1 - succeeded) - retried * succeeded)
     assert tried < 1000  # 260 MB
     assert succeeded or tried > 256
@@ -81,10 +96,10 @@ def test_after_an_outage_new_tips_have_their_half_again():
 
 def test_one_cell_a_window_serves_all():
     """Where one envelope leaves in a window, tried ones and new ones share the windows, as do words and parts."""
-    counts = sum((plan(2, pace=Pace(1, 4)) for _ in range(2000)), Counter())
-    assert 800 < counts[Slot.TRIED] < 1200
-    assert counts[Slot.PART] > 150
-    assert counts[Slot.WORDS] > 500
+    counts = Counter(plan[0] for plan in plans(2000, 2, pace=Pace(1, 4)))
+    assert counts[Slot.TRIED] == 1000
+    assert counts[Slot.PART] >= 250
+    assert counts[Slot.WORDS] >= 250
 
 
 # The choice
