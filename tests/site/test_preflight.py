@@ -1,6 +1,5 @@
 """What the commands `check` and `status` print for an operator."""
 
-import json
 import os
 import sqlite3
 import subprocess
@@ -14,12 +13,9 @@ from redis import Redis
 
 from app.core.errors import FileRefusedError
 from app.delivery.clock import nz_day
-from app.delivery.leases import Leases
-from app.delivery.outbox import Envelope, Outbox
-from app.site import demo, preflight, status
+from app.site import demo, preflight
 from app.site.config import load_config
 from app.vault.keys import new_identity, recipient_of
-from app.vault.tip import new_tip_id
 from tests.support.databases import redis_server
 from tests.support.paths import BIN
 from tests.support.servers import Certificates, smtp
@@ -212,68 +208,6 @@ def test_start_up_gives_the_same_warnings(path):
     settings = load_config(path, {})
     soon = replace(settings.agencies[0], expires=TODAY + timedelta(days=3))
     assert any("expires" in words for words in preflight.host_warnings(replace(settings, agencies=(soon,))))
-
-
-def envelope(agency="example"):
-    return Envelope(id=new_tip_id(), agency=agency, data=os.urandom(140_000))
-
-
-def test_status_counts_what_waits_and_ends_with_0_when_all_is_well(path):
-    """An empty outbox and a fresh envelope need no action, and the envelope is counted."""
-    settings = load_config(path, {})
-    outbox = Outbox(settings.outbox_url)
-    outbox.prepare()
-    outbox.put(envelope())
-    done = subprocess.run(
-        [BIN / "haumaru", "status", "--config", path, "--json"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout
-    found = json.loads(done.stdout)
-    assert found["agencies"][0] | {"key_days": 0} == {
-        "id": "example", "waiting": 1, "oldest_days": 0, "failing": "", "key_days": 0
-    }  # fmt: skip
-    assert found["act"] == []
-
-
-def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
-    """A failing agency, an old envelope, an expiring key and an unknown agency each need an action."""
-    soon = (TODAY + timedelta(days=5)).isoformat()
-    settings = load_config(path, {"HAUMARU_AGENCY_EXAMPLE_EXPIRES": soon})
-    outbox = Outbox(settings.outbox_url)
-    outbox.prepare()
-    outbox.put(envelope())
-    outbox.put(envelope("closed-down"))
-    leases = Leases(outbox.database)
-    now = status.time()
-    leases.record_outcome("example", code="tls", backoff=True, at=int(now), seconds=600)
-    leases.finish_window(now - 5 * 86400)
-    acts = status.read_status(settings).actions_needed
-    for name in ("deliveries fail (tls)", "has waited", "its key ends in 5 days", "closed-down: envelopes wait"):
-        assert any(name in act for act in acts), (name, acts)
-    done = subprocess.run([BIN / "haumaru", "status", "--config", path], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "act: example: deliveries fail (tls)" in done.stdout
-
-
-def test_status_tells_of_a_disk_that_fills_up_before_it_is_full(path, monkeypatch):
-    """Less than a gigabyte of free space needs an action; with no space left the form says "not sent"."""
-    settings = load_config(path, {})
-    usage = status.shutil.disk_usage(path)
-    for free, words in ((2 * 1024**3, ""), (1024**3 - 1, "before reports have to be"), (500_000, "(disk-full)")):
-        monkeypatch.setattr(status.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
-        acts = status.read_status(settings).actions_needed
-        assert words in " ".join(acts)
-        assert bool(acts) == bool(words)
-
-
-def test_status_tells_of_contacts_that_nobody_has_checked_for_long(path, monkeypatch):
-    """A telephone number that was last checked over 180 days ago needs an action."""
-    settings = load_config(path, {})
-    Outbox(settings.outbox_url).prepare()
-    assert status.read_status(settings).actions_needed == ()
-    later = status.time() + 200 * 86400
-    monkeypatch.setattr(status, "time", lambda: later)
-    assert any("crime-stoppers" in act for act in status.read_status(settings).actions_needed)
 
 
 def test_build_makes_every_sheet_and_page(tmp_path):
