@@ -23,6 +23,7 @@ TipId = NewType("TipId", str)
 FORMAT = "haumaru-tip/1"
 MAX_FILES = 10
 REPLY_KEY_BYTES = 32
+TIP_ID_BYTES = 26  # random bytes that make the id of an envelope
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
 _ID = re.compile(f"[{_ALPHABET}]{{26}}")
@@ -217,7 +218,12 @@ class Tip:
 
 def new_tip_id() -> TipId:
     """Return 26 random characters of Crockford's base 32, which hold no time and no order."""
-    return TipId("".join(secrets.choice(_ALPHABET) for _ in range(26)))
+    return make_tip_id(secrets.token_bytes(TIP_ID_BYTES))
+
+
+def make_tip_id(random_bytes: bytes) -> TipId:
+    """Return the id that 26 random bytes make: each byte one character."""
+    return TipId("".join(_ALPHABET[byte % len(_ALPHABET)] for byte in random_bytes))
 
 
 def parse_tip_id(text: str) -> TipId:

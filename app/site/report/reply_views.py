@@ -134,7 +134,8 @@ class ReplyViews:
         try:
             self._context.rates.count("reply")
             code = parse_code(request.form.get("code", ""))
-            return ReplyAccess(code, *self._derivations.derive(code))
+            keys = self._derivations.derive(code)
+            return ReplyAccess(code, keys.locator, keys.reply_key)
         except RateError as error:
             minutes = str(-(-error.seconds // 60))
             sentence = _("Too many tries came at once. Try again in %(minutes)s minutes.", minutes=minutes)

@@ -24,7 +24,7 @@ from app.core.errors import (
     RateError,
 )
 from app.core.log import log_error
-from app.delivery.receipt_codes import DerivationQueue, ReceiptCode, new_code, parse_code
+from app.delivery.receipt_codes import DerivationQueue, ReceiptCode, ReceiptKeys, new_code, parse_code
 from app.files.protocol import REFUSALS
 from app.site.report.forms import ReportForm
 from app.site.report.responses import (
@@ -143,12 +143,13 @@ class ReportViews:
     def _submit(self, form: ReportForm, files: Sequence[FileStorage]) -> Response:
         untrusted_files = tuple(file.stream.read() for file in files)
         self._require_room([len(file) for file in untrusted_files])
-        code, reply_to = self._receipt() if form.reply.data else (None, None)
+        code, keys = self._receipt() if form.reply.data else (None, None)
         submission = Submission(
             answers=form.answers(request.form.getlist("remove")),
             nonce=form.current.nonce,
             untrusted_files=untrusted_files,
-            reply_to=reply_to,
+            reply_to=ReplyTo(key=keys.reply_key, locator=keys.locator) if keys else None,
+            envelope_id=keys.envelope_id if keys else None,
         )
         submitted = submit(submission, self._context.submission_context, now=self._context.clock())
         if submitted.draft:
@@ -156,10 +157,9 @@ class ReportViews:
             return self._responses.held(form, HeldTip(submitted.draft, code, rows), None)
         return self._responses.with_code("report/sent.html", code, files_hours=0)
 
-    def _receipt(self) -> tuple[ReceiptCode, ReplyTo]:
+    def _receipt(self) -> tuple[ReceiptCode, ReceiptKeys]:
         code = new_code()
-        locator, key = self._derivations.derive(code)
-        return code, ReplyTo(key=key, locator=locator)
+        return code, self._derivations.derive(code)
 
     def _form(self) -> ReportForm:
         return self._context.open_form(ReportForm, min_fill=self._context.config.report.min_fill)

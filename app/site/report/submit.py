@@ -18,7 +18,7 @@ from app.files.clean import CleanedFile, RefusedFile
 from app.site.config import AgencyConfig, ForwardConfig
 from app.site.report.held import DRAFT_BYTES, HeldTipStore
 from app.vault.age import seal
-from app.vault.tip import ReplyTo, Tip, TipFile, new_tip_id
+from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id
 from app.vault.tip_bundles import Bundle, to_bundles
 
 CleanFiles = Callable[[Sequence[bytes]], Sequence[CleanedFile | RefusedFile]]
@@ -33,7 +33,8 @@ class Submission:
     """What one person sends: answers without hidden characters and within their limits, and files as they came.
 
     `nonce` makes a form send once. `reply_to` is where the desk may leave a reply; `answers_to` is the locator of the
-    reply that this submission answers.
+    reply that this submission answers. `envelope_id` makes the ids of the envelopes from the receipt code (0 for the
+    words, then the parts); without it they are random.
     """
 
     answers: Mapping[str, str | tuple[str, ...]]
@@ -41,6 +42,7 @@ class Submission:
     untrusted_files: tuple[bytes, ...] = ()
     reply_to: ReplyTo | None = None
     answers_to: str | None = None
+    envelope_id: Callable[[int], TipId] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def submit(submission: Submission, context: SubmissionContext, *, now: float) ->
     or an OutboxError; then nothing was sent.
     """
     files = _clean(submission.untrusted_files, context) if submission.untrusted_files else ()
-    bundles = to_bundles(_tip(submission, files, now))
+    bundles = _bundles(submission, files, now)
     if not files:
         context.outbox.put(_seal_bundles(bundles, context.agency), nonce=submission.nonce, now=now)
         return Submitted()
@@ -134,9 +136,10 @@ def _seal_bundles(bundles: Sequence[Bundle], agency: AgencyConfig) -> list[Envel
     return [Envelope(bundle.id, agency.id, seal(bundle.data, agency.recipients)) for bundle in bundles]
 
 
-def _tip(submission: Submission, files: CleanedFiles, now: float) -> Tip:
-    return Tip(
-        id=new_tip_id(),
+def _bundles(submission: Submission, files: CleanedFiles, now: float) -> list[Bundle]:
+    new_id = submission.envelope_id or (lambda _number: new_tip_id())
+    tip = Tip(
+        id=new_id(0),
         received=nz_day(now),
         answers=submission.answers,
         files=tuple(
@@ -147,3 +150,4 @@ def _tip(submission: Submission, files: CleanedFiles, now: float) -> Tip:
         reply=submission.reply_to,
         answers_to=submission.answers_to,
     )
+    return to_bundles(tip, part_ids=new_id)

@@ -12,7 +12,7 @@ from app.core.errors import ReplyError, ReplyKnownError
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import (
     ReceiptCode,
-    derive_locator_and_key,
+    derive_keys,
     new_code,
 )
 from app.delivery.reply_store import ReplyPost, ReplyStore, read_reply_post
@@ -122,12 +122,13 @@ def test_posts_refused(raw, signature):
 
 def test_a_reply_is_fetched_by_its_code(box):
     """A reply that a desk sealed is found under the code's locator and opens with its key, and only so."""
-    locator, key = derive_locator_and_key(CODE)
+    keys = derive_keys(CODE)
+    locator, key = keys.locator, keys.reply_key
     sealed = seal_reply({"text": "Kia ora"}, key, locator)
     box.store(make(message=sealed), now=NOW)
     (found,) = box.fetch(locator, now=NOW)
     assert open_reply(found, key, locator) == {"text": "Kia ora"}
-    assert box.fetch(derive_locator_and_key(new_code())[0], now=NOW) == ()
+    assert box.fetch(derive_keys(new_code()).locator, now=NOW) == ()
 
 
 def test_several_replies_under_one_locator(box):
@@ -198,7 +199,8 @@ def test_a_deleted_reply_is_gone_from_the_files(tmp_path):
     outbox = Outbox(f"sqlite:///{tmp_path}/o.db")
     outbox.prepare()
     box = ReplyStore(outbox.database)
-    locator, key = derive_locator_and_key(CODE)
+    keys = derive_keys(CODE)
+    locator, key = keys.locator, keys.reply_key
     sealed = seal_reply({"text": "Kia ora"}, key, locator)
     box.store(make("a-reply-id", message=sealed), now=NOW)
     before = b"".join(path.read_bytes() for path in tmp_path.iterdir())
