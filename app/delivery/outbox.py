@@ -79,6 +79,7 @@ class Outbox:
         self.memory = memory
         self._tidied = 0  # the quarter-hour in which this process last deleted rows and bytes that are over
         self._without_row: set[int] = set()  # slots of bytes that had no row then
+        self._tidying = threading.Lock()
         self._staging = threading.Lock()  # one tip of many parts at a time, so that words wait for few parts
 
     def prepare(self) -> None:
@@ -147,11 +148,12 @@ class Outbox:
         Once in a quarter-hour, delete expired rows and bytes that a killed process has left. Raises OutboxError.
         """
         quarter = int(now) // QUARTER_HOUR_SECONDS
-        if self._tidied != quarter:
-            with self.database.write() as connection:
-                delete_expired(connection, now)
-            self._drop_left_over()
-            self._tidied = quarter
+        with self._tidying:
+            if self._tidied != quarter:
+                with self.database.write() as connection:
+                    delete_expired(connection, now)
+                self._drop_left_over()
+                self._tidied = quarter
         self.database.compact(now, pages=pages)
 
     def forget_absent(self, agency: str) -> None:
