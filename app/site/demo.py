@@ -110,9 +110,13 @@ takes = ["children"]
 recipients = ["{recipient}"]
 deliver = "drop:referred/oranga-tamariki"
 
+[forward]
+window = "8s"
+
 [site]
 agency = "example"
 replies = "http://127.0.0.1:8000/agency/replies"
+every = "1min"
 """
 
 

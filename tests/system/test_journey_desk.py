@@ -42,13 +42,12 @@ def test_a_tip_becomes_a_referral_that_verifies(tmp_path):
         desk.enter("Ana")
         one = _first_tip(desk)
         assert one == sent.id
-        assert _refer(desk, one) == (303, f"/tips/{one}")
-        wait_for(lambda: office.referred("police"))
+        assert _refer(desk, one, file=["files/1.jpg"]) == (303, f"/tips/{one}")
+        wait_for(lambda: len(office.referred("police")) == 2)
         said, faults = desk.stop()
     assert faults == ""
     assert said == "The desk is closed.\n"
-    (envelope,) = office.referred("police")
-    arguments = [envelope, "-i", tmp_path / "police.txt"]
+    arguments = [*office.referred("police"), "-i", tmp_path / "police.txt"]
     verified = run("verify", *arguments, "--signer", office.signer)
     assert verified.returncode == 0, verified.stderr
     assert "is signed by that desk, for Example Police" in verified.stdout
@@ -58,6 +57,8 @@ def test_a_tip_becomes_a_referral_that_verifies(tmp_path):
     assert fields["fields"]["what"].count("[removed]") == 2
     assert "telephone number" in fields["removed"]
     assert sent.id not in opened.stdout
+    assert run("open", *arguments, "--signer", office.signer, "-o", tmp_path / "out").returncode == 0
+    assert (tmp_path / "out" / fields["id"] / "untrusted/1.jpg").read_bytes().startswith(b"\xff\xd8\xff")
     unsure = run("open", *arguments)
     assert "anyone can sign" in unsure.stderr
     (tmp_path / "other").mkdir()
@@ -94,6 +95,7 @@ def test_a_reply_goes_round(tmp_path):
             "DESK_PORT": "0",
             "HAUMARU_SITE_REPLIES": f"{site.base_url}/agency/replies",
             "HAUMARU_SITE_AGENCY": "example",
+            "HAUMARU_SITE_EVERY": "2s",
         }
         with program(tmp_path / "instance/demo/desk.toml", env=env) as desk:
             desk.enter("Example handler")
