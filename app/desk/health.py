@@ -49,7 +49,9 @@ def waiting_deliveries(outbox: Outbox, config: DeskConfig) -> dict[str, tuple[in
 def waiting_sentence(name: str, count: int) -> str:
     """Return how many envelopes wait for a party, or replies for the site."""
     one, many, whom = ("reply", "replies", "the site") if name == REPLY_SITE_ID else ("envelope", "envelopes", name)
-    return f"1 {one} waits for {whom}" if count == 1 else f"{count} {many} wait for {whom}"
+    if count <= 1:
+        return f"{count or 'no'} {one} waits for {whom}"
+    return f"{count} {many} wait for {whom}"
 
 
 def check_health(config: DeskConfig, now: float) -> HealthReport:

@@ -52,14 +52,18 @@ class ReplyPoster:
         self._last: int | None = None  # the number of the hour of the last post
 
     def post_due(self) -> None:
-        """Post once in each hour; a failure is noted. Raises RefusedError, OutboxError."""
+        """Post once in each hour; a failure is noted. A desk that never posted begins in the next hour.
+
+        Raises RefusedError, OutboxError.
+        """
         hour = int(self._clock()) // self._site.every
-        if self._last is None:
-            self._last = self._read_last()
-        if hour == self._last:
+        last = self._read_last() if self._last is None else self._last
+        if hour == last:
             return
         self._store.write(_LAST_POST, str(hour).encode())
         self._last = hour
+        if last is None:
+            return
         try:
             self._post_one()
         except DeliveryError as error:
