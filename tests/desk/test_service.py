@@ -44,7 +44,7 @@ def test_what_fails_in_the_background_is_shown_and_ends_nothing(tmp_path):
 def test_an_authority_with_cells_of_its_own_gets_as_many_envelopes_whether_or_not_something_is_referred(
     tmp_path, cells, quiet, busy
 ):
-    """With `cells` the line shows the same in every window; without, only what is referred leaves; all of one length."""
+    """With `cells` each window shows the same on the line; without, only what is referred leaves."""
     office, now = Office(tmp_path), {"is": NOON}
     text = office.config.read_text()
     office.config.write_text(text.replace('name = "Example Police"', f'name = "Example Police"\n{cells}'))
