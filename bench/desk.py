@@ -23,7 +23,8 @@ from app.vault.age import seal
 from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
 from app.vault.signature import new_signing_key, read_signing_key
-from app.vault.tip import Tip, new_tip_id, tip_from_bundle, tip_to_bundle
+from app.vault.tip import Tip, new_tip_id
+from app.vault.tip_bundles import read_words, to_bundles
 
 ORIGIN = "http://127.0.0.1:8701"
 TOML = """
@@ -99,7 +100,7 @@ def main() -> None:
         phrases = load_phrases(Path(__file__).parent.parent / "content")
         with open_desk(conf, (identity,), read_signing_key(pem, None), phrases) as desk:
             made = [a_tip(random) for _ in range(1000)]
-            envelopes = [seal(tip_to_bundle(one), [recipient]) for one in made]
+            envelopes = [seal(to_bundles(one)[0].data, [recipient]) for one in made]
             for one, data in zip(made, envelopes, strict=True):
                 (conf.inbox / f"{one.id}.age").write_bytes(data)
             start = time.perf_counter()
@@ -107,7 +108,7 @@ def main() -> None:
             opening = time.perf_counter() - start
             start = time.perf_counter()
             for data in envelopes:
-                tip_from_bundle(unseal(data, [identity]))
+                read_words(unseal(data, [identity]))
             bare = time.perf_counter() - start
             print(f"opening 1,000 tips: {opening:.1f} s, each durable and journaled; unsealing alone: {bare:.2f} s")
             print(f"  this disk makes {durable_rate(folder, 4000):.0f} files of 4 kB durable a second")

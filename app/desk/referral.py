@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import BundleError, KeyTextError, SignatureError
 from app.desk.errors import RefusedError
-from app.vault.bundle import BUNDLE_BYTES, pack, unpack
+from app.vault.bundle import pack, unpack
 from app.vault.part import MAX_PARTS, PART_KEY_BYTES, Part, is_proven
 from app.vault.signature import SignatureContext, decode_public_key, sign, verify
 from app.vault.tip import MAX_FILES, SCHEMA, TipFile, TipId, parse_tip_id
@@ -181,7 +181,7 @@ def pack_referral(words: ReferralWords, key: Ed25519PrivateKey) -> bytes:
         "referral.sig": sign(SignatureContext.REFERRAL, text, key).encode(),
         "referral.txt": referral_text(words).encode(),
     }
-    return pack(members, largest=BUNDLE_BYTES)
+    return pack(members)
 
 
 def read_referral(bundle: bytes) -> ReferralWords:

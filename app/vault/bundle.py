@@ -1,4 +1,4 @@
-"""A bundle: named members in a stored zip, padded with zeros to exactly a size class.
+"""A bundle: named members in a stored zip, padded with zeros to exactly 128 KiB.
 
 Any unzip program opens a bundle. The same members in the same order always give the same bytes, without times and
 attributes. Reading accepts only the exact bytes that writing would make, which excludes compression, zip bombs,
@@ -9,14 +9,9 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from struct import Struct
-from types import MappingProxyType
 
 from app.core.errors import BundleError
 
-SIZE_CLASSES: Mapping[str, int] = MappingProxyType(
-    {"128KiB": 128 * 1024, "1MiB": 1024**2, "8MiB": 8 * 1024**2, "32MiB": 32 * 1024**2}
-)
-SMALLEST, LARGEST = min(SIZE_CLASSES.values()), max(SIZE_CLASSES.values())
 BUNDLE_BYTES = 128 * 1024
 PADDING = "padding"
 
@@ -32,15 +27,9 @@ _MODE_0600 = 0o100600 << 16
 _MAX_ZIP_BYTES = 1 << 32
 
 
-def pack(members: Mapping[str, bytes], *, largest: int = LARGEST) -> bytes:
-    """Return the members as a bundle of the smallest size class that holds them.
-
-    Raises BundleError `too-large` if that would be more than `largest` bytes.
-    """
-    pieces = list(_pieces(_padded(members)))
-    if sum(map(len, pieces)) > largest:
-        raise BundleError("too-large")
-    return b"".join(pieces)
+def pack(members: Mapping[str, bytes]) -> bytes:
+    """Return the members as a bundle; raises BundleError `too-large` if they do not fit."""
+    return b"".join(_pieces(_padded(members)))
 
 
 def unpack(bundle: bytes, names: re.Pattern[str]) -> dict[str, bytes]:
@@ -48,7 +37,7 @@ def unpack(bundle: bytes, names: re.Pattern[str]) -> dict[str, bytes]:
 
     Raises BundleError: `length`, `member` (a name that is not expected), `zip` (anything else).
     """
-    if len(bundle) not in SIZE_CLASSES.values():
+    if len(bundle) != BUNDLE_BYTES:
         raise BundleError("length")
     members = _read_members(bundle, names)
     _check_same(bundle, _padded(members))
@@ -88,18 +77,6 @@ def first_member(bundle: bytes) -> str:
     return bundle[_LOCAL.size : _LOCAL.size + length].decode("latin-1")
 
 
-def size_class(envelope_length: int) -> str:
-    """Return the name of the size class of the bundle in an envelope of `envelope_length` bytes.
-
-    An envelope adds at most 102 kB (64 recipients) and 16 bytes for each 64 KiB, which is less than the difference to
-    the next class. Raises BundleError `length` if no class fits.
-    """
-    for name, size in SIZE_CLASSES.items():
-        if size < envelope_length < size * 2:
-            return name
-    raise BundleError("length")
-
-
 def _read_members(data: bytes, names: re.Pattern[str]) -> dict[str, bytes]:
     """Return the members up to the padding, as the local headers have them; `_check_same` has yet to prove them."""
     members: dict[str, bytes] = {}
@@ -130,7 +107,11 @@ def _check_same(data: bytes, members: Mapping[str, bytes]) -> None:
 
 
 def _padded(members: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {**members, PADDING: bytes(_room_left(members))}
+    """Return the members and the padding that fills the bundle; raises BundleError `too-large`."""
+    room = BUNDLE_BYTES - files_length({name: len(data) for name, data in members.items()} | {PADDING: 0})
+    if room < 0:
+        raise BundleError("too-large")
+    return {**members, PADDING: bytes(room)}
 
 
 def _pieces(members: Mapping[str, bytes]) -> Iterator[bytes]:
@@ -156,12 +137,3 @@ def _pieces(members: Mapping[str, bytes]) -> Iterator[bytes]:
     yield from directory
     length = sum(map(len, directory))
     yield _END.pack(_END_MARK, 0, 0, len(members), len(members), length, at, 0)
-
-
-def _room_left(members: Mapping[str, bytes]) -> int:
-    """Return how many bytes of padding fill the smallest class that holds the members."""
-    used = files_length({name: len(data) for name, data in members.items()} | {PADDING: 0})
-    for size in SIZE_CLASSES.values():
-        if used <= size:
-            return size - used
-    raise BundleError("too-large")

@@ -164,6 +164,6 @@ def _mac(key: bytes, place: bytes, data: bytes) -> bytes:
     return hmac.digest(key, _CONTEXT + place + data, hashlib.sha256)
 
 
-def _check(holds: object) -> None:
-    if not holds:
+def _check(condition: object) -> None:
+    if not condition:
         raise BundleError("part")

@@ -1,9 +1,9 @@
-"""A tip as bundles of one length: its words in the first, slices of its files in the parts that follow.
+"""The bundles of a tip, all of one length: the words in the first, slices of the files in the parts that follow.
 
-The words' bundle holds `tip.json` for a machine, `tip.txt` for a person, and padding. It names the files, says how many
-parts follow and holds the key that proves them, so that the words can be read before the files are there. What is
-read must be, to the last byte, what writing would have made: otherwise BundleError. Who reads bundles must treat
-words and files as hostile all the same: anyone may seal to a published key.
+The words' bundle holds `tip.json`, `tip.txt` for a person, and padding. `tip.json` names the files, says how many parts
+follow and holds the key that proves them, so that the words can be read before the files are there. Reading accepts
+only the exact bytes that writing would make; anything else raises BundleError. Readers must still treat words and files
+as hostile: anyone may seal to a published key.
 """
 
 import base64
@@ -16,7 +16,7 @@ from datetime import date
 from typing import Any
 
 from app.core.errors import BundleError
-from app.vault.bundle import BUNDLE_BYTES, files_length, pack, pack_files, unpack, unpack_files
+from app.vault.bundle import files_length, pack, pack_files, unpack, unpack_files
 from app.vault.part import MAX_PARTS, PART_KEY_BYTES, Part, count_parts, is_proven, join, pack_part, split
 from app.vault.tip import MAX_FILES, SCHEMA, ReplyTo, Tip, TipFile, TipId, new_tip_id
 
@@ -25,9 +25,9 @@ FORMAT = "haumaru-tip/2"
 _NAMES = re.compile(r"tip\.json|tip\.txt")
 _FILES = re.compile(r"files/[a-z0-9.]{1,11}")
 
-# What could steer a terminal or turn a line around; `tip.json` has it as it was.
-_STEERING = {*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)} - {0x09, 0x0A}
-_HARMLESS = dict.fromkeys(_STEERING, "\ufffd") | {0x0A: "\n  "}
+# Characters that control a terminal or reverse a line; only `tip.json` keeps them.
+_CONTROL = {*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)} - {0x09, 0x0A}
+_VISIBLE = dict.fromkeys(_CONTROL, "\ufffd") | {0x0A: "\n  "}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Bundle:
 
 @dataclass(frozen=True)
 class FileEntry:
-    """What the words say of a file: its path, its media type, its size in bytes, and what was taken out of it."""
+    """The entry of a file in the words: its path, its media type, its size in bytes, and what was removed from it."""
 
     path: str
     type: str
@@ -87,7 +87,7 @@ def to_bundles(tip: Tip, *, part_ids: Callable[[int], TipId] = _random_id) -> li
     beyond 1 GiB, `tip` for text that is not Unicode, `part` for an id that is given twice.
     """
     words = _words(tip)
-    first = pack({"tip.json": words_to_json(words), "tip.txt": _encode(words_to_text(words))}, largest=BUNDLE_BYTES)
+    first = pack({"tip.json": words_to_json(words), "tip.txt": _encode(words_to_text(words))})
     return [Bundle(tip.id, first), *split_files(tip.files, tip=tip.id, key=words.key, part_ids=part_ids)]
 
 
@@ -125,13 +125,13 @@ def join_files(files: Sequence[FileEntry], parts: Iterable[Part], *, tip: TipId,
 def read_words(bundle: bytes) -> Words:
     """Return the words in a bundle.
 
-    Raises BundleError for anything that `to_bundles` would not have made; only the wording of `tip.txt` is not
-    looked at, so that it may change.
+    Raises BundleError for every bundle that `to_bundles` would not make; only the wording of `tip.txt` is not
+    checked, so that the wording may change.
     """
     members = unpack(bundle, _NAMES)
     _check(list(members) == ["tip.json", "tip.txt"])
     try:
-        words = _from_json(members["tip.json"])
+        words = _parse_words(members["tip.json"])
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         raise BundleError("tip") from None
     _check(words_to_json(words) == members["tip.json"])
@@ -168,10 +168,10 @@ def words_to_json(words: Words) -> bytes:
 
 
 def words_to_text(words: Words) -> str:
-    """Return `tip.txt`: what a person who opened the bundle with any tool needs to read.
+    """Return `tip.txt`, for a person who opens the bundle with any unzip program.
 
-    An answer's lines are indented, so that none of them can pass for a label. A character takes at most eight
-    bytes in both files together, which is what lets the longest report fit one bundle.
+    The lines of an answer are indented, so that no line can pass for a heading. A character takes at most eight bytes
+    in `tip.json` and `tip.txt` together, so that the longest report fits one bundle.
     """
     tip = words.tip
     lines = ["This is a decoy. Nobody sent it."] if tip.decoy else []
@@ -189,7 +189,7 @@ def words_to_text(words: Words) -> str:
     lines.append(f"Can be answered: {'yes' if tip.reply else 'no'}")
     for field, value in tip.answers.items():
         text = value if isinstance(value, str) else ", ".join(value)
-        lines += ["", f"{SCHEMA.heading(field)}:", f"  {text.translate(_HARMLESS)}"]
+        lines += ["", f"{SCHEMA.heading(field)}:", f"  {text.translate(_VISIBLE)}"]
     return "\n".join(lines + _file_lines(words)) + "\n"
 
 
@@ -198,7 +198,7 @@ def _file_lines(words: Words) -> list[str]:
         return []
     lines = ["", "Files, and what was taken out of each:"]
     for file in words.files:
-        removed = ", ".join(file.removed).translate(_HARMLESS)
+        removed = ", ".join(file.removed).translate(_VISIBLE)
         lines.append(f"  {file.path} ({file.type}, {file.size} bytes): {removed or 'nothing was found'}")
     return [
         *lines,
@@ -213,7 +213,7 @@ def _words(tip: Tip) -> Words:
     return Words(replace(tip, files=()), entries, secrets.token_bytes(PART_KEY_BYTES))
 
 
-def _from_json(line: bytes) -> Words:
+def _parse_words(line: bytes) -> Words:
     fields = json.loads(line)
     reply = fields["reply"]
     tip = Tip(
@@ -232,8 +232,8 @@ def _from_json(line: bytes) -> Words:
     return Words(tip, entries, _from_base64(fields["parts"]["key"]))
 
 
-def _check(holds: object) -> None:
-    if not holds:
+def _check(condition: object) -> None:
+    if not condition:
         raise BundleError("tip")
 
 

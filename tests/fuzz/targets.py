@@ -82,12 +82,6 @@ def _referral_seeds() -> list[bytes]:
 
 
 def _bundle_seeds() -> list[bytes]:
-    picture = tip.TipFile("files/1.jpg", "image/jpeg", ("EXIF",), b"\xff\xd8\xff")
-    whole = tip.Tip(tip.new_tip_id(), datetime.now(UTC).date(), {"what": "w", "kinds": ("work",)}, files=(picture,))
-    return [tip.tip_to_bundle(tip.new_decoy()), tip.tip_to_bundle(whole)]
-
-
-def _part_seeds() -> list[bytes]:
     return [sample.data for sample in _sample_bundles()]
 
 
@@ -255,9 +249,8 @@ TARGETS = {
     "recipient": Target(
         lambda data: keys.parse_recipient(_text(data)), lambda: [keys.recipient_of(keys.DEMONSTRATION).encode()]
     ),
-    "bundle": Target(tip.tip_from_bundle, _bundle_seeds, slow=True),
-    "words": Target(tip_bundles.read_words, _part_seeds, slow=True),
-    "part": Target(_part, _part_seeds, slow=True),
+    "words": Target(tip_bundles.read_words, _bundle_seeds, slow=True),
+    "part": Target(_part, _bundle_seeds, slow=True),
     "files": Target(lambda data: bundle.unpack_files(data, re.compile("files/.*")), _files_seeds),
     "referral": Target(read_referral, _referral_seeds, slow=True),
     "reply": Target(

@@ -21,7 +21,8 @@ from app.site.config import load_config
 from app.site.web import padding
 from app.vault.age import seal
 from app.vault.keys import DEMONSTRATION, recipient_of
-from app.vault.tip import Tip, new_decoy, new_tip_id, tip_to_bundle
+from app.vault.tip import Tip, new_decoy, new_tip_id
+from app.vault.tip_bundles import to_bundles
 from tests.support.faults import Clock, deployment, report, scale, up
 from tests.support.ports import free_port
 from tests.support.visit import KNOWN
@@ -139,12 +140,12 @@ class Agency:
 
 def decoy() -> Envelope:
     tip = new_decoy()
-    return Envelope(tip.id, "intake", seal(tip_to_bundle(tip), RECIPIENTS))
+    return Envelope(tip.id, "intake", seal(to_bundles(tip)[0].data, RECIPIENTS))
 
 
 def real() -> Envelope:
     tip = Tip(id=new_tip_id(), received=datetime.now(UTC).date(), answers={"what": "x" * random.randrange(9_000)})
-    return Envelope(tip.id, "intake", seal(tip_to_bundle(tip), RECIPIENTS))
+    return Envelope(tip.id, "intake", seal(to_bundles(tip)[0].data, RECIPIENTS))
 
 
 RECIPIENTS = [recipient_of(DEMONSTRATION)]
