@@ -40,6 +40,7 @@ PAGES_PER_TIDY = 64  # of 8 KiB: more than the two copies of one envelope take
 _AT_ONCE = (
     16  # envelopes of one transaction, some 10 ms; the bytes of more are staged on SQLite, where one writes alone
 )
+_PAUSE_SECONDS = 0.005  # between two such transactions, in which other threads get the lock of the writers
 
 _T = TypeVar("_T")
 _log = logging.getLogger("haumaru.outbox")
@@ -176,6 +177,7 @@ class Outbox:
             with self._staging if staged else nullcontext():
                 for first in range(0, len(staged), _AT_ONCE):
                     self._stage(staged[first : first + _AT_ONCE], places)
+                    time.sleep(_PAUSE_SECONDS)
             with self.database.write() as connection:
                 self._use_forms(connection, keys, envelopes[0].id, now)
                 if count_staged(connection, [each.id for each in staged]) != 2 * len(staged):
