@@ -182,7 +182,7 @@ class Deployment:
         """How many envelopes wait in the outbox."""
         outbox = Outbox(self.settings.outbox_url)
         try:
-            return sum(one.waiting for one in Leases(outbox.database).status(time.time()).agencies.values())
+            return sum(one.waiting for one in Leases(outbox.database).status().agencies.values())
         finally:
             outbox.database.close()
 

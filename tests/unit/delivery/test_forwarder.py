@@ -4,9 +4,13 @@ import itertools
 import logging
 import os
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -656,6 +660,100 @@ def test_told_to_stop_it_finishes_the_envelope_in_hand(lite):
     assert len(Leases(lite.database).waiting("intake")) == 7
     with lite.database.read() as connection:
         assert connection.execute(select(owners)).first() is None
+
+
+# Several processes
+
+PROCESS = """
+import os, signal, sys, threading
+from pathlib import Path
+from app.delivery.destinations import Destination, open_transport
+from app.delivery.forwarder import Forwarder, ForwardRules
+from app.delivery.memory_sqlite import SqliteMemoryStore
+from app.delivery.outbox import Envelope, Outbox
+from app.delivery.pace import Pace
+from app.vault.tip import new_tip_id
+url, memory, port, ca = sys.argv[1:]
+box = Outbox(url, SqliteMemoryStore(Path(memory)))
+box.prepare()
+way = open_transport(Destination("intake", f"https://127.0.0.1:{port}/", ca=Path(ca)), base=Path("/"))
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+print("ready", flush=True)
+rules = ForwardRules(1, {"intake": Pace(16, 32)}, delivery_seconds=2)
+decoy = lambda agency: Envelope(new_tip_id(), agency, os.urandom(1000))
+Forwarder(box, {"intake": way}, rules, make_decoy=decoy).run(stop)
+"""
+
+
+@contextmanager
+def processes(*arguments: object) -> Iterator[list]:
+    """Run two forwarders as processes; told to stop on leaving, they must end well."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", PROCESS, *map(str, arguments)]
+        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        assert running[-1].stdout.readline() == "ready\n", running[-1].stderr.read()
+        return running[-1]
+
+    try:
+        yield [start, [start(), start()]]
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.communicate()
+    assert {process.returncode for process in running} <= {0, -9}
+
+
+def until(done: object, what: str) -> None:
+    """Wait for what must come, and say what did not."""
+    for _ in range(900):
+        if done():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"never: {what}")
+
+
+def test_two_forwarders_deliver_each_once(url, box, memory_folder, certificates):
+    """Two forwarders on one database: every tip arrives exactly once, and so does every decoy."""
+    tips = [make() for _ in range(40)]
+    with servers.https(certificates) as (port, endpoint):
+        with processes(url, memory_folder, port, certificates.ca):
+            put(box, *tips)
+            mine = {envelope.id for envelope in tips}
+            until(lambda: not mine & ids(box), "a tip's delivery")
+        arrived = Counter(request.headers["Idempotency-Key"] for request in endpoint.requests)
+    assert {arrived[envelope.id] for envelope in tips} == {1}
+    assert set(arrived.values()) == {1}
+    bodies = {request.headers["Idempotency-Key"]: request.body for request in endpoint.requests}
+    assert all(bodies[envelope.id] == envelope.data for envelope in tips)
+    assert ids(box, cells.c.owner.is_not(None)) == set()
+
+
+def test_killed_forwarders_lose_nothing(url, box, memory_folder, certificates):
+    """Forwarders killed at random, again and again, while tips arrive: every one of them is delivered, whole."""
+    tips, kills = [make() for _ in range(40)], 6
+    with (
+        servers.https(certificates) as (port, endpoint),
+        processes(url, memory_folder, port, certificates.ca) as (start, running),
+    ):
+        for number, envelope in enumerate(tips):
+            put(box, envelope)
+            if number % (len(tips) // kills) == 0:
+                time.sleep(random.random())
+                victim = running.pop(0)
+                victim.kill()
+                victim.wait()
+                running.append(start())
+        mine = {envelope.id for envelope in tips}
+        until(lambda: not mine & ids(box), "a tip's delivery")
+        arrived = Counter(request.headers["Idempotency-Key"] for request in endpoint.requests)
+        bodies = {request.headers["Idempotency-Key"]: request.body for request in endpoint.requests}
+    assert all(bodies[envelope.id] == envelope.data for envelope in tips)
+    # Only what was in a killed forwarder's hand can come again, under the same id.
+    assert sum(count - 1 for count in arrived.values()) <= kills + 1
 
 
 def test_a_delivery_fault_says_its_code():
