@@ -193,15 +193,16 @@ def forward(config: Config, stop: threading.Event, *, say: Callable[[str], None]
     """Deliver until `stop` is set, but pause, and say so, while the inbox holds too many files."""
     inboxes = [config.folder / agency.destination.url.removeprefix("drop:") for agency in config.agencies]
     while not stop.is_set():
+        if _is_full(inboxes):
+            say(f"The inbox holds over {MAX_INBOX_FILES:,} files, so nothing is delivered. `make desk` takes them in.")
+            _wait_while(lambda: _is_full(inboxes), stop)
+            continue
         pause = threading.Event()
         forwarder = threading.Thread(target=factory.build_forwarder(config).run, args=(pause,))
         forwarder.start()
         _wait_while(lambda: not _is_full(inboxes), stop)
         pause.set()
         forwarder.join()
-        if not stop.is_set():
-            say(f"The inbox holds over {MAX_INBOX_FILES:,} files, so nothing is delivered. `make desk` takes them in.")
-            _wait_while(lambda: _is_full(inboxes), stop)
 
 
 def _wait_while(condition: Callable[[], bool], stop: threading.Event) -> None:
