@@ -4,13 +4,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 from statistics import median
 
-from app.desk.case import case_from_tip
+from app.desk.case import case_from_words
 from app.desk.case_json import encode_case
 from app.desk.config import load_desk_config
 from app.desk.jobs import Job
@@ -22,9 +21,10 @@ from app.text.phrases import load_phrases
 from app.vault.age import seal
 from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
+from app.vault.part import PART_KEY_BYTES
 from app.vault.signature import new_signing_key, read_signing_key
 from app.vault.tip import Tip, new_tip_id
-from app.vault.tip_bundles import read_words, to_bundles
+from app.vault.tip_bundles import Words, read_words, to_bundles
 
 ORIGIN = "http://127.0.0.1:8701"
 TOML = """
@@ -115,9 +115,9 @@ def main() -> None:
 
             store = desk.store
             for _ in range(9000):
-                case = case_from_tip(a_tip(random), ())
-                case = replace(case, sketch=text_sketch(case.text("what")))
-                (store.folder / f"tips/{case.id}.age").write_bytes(seal(encode_case(case), [recipient]))
+                words = Words(a_tip(random), (), bytes(PART_KEY_BYTES))
+                case = case_from_words(words, text_sketch(str(words.tip.answers["what"])))
+                (store.folder / f"tips/{case.id}.age").write_bytes(seal(encode_case(case), [recipient], stanzas=1))
             start = time.perf_counter()
             desk.load(desk.loading)
             desk.loading.ended = True
