@@ -119,7 +119,7 @@ def main() -> None:
                 case = case_from_words(words, text_sketch(str(words.tip.answers["what"])))
                 (store.folder / f"tips/{case.id}.age").write_bytes(seal(encode_case(case), [recipient], stanzas=1))
             start = time.perf_counter()
-            desk.load(desk.loading)
+            desk.cases.load(desk.loading)
             desk.loading.ended = True
             print(f"opening the store with 10,000 tips: {time.perf_counter() - start:.1f} s")
             pages(desk)
