@@ -5,14 +5,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from statistics import median
 
 from app.desk.case import case_from_words
 from app.desk.case_json import encode_case
+from app.desk.cases import DESK
 from app.desk.config import load_desk_config
 from app.desk.jobs import Job
+from app.desk.journal import JournalEntry
 from app.desk.service import Desk, open_desk
 from app.desk.similarity import text_sketch
 from app.desk.web.factory import create_app
@@ -113,11 +116,15 @@ def main() -> None:
             print(f"opening 1,000 tips: {opening:.1f} s, each durable and journaled; unsealing alone: {bare:.2f} s")
             print(f"  this disk makes {durable_rate(folder, 4000):.0f} files of 4 kB durable a second")
 
-            store = desk.store
+            entries = []
             for _ in range(9000):
                 words = Words(a_tip(random), (), bytes(PART_KEY_BYTES))
                 case = case_from_words(words, text_sketch(str(words.tip.answers["what"])))
-                (store.folder / f"tips/{case.id}.age").write_bytes(seal(encode_case(case), [recipient], stanzas=1))
+                data = seal(encode_case(case), [recipient], stanzas=1)
+                (desk.store.folder / f"tips/{case.id}.age").write_bytes(data)
+                entries.append(JournalEntry(DESK, "received", case.id, f"envelope {sha256(data).hexdigest()}"))
+            desk.cases.journal.write(*entries)
+        with open_desk(conf, (identity,), read_signing_key(pem, None), phrases) as desk:
             start = time.perf_counter()
             desk.cases.load(desk.loading)
             desk.loading.ended = True
