@@ -86,6 +86,7 @@ class Cases:
             with as_refused_errors():
                 envelope = (self.store.folder / f"envelopes/{case.id}.age").read_bytes()
             self._note_received(case, envelope)
+        self._finish_arrivals()
         self.changes += 1
 
     def all(self) -> tuple[Case, ...]:
@@ -124,6 +125,15 @@ class Cases:
             if parent is not None:
                 self._put(parent.with_answers(_answer(case)))
             if case.part_count and self.parts.prove_waiting(case):
+                self._note_files(case)
+
+    def _finish_arrivals(self) -> None:
+        """Do what follows the arrival of words, where the desk was killed before it was done."""
+        for case in self.all():
+            parent = self.parent(case)
+            if parent is not None and all(message.id != case.id for message in parent.thread):
+                self._put(parent.with_answers(_answer(case)))
+            if not self.parts.is_complete(case) and self.parts.prove_waiting(case):
                 self._note_files(case)
 
     def receive_part(self, part: Part, envelope: bytes) -> None:

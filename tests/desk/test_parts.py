@@ -47,6 +47,28 @@ def test_a_tip_is_whole_in_whatever_order_its_envelopes_come(office, sent, order
         assert desk.cases.original(desk.cases.get(one.id)) == one, "parts are found again at the next start"
 
 
+@pytest.mark.parametrize("step", ["prove_waiting", "is_complete"])
+def test_a_desk_that_is_killed_after_the_words_finds_the_parts_at_its_next_start(office, sent, monkeypatch, step):
+    """Killed when the words are kept and the parts that waited are not proven yet, the desk proves them later."""
+    one, words, parts = sent
+    for part in parts:
+        office.drop_bundle(part)
+    with office.desk() as desk:
+        receive(desk)
+
+        def killed(_):
+            raise KeyboardInterrupt
+
+        office.drop_bundle(words)
+        monkeypatch.setattr(desk.cases.parts, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            receive(desk)
+    with office.desk() as desk:
+        receive(desk)
+        assert [case.id for case in desk.cases.all()] == [one.id]
+        assert desk.cases.original(desk.cases.get(one.id)) == one
+
+
 def test_words_are_worked_redacted_and_referred_while_parts_are_missing(office, sent):
     """The pages say how many parts are here; the words go on without the files."""
     one, words, parts = sent
