@@ -7,7 +7,7 @@ inbox. The desk knows what it had by the SHA-256 of an envelope: an id is no pro
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from hashlib import sha256
@@ -82,10 +82,10 @@ class Cases:
             if case.id not in self._case_ids:
                 missed.append(case)
             job.advance()
-        for case in missed:
-            with as_refused_errors():
-                envelope = (self.store.folder / f"envelopes/{case.id}.age").read_bytes()
-            self._note_received(case, envelope)
+        with as_refused_errors():
+            paths = [self.store.folder / f"envelopes/{case.id}.age" for case in missed]
+            hashes = [sha256(path.read_bytes()).hexdigest() for path in paths]
+        self._note_received(dict(zip(hashes, missed, strict=True)))
         self._finish_arrivals()
         self.changes += 1
 
@@ -108,7 +108,8 @@ class Cases:
         On a return the words are in the store. Raises RefusedError for a fault of the disk or journal.
         """
         with self._lock:
-            if sha256(envelope).hexdigest() in self._hashes:
+            digest = sha256(envelope).hexdigest()
+            if digest in self._hashes:
                 return
             case_id = words.tip.id if words.tip.id not in self._case_ids else new_tip_id()
             text = "\n".join(str(words.tip.answers.get(name, "")) for name in SCHEMA.text_names)
@@ -119,7 +120,7 @@ class Cases:
                 case = case.with_answers(*map(_answer, early))
             self.store.put_sealed(f"envelopes/{case.id}.age", envelope)
             self._write(case)
-            self._note_received(case, envelope)
+            self._note_received({digest: case})
             self._publish(case)
             parent = self.parent(case)
             if parent is not None:
@@ -143,12 +144,16 @@ class Cases:
             if case is not None:
                 self._note_files(case)
 
-    def _note_received(self, case: Case, envelope: bytes) -> None:
-        digest, parent = sha256(envelope).hexdigest(), self.parent(case)
-        answers = f" answers {parent.id}" if parent else ""
-        self.journal.write(JournalEntry(DESK, "received", case.id, f"envelope {digest}{answers}"))
-        self._case_ids.add(case.id)
-        self._hashes.add(digest)
+    def _note_received(self, cases: Mapping[str, Case]) -> None:
+        """Journal that cases have come in, each under the SHA-256 of the envelope that brought its words."""
+        entries = []
+        for digest, case in cases.items():
+            parent = self.parent(case)
+            answers = f" answers {parent.id}" if parent else ""
+            entries.append(JournalEntry(DESK, "received", case.id, f"envelope {digest}{answers}"))
+        self.journal.write(*entries)
+        self._case_ids.update(case.id for case in cases.values())
+        self._hashes.update(cases)
 
     def _note_files(self, case: Case) -> None:
         if self.parts.is_complete(case):
