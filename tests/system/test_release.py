@@ -68,6 +68,7 @@ def test_a_licence_that_does_not_fit_is_told():
     assert release.unfitting("GPL-2.0-only OR MIT") == []
 
 
+@pytest.mark.slow
 def test_what_is_in_a_release_is_listed(tmp_path):
     """The bill of materials is CycloneDX, and names what the lock file pins."""
     target = tmp_path / "parts.cdx.json"
