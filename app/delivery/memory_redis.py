@@ -85,11 +85,11 @@ class RedisMemoryStore:
             row, data = self._redis.hget(_HELD_SIZES, key), self._redis.get(_held_name(key))
             return data if row and int(row.split()[1]) > now else None
 
-    def extend(self, key: bytes, ends: int) -> bool:
-        """Let what a key holds end at `ends`; return whether anything is held."""
+    def extend(self, key: bytes, ends: int, now: float) -> bool:
+        """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""
         with _as_memory_errors():
             row = self._redis.hget(_HELD_SIZES, key)
-            if row is None or not self._redis.expire(_held_name(key), _LIFETIME):
+            if row is None or int(row.split()[1]) <= now or not self._redis.expire(_held_name(key), _LIFETIME):
                 return False
             self._redis.hset(_HELD_SIZES, key, b"%b %d" % (row.split()[0], ends))
             return True

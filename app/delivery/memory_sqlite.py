@@ -81,11 +81,12 @@ class SqliteMemoryStore:
             return file.read() if os.fstat(file.fileno()).st_mtime > now else None
         return None
 
-    def extend(self, key: bytes, ends: int) -> bool:
-        """Let what a key holds end at `ends`; return whether anything is held."""
+    def extend(self, key: bytes, ends: int, now: float) -> bool:
+        """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""
         with _as_memory_errors(), suppress(FileNotFoundError):
-            os.utime(self._path(key), (ends, ends))
-            return True
+            if self._path(key).stat().st_mtime > now:
+                os.utime(self._path(key), (ends, ends))
+                return True
         return False
 
     def drop_held(self, key: bytes) -> bool:

@@ -59,8 +59,8 @@ class MemoryStore(Protocol):
     def held(self, key: bytes, now: float) -> bytes | None:
         """Return what a key holds; None if nothing, or if its time is over."""
 
-    def extend(self, key: bytes, ends: int) -> bool:
-        """Let what a key holds end at `ends`; return whether anything is held."""
+    def extend(self, key: bytes, ends: int, now: float) -> bool:
+        """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""
 
     def drop_held(self, key: bytes) -> bool:
         """Destroy what a key holds; return whether anything was held."""

@@ -93,11 +93,15 @@ class FileRow:
 
 @dataclass(frozen=True)
 class HeldTip:
-    """What the page of a held tip carries for its sender: the draft, the receipt code, a row for each file."""
+    """What the page of a held tip carries for its sender: the draft, the receipt code, a row for each file.
+
+    `held_until` is the end, in unix seconds, to which the tip can be extended.
+    """
 
     draft: bytes
     code: ReceiptCode | None
     rows: Sequence[FileRow]
+    held_until: int
 
 
 def file_rows(results: Sequence[CleanedFile | RefusedFile], untrusted_names: Sequence[str]) -> tuple[FileRow, ...]:
@@ -111,17 +115,18 @@ def file_rows(results: Sequence[CleanedFile | RefusedFile], untrusted_names: Seq
     )
 
 
-def read_file_rows(untrusted_text: str, secret: bytes) -> tuple[FileRow, ...]:
-    """Return the rows that this site signed; none where it did not."""
+def read_shown(untrusted_text: str, draft: bytes, secret: bytes) -> tuple[tuple[FileRow, ...], int]:
+    """Return the rows and the end of a held tip that this site signed for a draft; no rows and 0 where it did not."""
     try:
-        rows = _row_serializer(secret).loads(untrusted_text)
-        return tuple(FileRow(**{**row, "removed": tuple(row["removed"])}) for row in rows)
+        shown = _row_serializer(draft, secret).loads(untrusted_text)
+        rows = tuple(FileRow(**{**row, "removed": tuple(row["removed"])}) for row in shown["rows"])
+        return rows, int(shown["held_until"])
     except (BadData, TypeError, KeyError):
-        return ()
+        return (), 0
 
 
-def _row_serializer(secret: bytes) -> URLSafeSerializer:
-    return URLSafeSerializer(secret, salt="haumaru/files/1", signer_kwargs={"digest_method": sha256})
+def _row_serializer(draft: bytes, secret: bytes) -> URLSafeSerializer:
+    return URLSafeSerializer(secret, salt=b"haumaru/files/2" + draft, signer_kwargs={"digest_method": sha256})
 
 
 class ReportResponses:
@@ -158,7 +163,9 @@ class ReportResponses:
             draft=held.draft.hex(),
             code=held.code or "",
             rows=held.rows,
-            shown=_row_serializer(self._context.secret).dumps([asdict(row) for row in held.rows]),
+            shown=_row_serializer(held.draft, self._context.secret).dumps(
+                {"rows": [asdict(row) for row in held.rows], "held_until": held.held_until}
+            ),
             refusals=REFUSALS,
         )
 

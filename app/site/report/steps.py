@@ -26,6 +26,7 @@ from app.core.errors import (
 from app.core.log import log_error
 from app.delivery.receipt_codes import DerivationQueue, ReceiptCode, ReceiptKeys, new_code, parse_code
 from app.files.protocol import REFUSALS
+from app.site.report.form_token import TokenError
 from app.site.report.forms import ReportForm
 from app.site.report.responses import (
     HeldTip,
@@ -33,7 +34,7 @@ from app.site.report.responses import (
     ReportContext,
     ReportResponses,
     file_rows,
-    read_file_rows,
+    read_shown,
 )
 from app.site.report.submit import Submission, arrival_hours, confirm, is_closed, submit
 from app.vault.tip import ReplyTo
@@ -112,7 +113,7 @@ class ReportViews:
         context = self._context
         try:
             parts = confirm(_draft(), context.submission_context, nonce=form.current.nonce, now=context.clock())
-        except OutboxError as error:
+        except (OutboxError, BusyError) as error:
             return self._not_sent(form, error)
         hours = arrival_hours(parts, context.submission_context, context.config.forward) if parts else 0
         return self._responses.with_code("report/sent.html", _typed_code("code"), files_hours=hours)
@@ -120,18 +121,21 @@ class ReportViews:
     def _discard(self, form: ReportForm) -> Response:
         try:
             self._context.held.discard(_draft(), now=self._context.clock())
-        except OutboxError as error:
+        except (OutboxError, BusyError) as error:
             return self._not_sent(form, error)
         return self._responses.page("report/discarded.html")
 
     def _extend(self, form: ReportForm) -> Response:
+        held = self._held_tip()
         try:
-            self._context.held.extend(_draft(), now=self._context.clock())
-        except HeldLimitError as error:
-            return self._responses.held(form, self._held_tip(), PageError(error.status, _(error.message)))
-        except OutboxError as error:
+            if form.token_error:
+                raise form.token_error
+            self._context.held.extend(held.draft, latest=held.held_until, now=self._context.clock())
+        except (HeldLimitError, TokenError) as error:
+            return self._responses.held(form, held, PageError(error.status, _(error.message)))
+        except (OutboxError, BusyError) as error:
             return self._not_sent(form, error)
-        return self._responses.held(form, self._held_tip(), None)
+        return self._responses.held(form, held, None)
 
     def _compare_code(self, form: ReportForm) -> Response:  # noqa: ARG002
         code = _typed_code("code")
@@ -154,7 +158,7 @@ class ReportViews:
         submitted = submit(submission, self._context.submission_context, now=self._context.clock())
         if submitted.draft:
             rows = file_rows(submitted.files, [file.filename or "" for file in files])
-            return self._responses.held(form, HeldTip(submitted.draft, code, rows), None)
+            return self._responses.held(form, HeldTip(submitted.draft, code, rows, submitted.held_until), None)
         return self._responses.with_code("report/sent.html", code, files_hours=0)
 
     def _receipt(self) -> tuple[ReceiptCode, ReceiptKeys]:
@@ -214,8 +218,9 @@ class ReportViews:
         return self._responses.check(form, PageError(error.status, _(sentence), seconds))
 
     def _held_tip(self) -> HeldTip:
-        rows = read_file_rows(request.form.get("shown", ""), self._context.secret)
-        return HeldTip(_draft(), _typed_code("code"), rows)
+        draft = _draft()
+        rows, held_until = read_shown(request.form.get("shown", ""), draft, self._context.secret)
+        return HeldTip(draft, _typed_code("code"), rows, held_until)
 
 
 def _draft() -> bytes:

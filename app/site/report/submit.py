@@ -61,10 +61,14 @@ class SubmissionContext:
 
 @dataclass(frozen=True)
 class Submitted:
-    """What became of the files of a submission, and the draft of a held tip; None for one that is on its context."""
+    """What became of a submission: its files, and the draft of a held tip, None for one that is on its way.
+
+    `held_until` is the end, in unix seconds, to which the held tip can be extended.
+    """
 
     files: CleanedFiles = ()
     draft: bytes | None = None
+    held_until: int = 0
 
 
 def submit(submission: Submission, context: SubmissionContext, *, now: float) -> Submitted:
@@ -79,24 +83,25 @@ def submit(submission: Submission, context: SubmissionContext, *, now: float) ->
         context.outbox.put(_seal_bundles(bundles, context.agency), nonce=submission.nonce, now=now)
         return Submitted()
     draft = secrets.token_bytes(DRAFT_BYTES)
-    context.held.hold(draft, bundles, nonce=submission.nonce, now=now)
-    return Submitted(files, draft)
+    latest = context.held.hold(draft, bundles, nonce=submission.nonce, now=now)
+    return Submitted(files, draft, latest)
 
 
 def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: float) -> int:
     """Seal a held tip to the agency and put it into the outbox; return the number of its parts.
 
-    Raises AlreadySentError, HeldGoneError or another OutboxError; then nothing was sent just now.
+    Raises AlreadySentError, HeldGoneError or another OutboxError, or BusyError; then nothing was sent just now.
     """
-    bundles = context.held.open(draft, now=now)
     try:
-        context.outbox.put(_seal_bundles(bundles, context.agency), nonce=nonce, draft=draft, now=now)
+        with context.held.opened(draft, now=now) as bundles:
+            context.outbox.put(_seal_bundles(bundles, context.agency), nonce=nonce, draft=draft, now=now)
+            parts = len(bundles) - 1
     except AlreadySentError:
         if context.held.was_discarded(draft, now=now):
             raise HeldGoneError from None
         raise
     context.held.drop(draft)
-    return len(bundles) - 1
+    return parts
 
 
 def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig) -> int:

@@ -4,7 +4,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 
 from app.core.errors import (
     AlreadySentError,
+    BusyError,
     HeldFullError,
     HeldGoneError,
     HeldLimitError,
@@ -54,6 +55,16 @@ def bundles(size: int = 300_000):
     return to_bundles(Tip(new_tip_id(), date(2026, 11, 26), {"what": "A canary in the words."}, (file,)))
 
 
+def opened(store: HeldTipStore, draft: bytes, *, now: float):
+    """The bundles of a held tip."""
+    with store.opened(draft, now=now) as made:
+        return made
+
+
+def extend(store: HeldTipStore, draft: bytes, *, now: float) -> None:
+    store.extend(draft, latest=int(NOW) + 7200, now=now)
+
+
 def put(outbox: Outbox, made) -> None:
     envelopes = [Envelope(bundle.id, "intake", os.urandom(1000)) for bundle in made]
     outbox.put(envelopes, nonce=NONCE, draft=DRAFT, now=NOW)
@@ -67,48 +78,49 @@ def test_a_held_tip_opens_with_its_draft_alone_and_is_encrypted(store, memory):
     """What is held has no byte of words or files in the clear, and any other draft opens nothing."""
     made = bundles()
     store.hold(DRAFT, made, nonce=NONCE, now=NOW)
-    assert store.open(DRAFT, now=NOW) == made
+    assert opened(store, DRAFT, now=NOW) == made
     data = memory.held(memory_key(DRAFT), NOW)
     assert b"canary" not in data
     assert DRAFT not in data
-    assert len(data) == 24 + 4 * (26 + 128 * 1024 + 16)
+    assert len(data) == 16 + 4 * (26 + 128 * 1024 + 16)
     with pytest.raises(HeldGoneError):
-        store.open(b"e" * 16, now=NOW)
+        opened(store, b"e" * 16, now=NOW)
     with pytest.raises(HeldGoneError):
-        store.open(b"", now=NOW)
+        opened(store, b"", now=NOW)
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "swap", "empty", "extend"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "swap", "empty", "salt"])
 def test_what_was_altered_in_the_memory_store_is_no_longer_there(store, memory, damage):
-    """A flipped byte, a missing or swapped bundle, a later end: HeldGoneError, never another tip."""
+    """A flipped byte, a missing or swapped bundle, another salt: HeldGoneError, never another tip."""
     store.hold(DRAFT, bundles(), nonce=NONCE, now=NOW)
     data = memory.held(memory_key(DRAFT), NOW)
-    piece = (len(data) - 24) // 4
+    piece = (len(data) - 16) // 4
     altered = {
         "flip": data[:5000] + bytes([data[5000] ^ 1]) + data[5001:],
         "cut": data[:-piece],
-        "swap": data[:24] + data[24 + piece : 24 + 2 * piece] + data[24 : 24 + piece] + data[24 + 2 * piece :],
-        "empty": data[:24],
-        "extend": bytes([data[0] ^ 1]) + data[1:],
+        "swap": data[:16] + data[16 + piece : 16 + 2 * piece] + data[16 : 16 + piece] + data[16 + 2 * piece :],
+        "empty": data[:16],
+        "salt": bytes([data[0] ^ 1]) + data[1:],
     }[damage]
     memory.hold(memory_key(DRAFT), altered, ends=int(NOW) + 900, limit=10**9, now=NOW)
     with pytest.raises(HeldGoneError):
-        store.open(DRAFT, now=NOW)
+        opened(store, DRAFT, now=NOW)
 
 
 def test_a_held_tip_ends_by_itself_and_can_be_extended_to_two_hours(store):
     """It ends after 30 to 45 minutes; each extension gives 30 minutes more, none goes beyond two hours."""
+    assert store.hold(DRAFT, bundles(), nonce=NONCE, now=NOW + 899) == NOW + 7200
     store.hold(DRAFT, bundles(), nonce=NONCE, now=NOW)
-    store.open(DRAFT, now=NOW + 2699)
+    opened(store, DRAFT, now=NOW + 2699)
     with pytest.raises(HeldGoneError):
-        store.open(DRAFT, now=NOW + 2700)
+        opened(store, DRAFT, now=NOW + 2700)
     for minutes in (30, 60, 90):
-        store.extend(DRAFT, now=NOW + 60 * minutes)
-        store.open(DRAFT, now=NOW + 60 * minutes + 1799)
+        extend(store, DRAFT, now=NOW + 60 * minutes)
+        opened(store, DRAFT, now=NOW + 60 * minutes + 1799)
     with pytest.raises(HeldLimitError):
-        store.extend(DRAFT, now=NOW + 5401)
+        extend(store, DRAFT, now=NOW + 5401)
     with pytest.raises(HeldGoneError):
-        store.extend(DRAFT, now=NOW + 7200)
+        extend(store, DRAFT, now=NOW + 7200)
 
 
 def test_beyond_all_room_no_further_tip_is_held(store, monkeypatch):
@@ -128,7 +140,7 @@ def test_without_a_memory_store_no_files_are_taken(tmp_path, outbox):
     with pytest.raises(HeldFullError):
         store.hold(DRAFT, bundles(), nonce=NONCE, now=NOW)
     with pytest.raises(MemoryStoreError):
-        store.open(DRAFT, now=NOW)
+        opened(store, DRAFT, now=NOW)
     store.drop(DRAFT)
 
 
@@ -155,16 +167,16 @@ def test_what_was_destroyed_is_never_sent(store, outbox, memory):
     """A confirmation that had read the tip before it was destroyed puts nothing; later ones find nothing."""
     made = bundles()
     store.hold(DRAFT, made, nonce=NONCE, now=NOW)
-    read = store.open(DRAFT, now=NOW)
+    read = opened(store, DRAFT, now=NOW)
     store.discard(DRAFT, now=NOW)
     with pytest.raises(AlreadySentError):
         put(outbox, read)
     assert store.was_discarded(DRAFT, now=NOW)
     assert waiting(outbox) == set()
     assert memory.held(memory_key(DRAFT), NOW) is None
-    for step in (store.open, store.extend, store.discard):
+    for step in (opened, extend, HeldTipStore.discard):
         with pytest.raises(HeldGoneError):
-            step(DRAFT, now=NOW)
+            step(store, DRAFT, now=NOW)
 
 
 def test_destroyed_and_sent_at_the_same_moment_are_never_both(store, outbox):
@@ -179,7 +191,7 @@ def test_destroyed_and_sent_at_the_same_moment_are_never_both(store, outbox):
         def confirm(draft=draft, nonce=nonce, start=start):
             start.wait()
             with suppress(OutboxError):
-                envelopes = [Envelope(one.id, "intake", b"sealed") for one in store.open(draft, now=NOW)]
+                envelopes = [Envelope(one.id, "intake", b"sealed") for one in opened(store, draft, now=NOW)]
                 outbox.put(envelopes, nonce=nonce, draft=draft, now=NOW)
 
         def discard(draft=draft, start=start, said=said):
@@ -196,3 +208,15 @@ def test_destroyed_and_sent_at_the_same_moment_are_never_both(store, outbox):
         for thread in threads:
             thread.join()
         assert ("already sent" in said) == (made[0].id in waiting(outbox))
+
+
+def test_few_held_tips_are_open_at_once(store, monkeypatch):
+    """An open tip takes memory: beyond four at once others wait, and are told to come back if it takes too long."""
+    monkeypatch.setattr(held, "_WAIT_SECONDS", 0.01)
+    store.hold(DRAFT, bundles(10), nonce=NONCE, now=NOW)
+    with ExitStack() as stack:
+        for _ in range(held.MAX_OPEN):
+            stack.enter_context(store.opened(DRAFT, now=NOW))
+        with pytest.raises(BusyError):
+            opened(store, DRAFT, now=NOW)
+    assert opened(store, DRAFT, now=NOW)

@@ -121,8 +121,9 @@ def test_held_bytes_end(stores):
     one, other = stores
     one.hold(KEY, b"data", ends=ENDS, limit=LIMIT, now=NOW)
     one.hold(OTHER, b"other", ends=ENDS, limit=LIMIT, now=NOW)
-    assert other.extend(KEY, ENDS + 1800)
-    assert not other.extend(memory_key(b"never"), ENDS)
+    assert other.extend(KEY, ENDS + 1800, NOW)
+    assert not other.extend(memory_key(b"never"), ENDS, NOW)
+    assert not other.extend(KEY, ENDS + 3600, ENDS + 1800)
     assert one.held(OTHER, ENDS - 1) == b"other"
     assert one.held(OTHER, ENDS) is None
     assert one.held(KEY, ENDS) == b"data"
