@@ -14,7 +14,7 @@ from app.core.errors import DeliveryError, HaumaruError, MemoryStoreError, Outbo
 from app.delivery.leases import LeaseOwner, Leases
 from app.delivery.memory_store import EnvelopeKind
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.pace import Pace, Slot, WaitingEnvelope, WindowPlans, choose, next_level
+from app.delivery.pace import Pace, Slot, WaitingEnvelope, WindowPlans, choose, in_order, next_level
 from app.delivery.transports import BoundedTransport, Transport
 from app.vault.tip import TipId
 
@@ -70,6 +70,7 @@ class AgencyForwarder:
         self._seconds, self._make_decoy, self._clock, self._random = seconds, make_decoy, clock, random
         self._window = _Window(-1, [])
         self._plans = WindowPlans(pace, random)
+        self._seen: list[WaitingEnvelope] = []  # what waits beside the envelope in hand
         self._delivered: set[TipId] = set()  # the agency has these, but they are not settled yet
 
     def beat(self, owner: LeaseOwner, start: int) -> None:
@@ -88,7 +89,7 @@ class AgencyForwarder:
             return
         envelope = self._begin(owner, slot) or self._begin_decoy(owner)
         if envelope is not None:
-            decoys = self._decoys_due()
+            decoys = self._decoys_due(self._seen)
             if self._deliver(envelope, replace=decoys > 0):
                 decoys -= 1
             self._put_decoys(decoys)
@@ -102,11 +103,12 @@ class AgencyForwarder:
         self._window = _Window(-1, [])
         self._settle_delivered()
         failures = 0  # in a row
-        while failures < MAX_FAILURES_IN_A_ROW and not (should_stop() or self._transport.hangs):
-            envelope = self._begin(owner, Slot.WORDS)
-            if envelope is None:
+        for one in in_order(self._waiting(), random=self._random):
+            if failures == MAX_FAILURES_IN_A_ROW or should_stop() or self._transport.hangs:
                 break
-            failures = 0 if self._deliver(envelope, replace=False) or self._window.permanent else failures + 1
+            envelope = self._start(owner, one)
+            if envelope is not None:
+                failures = 0 if self._deliver(envelope, replace=False) or self._window.permanent else failures + 1
         if self._window.delivered and not self._window.code:
             self._leases.clear_failures(self.agency)
         return self.outcome()
@@ -124,8 +126,9 @@ class AgencyForwarder:
         self._settle_delivered()
         if self.pace.stock:
             self._outbox.forget_absent(self.agency)
-            self._put_decoys(self._decoys_due())
-        tried, succeeded = sum(one.tried for one in self._waiting()), before.delivered / self.pace.cells
+        waiting = self._waiting()
+        self._put_decoys(self._decoys_due(waiting))
+        tried, succeeded = sum(one.tried for one in waiting), before.delivered / self.pace.cells
         self._window.plan = self._plans.next_window(tried=tried, succeeded=succeeded)[::-1]
         self._window.start = start
 
@@ -145,25 +148,33 @@ class AgencyForwarder:
             return None
 
     def _begin(self, owner: LeaseOwner, slot: Slot) -> Envelope | None:
-        """Choose an envelope, load it and mark it as tried; None if there is none that can leave."""
+        """Choose an envelope and start with it; None if there is none that can leave."""
+        self._seen = self._waiting()
         for _ in range(_CHOICES):
-            one = choose(slot, self._waiting(), random=self._random)
+            one = choose(slot, self._seen, random=self._random)
             if one is None:
                 break
-            try:
-                data = self._leases.load(one.id)
-            except OutboxError as error:
-                if error.code not in DAMAGE_CODES:
-                    raise
-                self._window.tried.add(one.id)
-                if error.code == "corrupt":
-                    self._fail(error.code)
-                continue
-            if self._leases.begin(owner, one.id):
-                self._window.tried.add(one.id)
-                self._forget(one.id)
-                return Envelope(one.id, self.agency, data)
+            self._seen.remove(one)
+            envelope = self._start(owner, one)
+            if envelope is not None:
+                return envelope
         return None
+
+    def _start(self, owner: LeaseOwner, one: WaitingEnvelope) -> Envelope | None:
+        """Load an envelope and mark it as tried; None if it is damaged, or a tip has taken its place meanwhile."""
+        self._window.tried.add(one.id)
+        try:
+            data = self._leases.load(one.id)
+        except OutboxError as error:
+            if error.code not in DAMAGE_CODES:
+                raise
+            if error.code == "corrupt":
+                self._fail(error.code)
+            return None
+        if not self._leases.begin(owner, one.id):
+            return None
+        self._forget(one.id)
+        return Envelope(one.id, self.agency, data)
 
     def _forget(self, tip: TipId) -> None:
         """Let the memory store forget what was tried, which all are treated alike: no tip may take its place."""
@@ -207,11 +218,11 @@ class AgencyForwarder:
         else:
             self._delivered.discard(tip)
 
-    def _decoys_due(self) -> int:
+    def _decoys_due(self, waiting: Collection[WaitingEnvelope]) -> int:
         """Return how many decoys are to be put now, so that as many envelopes never tried lie here as should."""
         if not self.pace.stock:
             return 0
-        fresh = [one for one in self._waiting() if not one.tried]
+        fresh = [one for one in waiting if not one.tried]
         level = max(self.pace.stock, self._level(fresh))
         return level - len(fresh) if len(fresh) < self.pace.stock else min(level - len(fresh), 1 + _EXTRA_DECOYS)
 

@@ -98,6 +98,12 @@ def choose(slot: Slot, waiting: Collection[WaitingEnvelope], *, random: Random) 
     return _smallest(group, random)
 
 
+def in_order(waiting: Collection[WaitingEnvelope], *, random: Random) -> list[WaitingEnvelope]:
+    """Return all that waits as it leaves where no pace is kept: words, parts, decoys, then what was tried before."""
+    shuffled = random.sample(list(waiting), len(waiting))
+    return sorted(shuffled, key=lambda one: 3 if one.tried else 2 if one.kind == DECOY else int(_is_part(one)))
+
+
 def next_level(level: int, pace: Pace, waiting: Collection[WaitingEnvelope]) -> int:
     """Return how many envelopes never tried should lie in the outbox: the stock × a power of two.
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.delivery.memory_store import DECOY, EnvelopeKind
-from app.delivery.pace import Beats, Pace, Slot, WaitingEnvelope, WindowPlans, choose, next_level
+from app.delivery.pace import Beats, Pace, Slot, WaitingEnvelope, WindowPlans, choose, in_order, next_level
 from app.vault.tip import new_tip_id
 
 CHANCE = random.Random(11)  # a test repeats itself
@@ -139,6 +139,13 @@ def test_tried_ones_and_decoys_are_chosen_at_random():
         counts = Counter(choose(Slot.TRIED, group, random=CHANCE).id for _ in range(3000))
         assert all(abs(count - 3000 / len(group)) < 200 for count in counts.values())
         assert len(counts) == len(group)
+
+
+def test_without_a_pace_tips_leave_first():
+    """Where all is delivered at once, words leave before parts, parts before decoys, and what was tried last."""
+    every = [waiting(), part(3), waiting(tried=True), words(), waiting(None), part(1), waiting()]
+    kinds = [(one.tried, one.kind.name if one.kind else "words") for one in in_order(every, random=CHANCE)]
+    assert kinds == [(False, name) for name in ("words", "words", "part", "part", "decoy", "decoy")] + [(True, "decoy")]
 
 
 # The level
