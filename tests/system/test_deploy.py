@@ -221,7 +221,7 @@ def test_an_alert_says_what_to_do(tmp_path):
     mail = (tmp_path / "mail").read_text()
     assert "Subject: haumaru: somebody must act (haumaru-forward.service)" in mail
     assert "To: ops@example.org" in mail
-    assert "intake: 0 waiting" in mail
+    assert "intake: no backlog, delivering, key for " in mail
 
 
 def test_what_is_backed_up_is_enough(tmp_path):
