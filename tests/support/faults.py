@@ -196,6 +196,10 @@ class Deployment:
 
         until(emptied, "an empty outbox")
 
+    def wait_for(self, tips: set[str]) -> None:
+        """Wait until forwarders, at their pace, have brought every one of these tips to the inbox, whole."""
+        until(lambda: tips <= self.delivered().keys(), "every acknowledged tip", PATIENCE * scale(1, 4))
+
     def delivered(self) -> Counter[str]:
         """What every tip in the inbox says, each opened and its id compared with its name; decoys left out."""
         return delivered(self.inbox)

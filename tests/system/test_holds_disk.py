@@ -167,7 +167,7 @@ def test_a_site_that_starts_while_its_database_is_away(tmp_path):
             assert "start it" in said
             server.start()
             send_some(sender, ledger, 5)
-            until(lambda: here.waiting() == 0, "an empty outbox")
+            here.wait_for(ledger.acknowledged)
             assert forwarder.runs
             ledger.settle("away at start (PostgreSQL)", here.delivered())
 

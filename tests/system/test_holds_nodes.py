@@ -35,7 +35,8 @@ def redis() -> Iterator[str]:
 
 @pytest.fixture
 def two_sites(tmp_path, postgres, redis) -> Iterator[tuple[Deployment, list[int]]]:
-    with deployment(tmp_path, HAUMARU_OUTBOX_URL=postgres.database(), HAUMARU_LIMITS_URL=redis) as here:
+    shared = {"HAUMARU_LIMITS_URL": redis, "HAUMARU_MEMORY_URL": redis, "HAUMARU_MEMORY_FOLDER": ""}
+    with deployment(tmp_path, HAUMARU_OUTBOX_URL=postgres.database(), HAUMARU_FORWARD_CELLS="16", **shared) as here:
         ports = [free_port(), free_port()]
         # One after the other, so that both have the key that the first has made.
         for port in ports:
@@ -56,7 +57,7 @@ def test_two_sites_and_two_forwarders(two_sites):
         victim.kill()
         victim.start()
     until(done, "the last tips")
-    until(lambda: here.waiting() == 0, "an empty outbox")
+    here.wait_for(ledger.acknowledged)
     for forwarder in forwarders:
         assert forwarder.stop() == 0, forwarder.log.read_text()
     assert len(ledger.acknowledged) == tips
