@@ -4,16 +4,18 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from statistics import median
 
-from app.desk.case import case_from_tip
+from app.desk.case import case_from_words
 from app.desk.case_json import encode_case
+from app.desk.cases import DESK
 from app.desk.config import load_desk_config
 from app.desk.jobs import Job
+from app.desk.journal import JournalEntry
 from app.desk.service import Desk, open_desk
 from app.desk.similarity import text_sketch
 from app.desk.web.factory import create_app
@@ -22,8 +24,10 @@ from app.text.phrases import load_phrases
 from app.vault.age import seal
 from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
+from app.vault.part import PART_KEY_BYTES
 from app.vault.signature import new_signing_key, read_signing_key
-from app.vault.tip import Tip, new_tip_id, tip_from_bundle, tip_to_bundle
+from app.vault.tip import Tip, new_tip_id
+from app.vault.tip_bundles import Words, read_words, to_bundles
 
 ORIGIN = "http://127.0.0.1:8701"
 TOML = """
@@ -99,7 +103,7 @@ def main() -> None:
         phrases = load_phrases(Path(__file__).parent.parent / "content")
         with open_desk(conf, (identity,), read_signing_key(pem, None), phrases) as desk:
             made = [a_tip(random) for _ in range(1000)]
-            envelopes = [seal(tip_to_bundle(one), [recipient]) for one in made]
+            envelopes = [seal(to_bundles(one)[0].data, [recipient]) for one in made]
             for one, data in zip(made, envelopes, strict=True):
                 (conf.inbox / f"{one.id}.age").write_bytes(data)
             start = time.perf_counter()
@@ -107,18 +111,22 @@ def main() -> None:
             opening = time.perf_counter() - start
             start = time.perf_counter()
             for data in envelopes:
-                tip_from_bundle(unseal(data, [identity]))
+                read_words(unseal(data, [identity]))
             bare = time.perf_counter() - start
             print(f"opening 1,000 tips: {opening:.1f} s, each durable and journaled; unsealing alone: {bare:.2f} s")
             print(f"  this disk makes {durable_rate(folder, 4000):.0f} files of 4 kB durable a second")
 
-            store = desk.store
+            entries = []
             for _ in range(9000):
-                case = case_from_tip(a_tip(random), ())
-                case = replace(case, sketch=text_sketch(case.text("what")))
-                (store.folder / f"tips/{case.id}.age").write_bytes(seal(encode_case(case), [recipient]))
+                words = Words(a_tip(random), (), bytes(PART_KEY_BYTES))
+                case = case_from_words(words, text_sketch(str(words.tip.answers["what"])))
+                data = seal(encode_case(case), [recipient], stanzas=1)
+                (desk.store.folder / f"tips/{case.id}.age").write_bytes(data)
+                entries.append(JournalEntry(DESK, "received", case.id, f"envelope {sha256(data).hexdigest()}"))
+            desk.cases.journal.write(*entries)
+        with open_desk(conf, (identity,), read_signing_key(pem, None), phrases) as desk:
             start = time.perf_counter()
-            desk.load(desk.loading)
+            desk.cases.load(desk.loading)
             desk.loading.ended = True
             print(f"opening the store with 10,000 tips: {time.perf_counter() - start:.1f} s")
             pages(desk)

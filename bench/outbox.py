@@ -1,80 +1,142 @@
-"""Durable puts of a 128 KiB envelope, beside the same disk's fsync'd 128 KiB files in the same run.
+"""Durable puts into the outbox: what a sender waits for, with little and with much waiting.
 
-Prints rates and their ratio: one thread and four, SQLite, and PostgreSQL if a URL is given; and what a window's
-end costs with a backlog. Usage: python bench/outbox.py [folder] [postgresql+psycopg://…]
+Prints p50 and p99 of a put of words (one envelope in the place of a decoy), beside the same disk's fsync'd files of one
+envelope in the same run; the same while 100 MB of parts are put; a delivery's settling with its decoy; and a tidying.
+Usage: python bench/outbox.py [--folder DIR] [--url postgresql+psycopg://…] [--waiting GB]…
 """
 
+import argparse
 import os
-import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from app.delivery.leases import Leases
+from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
+from app.vault.age import ENVELOPE_BYTES
 from app.vault.tip import new_tip_id
 
-SIZE = 128 * 1024 + 1900  # an envelope of the smallest class, sealed to one recipient
-ROUNDS = 3
-TIMES = 400
+STOCK = 64
+WORDS = 400
+PARTS_OF_25_MB = 200
+FILLING = 100  # envelopes of one put
 
 
-def rate(work: Callable[[int], object], threads: int) -> float:
-    with ThreadPoolExecutor(threads) as pool:
-        begin = time.perf_counter()
-        list(pool.map(work, range(TIMES)))
-        return TIMES / (time.perf_counter() - begin)
+def envelope() -> Envelope:
+    return Envelope(new_tip_id(), "intake", os.urandom(ENVELOPE_BYTES))
 
 
-def raw_write(folder: Path, data: bytes) -> Callable[[int], None]:
-    def write(number: int) -> None:
-        with (folder / str(number)).open("wb") as file:
+def timed(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def show(title: str, seconds: list[float], beside: float | None = None) -> float:
+    seconds = sorted(seconds)
+    median, late = seconds[len(seconds) // 2], seconds[int(len(seconds) * 0.99)]
+    ratio = f"  {median / beside:.1f} × the disk's own" if beside else ""
+    print(f"  {title:<44} p50 {median * 1e3:7.1f} ms  p99 {late * 1e3:7.1f} ms  n {len(seconds):4}{ratio}")
+    return median
+
+
+def raw_writes(folder: Path) -> list[float]:
+    data = os.urandom(ENVELOPE_BYTES)
+
+    def write() -> None:
+        with (folder / new_tip_id()).open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
 
-    return write
+    return [timed(write) for _ in range(WORDS)]
 
 
-def putter(url: str, data: bytes) -> tuple[Outbox, Callable[[int], None]]:
-    box = Outbox(url)
-    box.prepare()
-    return box, lambda _: box.put(Envelope(new_tip_id(), "intake", data), nonce=os.urandom(16))
+def put_words(box: Outbox) -> float:
+    one, nonce = envelope(), os.urandom(16)
+    return timed(lambda: box.put([one], nonce=nonce))
 
 
-def compare(url: str, folder: Path, data: bytes, threads: int) -> None:
-    box, put = putter(url, data)
-    for number in range(ROUNDS):
-        place = folder / f"raw-{threads}-{number}"
-        place.mkdir(exist_ok=True)
-        disk, outbox = rate(raw_write(place, data), threads), rate(put, threads)
-        print(f"  {threads} threads: disk {disk:6.0f}/s  outbox {outbox:6.0f}/s  ratio {outbox / disk:.2f}")
-    box.database.close()
+def put_words_beside_parts(box: Outbox) -> tuple[list[float], list[float]]:
+    """Put words from two threads while four tips of 25 MB are put; return how long either took."""
+    words: list[float] = []
+    done = threading.Event()
+
+    def writer() -> None:
+        while not done.is_set():
+            words.append(put_words(box))
+            time.sleep(0.01)
+
+    tips = [[envelope() for _ in range(PARTS_OF_25_MB)] for _ in range(4)]
+    with ThreadPoolExecutor(6) as pool:
+        writers = [pool.submit(writer) for _ in range(2)]
+        putting = [pool.submit(timed, lambda tip=tip: box.put(tip)) for tip in tips]
+        parts = [each.result() for each in putting]
+        done.set()
+        for each in writers:
+            each.result()
+    return words, parts
 
 
-def window_end(folder: Path, data: bytes, waiting: int) -> None:
-    box, put = putter(f"sqlite:///{folder}/backlog-{waiting}.db", data)
-    for number in range(waiting):
-        put(number)
-    begin = time.perf_counter()
-    Leases(box.database).finish_window(time.time())
-    print(f"  window's end with {waiting} waiting: {time.perf_counter() - begin:.2f} s")
-    box.database.close()
+def measure(url: str, folder: Path, gigabytes: float) -> None:
+    with tempfile.TemporaryDirectory(dir=folder_in_memory()) as memory:
+        box = Outbox(url, SqliteMemoryStore(Path(memory)))
+        box.prepare()
+        fill(box, gigabytes)
+        print(f"{url.partition(':')[0]}, {gigabytes:g} GB waiting besides {STOCK} decoys")
+        measure_puts(box, show("a file of one envelope, fsync'd", raw_writes(folder)))
+        box.database.close()
+
+
+def fill(box: Outbox, gigabytes: float) -> None:
+    waiting = int(gigabytes * 1e9 / (2 * ENVELOPE_BYTES))
+    for _ in range(waiting // FILLING):
+        box.put([envelope() for _ in range(FILLING)])
+    refill(box, STOCK)
+
+
+def measure_puts(box: Outbox, disk: float) -> None:
+    show("a put of words", [put_words(box) for _ in range(WORDS)], disk)
+    refill(box, STOCK)
+    words, parts = put_words_beside_parts(box)
+    show("a put of words beside 4 × 25 MB of parts", words, disk)
+    print(f"  {'a put of 25 MB of parts':<44} {min(parts):.2f} to {max(parts):.2f} s")
+    refill(box, STOCK)
+    known = list(box.memory.kinds("intake"))
+    show("a delivery settled, a decoy in its place", [timed(lambda: settle(box, known)) for _ in range(STOCK)], disk)
+    for each in known[:STOCK]:
+        box.settle(each)
+    show("a tidying that gives pages back", [timed(lambda: box.tidy(time.time())) for _ in range(STOCK)], disk)
+
+
+def settle(box: Outbox, known: list[str]) -> None:
+    box.settle(known.pop(), decoy=envelope())
+
+
+def refill(box: Outbox, count: int) -> None:
+    for _ in range(count):
+        box.put_decoy(envelope())
+
+
+def folder_in_memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def main() -> None:
-    data = os.urandom(SIZE)
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as name:
-        folder = Path(name)
-        print(f"puts of {SIZE} bytes")
-        for threads in (1, 4):
-            compare(f"sqlite:///{folder}/outbox-{threads}.db", folder, data, threads)
-            if len(sys.argv) > 2:
-                compare(sys.argv[2], folder, data, threads)
-        for waiting in (0, 100, 1000):
-            window_end(folder, data, waiting)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", help="where the databases lie; a folder of the system for temporary files if none")
+    parser.add_argument("--url", help="an empty PostgreSQL, measured with nothing waiting")
+    parser.add_argument("--waiting", type=float, action="append", help="gigabytes that wait; may be repeated")
+    options = parser.parse_args()
+    for gigabytes in options.waiting or [0]:
+        with tempfile.TemporaryDirectory(dir=options.folder) as name:
+            measure(f"sqlite:///{name}/outbox.db", Path(name), gigabytes)
+    if options.url:
+        with tempfile.TemporaryDirectory(dir=options.folder) as name:
+            measure(options.url, Path(name), 0)
 
 
 if __name__ == "__main__":

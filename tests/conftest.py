@@ -6,6 +6,7 @@ run's last lines say how many were left out and why.
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,17 @@ def running(tmp_path_factory) -> Iterator[Running]:
 def visitor(running) -> Visitor:
     """Somebody who reads the demonstration's pages without a browser."""
     return Visitor(running.base_url)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _memory() -> Iterator[None]:
+    """Every demonstration of the tests has its memory store in a folder of a tmpfs that goes with the run."""
+    with (
+        tempfile.TemporaryDirectory(dir="/dev/shm", prefix="haumaru-") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
 
 
 @pytest.fixture(autouse=True)

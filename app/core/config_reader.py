@@ -61,6 +61,11 @@ class Reader:
         for key in sorted(self._table.keys() - self._keys_read):
             self.fault(key, "is not a key of this table", "remove it, or correct its spelling")
 
+    def reject_former_key(self, key: str, remedy: str) -> None:
+        """Record a key that an earlier version had, and that is still set, as a fault; `remedy` names the new key."""
+        if self._raw(key) is not None:
+            self.fault(key, "is no longer a key of this table", remedy)
+
     def _raw(self, key: str) -> Any:
         self._keys_read.add(key)
         variable = f"{self._prefix}_{key}".upper().replace("-", "_")

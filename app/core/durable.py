@@ -1,20 +1,23 @@
 """Durable files: a function that returns has put the bytes on the disk, a function that raises left no part of a file.
 
-A file is written under a temporary name beside its place (`.NAME.part`) and renamed, so that a reader sees the old
-file or the new file, never a mixture. Symbolic links under the temporary name are refused. Every fault of the disk is
-an OSError, which callers turn into an error of their own.
+A file is written under a temporary name beside its place (`.NAME.part`, or `.NAME.ATTEMPT.part` where several may
+write at once) and renamed, so that a reader sees the old file or the new file, never a mixture. Symbolic links under
+the temporary name are refused. Every fault of the disk is an OSError, which callers turn into an error of their own.
 """
 
 import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, timestamp: float | None = None) -> None:
+def write_atomically(
+    path: Path, data: bytes, *, mode: int = 0o600, timestamp: float | None = None, attempt: str = ""
+) -> None:
     """Replace or create a file as a whole; the folder must exist.
 
-    `timestamp` (unix seconds) becomes the access and modification time. Raises OSError and removes the temporary file.
+    `timestamp` (unix seconds) becomes the access and modification time; `attempt` makes the temporary name the caller's
+    own. Raises OSError and removes the temporary file.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{attempt}.part" if attempt else f".{path.name}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         _write_synced(os.open(part, flags, mode), data, timestamp)

@@ -9,7 +9,9 @@
     ├── OutboxError            not stored, so not sent
     │   ├── AlreadySentError   this very form was sent before
     │   ├── HeldGoneError      a held tip that has expired, or never existed
-    │   └── HeldFullError      no room to hold another tip with files
+    │   ├── HeldFullError      no room to hold another tip with files
+    │   ├── HeldLimitError     a held tip that cannot be held any longer
+    │   └── MemoryStoreError   the memory store is away; no envelope is lost by it
     ├── DeliveryError          the agency did not take an envelope, which is tried again later
     ├── FileRefusedError       one attached file cannot be made safe
     ├── ReplyError             a faulty reply, receipt code or reply post
@@ -116,6 +118,20 @@ class HeldFullError(OutboxError):
 
     code = "held-full"
     message = N_("We cannot take files just now. Send your report without files.")
+
+
+class MemoryStoreError(OutboxError):
+    """The memory store did not do what was asked: it is away, full or damaged."""
+
+    code = "memory-store"
+
+
+class HeldLimitError(OutboxError):
+    """A held tip has been held for as long as any may be."""
+
+    code = "held-limit"
+    status = 409
+    message = N_("This report cannot wait any longer. Send it or destroy it now.")
 
 
 class DeliveryError(HaumaruError):

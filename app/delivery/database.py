@@ -2,31 +2,34 @@
 
 A `write` that returns is on the disk; the first write prepares the database, which may have been away at start.
 Every fault of the database is raised as an OutboxError with a code that is safe to log, without SQL or a value.
-`vacuum` removes the traces of deleted rows and of the order of arrival from SQLite's files; on PostgreSQL these
-traces remain, as the threat model says. Refuses a database in memory, and a PostgreSQL without fsync.
+SQLite's log is emptied after each write, so that no commit in the log shows how many rows came together, and deleted
+bytes are overwritten; on PostgreSQL such traces remain, as the threat model says. Refuses a database in memory, of
+another schema version (`schema-older`, `schema-newer`), and a PostgreSQL without fsync.
 """
 
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, make_url, select, text, update
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.core.durable import fsync_folder
 from app.core.errors import ConfigError, OutboxError
 from app.delivery.clock import nz_midnight
-from app.delivery.schema import blobs, metadata, spares, turns, verified_blob
+from app.delivery.schema import SCHEMA_VERSION, blob_id, metadata, verified_blob, version, windows
 
 BUSY_SECONDS = 30
 PAGE_BYTES = 8192
-WAL_PAGES = 2048  # 16 MiB between checkpoints: some 120 tips
+WAL_PAGES = 2048  # 16 MiB: SQLite empties the log itself beyond that, should readers keep us from doing so
 LOCK = 0x4861756D  # PostgreSQL's advisory lock, for work of one process at a time
+_FIRST_VERSION_TABLE = "envelopes"  # the first version of the schema had it, and no table `version`
 
 _SQLITE_CODES = {
     sqlite3.SQLITE_BUSY: "busy",
@@ -77,11 +80,13 @@ class Database:
         self._reads = self._engine.execution_options(reads=True)
         # SQLite admits one writer at a time and lets others poll: threads wait for this lock instead.
         self._writers = threading.Lock()
+        self._checkpoints: sqlite3.Connection | None = None  # waits for nobody, unlike the pool's connections
 
     def prepare(self) -> None:
         """Create the missing parts: folder (0700), file (0600), write-ahead log, tables; raises OutboxError.
 
-        A return also proves that the database takes writes.
+        A return also proves that the database takes writes and is of our schema version; another version is left as it
+        is.
         """
         with as_outbox_errors():
             if self.path is not None:
@@ -92,10 +97,10 @@ class Database:
             if self.path is None and connection.execute(text("SHOW fsync")).scalar() != "on":
                 raise OutboxError("fsync-off")
             self.lock_exclusive(connection)
-            metadata.create_all(connection)
+            _create_tables(connection)
             # An update that changes nothing proves that the database takes writes.
-            if connection.execute(update(turns).values(start=turns.c.start)).rowcount == 0:
-                connection.execute(insert(turns).values(one=1, start=0))
+            if connection.execute(update(windows).values(start=windows.c.start)).rowcount == 0:
+                connection.execute(insert(windows).values(one=1, start=0))
         if self.path is not None:
             with as_outbox_errors():
                 fsync_folder(self.path.parent)
@@ -117,41 +122,52 @@ class Database:
         with as_outbox_errors(), self._reads.begin() as connection:
             yield connection
 
-    def read_blob(self, slot: int) -> bytes:
-        """Return a blob, from the second copy if the first is damaged; raises OutboxError (`gone`, `corrupt`, …)."""
-        try:
-            return self._read_copy(blobs, slot)
-        except OutboxError as error:
-            if error.code not in {"gone", "corrupt"}:
-                raise
-        return self._read_copy(spares, slot)
+    def read_blob(self, name: bytes, *tables: Table) -> bytes:
+        """Return the blob of a name from the first of these tables that holds an undamaged copy.
 
-    def lock_exclusive(self, connection: Connection) -> None:
-        """Exclude other processes until the transaction ends; a writer on SQLite is alone already."""
+        Raises OutboxError (`gone`, `corrupt`, …).
+        """
+        fault = OutboxError("gone")
+        for table in tables:
+            try:
+                with self.read() as connection:
+                    stored = select(table.c.data).where(table.c.slot == blob_id(name))
+                    return verified_blob(connection.execute(stored).scalar())
+            except OutboxError as error:
+                if error.code not in {"gone", "corrupt"}:
+                    raise
+                fault = error
+        raise fault
+
+    def lock_exclusive(self, connection: Connection, lock: int = LOCK) -> None:
+        """Exclude other processes that ask for this lock until the transaction ends.
+
+        A writer on SQLite is alone already.
+        """
         if self.path is None:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
-    def vacuum(self, now: float) -> None:
-        """Rebuild SQLite's file in key order, empty its log and set the files' times to the day.
+    def compact(self, now: float, *, pages: int) -> None:
+        """Give at most so many free pages of SQLite's file back, empty the log, set the files' times to the day.
 
-        Does nothing on PostgreSQL. Raises OutboxError.
+        Takes time for these pages alone, however long the file is. Does nothing on PostgreSQL. Raises OutboxError.
         """
         if self.path is None:
             return
-        with as_outbox_errors(), self._one_writer():
-            with closing(self._engine.raw_connection()) as raw:
-                cursor = raw.cursor()
-                # The copy that VACUUM makes stays in this folder, never in /tmp.
-                folder = str(self.path.parent.absolute()).replace("'", "''")
-                cursor.execute(f"PRAGMA temp_store_directory='{folder}'")
-                cursor.execute("VACUUM")
-                busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise OutboxError("busy")
+        with self._transaction() as connection:
+            free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+            # Python steps such a statement once, and SQLite gives back one page a step.
+            for _ in range(min(pages, free)):
+                connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+        with as_outbox_errors():
             self._set_file_times(now)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, after the write that another thread may have begun."""
+        with suppress(OutboxError), _acquired(self._writers):
+            if self._checkpoints is not None:
+                self._checkpoints.close()
+                self._checkpoints = None
         self._engine.dispose()
 
     def quick_check(self) -> None:
@@ -164,12 +180,24 @@ class Database:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with as_outbox_errors(), self._one_writer(), self._engine.begin() as connection:
-            yield connection
+        with as_outbox_errors():
+            with self._one_writer(), self._engine.begin() as connection:
+                yield connection
+            self._empty_log()
 
-    def _read_copy(self, copies: Table, slot: int) -> bytes:
-        with self.read() as connection:
-            return verified_blob(connection.execute(select(copies.c.data).where(copies.c.slot == slot)).scalar())
+    def _empty_log(self) -> None:
+        """Copy SQLite's log into the database and cut it to nothing, unless somebody else is writing or reading.
+
+        Whoever writes next empties the log too. What was committed is durable before and after: a failure is no fault.
+        """
+        if self.path is None or not self._writers.acquire(blocking=False):
+            return
+        with suppress(sqlite3.Error, OSError), _releasing(self._writers):
+            if self._checkpoints is None:
+                self._checkpoints = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+                _set_pragmas(self._checkpoints, busy_milliseconds=0)
+            self._checkpoints.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._set_file_times(time.time())
 
     def _set_file_times(self, now: float) -> None:
         assert self.path is not None
@@ -214,17 +242,45 @@ def _code(fault: Exception) -> str:
 def _acquired(lock: threading.Lock) -> Iterator[None]:
     if not lock.acquire(timeout=BUSY_SECONDS):
         raise OutboxError("busy")
+    with _releasing(lock):
+        yield
+
+
+@contextmanager
+def _releasing(lock: threading.Lock) -> Iterator[None]:
     try:
         yield
     finally:
         lock.release()
 
 
+def _create_tables(connection: Connection) -> None:
+    """Create the tables of a new database; raises OutboxError where ours are there in another version."""
+    present = set(inspect(connection).get_table_names())
+    if version.name in present:
+        number = connection.execute(select(version.c.number)).scalar()
+    elif present & {*metadata.tables, _FIRST_VERSION_TABLE}:
+        number = 1
+    else:
+        metadata.create_all(connection)
+        connection.execute(insert(version).values(one=1, number=SCHEMA_VERSION))
+        return
+    if number is None:
+        raise OutboxError("corrupt")
+    if number != SCHEMA_VERSION:
+        raise OutboxError("schema-older" if number < SCHEMA_VERSION else "schema-newer")
+
+
 def _open_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # `_begin_sqlite` begins transactions
+    _set_pragmas(connection, busy_milliseconds=BUSY_SECONDS * 1000)
+
+
+def _set_pragmas(connection: sqlite3.Connection, *, busy_milliseconds: int) -> None:
     for pragma in (
-        f"busy_timeout={BUSY_SECONDS * 1000}",
+        f"busy_timeout={busy_milliseconds}",
         f"page_size={PAGE_BYTES}",
+        "auto_vacuum=INCREMENTAL",  # holds for a new file alone, and only before its first table
         "synchronous=FULL",
         "secure_delete=ON",
         f"wal_autocheckpoint={WAL_PAGES}",

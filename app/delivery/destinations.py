@@ -15,6 +15,7 @@ from app.core.config_reader import Reader
 from app.core.errors import ConfigError, KeyTextError
 from app.delivery.smtp import SmtpTransport
 from app.delivery.transports import FolderTransport, HttpsTransport, Transport
+from app.vault.age import STANZAS
 from app.vault.keys import Recipient, public_key
 
 _MAIL_ADDRESS = re.compile(r"[!-?A-~]+@[A-Za-z0-9.-]+|[!-?A-~]+@\[[0-9A-Fa-f:.]+\]")
@@ -35,10 +36,12 @@ class Destination:
 
 
 def read_recipients(reader: Reader) -> tuple[Recipient, ...]:
-    """Return the hybrid recipients of a table; an empty list and each text that is no such recipient are faults."""
+    """Return the one to four hybrid recipients of a table; another number, and a text of another form, are faults."""
     texts = reader.texts("recipients", remedy='write ["age1pq1…"], as haumaru-desk keygen prints it')
     if not texts:
         reader.fault("recipients", "is empty", "envelopes are sealed to at least one recipient")
+    if len(texts) > STANZAS:
+        reader.fault("recipients", f"are {len(texts)}", f"envelopes are sealed to at most {STANZAS} recipients")
     for number, text in enumerate(texts, 1):
         try:
             public_key(text)

@@ -1,104 +1,74 @@
-"""The forwarder: delivers the waiting envelopes at the start of each window, together and in random order.
+"""The forwarder: one envelope leaves for each agency at each beat, at one pace, whether or not somebody wrote.
 
-The number of envelopes of the smallest class that leave for the padded agency is always batch × a power of two,
-filled up with decoys, so that a watcher sees the same whether or not a tip was sent. A failure of one agency or one
-envelope never delays another. The forwarder never gives up, and settles an envelope only when its agency has the
-envelope. Log lines hold an agency's id and a code.
+Each agency has a thread of its own, so that an agency that fails or hangs delays no other. One forwarder owns each
+window, for all agencies; any number of forwarders may work on one outbox. Beats that were missed, by a pause or an
+outage, are not made up for: nothing makes more envelopes leave at once. The forwarder never gives up. Log lines hold an
+agency's id and a code.
 """
 
 import logging
-import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from random import Random, SystemRandom
 
-from app.core.errors import DeliveryError, HaumaruError, OutboxError
-from app.delivery.leases import ClaimedEnvelope, LeaseOwner, Leases
+from app.core.errors import HaumaruError, OutboxError
+from app.delivery.agency_forwarder import AgencyForwarder, DeliveryOutcome
+from app.delivery.leases import LeaseOwner, Leases
 from app.delivery.outbox import Envelope, Outbox
+from app.delivery.pace import Beats, Pace
 from app.delivery.recovery import recover_envelopes
 from app.delivery.transports import Transport
-from app.vault.bundle import SIZE_CLASSES
 
-MAX_FAILURES_IN_A_ROW = 3  # then an agency is left alone until the next window
-AGENCY_WIDE_CODES = frozenset({"unreachable", "tls", "auth"})  # failures that every envelope to the agency would meet
-DAMAGE_CODES = frozenset({"corrupt", "database", "memory"})  # a damaged schema or length may look like the last two
+DELIVERY_SECONDS = 120.0
+DEFAULT_PACE = Pace(cells=16)
+# Faults for which `run_once` recovers what can be read: a damaged schema or length may look like the last two.
+RECOVERABLE_CODES = frozenset({"corrupt", "database", "memory"})
 RUN_ONCE_SECONDS = 900
-
-_Batch = list[ClaimedEnvelope | None]  # None: a decoy, made just before its delivery
+_LONGEST_WAIT = 30.0  # so that a corrected clock is noticed
 
 _log = logging.getLogger("haumaru.forward")
 
 
 @dataclass(frozen=True)
 class ForwardRules:
-    """How envelopes leave: `window` in seconds, and `batch`, the smallest number of envelopes of a window."""
+    """How envelopes leave: `window` in seconds, and the pace of each agency, 16 cells and no stock unless named."""
 
     window: int
-    batch: int
-    padded: str | None = None  # the agency that gets decoys
-    envelope_seconds: float = 120  # for one delivery in all
-    pace: float = 0.0  # deliveries begin at multiples of this many seconds; 0: at once
+    paces: Mapping[str, Pace] = field(default_factory=dict)
+    delivery_seconds: float = DELIVERY_SECONDS  # for one delivery in all, independent of the window
 
 
-@dataclass(frozen=True)
-class DeliveryOutcome:
-    """The deliveries to one agency in one window; `code` is the last failure, empty if there was none."""
+class _WindowLease:
+    """The windows that this process owns, one after another, for the threads of all agencies."""
 
-    agency: str
-    delivered: int  # without decoys
-    waiting: int
-    code: str
+    def __init__(self, leases: Leases, rules: ForwardRules) -> None:
+        self._leases, self._window = leases, rules.window
+        # The lease outlasts the window by a delivery that began in its last second.
+        self._lease = rules.window + int(rules.delivery_seconds) + 1
+        self._lock = threading.Lock()
+        self._taken: dict[int, LeaseOwner | None] = {}  # the last two windows: None where another process has one
 
+    def owner_of(self, start: int) -> LeaseOwner | None:
+        """Return the owner of the window that begins at `start`; None if another process owns it."""
+        with self._lock:
+            if start not in self._taken:
+                owner = self._leases.take_window(start, seconds=self._window, lease=self._lease)
+                self._taken = dict([*self._taken.items()][-1:]) | {start: owner}
+            return self._taken[start]
 
-@dataclass(frozen=True)
-class _Pacer:
-    """Begins deliveries at a fixed pace, since the work between two deliveries takes longer for a tip than a decoy."""
-
-    begun: float
-    ends: float
-    number: int
-    pace: float
-
-    def seconds_until_next(self) -> float:
-        """Return the seconds to wait; the pace is shortened where not all deliveries would begin in half the time."""
-        step = min(self.pace, (self.ends - self.begun) / 2 / max(1, self.number))
-        return (self.begun - time.monotonic()) % step if step > 0 else 0.0
-
-
-@dataclass
-class _Tally:
-    """The deliveries to one agency in one window so far."""
-
-    delivered: int = 0
-    waiting: int = 0
-    any_delivered: bool = False
-    failures_in_a_row: int = 0
-    code: str = ""
-    agency_failed: bool = False
-
-    @property
-    def should_stop(self) -> bool:
-        return self.code in AGENCY_WIDE_CODES or self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW
-
-    def record_success(self, *, decoy: bool) -> None:
-        self.delivered += not decoy
-        self.any_delivered = True
-        self.failures_in_a_row = 0
-
-    def record_failure(self, fault: Exception) -> None:
-        self.code = _code_of(fault)
-        if self.code == "corrupt" or (isinstance(fault, DeliveryError) and fault.permanent):
-            self.failures_in_a_row = 0  # this envelope is the fault: others may be delivered
-        else:
-            self.failures_in_a_row += 1
-            self.agency_failed = self.agency_failed or isinstance(fault, DeliveryError)
+    def release(self) -> None:
+        """End the leases that may still run."""
+        for owner in self._taken.values():
+            if owner is not None:
+                self._leases.release(owner)
+        self._taken = {}
 
 
 class Forwarder:
-    """The forwarder of one process; any number of forwarders may work on one outbox."""
+    """The forwarder of one process; `make_decoy` makes a decoy for an agency whose pace has a stock."""
 
     def __init__(
         self,
@@ -106,163 +76,130 @@ class Forwarder:
         transports: Mapping[str, Transport],
         rules: ForwardRules,
         *,
-        make_decoy: Callable[[], Envelope] | None = None,
+        make_decoy: Callable[[str], Envelope] | None = None,
         clock: Callable[[], float] = time.time,
+        random: Random | None = None,
     ) -> None:
-        self._database = outbox.database
+        self._outbox, self._transports, self._rules, self._clock = outbox, transports, rules, clock
         self._leases = Leases(outbox.database)
-        self._transports = transports
-        self._rules = rules
-        self._make_decoy = make_decoy
-        self._clock = clock
-        self._stop = threading.Event()
-        self._delivered: set[str] = set()  # taken by the agency, but not yet settled in the database
+        self._windows = _WindowLease(self._leases, rules)
 
-    def run(self, stop: threading.Event, wait: Callable[[float], object] | None = None) -> None:
-        """Deliver at the start of every window until `stop` is set, then finish the delivery that has begun."""
-        self._stop = stop
-        window = self._rules.window
-        last = _window_start(self._clock(), window)
+        def agency_forwarder(agency: str, transport: Transport) -> AgencyForwarder:
+            return AgencyForwarder(
+                agency,
+                transport,
+                rules.paces.get(agency, DEFAULT_PACE),
+                outbox,
+                seconds=rules.delivery_seconds,
+                make_decoy=None if make_decoy is None else lambda: make_decoy(agency),
+                clock=clock,
+                random=random or SystemRandom(),
+            )
+
+        self._agencies = {agency: agency_forwarder(agency, way) for agency, way in transports.items()}
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until `stop` is set, then finish the deliveries that have begun."""
+        with self._threads(lambda agency: self.run_agency(agency, stop)):
+            stop.wait()
+        with suppress(OutboxError):
+            self._windows.release()
+
+    def run_agency(self, agency: str, stop: threading.Event, wait: Callable[[float], object] | None = None) -> None:
+        """Deliver to one agency, at its beats, until `stop` is set."""
+        beats = Beats(self._rules.window / self._agencies[agency].pace.cells)
         while not stop.is_set():
-            now = self._clock()
-            start = _window_start(now, window)
-            if start == last:
-                # A short wait, so that a corrected clock is noticed.
-                (wait or stop.wait)(min(start + window - now, 30.0))
-                continue
-            last = start
-            try:
-                self.run_window(start)
-            except Exception as fault:  # noqa: BLE001  # an acknowledged tip must come through
-                _log.error("turn code=%s", _code_of(fault))  # a traceback may hold data
+            beats.next_beat(self._clock())
+            while not stop.is_set() and (left := beats.seconds_left(self._clock())):
+                (wait or stop.wait)(min(left, _LONGEST_WAIT))
+            if not stop.is_set():
+                beats.begin(self._clock())
+                self._beat(agency)
 
     def run_window(self, start: int) -> tuple[DeliveryOutcome, ...] | None:
-        """Deliver in the window that begins at `start` (unix seconds); None if another forwarder has the window.
+        """Make all beats of the window that begins at `start` at once; None if another forwarder has the window.
 
-        Raises OutboxError if the database is away or the vacuum fails.
+        For a caller that has its own pace, and for tests. Raises OutboxError where the database fails.
         """
-        window = self._rules.window
-        owner = self._leases.take_window(start, seconds=window)
+        owner = self._windows.owner_of(start)
         if owner is None:
             return None
-        # The last tenth is for the vacuum: at the end of the window the claims pass to another forwarder.
-        ends = time.monotonic() + max(0.0, start + window - self._clock()) * 0.9
-        with self._lease(owner):
-            backing_off = self._leases.agencies_in_backoff(start) & self._transports.keys()
-            ready = self._transports.keys() - backing_off
-            # An envelope that was never tried does not wait for the backoff, unless a watcher would see that.
-            claimed = self._leases.claim(owner, ready=ready, fresh=backing_off - {self._rules.padded})
-            batches = _by_agency(claimed)
-            if self._rules.padded in ready:
-                batch = batches.setdefault(self._rules.padded, [])
-                batch.extend([None] * self._decoys_needed(batch))
-            return self._deliver_all(batches, start, ends, pace=self._rules.pace)
+        for agency in self._agencies.values():
+            for _ in range(agency.pace.cells):
+                agency.beat(owner, start)
+        return tuple(agency.outcome() for agency in self._agencies.values())
 
     def run_once(self) -> tuple[DeliveryOutcome, ...]:
-        """Deliver all waiting envelopes now, without decoys and in spite of any backoff; raises OutboxError.
+        """Deliver all that is stored, decoys too, now, and whatever failed before; raises OutboxError.
 
         From a damaged SQLite file, deliver every envelope that can be read, and leave the file as it is.
         """
         try:
-            return self._deliver_waiting()
+            return self._deliver_stored()
         except OutboxError as error:
-            if error.code not in DAMAGE_CODES:
+            if error.code not in RECOVERABLE_CODES:
                 raise
         return self._deliver_recovered()
 
-    def _deliver_waiting(self) -> tuple[DeliveryOutcome, ...]:
-        start = int(self._clock())
-        ends = time.monotonic() + RUN_ONCE_SECONDS
-        owner = self._leases.acquire_lease(start, seconds=RUN_ONCE_SECONDS)
-        with self._lease(owner):
-            return self._deliver_all(_by_agency(self._leases.claim(owner, ready=self._transports.keys())), start, ends)
-
-    def _deliver_recovered(self) -> tuple[DeliveryOutcome, ...]:
-        tallies: dict[str, _Tally] = {}
-        for envelope in recover_envelopes(self._database):
-            tally = tallies.setdefault(envelope.agency, _Tally())
-            try:
-                self._transports[envelope.agency].deliver(envelope, seconds=self._rules.envelope_seconds)
-            except Exception as fault:  # noqa: BLE001  # an acknowledged tip must come through
-                tally.record_failure(fault)
-                tally.waiting += 1
-            else:
-                tally.record_success(decoy=False)
-        return tuple(DeliveryOutcome(name, one.delivered, one.waiting, one.code) for name, one in tallies.items())
-
-    @contextmanager
-    def _lease(self, owner: LeaseOwner) -> Iterator[None]:
+    def _beat(self, agency: str) -> None:
+        start = int(self._clock()) // self._rules.window * self._rules.window
         try:
-            yield
+            owner = self._windows.owner_of(start)
+            if owner is not None:
+                self._agencies[agency].beat(owner, start)
+        except Exception as fault:  # noqa: BLE001  # an acknowledged tip must come through
+            # A traceback may hold data.
+            _log.error("beat agency=%s code=%s", agency, _code_of(fault))
+
+    def _deliver_stored(self) -> tuple[DeliveryOutcome, ...]:
+        owner = self._leases.acquire_lease(self._clock(), seconds=RUN_ONCE_SECONDS)
+        ends = time.monotonic() + RUN_ONCE_SECONDS
+        results: dict[str, DeliveryOutcome | Exception] = {}
+
+        def deliver(agency: str) -> None:
+            try:
+                results[agency] = self._agencies[agency].deliver_all(owner, lambda: time.monotonic() >= ends)
+            except Exception as fault:  # noqa: BLE001  # raised again below
+                results[agency] = fault
+
+        try:
+            with self._threads(deliver, seconds=RUN_ONCE_SECONDS):
+                pass
         finally:
             self._leases.release(owner)
-            self._leases.finish_window(self._clock())
+        for result in results.values():
+            if isinstance(result, Exception):
+                raise result
+        return tuple(one for one in results.values() if isinstance(one, DeliveryOutcome) and _is_worth_saying(one))
 
-    def _deliver_all(
-        self, batches: Mapping[str, _Batch], start: int, ends: float, *, pace: float = 0.0
-    ) -> tuple[DeliveryOutcome, ...]:
-        with ThreadPoolExecutor(max(1, len(batches))) as pool:
-            paced = (
-                (agency, batch, _Pacer(time.monotonic(), ends, len(batch), pace)) for agency, batch in batches.items()
-            )
-            going = [pool.submit(self._deliver_to, agency, batch, start, pacer) for agency, batch, pacer in paced]
-        return tuple(each.result() for each in going)
-
-    def _decoys_needed(self, batch: Iterable[ClaimedEnvelope | None]) -> int:
-        """Return how many decoys fill the smallest class up to batch × the least power of two that holds the tips."""
-        small = sum(one is not None and one.length < 2 * SIZE_CLASSES["128KiB"] for one in batch)
-        leaving = self._rules.batch
-        while leaving < small:
-            leaving *= 2
-        return leaving - small
-
-    def _deliver_to(self, agency: str, batch: _Batch, start: int, pacer: _Pacer) -> DeliveryOutcome:
-        secrets.SystemRandom().shuffle(batch)
-        tally = _Tally()
-        for one in batch:
-            if self._stop.is_set() or time.monotonic() >= pacer.ends or tally.should_stop:
-                break
+    def _deliver_recovered(self) -> tuple[DeliveryOutcome, ...]:
+        counts: dict[str, DeliveryOutcome] = {}
+        for envelope in recover_envelopes(self._outbox.database):
+            before = counts.get(envelope.agency, DeliveryOutcome(envelope.agency, 0, 0, ""))
+            delivered, waiting, code = before.delivered, before.waiting, before.code
             try:
-                self._deliver(agency, one, pacer)
+                self._transports[envelope.agency].deliver(envelope, seconds=self._rules.delivery_seconds)
+                delivered += 1
             except Exception as fault:  # noqa: BLE001  # an acknowledged tip must come through
-                tally.record_failure(fault)
-            else:
-                tally.record_success(decoy=one is None)
-        if tally.code:
-            _log.warning("delivery agency=%s code=%s", agency, tally.code)
-        if tally.any_delivered or tally.code:
-            backoff = tally.agency_failed and not tally.any_delivered
-            self._leases.record_outcome(agency, code=tally.code, backoff=backoff, at=start, seconds=self._rules.window)
-        waiting = sum(one is not None for one in batch) - tally.delivered
-        return DeliveryOutcome(agency, tally.delivered, waiting, tally.code)
+                waiting, code = waiting + 1, _code_of(fault)
+            counts[envelope.agency] = DeliveryOutcome(envelope.agency, delivered, waiting, code)
+        return tuple(counts.values())
 
-    def _deliver(self, agency: str, one: ClaimedEnvelope | None, pacer: _Pacer) -> None:
-        if one is None:
-            assert self._make_decoy is not None
-            self._send(self._make_decoy(), agency, pacer)
-            return
-        if one.id not in self._delivered:
-            self._send(Envelope(one.id, agency, self._leases.load(one.id)), agency, pacer)
-            self._delivered.add(one.id)
-        self._leases.settle(one.id)
-        self._delivered.discard(one.id)
-
-    def _send(self, envelope: Envelope, agency: str, pacer: _Pacer) -> None:
-        self._stop.wait(pacer.seconds_until_next())
-        seconds = min(self._rules.envelope_seconds, max(0.1, pacer.ends - time.monotonic()))
-        self._transports[agency].deliver(envelope, seconds=seconds)
+    @contextmanager
+    def _threads(self, work: Callable[[str], None], *, seconds: float | None = None) -> Iterator[None]:
+        """Run `work` in a thread for each agency; wait for their ends, but not for a delivery that hangs."""
+        threads = [threading.Thread(target=work, args=(agency,), daemon=True) for agency in self._agencies]
+        for thread in threads:
+            thread.start()
+        yield
+        ends = time.monotonic() + (self._rules.delivery_seconds + 10 if seconds is None else seconds)
+        for thread in threads:
+            thread.join(max(0.0, ends - time.monotonic()))
 
 
-def _by_agency(claimed: Iterable[ClaimedEnvelope]) -> dict[str, _Batch]:
-    batches: dict[str, _Batch] = {}
-    for one in claimed:
-        batches.setdefault(one.agency, []).append(one)
-    return batches
+def _is_worth_saying(outcome: DeliveryOutcome) -> bool:
+    return bool(outcome.delivered or outcome.waiting or outcome.code)
 
 
 def _code_of(fault: Exception) -> str:
     return fault.code if isinstance(fault, HaumaruError) else type(fault).__name__
-
-
-def _window_start(now: float, window: int) -> int:
-    return int(now) // window * window

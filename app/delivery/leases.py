@@ -1,13 +1,13 @@
-"""The outbox as a forwarder sees it: take a window, claim envelopes, load, settle, record each agency's outcome.
+"""The outbox as a forwarder sees it: take a window, list what waits, begin a delivery, give back what failed.
 
-Exactly one forwarder takes each window, however many forwarders run. A claim ends with the lease of its owner: a
-forwarder that is killed loses its claims when its lease ends, and the owner of the next window delivers the rest
-under the same ids. Backoff is kept for each agency, doubles from one window up to an hour, and never becomes a
-refusal. Raises OutboxError.
+Exactly one forwarder owns each window, however many forwarders run. An envelope is marked as tried, durably, before its
+bytes leave, and no other forwarder takes it meanwhile. The mark of an owner ends with its lease: what a killed
+forwarder had in hand is delivered again, under the same id. Failures are kept for each agency, with the day since which
+its deliveries fail, and never become a refusal. Raises OutboxError.
 """
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import NewType
@@ -17,31 +17,22 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, in
 from app.core.errors import OutboxError
 from app.delivery.clock import nz_day
 from app.delivery.database import Database
-from app.delivery.schema import agencies, blob_id, delete_expired, delete_with_blobs, envelopes, labels, owners, turns
+from app.delivery.schema import agencies, blobs, cells, labels, owners, spares, windows
 from app.vault.tip import TipId
 
-MAX_BACKOFF_SECONDS = 3600
+LONGEST_LEASE_SECONDS = 2 * 86_400  # a lease that ends later was written under a wrong clock
 
 LeaseOwner = NewType("LeaseOwner", bytes)
 
 
 @dataclass(frozen=True)
-class ClaimedEnvelope:
-    """One waiting envelope without its bytes; `length` is the number of its bytes."""
-
-    id: TipId
-    agency: str
-    length: int
-
-
-@dataclass(frozen=True)
 class AgencyQueue:
-    """The envelopes that wait for one agency, for how many days, and the failure of its last delivery."""
+    """The envelopes that lie in the outbox for one agency, decoys among them, and how its deliveries fail."""
 
     waiting: int = 0
-    oldest_days: int = 0  # since the end of the first window that left an envelope over
-    failures: int = 0  # windows in a row without a delivery
-    code: str = ""  # of the last window's failure; empty if there was none
+    failures: int = 0  # deliveries that failed, since there was a window without a failure
+    code: str = ""  # of the last failure; empty if deliveries do not fail
+    since: date | None = None  # the day of the first of these failures
 
 
 @dataclass(frozen=True)
@@ -58,120 +49,106 @@ class Leases:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take_window(self, start: int, *, seconds: int) -> LeaseOwner | None:
-        """Return the owner of the window that begins at `start` (unix seconds); None if the window is taken or past."""
+    def take_window(self, start: int, *, seconds: int, lease: int) -> LeaseOwner | None:
+        """Return the owner of the window that begins at `start` (unix seconds); None if the window is taken or past.
+
+        The window lasts `seconds`, the owner's lease `lease` seconds from the start of the window.
+        """
         with self._database.write() as connection:
             # A start far ahead was written under a wrong clock, and must not stop deliveries for good.
-            free = or_(turns.c.start < start, turns.c.start > start + 2 * seconds)
-            if connection.execute(update(turns).where(free).values(start=start)).rowcount == 0:
+            free = or_(windows.c.start < start, windows.c.start > start + 2 * seconds)
+            if connection.execute(update(windows).where(free).values(start=start)).rowcount == 0:
                 return None
-            return _insert_owner(connection, start, start + seconds)
+            return _insert_owner(connection, start, start + lease)
 
     def acquire_lease(self, now: float, *, seconds: int) -> LeaseOwner:
         """Return a further owner beside the owner of the window, for at most `seconds`."""
         with self._database.write() as connection:
             return _insert_owner(connection, int(now), int(now) + seconds)
 
-    def claim(self, owner: LeaseOwner, *, ready: Collection[str], fresh: Collection[str] = ()) -> list[ClaimedEnvelope]:
-        """Claim all envelopes for the agencies in `ready`, and for the agencies in `fresh` those never tried.
+    def waiting(self, agency: str) -> dict[TipId, bool]:
+        """Return the envelopes of an agency that no forwarder has in hand, and whether each was tried before.
 
-        Envelopes that stand on a damaged page are found through `labels`; such envelopes are not claimed for this
-        owner alone, so a second forwarder may deliver them too.
+        Envelopes that stand on a damaged page are found through `labels`; they count as never tried.
         """
-        wanted = labels.c.agency.in_([*ready, *fresh])
-        listed = exists().where(envelopes.c.id == labels.c.id, envelopes.c.agency == labels.c.agency)
+        free = or_(cells.c.owner.is_(None), cells.c.owner.not_in(select(owners.c.owner)))
+        listed = exists().where(cells.c.id == labels.c.id)
         try:
-            return self._claim(owner, ready, fresh) + self._find_by_label(and_(wanted, ~listed))
+            with self._database.read() as connection:
+                rows = connection.execute(select(cells.c.id, cells.c.tried).where(cells.c.agency == agency, free))
+                found = {TipId(row.id): bool(row.tried) for row in rows}
+            return self._labelled(and_(labels.c.agency == agency, ~listed)) | found
         except OutboxError as error:
             if error.code != "corrupt":
                 raise
-        return self._find_by_label(wanted)
+        return self._labelled(labels.c.agency == agency)
 
-    def _find_by_label(self, which: ColumnElement[bool]) -> list[ClaimedEnvelope]:
-        with self._database.read() as connection:
-            rows = connection.execute(select(labels).where(which))
-            return [ClaimedEnvelope(TipId(row.id), row.agency, row.length) for row in rows]
+    def begin(self, owner: LeaseOwner, tip: TipId) -> bool:
+        """Mark an envelope as tried and in hand, durably, before its bytes leave; return whether it is still there.
 
-    def _claim(self, owner: LeaseOwner, ready: Collection[str], fresh: Collection[str]) -> list[ClaimedEnvelope]:
-        wanted = or_(envelopes.c.agency.in_(ready), and_(envelopes.c.agency.in_(fresh), envelopes.c.since.is_(None)))
-        free = or_(envelopes.c.owner.is_(None), envelopes.c.owner.not_in(select(owners.c.owner)))
-        chosen = select(envelopes.c.id).where(wanted, free).with_for_update(skip_locked=True)
-        with self._database.write() as connection:
-            rows = connection.execute(
-                update(envelopes)
-                .where(envelopes.c.id.in_(chosen))
-                .values(owner=owner)
-                .returning(envelopes.c.id, envelopes.c.agency, envelopes.c.length)
-            )
-            return [ClaimedEnvelope(TipId(row.id), row.agency, row.length) for row in rows]
+        An envelope whose row stands on a damaged page cannot be marked, and is there.
+        """
+        free = or_(cells.c.owner.is_(None), cells.c.owner.not_in(select(owners.c.owner)))
+        try:
+            with self._database.write() as connection:
+                marked = update(cells).where(cells.c.id == tip, free).values(tried=True, owner=owner)
+                if connection.execute(marked).rowcount:
+                    return True
+                unlisted = and_(labels.c.id == tip, ~exists().where(cells.c.id == tip))
+                return connection.execute(select(labels.c.id).where(unlisted)).first() is not None
+        except OutboxError as error:
+            if error.code != "corrupt":
+                raise
+        return True
 
     def load(self, tip_id: TipId) -> bytes:
         """Return the bytes of an envelope; raises OutboxError `gone` or `corrupt`."""
-        return self._database.read_blob(blob_id(tip_id.encode()))
+        return self._database.read_blob(tip_id.encode(), blobs, spares)
 
-    def settle(self, tip_id: TipId) -> None:
-        """Delete an envelope that its agency has; settling an envelope twice is no error."""
-        with self._database.write() as connection:
-            delete_with_blobs(connection, envelopes, envelopes.c.id == tip_id)
-            connection.execute(delete(labels).where(labels.c.id == tip_id))
-
-    def agencies_in_backoff(self, at: int) -> frozenset[str]:
-        """Return the agencies that must not be tried before their backoff is over, at `at` (unix seconds)."""
-        with self._database.read() as connection:
-            backing_off = and_(agencies.c.retry > at, agencies.c.retry <= at + MAX_BACKOFF_SECONDS)
-            return frozenset(connection.execute(select(agencies.c.agency).where(backing_off)).scalars())
-
-    def record_outcome(self, agency: str, *, code: str, backoff: bool, at: int, seconds: int) -> None:
-        """Record the last failure of an agency in a window (`code`, or ""), and whether a backoff begins."""
+    def record_failure(self, agency: str, code: str, *, now: float, tip: TipId | None = None) -> None:
+        """Record that a delivery failed, and since which day deliveries fail; give back the envelope in hand."""
         with self._database.write() as connection:
             this_agency = agencies.c.agency == agency
-            before = connection.execute(select(agencies.c.failures).where(this_agency)).scalar() or 0
-            connection.execute(delete(agencies).where(this_agency))
-            if not code:
-                return
-            failures = before + 1 if backoff else 0
-            pause = min(seconds * 2 ** min(before, 12), MAX_BACKOFF_SECONDS) if backoff else 0
-            connection.execute(insert(agencies).values(agency=agency, failures=failures, retry=at + pause, code=code))
+            again = update(agencies).where(this_agency).values(failures=agencies.c.failures + 1, code=code)
+            if connection.execute(again).rowcount == 0:
+                connection.execute(insert(agencies).values(agency=agency, failures=1, code=code, since=nz_day(now)))
+            if tip is not None:
+                connection.execute(update(cells).where(cells.c.id == tip).values(owner=None))
+
+    def clear_failures(self, agency: str) -> None:
+        """Record that deliveries to an agency fail no longer."""
+        with self._database.write() as connection:
+            connection.execute(delete(agencies).where(agencies.c.agency == agency))
 
     def release(self, owner: LeaseOwner) -> None:
-        """End the lease of this owner and give back all its claims."""
+        """End the lease of this owner and give back what it has in hand."""
         with self._database.write() as connection:
             connection.execute(delete(owners).where(owners.c.owner == owner))
-            connection.execute(update(envelopes).where(envelopes.c.owner == owner).values(owner=None))
+            connection.execute(update(cells).where(cells.c.owner == owner).values(owner=None))
 
-    def finish_window(self, now: float) -> None:
-        """Finish a window: mark envelopes left over with the day, delete expired rows, vacuum the database."""
-        with self._database.write() as connection:
-            connection.execute(update(envelopes).where(envelopes.c.since.is_(None)).values(since=nz_day(now)))
-            delete_expired(connection, now)
-        self._database.vacuum(now)
-
-    def status(self, now: float) -> QueueStatus:
+    def status(self) -> QueueStatus:
         """Return the queue of each agency."""
         with self._database.read() as connection:
-            count = select(envelopes.c.agency, func.count(), func.min(envelopes.c.since))
-            waiting = {a: (n, since) for a, n, since in connection.execute(count.group_by(envelopes.c.agency))}
-            failing = {row.agency: (row.failures, row.code) for row in connection.execute(select(agencies))}
-            start = connection.execute(select(turns.c.start)).scalar() or 0
-        return QueueStatus(
-            agencies={
-                agency: _agency_queue(waiting.get(agency, (0, None)), failing.get(agency, (0, "")), nz_day(now))
-                for agency in sorted(waiting.keys() | failing.keys())
-            },
-            last_window=start,
-        )
+            counts = connection.execute(select(cells.c.agency, func.count().label("waiting")).group_by(cells.c.agency))
+            waiting = {row.agency: row.waiting for row in counts}
+            failing = {row.agency: row for row in connection.execute(select(agencies))}
+            start = connection.execute(select(windows.c.start)).scalar() or 0
+        queues = {}
+        for agency in sorted(waiting.keys() | failing.keys()):
+            row = failing.get(agency)
+            failure = (row.failures, row.code, row.since) if row else (0, "", None)
+            queues[agency] = AgencyQueue(waiting.get(agency, 0), *failure)
+        return QueueStatus(queues, last_window=start)
 
-
-def _agency_queue(waiting: tuple[int, date | None], failing: tuple[int, str], today: date) -> AgencyQueue:
-    count, since = waiting
-    failures, code = failing
-    return AgencyQueue(count, max(0, (today - since).days) if since else 0, failures, code)
+    def _labelled(self, which: ColumnElement[bool]) -> dict[TipId, bool]:
+        with self._database.read() as connection:
+            return {TipId(tip): False for tip in connection.execute(select(labels.c.id).where(which)).scalars()}
 
 
 def _insert_owner(connection: Connection, now: int, until: int) -> LeaseOwner:
     """Insert an owner; delete owners whose lease is over, or ends later than any lease can."""
     owner = LeaseOwner(secrets.token_bytes(16))
-    ended = or_(owners.c.until <= now, owners.c.until > until + MAX_BACKOFF_SECONDS)
+    ended = or_(owners.c.until <= now, owners.c.until > until + LONGEST_LEASE_SECONDS)
     connection.execute(delete(owners).where(ended))
     connection.execute(insert(owners).values(owner=owner, until=until))
     return owner

@@ -1,25 +1,49 @@
-"""The outbox as a sender of envelopes sees it: put an envelope, or hold it first and confirm later.
+"""The outbox: envelopes that are on the disk before anybody is told so, until the forwarder has settled them.
 
-A call that returns is on the disk; a call that raises changed nothing. The SHA-256 of a nonce or a draft is kept for
-30 to 45 minutes, so that a form that is sent twice sends one tip. A held tip stays sealed until it is confirmed or
-discarded, or until its quarter-hour ends. `leases` takes envelopes out.
+A tip's envelopes go in together, in one durable transaction, and take the places of decoys that were never tried; a
+decoy goes in by the same transaction. Which rows are decoys is only in the memory store. Without a memory store (at the
+desk), or while it is away, tips are taken all the same: then no decoy gives its place, and a form may be sent twice.
 """
 
-import hashlib
+import logging
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from app.core.errors import AlreadySentError, HeldFullError, HeldGoneError
-from app.delivery.clock import QUARTER_HOUR_SECONDS, quarter_hour_end
+from app.core.errors import AlreadySentError, HaumaruError, MemoryStoreError, OutboxError
+from app.delivery.clock import QUARTER_HOUR_SECONDS
 from app.delivery.database import Database
-from app.delivery.schema import delete_expired, delete_with_blobs, envelopes, held, insert_blob, labels, used
+from app.delivery.memory_store import MemoryStore, memory_key
+from app.delivery.schema import (
+    blob_id,
+    cells,
+    count_staged,
+    delete_envelope,
+    delete_expired,
+    delete_slots,
+    delete_untried_envelope,
+    insert_envelope,
+    insert_rows,
+    labels,
+    slots_without_row,
+    stage_bytes,
+)
 from app.vault.tip import TipId
 
-MAX_HELD_BYTES = 256 * 1024 * 1024
+PAGES_PER_TIDY = 64  # of 8 KiB: more than the two copies of one envelope take
+_AT_ONCE = (
+    16  # envelopes of one transaction, some 10 ms; the bytes of more are staged on SQLite, where one writes alone
+)
+_PAUSE_SECONDS = 0.005  # between two such transactions, in which other threads get the lock of the writers
+
+_T = TypeVar("_T")
+_log = logging.getLogger("haumaru.outbox")
 
 
 @dataclass(frozen=True)
@@ -31,128 +55,219 @@ class Envelope:
     data: bytes
 
 
+class _Places:
+    """The places of decoys that the envelopes of one tip take; `taken` are the decoys that are no longer listed."""
+
+    def __init__(self, take: Callable[[int], list[TipId]]) -> None:
+        self._take, self._left = take, list[TipId]()
+        self.taken: list[TipId] = []
+
+    def free_one(self, connection: Connection, *, wanted: int) -> None:
+        """Delete one decoy that was never tried, if there is one; `wanted` says how many more will be asked for."""
+        while True:
+            if not self._left:
+                self._left = self._take(wanted)
+                self.taken += self._left
+            if not self._left or delete_untried_envelope(connection, self._left.pop()):
+                return
+
+
 class Outbox:
-    """The outbox of one database; call `prepare` before use, to learn at once of a fault.
+    """The outbox of one database; call `prepare` before use, to learn at once of a fault."""
 
-    At most `max_held_bytes` of envelopes are held at a time.
-    """
-
-    def __init__(self, url: str, *, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+    def __init__(self, url: str, memory: MemoryStore | None = None) -> None:
         self.database = Database(url)
-        self._max_held_bytes = max_held_bytes
-        self._last_cleanup = 0  # the quarter-hour in which this process last deleted expired rows
-        self._cleanup_lock = threading.Lock()
+        self.memory = memory
+        self._tidied = 0  # the quarter-hour in which this process last deleted rows and bytes that are over
+        self._without_row: set[int] = set()  # slots of bytes that had no row then
+        self._tidying = threading.Lock()
+        self._staging = threading.Lock()  # one tip of many parts at a time, so that words wait for few parts
 
     def prepare(self) -> None:
         """Create the missing parts of the database; raises OutboxError."""
         self.database.prepare()
 
-    def put(self, envelope: Envelope, *, nonce: bytes | None = None, now: float | None = None) -> None:
-        """Put an envelope into the outbox; a return means that the envelope is on the disk.
+    def put(
+        self,
+        envelopes: Sequence[Envelope],
+        *,
+        nonce: bytes | None = None,
+        draft: bytes | None = None,
+        now: float | None = None,
+    ) -> None:
+        """Put the envelopes of one tip into the outbox, its words first; a return means that all are on the disk.
 
-        Raises AlreadySentError if `nonce` was used, OutboxError if the envelope could not be stored.
+        `nonce` is the form's, `draft` the held tip's: either is sent once. Raises AlreadySentError if one of the two,
+        or one of the ids, was put before, by an attempt that was killed too, and OutboxError if nothing was stored.
         """
         now = time.time() if now is None else now
-        with self.database.write() as connection:
-            self._delete_expired_each_quarter(connection, now)
-            if nonce is not None:
-                _use_nonce(connection, _hash(nonce), now)
-            slot = insert_blob(connection, envelope.id.encode(), envelope.data)
-            _enqueue(connection, envelope.id, envelope.agency, len(envelope.data), slot)
+        keys = [memory_key(secret) for secret in (nonce, draft) if secret is not None]
+        words, *parts = envelopes
+        places = _Places(lambda number: self._remember(lambda memory: memory.take_decoys(words.agency, number), []))
+        kept = places.taken
+        try:
+            kept = self._put(envelopes, keys, places, now)
+        finally:
+            for each in kept:
+                self._list_decoy(words.agency, each)
+        for key in keys:
+            self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023  # called at once
+        self._remember(lambda memory: memory.note_tip(words.agency, words.id, [part.id for part in parts]), None)
 
-    def hold(self, envelope: Envelope, *, draft: bytes, nonce: bytes | None = None, now: float) -> None:
-        """Hold an envelope until `confirm`, in place of the envelope that the draft held before.
+    def use_up(self, words_id: TipId, *, draft: bytes, now: float) -> None:
+        """Use up the draft of a held tip without sending the tip, whose words are `words_id`: no `put` takes it then.
 
-        Only `confirm` uses the nonce up, so that a sender may go back and change the report. Raises AlreadySentError
-        if the draft or the nonce was sent, HeldFullError beyond `max_held_bytes` in all.
+        Raises AlreadySentError if the tip was put before, and OutboxError.
         """
-        key = _hash(draft)
-        nonce_key = None if nonce is None else _hash(nonce)
+        key = memory_key(draft)
         with self.database.write() as connection:
-            self.database.lock_exclusive(connection)
-            delete_expired(connection, now)
-            if _is_used(connection, key) or (nonce_key is not None and _is_used(connection, nonce_key)):
-                raise AlreadySentError
-            delete_with_blobs(connection, held, held.c.draft == key)
-            total = connection.execute(select(func.coalesce(func.sum(held.c.length), 0))).scalar_one()
-            if total + len(envelope.data) > self._max_held_bytes:
-                raise HeldFullError
-            connection.execute(
-                insert(held).values(
-                    draft=key,
-                    id=envelope.id,
-                    agency=envelope.agency,
-                    length=len(envelope.data),
-                    slot=insert_blob(connection, envelope.id.encode(), envelope.data),
-                    nonce=nonce_key,
-                    ends=quarter_hour_end(now),
-                )
-            )
+            self._use_forms(connection, [key], words_id, now)
+            self._remember(lambda memory: memory.mark_sent(key, now), None)
 
-    def confirm(self, draft: bytes, *, now: float) -> None:
-        """Move a held tip into the outbox, durably, in one transaction.
+    def put_decoy(self, decoy: Envelope) -> None:
+        """Put a decoy into the outbox as a tip of one envelope goes in; raises OutboxError."""
+        with self.database.write() as connection:
+            _insert(connection, [decoy])
+        self._list_decoy(decoy.agency, decoy.id)
 
-        Raises AlreadySentError if this draft, or its form, was sent before, and HeldGoneError if the held tip has
-        expired, was discarded, or never existed.
+    def settle(self, envelope_id: TipId, *, decoy: Envelope | None = None) -> None:
+        """Delete an envelope that its agency has; a decoy may take its place in the same transaction.
+
+        Settling an envelope twice is no error. Raises OutboxError.
         """
-        key = _hash(draft)
+        self._remember(lambda memory: memory.forget([envelope_id]), None)
         with self.database.write() as connection:
-            row = _held_row(connection, key, now)
-            _use_nonce(connection, key, now)
-            if row.nonce is not None:
-                _use_nonce(connection, row.nonce, now)
-            connection.execute(delete(held).where(held.c.draft == key))
-            _enqueue(connection, row.id, row.agency, row.length, row.slot)
+            delete_envelope(connection, envelope_id)
+            if decoy is not None:
+                _insert(connection, [decoy])
+        if decoy is not None:
+            self._list_decoy(decoy.agency, decoy.id)
 
-    def discard(self, draft: bytes) -> None:
-        """Delete a held tip if there is one; raises AlreadySentError if the held tip was sent."""
-        key = _hash(draft)
-        with self.database.write() as connection:
-            # Wait for a confirmation that runs at the same time, so that its result is known.
-            connection.execute(select(held.c.id).where(held.c.draft == key).with_for_update())
-            if _is_used(connection, key):
-                raise AlreadySentError
-            delete_with_blobs(connection, held, held.c.draft == key)
+    def tidy(self, now: float, *, pages: int = PAGES_PER_TIDY) -> None:
+        """Do after a delivery what takes little time: give back a few free pages, empty the log, date SQLite's files.
 
-    def extend(self, draft: bytes, *, now: float) -> None:
-        """Let a held tip expire 30 minutes from now; raises as `confirm` does."""
-        key = _hash(draft)
-        with self.database.write() as connection:
-            _held_row(connection, key, now)
-            connection.execute(update(held).where(held.c.draft == key).values(ends=quarter_hour_end(now)))
-
-    def _delete_expired_each_quarter(self, connection: Connection, now: float) -> None:
+        Once in a quarter-hour, delete expired rows and bytes that a killed process has left. Raises OutboxError.
+        """
         quarter = int(now) // QUARTER_HOUR_SECONDS
-        with self._cleanup_lock:
-            due, self._last_cleanup = quarter != self._last_cleanup, quarter
-        if due:
-            delete_expired(connection, now)
+        with self._tidying:
+            if self._tidied != quarter:
+                with self.database.write() as connection:
+                    delete_expired(connection, now)
+                self._drop_left_over()
+                self._tidied = quarter
+        self.database.compact(now, pages=pages)
+
+    def forget_absent(self, agency: str) -> None:
+        """Let the memory store forget the agency's envelopes that are no longer in the outbox; raises OutboxError."""
+        # Read before the rows are: an id is listed or noted only after the commit of its row.
+        known: set[TipId] = self._remember(lambda memory: set(memory.kinds(agency)), set())
+        with self.database.read() as connection:
+            present = set(connection.execute(select(cells.c.id).where(cells.c.agency == agency)).scalars())
+        self._remember(lambda memory: memory.forget(known - present), None)
+
+    def _put(self, envelopes: Sequence[Envelope], keys: Sequence[bytes], places: _Places, now: float) -> list[TipId]:
+        """Commit envelopes in one transaction; return the decoys that were taken and are still there.
+
+        The bytes of many parts are staged before, in short transactions between which others may write. Bytes without a
+        row are nothing: nobody delivers them, and a later tidying deletes those of a killed process.
+        """
+        staged = envelopes[_AT_ONCE:] if self.database.path else []
+        at_once = envelopes[: len(envelopes) - len(staged)]
+        try:
+            with self._staging if staged else nullcontext():
+                for first in range(0, len(staged), _AT_ONCE):
+                    self._stage(staged[first : first + _AT_ONCE], places)
+                    time.sleep(_PAUSE_SECONDS)
+            with self.database.write() as connection:
+                self._use_forms(connection, keys, envelopes[0].id, now)
+                if count_staged(connection, [each.id for each in staged]) != 2 * len(staged):
+                    raise OutboxError("busy")  # another attempt at the same tip failed and took its bytes away
+                _insert(connection, at_once, places)
+                if staged:
+                    with _ids_put_once():
+                        insert_rows(connection, [(each.id, each.agency) for each in staged])
+                return _present(connection, places.taken)
+        except HaumaruError:
+            self._drop_staged(staged)
+            raise
+
+    def _stage(self, envelopes: Sequence[Envelope], places: _Places) -> None:
+        with self.database.write() as connection:
+            if _present(connection, [each.id for each in envelopes]):
+                raise AlreadySentError
+            for number, each in enumerate(envelopes):
+                places.free_one(connection, wanted=len(envelopes) - number)
+                stage_bytes(connection, each.id, each.data)
+
+    def _drop_staged(self, staged: Sequence[Envelope]) -> None:
+        if not staged:
+            return
+        with suppress(OutboxError), self.database.write() as connection:
+            there = set(_present(connection, [each.id for each in staged]))
+            delete_slots(connection, [blob_id(each.id.encode()) for each in staged if each.id not in there])
+
+    def _drop_left_over(self) -> None:
+        """Delete bytes that had no row a quarter-hour ago and have none now: a killed process staged them.
+
+        A process that still stages them would find them missing, and put nothing.
+        """
+        if self.database.path is None:
+            return
+        with self.database.read() as connection:
+            without_row = slots_without_row(connection)
+        left_over, self._without_row = without_row & self._without_row, without_row
+        if left_over:
+            with self.database.write() as connection:
+                delete_slots(connection, slots_without_row(connection) & left_over)
+
+    def _use_forms(self, connection: Connection, keys: Sequence[bytes], words_id: TipId, now: float) -> None:
+        """Use up a form's keys, once; raises AlreadySentError.
+
+        The lock excludes an attempt that goes on at the same time: an earlier attempt has put its tip, or never will.
+        """
+        for key in keys:
+            self.database.lock_exclusive(connection, int.from_bytes(key[:8], "big", signed=True))
+            earlier = self._remember(lambda memory: memory.use_form(key, words_id, now), None)  # noqa: B023
+            if earlier is not None and _present(connection, [earlier]):
+                self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023
+                raise AlreadySentError
+
+    def _list_decoy(self, agency: str, decoy: TipId) -> None:
+        self._remember(lambda memory: memory.list_decoy(agency, decoy), None)
+
+    def _remember(self, ask: Callable[[MemoryStore], _T], otherwise: _T) -> _T:
+        """Return the answer of the memory store, or `otherwise` where there is none: nothing durable depends on it."""
+        if self.memory is None:
+            return otherwise
+        try:
+            return ask(self.memory)
+        except MemoryStoreError as error:
+            _log.warning("memory code=%s", error.code)
+            return otherwise
 
 
-def _hash(secret: bytes) -> bytes:
-    return hashlib.sha256(secret).digest()
+def _insert(connection: Connection, envelopes: Sequence[Envelope], places: _Places | None = None) -> None:
+    """Insert envelopes, each after the deletion of one decoy; raises AlreadySentError if an id is there already.
+
+    One after the other, so that each envelope takes just those pages that one decoy leaves free, as a decoy does that
+    is put after a delivery.
+    """
+    for number, each in enumerate(envelopes):
+        if places is not None:
+            places.free_one(connection, wanted=len(envelopes) - number)
+        with _ids_put_once():
+            insert_envelope(connection, each.id, each.agency, each.data)
 
 
-def _enqueue(connection: Connection, tip: str, agency: str, length: int, slot: int) -> None:
-    connection.execute(insert(envelopes).values(id=tip, agency=agency, length=length, slot=slot))
-    connection.execute(insert(labels).values(id=tip, agency=agency, length=length))
-
-
-def _use_nonce(connection: Connection, nonce: bytes, now: float) -> None:
+@contextmanager
+def _ids_put_once() -> Iterator[None]:
     try:
-        connection.execute(insert(used).values(nonce=nonce, ends=quarter_hour_end(now)))
+        yield
     except IntegrityError:
         raise AlreadySentError from None
 
 
-def _is_used(connection: Connection, nonce: bytes) -> bool:
-    return connection.execute(select(used.c.nonce).where(used.c.nonce == nonce)).first() is not None
-
-
-def _held_row(connection: Connection, key: bytes, now: float) -> Row[tuple[object, ...]]:
-    row = connection.execute(select(held).where(held.c.draft == key).with_for_update()).first()
-    if row is None and _is_used(connection, key):
-        raise AlreadySentError
-    if row is None or row.ends <= now:
-        raise HeldGoneError
-    return row
+def _present(connection: Connection, ids: Sequence[TipId]) -> list[TipId]:
+    """Return those of some envelopes that are in the outbox."""
+    found = select(labels.c.id).where(labels.c.id.in_(ids))
+    return [TipId(each) for each in connection.execute(found).scalars()]

@@ -1,4 +1,4 @@
-"""Receipt codes: made, read back as a person types them, and the locator and reply key that follow from a code.
+"""Receipt codes: made, read back as a person types them, and the secrets that follow from a code.
 
 A code is eight words of the BIP-39 English list, 88 random bits, and is never stored. A code may be typed as words or
 as eight numbers, in any case, spacing or script's digits; a text that is no code raises ReplyError, with the same
@@ -11,6 +11,7 @@ import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from typing import NewType
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.core.errors import BusyError, ReplyError
+from app.vault.tip import TIP_ID_BYTES, TipId, make_tip_id
 
 WORDS_PER_CODE = 8
 _SALT = b"haumaru/receipt/1"
@@ -56,15 +58,32 @@ def parse_code(untrusted_text: str) -> ReceiptCode:
     raise ReplyError("code")
 
 
-def derive_locator_and_key(code: ReceiptCode) -> tuple[Locator, bytes]:
-    """Return a code's locator (32 hexadecimal digits) and reply key (32 bytes).
+@dataclass(frozen=True)
+class ReceiptKeys:
+    """What follows from a receipt code: the locator, the 32-byte reply key, and the ids of the tip's envelopes."""
+
+    locator: Locator
+    reply_key: bytes = field(repr=False)
+    root: bytes = field(repr=False)
+
+    def envelope_id(self, number: int) -> TipId:
+        """Return the id of an envelope of the tip that the code was made for: 0 is that of its words, then its parts.
+
+        Whoever has the code can find the envelopes in the outbox; from the ids alone nobody can tell that they belong
+        together.
+        """
+        return make_tip_id(_expand(self.root, b"envelope/%d" % number, TIP_ID_BYTES))
+
+
+def derive_keys(code: ReceiptCode) -> ReceiptKeys:
+    """Return the secrets that follow from a code.
 
     A derivation takes 64 MiB and some 0.1 s: call the function through a DerivationQueue.
     Argon2id (RFC 9106), then HKDF-SHA256 (RFC 5869).
     """
     # In some versions of OpenSSL, more than one lane in several threads at once never returns.
     root = Argon2id(salt=_SALT, length=32, iterations=3, lanes=1, memory_cost=64 * 1024).derive(code.encode())
-    return Locator(_expand(root, b"locator", 16).hex()), _expand(root, b"reply-key", 32)
+    return ReceiptKeys(Locator(_expand(root, b"locator", 16).hex()), _expand(root, b"reply-key", 32), root)
 
 
 class DerivationQueue:
@@ -74,10 +93,10 @@ class DerivationQueue:
         self._places = threading.BoundedSemaphore(waiting + 1)
         self._running = threading.Lock()
 
-    def derive(self, code: ReceiptCode) -> tuple[Locator, bytes]:
-        """Wait, then return the locator and the reply key; raises BusyError, at once, if too many callers wait."""
+    def derive(self, code: ReceiptCode) -> ReceiptKeys:
+        """Wait, then return the secrets of a code; raises BusyError, at once, if too many callers wait."""
         with self._place(), self._running:
-            return derive_locator_and_key(code)
+            return derive_keys(code)
 
     @contextmanager
     def _place(self) -> Iterator[None]:

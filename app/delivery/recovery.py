@@ -1,8 +1,8 @@
 """Recovery of every envelope from an SQLite outbox with one damaged page, whichever page is damaged.
 
 Works on a copy beside the file and leaves the file unchanged. The copy gets the first page of a new outbox, which
-says where each table begins: tables are created in one order and never move. Everything else that delivery needs is
-stored twice. Yields no damaged envelope: each envelope is compared with its digest.
+says where each table begins: all tables are created in one order before the first row, and never move. Everything
+else that delivery needs is stored twice. Yields no damaged envelope: each envelope is compared with its digest.
 """
 
 import shutil
@@ -19,8 +19,9 @@ from app.delivery.schema import blob_id, verified_blob
 from app.vault.tip import TipId
 
 # The number of pages, and the start and length of the list of free pages, in the header (SQLite's file format,
-# section 1.3): the copy gets a new count and no free pages.
-_PAGE_COUNT, _FREE_PAGES = slice(28, 32), slice(32, 40)
+# section 1.3): the copy gets a new count and no free pages. Without the largest root page (section 1.3.11) the file
+# has no pointer maps, which reading does without: a damaged one would block every envelope.
+_PAGE_COUNT, _FREE_PAGES, _LARGEST_ROOT, _INCREMENTAL = slice(28, 32), slice(32, 40), slice(52, 56), slice(64, 68)
 
 
 def recover_envelopes(database: Database) -> Iterator[Envelope]:
@@ -39,7 +40,6 @@ def recover_envelopes(database: Database) -> Iterator[Envelope]:
 def _repaired_copy(path: Path, folder: Path) -> Path:
     new, copy = Outbox(f"sqlite:///{folder}/new.db"), folder / path.name
     new.prepare()
-    new.database.vacuum(0)
     new.database.close()
     for suffix in ("", "-wal"):
         with suppress(FileNotFoundError):
@@ -47,6 +47,7 @@ def _repaired_copy(path: Path, folder: Path) -> Path:
     first = bytearray((folder / "new.db").read_bytes()[:PAGE_BYTES])
     first[_PAGE_COUNT] = (copy.stat().st_size // PAGE_BYTES).to_bytes(4, "big")
     first[_FREE_PAGES] = bytes(8)
+    first[_LARGEST_ROOT] = first[_INCREMENTAL] = bytes(4)
     with copy.open("r+b") as file:
         file.write(first)
     return copy
@@ -55,7 +56,7 @@ def _repaired_copy(path: Path, folder: Path) -> Path:
 def _ids_and_agencies(connection: sqlite3.Connection) -> set[tuple[str, str]]:
     """Return ids and agencies, as far as the two tables that hold them can be read."""
     found: set[tuple[str, str]] = set()
-    for table in ("labels", "envelopes"):
+    for table in ("labels", "cells"):
         with suppress(sqlite3.Error):
             found.update(connection.execute(f"SELECT id, agency FROM {table}"))  # noqa: S608  # our own two names
     return {(tip, agency) for tip, agency in found if isinstance(tip, str) and isinstance(agency, str)}

@@ -19,7 +19,15 @@ from app.core.errors import ReplyError, ReplyKnownError, SignatureError
 from app.delivery.clock import nz_day
 from app.delivery.database import Database
 from app.delivery.receipt_codes import Locator
-from app.delivery.schema import delete_expired, delete_with_blobs, insert_blob, posted, replies
+from app.delivery.schema import (
+    delete_expired,
+    delete_replies,
+    insert_message,
+    message_spares,
+    messages,
+    posted,
+    replies,
+)
 from app.vault.reply import SEALED_BYTES
 from app.vault.signature import SignatureContext, verify
 
@@ -90,8 +98,8 @@ class ReplyStore:
                 connection.execute(insert(posted).values(reply=reply, expires=post.expires))
             except IntegrityError:
                 raise ReplyKnownError from None
-            slot = insert_blob(connection, reply, post.message)
-            row = {"locator": post.locator, "reply": reply, "expires": post.expires, "slot": slot}
+            insert_message(connection, reply, post.message)
+            row = {"locator": post.locator, "reply": reply, "expires": post.expires}
             connection.execute(insert(replies).values(row))
 
     def fetch(self, locator: Locator, *, now: float) -> tuple[bytes, ...]:
@@ -99,13 +107,13 @@ class ReplyStore:
         wanted = (replies.c.locator == locator) & (replies.c.expires >= nz_day(now))
         order = (replies.c.expires, replies.c.reply)
         with self._database.read() as connection:
-            slots = connection.execute(select(replies.c.slot).where(wanted).order_by(*order)).scalars().all()
-        return tuple(self._database.read_blob(slot) for slot in slots)
+            names = connection.execute(select(replies.c.reply).where(wanted).order_by(*order)).scalars().all()
+        return tuple(self._database.read_blob(bytes(name), messages, message_spares) for name in names)
 
     def delete(self, locator: Locator) -> None:
         """Destroy every reply under a locator; their ids stay known until their days have passed."""
         with self._database.write() as connection:
-            delete_with_blobs(connection, replies, replies.c.locator == locator)
+            delete_replies(connection, replies.c.locator == locator)
 
 
 def _is_signed(body: bytes, signature: str, public_key: bytes) -> bool:

@@ -1,16 +1,18 @@
 """The tables of the outbox and the replies, and the deletion of expired rows.
 
-Every key is random or a hash, and no table keeps SQLite's rowid. The only times are the quarter-hour in which a held
-tip or a used nonce ends, the day on which a window first left an envelope over, and the day on which a reply ends.
-Blobs have a table of their own, under a hash of their name: SQLite rewrites a whole row when any column changes, and
-reads whole rows to compare other keys. Everything that delivery needs is stored twice, in two tables, so that no
-damaged page loses an envelope.
+Every key is random or a hash, and no table keeps SQLite's rowid. No column says whether a row is a tip or a decoy, when
+the row came, or which rows belong together. The only times are the forwarders' windows and leases, the day since which
+an agency's deliveries fail, and the day on which a reply ends. Blobs have tables of their own, under a hash of their
+name: SQLite rewrites a whole row when any column changes, and reads whole rows to compare other keys. Everything that
+delivery needs is stored twice, in two tables, so that no damaged page loses an envelope.
 """
 
 import hashlib
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -22,13 +24,15 @@ from sqlalchemy import (
     String,
     Table,
     delete,
+    false,
     insert,
-    or_,
     select,
 )
 
 from app.core.errors import OutboxError
-from app.delivery.clock import HELD_SECONDS, QUARTER_HOUR_SECONDS, nz_day
+from app.delivery.clock import nz_day
+
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 _slot = BigInteger().with_variant(Integer, "sqlite")  # SQLite takes only INTEGER for the rows' own numbers
@@ -38,20 +42,22 @@ def _table(name: str, *columns: Column[object] | PrimaryKeyConstraint) -> Table:
     return Table(name, metadata, *columns, sqlite_with_rowid=False)
 
 
-envelopes = _table(
-    "envelopes",
+version = _table(
+    "version",
+    Column("one", Integer, primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+cells = _table(
+    "cells",  # the envelopes that wait, decoys among them
     Column("id", String(26), primary_key=True),
     Column("agency", String, nullable=False),
-    Column("length", Integer, nullable=False),
-    Column("slot", BigInteger, nullable=False),
-    Column("since", Date),  # the day of the first window that left the envelope over
+    Column("tried", Boolean, nullable=False, server_default=false()),  # set before the bytes leave for the first time
     Column("owner", LargeBinary),  # the forwarder that is delivering the envelope
 )
 labels = _table(
-    "labels",  # a second copy of what `envelopes` says
+    "labels",  # a second copy of what delivery needs of `cells`
     Column("id", String(26), primary_key=True),
     Column("agency", String, nullable=False),
-    Column("length", Integer, nullable=False),
 )
 
 
@@ -64,25 +70,13 @@ def _blobs(name: str) -> Table:
     )
 
 
-blobs = _blobs("blobs")
+blobs = _blobs("blobs")  # the envelopes' bytes: all of one length
 spares = _blobs("spares")  # a second copy of `blobs`
-held = _table(
-    "held",
-    Column("draft", LargeBinary, primary_key=True),  # SHA-256
-    Column("id", String(26), nullable=False),
-    Column("agency", String, nullable=False),
-    Column("length", Integer, nullable=False),
-    Column("slot", BigInteger, nullable=False),
-    Column("nonce", LargeBinary),  # SHA-256
-    Column("ends", BigInteger, nullable=False),
-)
-used = _table(
-    "used",
-    Column("nonce", LargeBinary, primary_key=True),  # SHA-256 of a form's nonce or a held tip's draft
-    Column("ends", BigInteger, nullable=False),
-)
-turns = _table(
-    "turns",
+_BOTH = (blobs, spares)
+messages = _blobs("messages")  # the replies' bytes: all of one length
+message_spares = _blobs("message_spares")  # a second copy of `messages`
+windows = _table(
+    "windows",
     Column("one", Integer, primary_key=True),
     Column("start", BigInteger, nullable=False),  # of the last window that a forwarder took
 )
@@ -94,16 +88,15 @@ owners = _table(
 agencies = _table(
     "agencies",
     Column("agency", String, primary_key=True),
-    Column("failures", Integer, nullable=False),
-    Column("retry", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),  # deliveries that failed, since there was a window without a failure
     Column("code", String, nullable=False),
+    Column("since", Date, nullable=False),  # the day of the first of these failures
 )
 replies = _table(
     "replies",
     Column("locator", String, nullable=False),
     Column("reply", LargeBinary, nullable=False),  # SHA-256 of the desk's reply_id
     Column("expires", Date, nullable=False),
-    Column("slot", BigInteger, nullable=False),
     PrimaryKeyConstraint("locator", "reply"),
 )
 posted = _table(
@@ -118,13 +111,75 @@ def blob_id(name: bytes) -> int:
     return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1  # 63 bits: what both databases hold
 
 
-def insert_blob(connection: Connection, name: bytes, data: bytes) -> int:
-    """Insert the blob of a random name into both blob tables; return its slot."""
-    slot = blob_id(name)
-    stored = hashlib.sha256(data).digest() + data
-    for copies in (blobs, spares):
-        connection.execute(insert(copies).values(slot=slot, data=stored))
-    return slot
+def insert_envelope(connection: Connection, tip: str, agency: str, data: bytes) -> None:
+    """Insert an envelope, with everything that delivery needs twice; raises IntegrityError where the id is taken."""
+    _insert_blob(connection, _BOTH, tip.encode(), data)
+    insert_rows(connection, [(tip, agency)])
+
+
+def insert_rows(connection: Connection, envelopes: Sequence[tuple[str, str]]) -> None:
+    """Insert the ids and agencies of envelopes whose bytes are there; raises IntegrityError where an id is taken."""
+    rows = [{"id": tip, "agency": agency} for tip, agency in envelopes]
+    connection.execute(insert(cells), rows)
+    connection.execute(insert(labels), rows)
+
+
+def stage_bytes(connection: Connection, tip: str, data: bytes) -> None:
+    """Insert the bytes of an envelope that has no row yet, in place of those that a killed process staged."""
+    _delete_blob(connection, _BOTH, tip.encode())
+    _insert_blob(connection, _BOTH, tip.encode(), data)
+
+
+def count_staged(connection: Connection, tips: Sequence[str]) -> int:
+    """Return how many copies of the bytes of some envelopes are there: two for each, if they all are."""
+    slots = [blob_id(tip.encode()) for tip in tips]
+    return sum(len(connection.execute(select(each.c.slot).where(each.c.slot.in_(slots))).all()) for each in _BOTH)
+
+
+def slots_without_row(connection: Connection) -> set[int]:
+    """Return the slots of bytes that no row names: staged ones, or those that a killed process has left."""
+    named = {
+        blob_id(tip.encode()) for table in (cells, labels) for tip in connection.execute(select(table.c.id)).scalars()
+    }
+    return {slot for each in _BOTH for slot in connection.execute(select(each.c.slot)).scalars()} - named
+
+
+def delete_slots(connection: Connection, slots: Iterable[int]) -> None:
+    """Delete the bytes in some slots."""
+    for slot in slots:
+        for each in _BOTH:
+            connection.execute(delete(each).where(each.c.slot == slot))
+
+
+def delete_envelope(connection: Connection, tip: str) -> None:
+    """Delete an envelope with both its copies; deleting an envelope twice is no error."""
+    connection.execute(delete(cells).where(cells.c.id == tip))
+    connection.execute(delete(labels).where(labels.c.id == tip))
+    _delete_blob(connection, _BOTH, tip.encode())
+
+
+def delete_untried_envelope(connection: Connection, tip: str) -> bool:
+    """Delete an envelope that nobody has tried to deliver; return False, and delete nothing, if somebody has.
+
+    Only this statement decides whether a decoy may give its place to a tip.
+    """
+    untried = (cells.c.id == tip) & ~cells.c.tried & cells.c.owner.is_(None)
+    if connection.execute(delete(cells).where(untried)).rowcount == 0:
+        return False
+    delete_envelope(connection, tip)
+    return True
+
+
+def insert_message(connection: Connection, reply: bytes, data: bytes) -> None:
+    """Insert the bytes of a reply, whose random name is the SHA-256 of its id, into both tables."""
+    _insert_blob(connection, (messages, message_spares), reply, data)
+
+
+def delete_replies(connection: Connection, rows: ColumnElement[bool]) -> None:
+    """Delete rows of `replies` with their bytes."""
+    for reply in connection.execute(select(replies.c.reply).where(rows)).scalars().all():
+        _delete_blob(connection, (messages, message_spares), reply)
+    connection.execute(delete(replies).where(rows))
 
 
 def verified_blob(stored: bytes | None) -> bytes:
@@ -137,20 +192,18 @@ def verified_blob(stored: bytes | None) -> bytes:
     return data
 
 
-def delete_with_blobs(connection: Connection, table: Table, rows: ColumnElement[bool]) -> None:
-    """Delete rows of a table, and their blobs."""
-    for copies in (blobs, spares):
-        connection.execute(delete(copies).where(copies.c.slot.in_(select(table.c.slot).where(rows))))
-    connection.execute(delete(table).where(rows))
-
-
 def delete_expired(connection: Connection, now: float) -> None:
-    """Delete the held tips, used nonces and replies that have expired by `now` (unix seconds).
-
-    Rows that expire later than any row can were written under a wrong clock, and are deleted too.
-    """
-    latest = now + HELD_SECONDS + 2 * QUARTER_HOUR_SECONDS
-    delete_with_blobs(connection, held, or_(held.c.ends <= now, held.c.ends > latest))
-    connection.execute(delete(used).where(or_(used.c.ends <= now, used.c.ends > latest)))
-    delete_with_blobs(connection, replies, replies.c.expires < nz_day(now))
+    """Delete the replies that have expired by `now` (unix seconds), and what is remembered of them."""
+    delete_replies(connection, replies.c.expires < nz_day(now))
     connection.execute(delete(posted).where(posted.c.expires < nz_day(now)))
+
+
+def _insert_blob(connection: Connection, tables: tuple[Table, Table], name: bytes, data: bytes) -> None:
+    stored = hashlib.sha256(data).digest() + data
+    for table in tables:
+        connection.execute(insert(table).values(slot=blob_id(name), data=stored))
+
+
+def _delete_blob(connection: Connection, tables: tuple[Table, Table], name: bytes) -> None:
+    for table in tables:
+        connection.execute(delete(table).where(table.c.slot == blob_id(name)))

@@ -2,18 +2,21 @@
 
 `deliver` returns only when the other end has taken the envelope, and may be repeated: the id makes two
 deliveries one. It raises DeliveryError with a code of this list: unreachable, timeout, tls, auth, closed,
-refused, rejected, too-large, redirect, disk. Nothing in a name, header or file time is finer than the day
-or says anything about a tip but its size class. A connection is bounded as a whole by `open_connection`.
+refused, rejected, too-large, receiver-full, redirect, disk. Nothing in a name, header or file time is finer than the
+day or says anything about a tip. A connection is bounded as a whole by `open_connection`, and any delivery by a
+`BoundedTransport`, which a disk that hangs does not hold up.
 """
 
 import http.client
 import os
+import secrets
 import smtplib
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -24,6 +27,9 @@ from app.core.durable import write_atomically
 from app.core.errors import DeliveryError
 from app.delivery.clock import nz_midnight
 from app.delivery.outbox import Envelope
+from app.vault.tip import TipId
+
+_GRACE_SECONDS = 2.0  # for a transport to end by itself, before its thread is left alone
 
 
 class Transport(Protocol):
@@ -48,9 +54,13 @@ class FolderTransport:
 
     def deliver(self, envelope: Envelope, *, seconds: float) -> None:  # noqa: ARG002  # a disk keeps no time
         """Write the file atomically and durably, with the beginning of the day as its times."""
+        path, day = self.folder / f"{envelope.id}.age", nz_midnight(self.clock()).timestamp()
         try:
-            path = self.folder / f"{envelope.id}.age"
-            write_atomically(path, envelope.data, mode=0o640, timestamp=nz_midnight(self.clock()).timestamp())
+            write_atomically(path, envelope.data, mode=0o640, timestamp=day, attempt=secrets.token_hex(8))
+            # What a killed attempt left behind. If another attempt is still writing it, that attempt fails, and the
+            # envelope is delivered all the same.
+            for left in self.folder.glob(f".{path.name}.*.part"):
+                left.unlink(missing_ok=True)
         except OSError:
             raise DeliveryError("disk") from None
 
@@ -59,6 +69,54 @@ class FolderTransport:
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise DeliveryError("disk")
         return None
+
+
+class BoundedTransport:
+    """A transport whose deliveries end in time, whatever the other end or the disk does; one thread each delivery.
+
+    While a delivery that ran out of time still hangs, `hangs` is true and further ones are refused at once. Should that
+    delivery succeed after all, its id is in `late`.
+    """
+
+    late: set[TipId]
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._hanging: threading.Thread | None = None
+        self.late = set()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a delivery that ran out of time goes on."""
+        return self._hanging is not None and self._hanging.is_alive()
+
+    def deliver(self, envelope: Envelope, *, seconds: float) -> None:
+        """Deliver one envelope within `seconds`; raises DeliveryError, `timeout` if the transport does not return."""
+        if self.hangs:
+            raise DeliveryError("timeout")
+        ended: Future[None] = Future()
+
+        def work() -> None:
+            try:
+                self._transport.deliver(envelope, seconds=seconds)
+            except BaseException as fault:  # noqa: BLE001  # raised again by the caller
+                ended.set_exception(fault)
+            else:
+                self.late.add(envelope.id)
+                ended.set_result(None)
+
+        # A daemon: a disk that hangs must not keep the process from ending.
+        self._hanging = threading.Thread(target=work, daemon=True)
+        self._hanging.start()
+        try:
+            ended.result(seconds + _GRACE_SECONDS)
+        except TimeoutError:
+            raise DeliveryError("timeout") from None
+        self.late.discard(envelope.id)
+
+    def probe(self, *, seconds: float) -> int | None:
+        """Check the transport as it checks itself."""
+        return self._transport.probe(seconds=seconds)
 
 
 @dataclass(frozen=True)
@@ -171,6 +229,8 @@ def _check_status(status: int) -> None:
         raise DeliveryError("auth")
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         raise DeliveryError("too-large", permanent=True)
+    if status == HTTPStatus.INSUFFICIENT_STORAGE:
+        raise DeliveryError("receiver-full")
     passing = {
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_EARLY,

@@ -10,14 +10,14 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.core.errors import BusyError, FileRefusedError
+from app.core.errors import BundleError, BusyError, FileRefusedError
 from app.desk.case import Case
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
 from app.files.clean import CleanedFile, CleanLimits, RefusedFile, clean_files, pdf_page_images, redact_file
 from app.files.protocol import Box
 
-_LIMITS = CleanLimits(files=10, bytes_in=34_000_000, seconds=120.0)
+_LIMITS = CleanLimits(files=10, bytes_in=128_000_000, seconds=120.0)
 _MAX_WAIT, _PAUSE = 20.0, 0.1  # seconds
 _CACHED_TIPS = 4  # whose files stay in memory
 
@@ -50,11 +50,11 @@ class Attachments:
         self._lock = threading.Lock()
 
     def of(self, case: Case) -> tuple[Attachment, ...]:
-        """Return the files of a tip, cleaned again.
+        """Return the files of a tip, cleaned again; none while a part of them is missing.
 
         Raises RefusedError `objectionable` or `store-damaged`, and BusyError after 20 seconds.
         """
-        if not case.files:
+        if not case.files or not self._cases.parts.is_complete(case):
             return ()
         with self._lock:
             if case.id not in self._cache:
@@ -78,10 +78,19 @@ class Attachments:
 
 
 def _clean_attachments(cases: Cases, case: Case) -> tuple[Attachment, ...]:
-    tip = cases.original(case)
-    results = _clean_when_free([file.data for file in tip.files])
-    pairs = enumerate(zip(tip.files, results, strict=True), 1)
+    try:
+        files = cases.original(case).files
+        results = _clean_when_free([file.data for file in files])
+    except FileRefusedError as error:
+        return _all_refused(case, error.code)
+    except BundleError:  # the sender proves parts that do not make the files that the words name
+        return _all_refused(case, "damaged")
+    pairs = enumerate(zip(files, results, strict=True), 1)
     return tuple(_attachment(number, file.path, result) for number, (file, result) in pairs)
+
+
+def _all_refused(case: Case, code: str) -> tuple[Attachment, ...]:
+    return tuple(Attachment(file.path, RefusedFile(number, code)) for number, file in enumerate(case.files, 1))
 
 
 def _clean_when_free(untrusted_files: Sequence[bytes]) -> tuple[CleanedFile | RefusedFile, ...]:

@@ -12,7 +12,9 @@ from enum import StrEnum
 
 from app.desk.errors import RefusedError
 from app.files.protocol import Box
-from app.vault.tip import SCHEMA, ReplyTo, Tip, TipId
+from app.vault.part import Part, is_proven
+from app.vault.tip import SCHEMA, ReplyTo, TipId
+from app.vault.tip_bundles import Words
 
 Span = tuple[int, int]
 
@@ -117,12 +119,19 @@ class SentReferral:
 
 @dataclass(frozen=True)
 class Case:
-    """One tip on the desk: what came, its state, who works on it, and what the desk has done."""
+    """One tip on the desk: what came, its state, who works on it, and what the desk has done.
+
+    `tip_id` is the id in the words of the tip, which anyone may have put there: of several tips that bear one id, all
+    but the first have another `id` here. `part_key` (32 bytes) proves the parts that bring the files.
+    """
 
     id: TipId
     received: date
     answers: Mapping[str, str | tuple[str, ...]]
+    tip_id: str = ""
     files: tuple[CaseFile, ...] = ()
+    part_count: int = 0
+    part_key: bytes = field(default=b"", repr=False)
     reply: ReplyTo | None = None
     answers_to: str | None = None
     state: State = State.NEW
@@ -171,6 +180,12 @@ class Case:
     def open(self) -> bool:
         """Whether there is still something to do."""
         return self.state in OPEN_STATES
+
+    def proves(self, part: Part) -> bool:
+        """Return whether a part belongs to this tip: the key in the words proves it."""
+        return bool(self.part_count) and is_proven(
+            part, tip=TipId(self.tip_id), key=self.part_key, count=self.part_count
+        )
 
     def require_open(self) -> None:
         """Raise RefusedError `objectionable` or `not-open` unless there is still something to do."""
@@ -293,17 +308,33 @@ class Case:
         return replace(self, state=state, holder=who, reason="", closed=None)
 
     def locked_away(self) -> "Case":
-        """Return the tip as objectionable, for good, without its words, notes, draft or thread."""
-        return Case(id=self.id, received=self.received, answers={}, state=State.OBJECTIONABLE, referrals=self.referrals)
+        """Return the tip as objectionable, for good, without its words, notes, draft or thread.
+
+        The key of the parts stays, so that parts that come later are kept as evidence too.
+        """
+        return Case(
+            id=self.id,
+            received=self.received,
+            answers={},
+            tip_id=self.tip_id,
+            part_count=self.part_count,
+            part_key=self.part_key,
+            state=State.OBJECTIONABLE,
+            referrals=self.referrals,
+        )
 
 
-def case_from_tip(tip: Tip, sketch: tuple[int, ...]) -> Case:
-    """Return the new case of a tip that has come in."""
+def case_from_words(words: Words, sketch: tuple[int, ...], *, case_id: TipId | None = None) -> Case:
+    """Return the new case of a tip whose words have come in, under the tip's own id or `case_id`."""
+    tip = words.tip
     return Case(
-        id=tip.id,
+        id=case_id or tip.id,
         received=tip.received,
         answers=dict(tip.answers),
-        files=tuple(CaseFile(file.path, file.type, file.removed, len(file.data)) for file in tip.files),
+        tip_id=tip.id,
+        files=tuple(CaseFile(file.path, file.type, file.removed, file.size) for file in words.files),
+        part_count=words.part_count,
+        part_key=words.key,
         reply=tip.reply,
         answers_to=tip.answers_to,
         sketch=sketch,

@@ -12,7 +12,7 @@ from typing import Any
 from app.desk.case import Case, CaseFile, CaseNote, Outcome, RedactionDraft, SentReferral, State, ThreadMessage
 from app.vault.tip import ReplyTo
 
-FORMAT = "haumaru-case/1"
+FORMAT = "haumaru-case/2"
 
 
 def encode_case(case: Case) -> bytes:
@@ -29,6 +29,7 @@ def decode_case(data: bytes) -> Case:
     raw["received"] = date.fromisoformat(raw["received"])
     raw["closed"] = date.fromisoformat(raw["closed"]) if raw["closed"] else None
     raw["answers"] = {name: tuple(v) if isinstance(v, list) else v for name, v in raw["answers"].items()}
+    raw["part_key"] = b64decode(raw["part_key"], validate=True)
     raw["files"] = tuple(CaseFile(**{**one, "removed": tuple(one["removed"])}) for one in raw["files"])
     raw["reply"] = ReplyTo(b64decode(raw["reply"]["key"]), raw["reply"]["locator"]) if raw["reply"] else None
     raw["state"], raw["outcome"] = State(raw["state"]), Outcome(raw["outcome"])
@@ -51,9 +52,6 @@ def _decode_draft(raw: dict[str, Any]) -> RedactionDraft:
 
 
 def _decode_message(raw: dict[str, Any]) -> ThreadMessage:
-    body = raw.pop("body", None)
-    if body is not None:  # a record of version 0.1, which kept what was still to be posted
-        raw["posted"] = not body
     return ThreadMessage(**_with_date(raw))
 
 

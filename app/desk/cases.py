@@ -1,16 +1,16 @@
 """The cases of one store: in memory while the desk is open, sealed on the disk.
 
 Each change is journaled first, then written, then published to readers; a change that fails leaves the case as it
-was, with at most one more line in the journal. An envelope leaves the inbox only when its record is durable, and two
-envelopes with one id are one case.
+was, with at most one more line in the journal. What an envelope held is in the store before the envelope leaves the
+inbox. The desk knows what it had by the SHA-256 of an envelope: an id is no proof, so two tips of one id are two cases.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
+from hashlib import sha256
 
 from app.core.errors import HaumaruError
 from app.delivery.clock import nz_day
@@ -21,17 +21,20 @@ from app.desk.case import (
     RedactionDraft,
     State,
     ThreadMessage,
-    case_from_tip,
+    case_from_words,
 )
 from app.desk.case_json import decode_case, encode_case
-from app.desk.envelopes import open_tip
+from app.desk.envelopes import open_envelope
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.desk.journal import Journal, JournalEntry
+from app.desk.parts import PartStore
 from app.desk.similarity import text_sketch
 from app.desk.store import SealedStore, as_refused_errors
 from app.vault.keys import Identity
-from app.vault.tip import SCHEMA, Tip, TipId
+from app.vault.part import Part
+from app.vault.tip import SCHEMA, Tip, new_tip_id
+from app.vault.tip_bundles import Words, from_bundles
 
 DESK = "desk"
 
@@ -52,7 +55,10 @@ class Cases:
         self.store, self.journal, self._clock = store, journal, clock
         self._identities = tuple(identities)
         self._cases: dict[str, Case] = {}
-        self._received = {entry.tip for entry in journal.entries if entry.did == "received"}
+        received = [entry for entry in journal.entries if entry.did == "received"]
+        self._case_ids = {entry.tip for entry in received}  # of cases that were destroyed, too
+        self._hashes = {entry.what.split(" ")[1] for entry in received}  # of the envelopes that brought words
+        self.parts = PartStore(store, identities, self.today)
         self._lock = threading.RLock()
         self.changes = 0  # counts up, so that what is computed from all cases knows when it is stale
 
@@ -73,11 +79,14 @@ class Cases:
             except (ValueError, KeyError, TypeError):
                 raise RefusedError("store-damaged") from None
             self._cases[case.id] = case
-            if case.id not in self._received:
-                missed.append(case.id)
+            if case.id not in self._case_ids:
+                missed.append(case)
             job.advance()
-        self.journal.write(*(JournalEntry(DESK, "received", tip) for tip in missed))
-        self._received.update(missed)
+        with as_refused_errors():
+            paths = [self.store.folder / f"envelopes/{case.id}.age" for case in missed]
+            hashes = [sha256(path.read_bytes()).hexdigest() for path in paths]
+        self._note_received(dict(zip(hashes, missed, strict=True)))
+        self._finish_arrivals()
         self.changes += 1
 
     def all(self) -> tuple[Case, ...]:
@@ -93,32 +102,63 @@ class Cases:
 
     # Arrivals.
 
-    def add(self, path: Path, tip: Tip) -> None:
-        """Take in an opened envelope that lies at `path`; one whose id was received before is deleted.
+    def receive_words(self, words: Words, envelope: bytes) -> None:
+        """Make a case of the words of a tip, unless this very envelope came before, and find the parts that wait.
 
-        Raises RefusedError for a fault of the disk or journal.
+        On a return the words are in the store. Raises RefusedError for a fault of the disk or journal.
         """
         with self._lock:
-            if tip.id in self._received:
-                self._drop_duplicate(path, tip.id)
-            else:
-                self._add_new(path, tip)
+            digest = sha256(envelope).hexdigest()
+            if digest in self._hashes:
+                return
+            case_id = words.tip.id if words.tip.id not in self._case_ids else new_tip_id()
+            text = "\n".join(str(words.tip.answers.get(name, "")) for name in SCHEMA.text_names)
+            case = case_from_words(words, text_sketch(text), case_id=case_id)
+            early = [one for one in self._cases.values() if case.reply and one.answers_to == case.reply.locator]
+            if early and case.answers_to is None:
+                # Envelopes of one window arrive in any order: an answer may have come before what it answers.
+                case = case.with_answers(*map(_answer, early))
+            self.store.put_sealed(f"envelopes/{case.id}.age", envelope)
+            self._write(case)
+            self._note_received({digest: case})
+            self._publish(case)
+            parent = self.parent(case)
+            if parent is not None:
+                self._put(parent.with_answers(_answer(case)))
+            if case.part_count and self.parts.prove_waiting(case):
+                self._note_files(case)
 
-    def _add_new(self, path: Path, tip: Tip) -> None:
-        text = "\n".join(str(tip.answers.get(name, "")) for name in SCHEMA.text_names)
-        case = case_from_tip(tip, text_sketch(text))
-        parent = self.parent(case)
-        early = [one for one in self._cases.values() if case.reply and one.answers_to == case.reply.locator]
-        if early and case.answers_to is None:
-            # Envelopes of one window arrive in any order: an answer may have come before what it answers.
-            case = case.with_answers(*map(_answer, early))
-        self._write(case)
-        self.store.move_in(path, f"envelopes/{tip.id}.age")
-        self.journal.write(JournalEntry(DESK, "received", tip.id, f"answers {parent.id}" if parent else ""))
-        self._received.add(tip.id)
-        self._publish(case)
-        if parent is not None:
-            self._put(parent.with_answers(_answer(case)))
+    def _finish_arrivals(self) -> None:
+        """Do what follows the arrival of words, where the desk was killed before it was done."""
+        for case in self.all():
+            parent = self.parent(case)
+            if parent is not None and all(message.id != case.id for message in parent.thread):
+                self._put(parent.with_answers(_answer(case)))
+            if not self.parts.is_complete(case) and self.parts.prove_waiting(case):
+                self._note_files(case)
+
+    def receive_part(self, part: Part, envelope: bytes) -> None:
+        """Keep a part with the case that proves it, or until its words come; raises RefusedError."""
+        with self._lock:
+            case = self.parts.receive(part, envelope, [one for one in self.all() if one.tip_id == part.tip])
+            if case is not None:
+                self._note_files(case)
+
+    def _note_received(self, cases: Mapping[str, Case]) -> None:
+        """Journal that cases have come in, each under the SHA-256 of the envelope that brought its words."""
+        entries = []
+        for digest, case in cases.items():
+            parent = self.parent(case)
+            answers = f" answers {parent.id}" if parent else ""
+            entries.append(JournalEntry(DESK, "received", case.id, f"envelope {digest}{answers}"))
+        self.journal.write(*entries)
+        self._case_ids.update(case.id for case in cases.values())
+        self._hashes.update(cases)
+
+    def _note_files(self, case: Case) -> None:
+        if self.parts.is_complete(case):
+            self.journal.write(JournalEntry(DESK, "files-complete", case.id))
+        self.changes += 1
 
     def parent(self, case: Case) -> Case | None:
         """Return the case to whose thread this answer belongs, if it is still here.
@@ -129,14 +169,6 @@ class Cases:
             return None
         threads = (one for one in self._cases.values() if one.reply and one.answers_to is None)
         return next((one for one in threads if one.reply and one.reply.locator == case.answers_to), None)
-
-    def _drop_duplicate(self, path: Path, tip: TipId) -> None:
-        # The desk ended between the record and the envelope: the envelope is still to be moved in.
-        if tip in self._cases and not (self.store.folder / "envelopes" / f"{tip}.age").exists():
-            self.store.move_in(path, f"envelopes/{tip}.age")
-            return
-        with as_refused_errors():
-            path.unlink(missing_ok=True)
 
     # Changes.
 
@@ -220,12 +252,21 @@ class Cases:
     # Envelopes, and the end of a case.
 
     def original(self, case: Case) -> Tip:
-        """Return the tip as it came, opened anew; raises RefusedError `objectionable` or `store-damaged`."""
+        """Return the tip as it came, opened anew.
+
+        Raises RefusedError `objectionable`, `parts-missing`, `store-damaged`, and BundleError where the parts do not
+        make the files that the words name.
+        """
         case.require_shown()
+        if not self.parts.is_complete(case):
+            raise RefusedError("parts-missing")
         try:
-            return open_tip(self.store.folder / "envelopes" / f"{case.id}.age", self._identities)
+            words = open_envelope((self.store.folder / f"envelopes/{case.id}.age").read_bytes(), self._identities)
         except (OSError, HaumaruError):
-            raise RefusedError("store-damaged") from None
+            words = None
+        if not isinstance(words, Words):
+            raise RefusedError("store-damaged")
+        return from_bundles(words, self.parts.read(case))
 
     def destroy(self, cases: Iterable[Case]) -> None:
         """Destroy records and envelopes for good; journaled."""
@@ -233,6 +274,7 @@ class Cases:
             with self._lock:
                 self.journal.write(JournalEntry(DESK, "destroyed", case.id))
                 self.store.delete([f"envelopes/{case.id}.age", f"tips/{case.id}.age"])
+                self.parts.delete(case)
                 self._cases.pop(case.id, None)
                 self.changes += 1
 
@@ -248,7 +290,8 @@ class Cases:
 
         Each file is replaced as a whole, so a job that is stopped loses nothing.
         """
-        names = [f"{folder}/{name}" for folder in ("tips", "envelopes") for name in self.store.list_names(folder)]
+        folders = ("tips", "envelopes", "parts", "waiting")
+        names = [f"{folder}/{name}" for folder in folders for name in self.store.list_names(folder)]
         names += [name for name in self.store.list_names(".") if name.endswith(".age") and not name.startswith(".")]
         job.total = len(names)
         for name in names:

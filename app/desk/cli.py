@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from wsgiref.types import WSGIApplication
@@ -24,19 +24,21 @@ from app.core.log import quiet_logs
 from app.core.resources import ROOT
 from app.desk.cases import Cases
 from app.desk.config import ReceiverConfig, load_desk_config
-from app.desk.envelopes import open_tip_or_referral, unpack_to_folder
+from app.desk.envelopes import open_envelope_file, opened_id, read_envelope_file
 from app.desk.errors import RefusedError
 from app.desk.health import check_health
 from app.desk.jobs import Job
 from app.desk.journal import Journal, verify_journal
 from app.desk.receiver import EnvelopeReceiver
-from app.desk.referral import Referral, referral_json, require_signer
+from app.desk.referral import Referral, ReferralWords, require_signer
 from app.desk.service import open_desk
 from app.desk.store import SealedStore
+from app.desk.unpack import OpenedEnvelopes, unpack_to_folder, words_json
 from app.desk.web import factory
 from app.text.phrases import load_phrases
 from app.vault.age_open import read_identity_file, write_identity_file
 from app.vault.keys import DEMONSTRATION, Identity, new_identity, recipient_of
+from app.vault.part import Part
 from app.vault.signature import (
     decode_public_key,
     encode_public_key,
@@ -44,7 +46,7 @@ from app.vault.signature import (
     public_bytes,
     read_signing_key,
 )
-from app.vault.tip import Tip, tip_to_json
+from app.vault.tip_bundles import Words
 
 _PROGRAM = "haumaru-desk"
 _MIN_PASSPHRASE = 12  # characters (ASVS 6.2.1 asks for 8)
@@ -94,12 +96,25 @@ def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
 def open_envelopes(
     envelopes: tuple[Path, ...], identity_paths: tuple[Path, ...], folder: Path | None, signer: str | None
 ) -> None:
-    """Check and open envelopes.
+    """Check and open envelopes, and join files to the reports that they belong to.
 
-    Prints each as one line of JSON, or unpacks it with -o. Ends with 1 if one of them did not open.
+    Prints each report as one line of JSON, or unpacks it with -o. Ends with 1 if an envelope did not open.
     """
     identities, key = _read_identities(identity_paths), None if signer is None else _parse_signer(signer)
-    _for_each(envelopes, lambda path: _open_one(path, identities, folder, key))
+    opened = OpenedEnvelopes()
+
+    def read(path: Path) -> None:
+        words = open_envelope_file(path.name, read_envelope_file(path), identities)
+        if isinstance(words, ReferralWords):
+            _check_signer(words.referral, key)
+        opened.add(path, words)
+
+    failed = [path for path in envelopes if not _succeeds(path, read)]
+    for path, words in opened.words:
+        failed += [path] * (not _succeeds(path, lambda _: _show(opened, words, folder)))  # noqa: B023  # called at once
+    if strays := opened.count_strays():
+        _warn(f"{strays} parts belong to no report given here")
+    sys.exit(1 if failed else 0)
 
 
 @cli.command()
@@ -114,13 +129,16 @@ def verify(envelopes: tuple[Path, ...], identity_paths: tuple[Path, ...], signer
     identities, key = _read_identities(identity_paths), _parse_signer(signer)
 
     def check(path: Path) -> None:
-        opened = open_tip_or_referral(path, identities)
-        if not isinstance(opened, Referral):
+        opened = open_envelope_file(path.name, read_envelope_file(path), identities)
+        if isinstance(opened, Part) or (isinstance(opened, Words) and opened.tip.decoy):
+            return  # the signature of a referral covers its parts: it names the SHA-256 of every file
+        if not isinstance(opened, ReferralWords):
             raise RefusedError("not-a-referral")
-        require_signer(opened, key)
-        click.echo(f"{opened.reference} is signed by that desk, for {opened.to}")
+        referral = require_signer(opened.referral, key)
+        click.echo(f"{referral.reference} is signed by that desk, for {referral.to}")
 
-    _for_each(envelopes, check)
+    failed = [path for path in envelopes if not _succeeds(path, check)]
+    sys.exit(1 if failed else 0)
 
 
 @cli.command()
@@ -159,7 +177,7 @@ def receive(path: Path) -> None:
         raise ConfigError(("[receive] bind: is missing; write the address to listen at, and a token_file",))
     quiet_logs()
     config.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _serve_receiver(config.receive, EnvelopeReceiver(config.inbox, config.store, token=config.receive.token))
+    _serve_receiver(config.receive, EnvelopeReceiver(config.inbox, token=config.receive.token))
 
 
 @cli.group("journal")
@@ -230,12 +248,6 @@ def _serve_receiver(config: ReceiverConfig, receiver: WSGIApplication) -> None:
     ).serve(target_loader=lambda: receiver, wrap_loader=False)
 
 
-def _for_each(envelopes: Sequence[Path], job: Callable[[Path], None]) -> None:
-    """Do a job with each envelope, name those with which it failed, and exit with 1 if there was one."""
-    failed = [path for path in envelopes if not _succeeds(path, job)]
-    sys.exit(1 if failed else 0)
-
-
 def _succeeds(path: Path, job: Callable[[Path], None]) -> bool:
     name = click.format_filename(path.name)
     try:
@@ -251,16 +263,14 @@ def _succeeds(path: Path, job: Callable[[Path], None]) -> bool:
     return False
 
 
-def _open_one(path: Path, identities: tuple[Identity, ...], folder: Path | None, signer: bytes | None) -> None:
-    opened = open_tip_or_referral(path, identities)
-    if isinstance(opened, Tip) and opened.decoy:
-        return
-    if isinstance(opened, Referral):
-        _check_signer(opened, signer)
+def _show(opened: OpenedEnvelopes, words: Words | ReferralWords, folder: Path | None) -> None:
+    if missing := opened.count_missing(words):
+        _warn(f"{opened_id(words)}: {missing} of {words.part_count} parts of its files are missing; give all at once")
+    files = opened.join(words)
     if folder is not None:
-        unpack_to_folder(opened, folder)
+        unpack_to_folder(words, files, folder)
     else:
-        click.echo((referral_json(opened) if isinstance(opened, Referral) else tip_to_json(opened)).decode())
+        click.echo(words_json(words).decode())
 
 
 def _check_signer(referral: Referral, signer: bytes | None) -> None:

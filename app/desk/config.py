@@ -27,7 +27,11 @@ class ListenAddress:
 
 @dataclass(frozen=True)
 class Authority:
-    """A party to refer to: its keys, its transport, and what it takes (kinds, `danger`, `children`, `trafficking`)."""
+    """A party to refer to: its keys, its transport, and what it takes (kinds, `danger`, `children`, `trafficking`).
+
+    With `cells`, so many envelopes leave for the party in every window, decoys among them; with 0, at most 16 leave,
+    and only while referrals wait.
+    """
 
     id: str
     name: str
@@ -35,6 +39,7 @@ class Authority:
     recipients: tuple[Recipient, ...]
     transport: Transport = field(repr=False)
     expires: date = date.max
+    cells: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,16 +66,18 @@ class ReceiverConfig:
     client_ca: Path | None
 
 
-REPLY_SITE_ID = "[site]"  # to whom the outbox delivers replies; no party may have this id
+REPLY_SITE_ID = "[site]"  # under which the outbox notes how posting replies fails; no party may have this id
+_MAX_WINDOW_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
 class ReplySite:
-    """The address at which the site takes replies, and this agency's id there."""
+    """The address at which the site takes replies, this agency's id there, and the seconds between two posts."""
 
     replies: str
     agency: str
     ca: Path | None = None
+    every: int = 3600
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ class DeskConfig:
     handlers: tuple[str, ...]
     authorities: Mapping[str, Authority]
     translators: Mapping[str, Authority]
+    window: int  # seconds in which each party gets its cells
     site: ReplySite | None
     imap: ImapConfig | None
     receive: ReceiverConfig | None
@@ -115,6 +123,7 @@ def load_desk_config(path: Path, env: Mapping[str, str]) -> DeskConfig:
         handlers=tuple(_read_handler(row) for row in root.tables("handler")),
         authorities=_read_parties(root, "authority", folder, faults),
         translators=_read_parties(root, "translator", folder, faults),
+        window=_read_window(root),
         site=_read_site(root),
         imap=_read_imap(root),
         receive=_read_receiver(root),
@@ -162,15 +171,25 @@ def _read_party(row: Reader, title: str, folder: Path) -> Authority:
         recipients=read_recipients(row),
         transport=open_transport(read_destination(row, name, base=folder, table=title), base=folder),
         expires=row.optional("expires", date.fromisoformat, date.max, remedy='write a day such as "2027-11-30"'),
+        cells=row.integer("cells", 0, 0, 4096),
     )
     row.reject_unknown_keys()
     return party
 
 
+def _read_window(root: Reader) -> int:
+    row = root.table("forward")
+    window = row.duration("window", "10min")
+    if window > _MAX_WINDOW_SECONDS:
+        row.fault("window", "is longer than a day", 'write a time such as "10min"')
+    row.reject_unknown_keys()
+    return window
+
+
 def _read_site(root: Reader) -> ReplySite | None:
     row = root.table("site")
     replies = row.optional("replies", _check_reply_url, "", remedy="write https://…/agency/replies")
-    site = ReplySite(replies, row.text("agency", "intake"), row.path("ca"))
+    site = ReplySite(replies, row.text("agency", "intake"), row.path("ca"), row.duration("every", "1h"))
     row.reject_unknown_keys()
     return site if replies else None
 

@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from app.core.errors import BundleError
 from app.delivery.outbox import Envelope, Outbox
 from app.desk.attachments import Attachment, Attachments, burn_boxes
 from app.desk.case import Case, RedactionDraft, SentReferral
@@ -26,7 +27,7 @@ from app.desk.redaction import (
     redactable_texts,
     suggest_removals,
 )
-from app.desk.referral import Referral, pack_referral, referral_json
+from app.desk.referral import Referral, ReferralWords, referral_bundles, referral_json, referral_words
 from app.files.clean import CleanedFile
 from app.text.phrases import Finding, PhraseTrie
 from app.vault.age import seal
@@ -166,8 +167,9 @@ def send_referrals(
         _require_usable_key(party, context)
     redaction = context.redaction(case)
     made = [(party, build_referral(case, redaction, party.name, context)) for party in parties]
-    sent = tuple(_record(one, party, context, who, second) for party, one in made)
-    envelopes = [_seal(one, party, context) for party, one in made]
+    words = [referral_words(referral) for _, referral in made]
+    sent = tuple(_record(one, party, context, who, second) for (party, _), one in zip(made, words, strict=True))
+    sealed = [_seal(one, referral, party, context) for (party, referral), one in zip(made, words, strict=True)]
 
     def refer(now: Case) -> Case:
         if second:
@@ -175,8 +177,8 @@ def send_referrals(
         else:
             now.require_redactor(who)
         _require_unchanged(now, case)
-        for envelope in envelopes:
-            context.outbox.put(envelope)
+        for envelopes in sealed:
+            context.outbox.put(envelopes)
         return now.referred(sent, holder="" if second else now.holder)
 
     what = "to " + " ".join(party.id for party in parties)
@@ -207,12 +209,12 @@ def send_to_translator(case: Case, translator: Authority, context: ReferralConte
     redaction = context.redaction(case)
     redaction = redaction.with_draft(replace(redaction.draft, files=()))
     made = build_referral(case, redaction, translator.name, context, purpose="translation")
-    envelope = _seal(made, translator, context)
+    envelopes = _seal(referral_words(made), made, translator, context)
 
     def hand_over(now: Case) -> Case:
         _require_unchanged(now, case)
         sent = now.sent_to_translator(who)
-        context.outbox.put(envelope)
+        context.outbox.put(envelopes)
         return sent
 
     return context.cases.change(case.id, who, "to-translator", hand_over, what=translator.id)
@@ -238,12 +240,17 @@ def _require_usable_key(party: Authority, context: ReferralContext) -> None:
         raise RefusedError("unconfirmed")
 
 
-def _seal(made: Referral, party: Authority, context: ReferralContext) -> Envelope:
-    return Envelope(made.id, party.id, seal(pack_referral(made, context.key), party.recipients))
+def _seal(words: ReferralWords, made: Referral, party: Authority, context: ReferralContext) -> list[Envelope]:
+    """Return the envelopes of a referral, its words first; raises RefusedError `referral-too-long`."""
+    try:
+        bundles = referral_bundles(words, made.files, context.key)
+    except BundleError as error:
+        raise (RefusedError("referral-too-long") if error.code == "too-large" else error) from None
+    return [Envelope(bundle.id, party.id, seal(bundle.data, party.recipients)) for bundle in bundles]
 
 
-def _record(made: Referral, party: Authority, context: ReferralContext, who: str, second: str) -> SentReferral:
-    text = referral_json(made)
+def _record(words: ReferralWords, party: Authority, context: ReferralContext, who: str, second: str) -> SentReferral:
+    text, made = referral_json(words), words.referral
     signature = sign(SignatureContext.REFERRAL, text, context.key)
     return SentReferral(made.id, party.id, party.name, context.cases.today(), who, second, text.decode(), signature)
 

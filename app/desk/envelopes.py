@@ -1,21 +1,31 @@
-"""Open one envelope to a tip or a referral, and check its format, seal, bundle and the id in its name.
+"""Open one envelope: to the words of a tip, a part of a tip's files, or the words of a referral.
 
 Anyone may seal to a published key, so what comes out is checked for form, never for truth. Only here, after opening,
-does anybody learn whether an envelope is a decoy.
+does anybody learn whether an envelope is a decoy. A file's name is the id inside, and may hold the beginning of the
+envelope's SHA-256 too, so that no envelope takes the place of another that bears the same id.
 """
 
 import re
+import shutil
+import time
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
-from app.core.durable import create_once
-from app.core.errors import EnvelopeError
-from app.desk.referral import Referral, is_referral, referral_json, referral_text, unpack_referral
+from app.core.durable import write_atomically
+from app.core.errors import DeliveryError, EnvelopeError
+from app.delivery.clock import nz_midnight
+from app.delivery.outbox import Envelope
+from app.desk.referral import ReferralWords, read_referral
 from app.vault.age_open import unseal
-from app.vault.tip import Tip, TipFile, TipId, tip_from_bundle, tip_to_json, tip_to_text
+from app.vault.bundle import first_member
+from app.vault.part import Part, read_part
+from app.vault.tip import TipId
+from app.vault.tip_bundles import Words, read_words
 
-MAX_ENVELOPE_BYTES = 34 * 1024 * 1024  # the last size class, and room for 64 recipients
-_NAME = re.compile(r"([0-9a-hjkmnp-tv-z]{26})\.age")
+MAX_FILE_BYTES = 256 * 1024  # the envelope of one bundle, made by any age tool
+MIN_FREE_BYTES = 256 * 1024**2  # of the inbox's disk: with less, no envelope is taken in
+_NAME = re.compile(r"([0-9a-hjkmnp-tv-z]{26})(?:\.[0-9a-f]{16})?\.age")
 
 
 def id_from_name(name: str) -> TipId | None:
@@ -24,51 +34,53 @@ def id_from_name(name: str) -> TipId | None:
     return TipId(match[1]) if match else None
 
 
-def open_tip_or_referral(path: Path, identities: Sequence[str]) -> Tip | Referral:
-    """Return what is in an envelope's file.
+def deposit_envelope(inbox: Path, envelope: Envelope) -> bool:
+    """Write an envelope into the inbox durably; return False where these very bytes lie there already.
 
-    Raises EnvelopeError `name` where the id inside is not the file's name, `too-large`, and what `unseal` raises;
-    BundleError; OSError.
+    No envelope takes the place of another that bears the same id. The file's times are the beginning of the day. Raises
+    DeliveryError: `receiver-full` while less than 256 MiB are free, `disk`.
     """
-    name = id_from_name(path.name)
-    if name is None:
-        raise EnvelopeError("name")
-    if path.stat().st_size > MAX_ENVELOPE_BYTES:
+    path = inbox / f"{envelope.id}.{sha256(envelope.data).hexdigest()[:16]}.age"
+    try:
+        if path.exists():
+            return False
+        if shutil.disk_usage(inbox).free < MIN_FREE_BYTES:
+            raise DeliveryError("receiver-full")
+        write_atomically(path, envelope.data, timestamp=nz_midnight(time.time()).timestamp())
+    except OSError:
+        raise DeliveryError("disk") from None
+    return True
+
+
+def read_envelope_file(path: Path) -> bytes:
+    """Return the bytes of an envelope's file; raises EnvelopeError `too-large`, OSError."""
+    if path.stat().st_size > MAX_FILE_BYTES:
         raise EnvelopeError("too-large")
-    bundle = unseal(path.read_bytes(), identities)
-    opened = unpack_referral(bundle) if is_referral(bundle) else tip_from_bundle(bundle)
-    if opened.id != name:
+    return path.read_bytes()
+
+
+def open_envelope(data: bytes, identities: Sequence[str]) -> Words | Part | ReferralWords:
+    """Return what is in an envelope; raises EnvelopeError, BundleError, and RefusedError `signature`."""
+    bundle = unseal(data, identities)
+    first = first_member(bundle)
+    if first == "part.json":
+        return read_part(bundle)
+    return read_referral(bundle) if first == "referral.json" else read_words(bundle)
+
+
+def open_envelope_file(name: str, data: bytes, identities: Sequence[str]) -> Words | Part | ReferralWords:
+    """Return what is in the envelope of a file; raises as `open_envelope`, and `name` where the id is not the file's.
+
+    A file of another name would let an envelope pass for another one.
+    """
+    opened = open_envelope(data, identities)
+    if opened_id(opened) != id_from_name(name):
         raise EnvelopeError("name")
     return opened
 
 
-def open_tip(path: Path, identities: Sequence[str]) -> Tip:
-    """Return the tip in an envelope's file; raises as `open_tip_or_referral` does, and EnvelopeError `referral`."""
-    opened = open_tip_or_referral(path, identities)
-    if isinstance(opened, Referral):
-        raise EnvelopeError("referral")
-    return opened
-
-
-def unpack_to_folder(opened: Tip | Referral, folder: Path) -> Path:
-    """Write a tip or referral into `folder/<id>/`, its files under `untrusted/`, readable by this user alone.
-
-    Raises FileExistsError rather than write over anything, and OSError.
-    """
-    target = folder / opened.id
-    target.mkdir(mode=0o700, parents=True)
-    if isinstance(opened, Referral):
-        create_once(target / "referral.json", referral_json(opened) + b"\n")
-        create_once(target / "referral.txt", referral_text(opened).encode())
-    else:
-        create_once(target / "tip.json", tip_to_json(opened) + b"\n")
-        create_once(target / "tip.txt", tip_to_text(opened).encode())
-    _unpack_files(target / "untrusted", opened.files)
-    return target
-
-
-def _unpack_files(target: Path, files: Sequence[TipFile]) -> None:
-    if files:
-        target.mkdir(mode=0o700)
-    for file in files:
-        create_once(target / Path(file.path).name, file.data)
+def opened_id(opened: Words | Part | ReferralWords) -> TipId:
+    """Return the id that stands inside an envelope."""
+    if isinstance(opened, Part):
+        return opened.id
+    return opened.tip.id if isinstance(opened, Words) else opened.referral.id

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from app.core.errors import DeliveryError
 from app.delivery.outbox import Envelope
-from app.delivery.transports import FolderTransport
 from app.desk.config import ImapConfig
-from app.desk.envelopes import MAX_ENVELOPE_BYTES, id_from_name
+from app.desk.envelopes import deposit_envelope, id_from_name
+from app.vault.age import ENVELOPE_BYTES
 
 _TIMEOUT_SECONDS = 60
-_MAX_MAIL_BYTES = MAX_ENVELOPE_BYTES * 3 // 2  # base64, and the mail around it
+_MAX_MAIL_BYTES = ENVELOPE_BYTES * 3 // 2  # base64, and the mail around it
 _SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
 _MAX_MAILS = 500  # in one run
 
@@ -30,15 +30,14 @@ def fetch_envelopes(imap: ImapConfig, inbox: Path) -> tuple[int, int]:
     """Move the envelopes of new mails into the inbox.
 
     Returns how many envelopes came and how many mails held none. Raises DeliveryError: `unreachable`, `tls`,
-    `auth`, `refused`, `disk`.
+    `auth`, `refused`, `disk`, `receiver-full`.
     """
-    folder = FolderTransport(inbox)
     came = without = 0
     with _session(imap) as session:
         for uid in _unseen_uids(session):
             envelopes = _envelopes(session, uid)
             for envelope in envelopes:
-                folder.deliver(envelope, seconds=_TIMEOUT_SECONDS)
+                deposit_envelope(inbox, envelope)
             came, without = came + len(envelopes), without + (not envelopes)
             session.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)" if envelopes else r"(\Seen)")
         session.expunge()
@@ -90,7 +89,7 @@ def _envelopes(session: imaplib.IMAP4_SSL, uid: str) -> list[Envelope]:
 
 
 def _attached(untrusted_mail: bytes) -> Iterator[Envelope]:
-    """Yield the envelopes attached to a mail, known by their names and the first line of the age format."""
+    """Yield the envelopes attached to a mail, known by their names, their length and the first line of the format."""
     try:
         mail = BytesParser(EmailMessage, policy=policy.default).parsebytes(untrusted_mail)
         parts = [(part.get_filename() or "", part.get_payload(decode=True)) for part in mail.iter_attachments()]
@@ -98,5 +97,7 @@ def _attached(untrusted_mail: bytes) -> Iterator[Envelope]:
         return
     for name, data in parts:
         tip = id_from_name(name)
-        if tip is not None and isinstance(data, bytes) and data.startswith(b"age-encryption.org/v1"):
+        if tip is None or not isinstance(data, bytes) or len(data) != ENVELOPE_BYTES:
+            continue
+        if data.startswith(b"age-encryption.org/v1"):
             yield Envelope(tip, "", data)

@@ -1,21 +1,27 @@
-"""The inbox: each envelope becomes a case, is deleted as a decoy, or is set aside with the code of its fault.
+"""The inbox: words become cases, parts find their words, decoys are dropped, and other files are set aside.
 
-No file in the inbox stops the others: names, links and bytes come from strangers, and each fault costs only its own
-file. Nothing that was set aside is destroyed unless a handler says so.
+All envelopes of a batch are read, what they hold is stored, and then all of them are deleted alike, so that nothing
+done to a file shows what it held. No file in the inbox stops the others: names, links and bytes come from strangers.
+Nothing that was set aside is destroyed unless a handler says so.
 """
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
-from app.core.errors import HaumaruError
+from app.core.errors import EnvelopeError, HaumaruError
 from app.desk.cases import DESK, Cases
-from app.desk.envelopes import id_from_name, open_tip
+from app.desk.envelopes import id_from_name, open_envelope_file, read_envelope_file
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.desk.journal import JournalEntry
 from app.desk.store import SealedStore, as_refused_errors
 from app.vault.keys import Identity
+from app.vault.part import Part
 from app.vault.tip import new_tip_id
+from app.vault.tip_bundles import Words
+
+BATCH = 256  # envelopes that are in the inbox and in the store at once: 35 MB
 
 
 class Inbox:
@@ -30,52 +36,72 @@ class Inbox:
         with as_refused_errors():
             paths = sorted(path for path in self._inbox.glob("*.age") if not path.name.startswith("."))
         job.total += len(paths)
-        for path in paths:
-            if job.stopped:
-                return
-            self._receive_one(path)
-            job.advance()
+        for start in range(0, len(paths), BATCH):
+            self._receive_batch(paths[start : start + BATCH], job)
 
-    def _receive_one(self, path: Path) -> None:
+    def _receive_batch(self, paths: Sequence[Path], job: Job) -> None:
+        taken: list[Path] = []
         try:
-            if path.is_symlink() or not path.is_file():
-                raise RefusedError("file")
-            opened = open_tip(path, self._identities)
-        except FileNotFoundError:
-            return
-        except HaumaruError as error:
-            self._move_aside(path, error.code)
-            return
-        if opened.decoy:
+            for path in paths:
+                if job.stopped:
+                    return
+                if self._receive_one(path):
+                    taken.append(path)
+                job.advance()
+        finally:
             with as_refused_errors():
-                path.unlink(missing_ok=True)
-            return
-        self._cases.add(path, opened)
+                for path in taken:
+                    path.unlink(missing_ok=True)
 
-    def _move_aside(self, path: Path, code: str) -> None:
-        tip = id_from_name(path.name) or new_tip_id()
-        self._cases.journal.write(JournalEntry(DESK, "set-aside", tip, code))
-        self._store.move_in(path, f"aside/{tip}.{code}")
+    def _receive_one(self, path: Path) -> bool:
+        """Take in one file; return whether it can be deleted, because the store has what it held."""
+        data = b""
+        try:
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                raise EnvelopeError("file")
+            data = read_envelope_file(path)
+            opened = open_envelope_file(path.name, data, self._identities)
+            if not isinstance(opened, Words | Part):
+                raise EnvelopeError("referral")
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            self._move_aside(path, data, "file")
+            return False
+        except HaumaruError as error:
+            self._move_aside(path, data, error.code)
+            return False
+        if isinstance(opened, Part):
+            self._cases.receive_part(opened, data)
+        elif not opened.tip.decoy:
+            self._cases.receive_words(opened, data)
+        return True
+
+    def _move_aside(self, path: Path, data: bytes, code: str) -> None:
+        # The hash in the name keeps two envelopes apart that bear one id.
+        name = f"{id_from_name(path.name) or new_tip_id()}.{sha256(data).hexdigest()[:16]}"
+        self._cases.journal.write(JournalEntry(DESK, "set-aside", name[:26], code))
+        self._store.move_in(path, f"aside/{name}.{code}")
 
     def set_aside(self) -> list[tuple[str, str]]:
-        """Return what was set aside: the id of each file's name, or one made for it, and the code of its fault."""
-        pairs = [name.split(".", 1) for name in self._store.list_names("aside")]
-        return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]  # noqa: PLR2004
+        """Return what was set aside: the name of each file, without its fault, and the code of the fault."""
+        pairs = [name.rpartition(".") for name in self._store.list_names("aside")]
+        return [(name, code) for name, _, code in pairs]
 
     def retry(self, who: str, untrusted_name: str) -> None:
         """Put something that was set aside back into the inbox; raises RefusedError `gone`."""
-        name, tip = self._checked(untrusted_name)
-        self._cases.journal.write(JournalEntry(who, "tried-again", tip))
+        name = self._checked(untrusted_name)
+        self._cases.journal.write(JournalEntry(who, "tried-again", name[:26]))
         with as_refused_errors():
-            (self._store.folder / "aside" / name).rename(self._inbox / f"{tip}.age")
+            (self._store.folder / "aside" / name).rename(self._inbox / f"{name.rpartition('.')[0]}.age")
 
     def destroy(self, who: str, untrusted_name: str) -> None:
         """Destroy something that was set aside; raises RefusedError `gone`."""
-        name, tip = self._checked(untrusted_name)
-        self._cases.journal.write(JournalEntry(who, "destroyed-aside", tip))
+        name = self._checked(untrusted_name)
+        self._cases.journal.write(JournalEntry(who, "destroyed-aside", name[:26]))
         self._store.delete([f"aside/{name}"])
 
-    def _checked(self, untrusted_name: str) -> tuple[str, str]:
+    def _checked(self, untrusted_name: str) -> str:
         if untrusted_name not in self._store.list_names("aside"):
             raise RefusedError("gone")
-        return untrusted_name, untrusted_name.partition(".")[0]
+        return untrusted_name

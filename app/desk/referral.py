@@ -1,15 +1,17 @@
-"""A referral as bytes: `referral.json` with a detached Ed25519 signature (RFC 8032), in a padded bundle as a tip's.
+"""A referral as bundles: its words with a detached Ed25519 signature (RFC 8032), and its files in parts as a tip's.
 
 Recipients are public, so anybody can seal something that looks like a referral: only the signature proves that a desk
-made it. The signature covers `referral.json`, which names the SHA-256 of every file and the party that it is for, so
-that nothing can be changed, added, or passed on as if meant for another party. It holds no internal id, and no time
-finer than a day.
+made it. The signature covers `referral.json`, which names the SHA-256 of every file, the key that proves the parts, and
+the party that it is for, so that nothing can be changed, added, or passed on as if meant for another party. It holds no
+internal id, and no time finer than a day.
 """
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import secrets
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
 from typing import Any
@@ -19,8 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.core.errors import BundleError, KeyTextError, SignatureError
 from app.desk.errors import RefusedError
 from app.vault.bundle import pack, unpack
+from app.vault.part import MAX_PARTS, PART_KEY_BYTES, Part, is_proven
 from app.vault.signature import SignatureContext, decode_public_key, sign, verify
-from app.vault.tip import SCHEMA, TipFile, TipId, parse_tip_id
+from app.vault.tip import MAX_FILES, SCHEMA, TipFile, TipId, parse_tip_id
+from app.vault.tip_bundles import Bundle, FileEntry, count_file_parts, join_files, split_files
 
 FORMAT = "haumaru-referral/1"
 NOTICE = (
@@ -28,7 +32,8 @@ NOTICE = (
     "themselves be victims. Do not act in a way that lets anyone infer who told. Do not try to find out who sent it."
 )
 
-_NAMES = re.compile(r"referral\.json|referral\.sig|referral\.txt|files/[1-9][0-9]?\.[a-z0-9]{1,8}")
+_NAMES = re.compile(r"referral\.json|referral\.sig|referral\.txt")
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,53 @@ class Referral:
         return f"{self.id[:4]}-{self.id[4:8]}".upper()
 
 
-def referral_json(referral: Referral) -> bytes:
+@dataclass(frozen=True)
+class ReferredFile:
+    """What `referral.json` says of one file: its entry, and the SHA-256 of its bytes in hexadecimal digits."""
+
+    entry: FileEntry
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ReferralWords:
+    """A referral without its files, what it says of each file, and the 32-byte key that proves the parts."""
+
+    referral: Referral
+    files: tuple[ReferredFile, ...]
+    part_key: bytes
+
+    def __post_init__(self) -> None:
+        paths = {file.entry.path for file in self.files}
+        if self.referral.files or len(self.part_key) != PART_KEY_BYTES or self.part_count > MAX_PARTS:
+            raise BundleError("referral")
+        if not len(paths) == len(self.files) <= MAX_FILES or not all(
+            _SHA256.fullmatch(one.sha256) for one in self.files
+        ):
+            raise BundleError("referral")
+
+    @property
+    def part_count(self) -> int:
+        """How many parts the files take."""
+        return count_file_parts([file.entry for file in self.files])
+
+    def proves(self, part: Part) -> bool:
+        """Return whether a part belongs to this referral: the key proves it."""
+        return is_proven(part, tip=self.referral.id, key=self.part_key, count=self.part_count)
+
+
+def referral_words(referral: Referral) -> ReferralWords:
+    """Return the words of a referral, with a new key for its parts."""
+    files = tuple(
+        ReferredFile(FileEntry(file.path, file.type, len(file.data), file.removed), sha256(file.data).hexdigest())
+        for file in referral.files
+    )
+    return ReferralWords(replace(referral, files=()), files, secrets.token_bytes(PART_KEY_BYTES))
+
+
+def referral_json(words: ReferralWords) -> bytes:
     """Return `referral.json`: one line of UTF-8, in one form only."""
+    referral = words.referral
     fields: dict[str, Any] = {
         "format": FORMAT,
         "id": referral.id,
@@ -71,13 +121,15 @@ def referral_json(referral: Referral) -> bytes:
         "fields": dict(referral.fields),
         "files": [
             {
-                "path": file.path,
-                "type": file.type,
-                "removed": list(file.removed),
-                "sha256": sha256(file.data).hexdigest(),
+                "path": file.entry.path,
+                "type": file.entry.type,
+                "size": file.entry.size,
+                "removed": list(file.entry.removed),
+                "sha256": file.sha256,
             }
-            for file in referral.files
+            for file in words.files
         ],
+        "parts": {"count": words.part_count, "key": b64encode(words.part_key).decode("ascii")},
         "removed": list(referral.removed),
         "notice": NOTICE,
         "contact": referral.contact,
@@ -86,8 +138,9 @@ def referral_json(referral: Referral) -> bytes:
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def referral_text(referral: Referral) -> str:
+def referral_text(words: ReferralWords) -> str:
     """Return `referral.txt`: the same for a person with any unzip program."""
+    referral = words.referral
     title = "For translation" if referral.purpose == "translation" else "Referral"
     lines = [
         f"{title} {referral.reference}, for {referral.to}",
@@ -102,52 +155,67 @@ def referral_text(referral: Referral) -> str:
     ]
     for name, text in referral.fields.items():
         lines += ["", f"{SCHEMA.heading(name)}:", f"  {_indented(text)}"]
-    lines += ["", *(f"File: {file.path} ({file.type})" for file in referral.files)]
+    lines += ["", *(f"File: {file.entry.path} ({file.entry.type}, {file.entry.size} bytes)" for file in words.files)]
+    if words.files:
+        lines += [f"Envelopes that bring the files: {words.part_count}"]
     lines += [f"Kinds of things taken out before sending: {', '.join(referral.removed) or 'none'}"]
     lines += ["", f"Who sent this on: {referral.contact}", f"Signed with the Ed25519 key {referral.key}"]
     return "\n".join(lines) + "\n"
 
 
-def pack_referral(referral: Referral, key: Ed25519PrivateKey) -> bytes:
-    """Return the bundle of a referral, signed; raises BundleError `too-large`."""
-    text = referral_json(referral)
+def referral_bundles(words: ReferralWords, files: Iterable[TipFile], key: Ed25519PrivateKey) -> list[Bundle]:
+    """Return the bundles of a referral, each of 128 KiB: its words, signed, then the parts of its files.
+
+    Raises BundleError `too-large` for words beyond one bundle or files beyond 1 GiB.
+    """
+    referral = words.referral
+    parts = split_files(tuple(files), tip=referral.id, key=words.part_key)
+    return [Bundle(referral.id, pack_referral(words, key)), *parts]
+
+
+def pack_referral(words: ReferralWords, key: Ed25519PrivateKey) -> bytes:
+    """Return the bundle of a referral's words, signed; raises BundleError `too-large`."""
+    text = referral_json(words)
     members = {
         "referral.json": text,
         "referral.sig": sign(SignatureContext.REFERRAL, text, key).encode(),
-        "referral.txt": referral_text(referral).encode(),
+        "referral.txt": referral_text(words).encode(),
     }
-    return pack(members | {file.path: file.data for file in referral.files})
+    return pack(members)
 
 
-def is_referral(bundle: bytes) -> bool:
-    """Whether the first member of a bundle is `referral.json`."""
-    return bundle[30:43] == b"referral.json"
-
-
-def unpack_referral(bundle: bytes) -> Referral:
-    """Return the referral in a bundle, its signature checked by the key that the referral names.
+def read_referral(bundle: bytes) -> ReferralWords:
+    """Return the words of a referral in a bundle, the signature checked by the key that the referral names.
 
     Whether that key is the expected desk's, `require_signer` checks. Raises BundleError for a bundle that
     `pack_referral` would not have made, and RefusedError `signature`.
     """
     members = unpack(bundle, _NAMES)
     try:
-        referral = _parse_referral(members)
-        signature, public_key = members["referral.sig"], decode_public_key(referral.key)
+        words = _parse_referral(members["referral.json"])
+        signature, public_key = members["referral.sig"], decode_public_key(words.referral.key)
     except (AttributeError, KeyError, KeyTextError, TypeError, ValueError, RecursionError):
         raise BundleError("referral") from None
-    same = (
-        referral_json(referral) == members["referral.json"]
-        and referral_text(referral).encode() == members["referral.txt"]
-    )
-    order = ["referral.json", "referral.sig", "referral.txt", *(file.path for file in referral.files)]
-    if not same or list(members) != order:
+    same = referral_json(words) == members["referral.json"] and referral_text(words).encode() == members["referral.txt"]
+    if not same or list(members) != ["referral.json", "referral.sig", "referral.txt"]:
         raise BundleError("referral")
     try:
         verify(SignatureContext.REFERRAL, members["referral.json"], signature, public_key)
     except SignatureError as error:
         raise (BundleError("referral") if error.code == "signature-form" else RefusedError("signature")) from None
-    return referral
+    return words
+
+
+def join_referral(words: ReferralWords, parts: Iterable[Part]) -> Referral:
+    """Return the whole referral, from its words and the candidates for its parts in any order.
+
+    Raises BundleError: `parts-missing`, or another code where the parts do not make the files that the words name.
+    """
+    entries = [file.entry for file in words.files]
+    files = join_files(entries, parts, tip=words.referral.id, key=words.part_key)
+    if any(sha256(file.data).hexdigest() != said.sha256 for file, said in zip(files, words.files, strict=True)):
+        raise BundleError("referral")
+    return replace(words.referral, files=files)
 
 
 def require_signer(referral: Referral, key: bytes) -> Referral:
@@ -157,24 +225,26 @@ def require_signer(referral: Referral, key: bytes) -> Referral:
     return referral
 
 
-def _parse_referral(members: Mapping[str, bytes]) -> Referral:
-    fields = json.loads(members["referral.json"])
+def _parse_referral(line: bytes) -> ReferralWords:
+    fields = json.loads(line)
     texts = {name: fields[name] for name in ("to", "summary", "danger", "children", "contact", "key", "purpose")}
     every = (*texts.values(), *fields["kinds"], *fields["removed"], *fields["fields"].values())
     if not all(isinstance(text, str) for text in every):
         raise TypeError
-    return Referral(
+    referral = Referral(
         id=parse_tip_id(fields["id"]),
         day=date.fromisoformat(fields["received"]),
         kinds=tuple(fields["kinds"]),
         fields=fields["fields"],
-        files=tuple(
-            TipFile(file["path"], file["type"], tuple(file["removed"]), members[file["path"]])
-            for file in fields["files"]
-        ),
+        files=(),
         removed=tuple(fields["removed"]),
         **texts,
     )
+    files = tuple(
+        ReferredFile(FileEntry(file["path"], file["type"], file["size"], tuple(file["removed"])), file["sha256"])
+        for file in fields["files"]
+    )
+    return ReferralWords(referral, files, b64decode(fields["parts"]["key"], validate=True))
 
 
 def _indented(text: str) -> str:

@@ -1,37 +1,18 @@
-"""Replies to a sender: checked, sealed with the tip's reply key, and delivered to the site like a referral.
+"""Replies to a sender: checked for what could put their reader at risk, and kept in the thread until they are posted.
 
-The site learns a locator and a day, nothing of the tip or the words. A reply waits in the desk's outbox, sealed to
-the desk's own key, so that the disk shows no locator; it is tried until the site has it. Refuses a link in a reply,
-and warns of what could put its reader at risk.
+Refuses a link in a reply, and warns of a question about the sender. `reply_poster` takes the replies that the site does
+not have yet out of the threads, where they are sealed with the rest of the case: the disk shows no locator.
 """
 
-import json
 import re
-import ssl
-from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import date, timedelta
-from http import HTTPStatus
-from http.client import HTTPConnection
-from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from app.core.errors import DeliveryError, ReplyError
 from app.core.unicode import clean_text
-from app.delivery.leases import Leases
-from app.delivery.outbox import Envelope, Outbox
-from app.delivery.transports import open_connection
 from app.desk.case import Case, ThreadMessage
 from app.desk.cases import Cases
-from app.desk.config import REPLY_SITE_ID, ReplySite
 from app.desk.errors import RefusedError
-from app.desk.store import SealedStore
-from app.vault.reply import seal_reply
-from app.vault.signature import SignatureContext, sign
-from app.vault.tip import ReplyTo, TipId, new_tip_id
+from app.vault.tip import ReplyTo, new_tip_id
 
 DAYS = 90  # for which the site keeps a reply
 MAX_LENGTH = 5000  # characters
@@ -65,20 +46,20 @@ def reply_warnings(text: str) -> tuple[str, ...]:
 
 
 class ReplyQueue:
-    """The replies of one desk on their way: put into its outbox beside the referrals, sealed to the desk's own key."""
+    """The replies of one desk: written into threads, and waiting there until the site has them."""
 
-    def __init__(self, cases: Cases, store: SealedStore, outbox: Outbox, site: ReplySite | None) -> None:
-        self._cases, self._store, self._outbox, self._site = cases, store, outbox, site
+    def __init__(self, cases: Cases, *, has_site: bool) -> None:
+        self._cases, self._has_site = cases, has_site
 
     def write(self, case: Case, who: str, untrusted_text: str) -> Case:
-        """Seal a reply, queue it, and keep it in the thread; raises RefusedError, OutboxError.
+        """Put a reply into the thread, where it waits for its post; raises RefusedError.
 
         The codes: `no-site`, `no-reply`, `no-words`, `too-long`, `reply-link`, and those of `Case.require_holder`.
         """
         text = clean_text(untrusted_text)
-        if self._site is None:
+        if not self._has_site:
             raise RefusedError("no-site")
-        if case.reply is None or not _LOCATOR.fullmatch(case.reply.locator):
+        if _reply_to(case) is None:
             raise RefusedError("no-reply")
         if not text:
             raise RefusedError("no-words")
@@ -86,89 +67,30 @@ class ReplyQueue:
             raise RefusedError("too-long")
         reply_warnings(text)
         message = ThreadMessage(self._cases.today(), who, text, id=new_tip_id())
-        body = _post_body(message, case.reply, self._site)
+        return self._cases.change(case.id, who, "replied", lambda now: now.with_reply(who, message))
 
-        def add(now: Case) -> Case:
-            changed = now.with_reply(who, message)
-            self._put(message, body)
-            return changed
-
-        return self._cases.change(case.id, who, "replied", add)
-
-    def requeue(self) -> None:
-        """Queue anew every reply that the site does not have yet and that has not ended; raises OutboxError.
-
-        Done once at start: a reply that was sealed to an identity of before `rekey` is sealed to today's. The site
-        knows a reply by its id, so none can be left there twice.
-        """
-        if self._site is None:
-            return
-        leases, first_day = Leases(self._outbox.database), self._cases.today() - timedelta(days=DAYS)
+    def waiting(self) -> list[tuple[ReplyTo, ThreadMessage]]:
+        """Return the oldest reply of each thread that the site does not have, unless its 90 days are over."""
+        first_day, found = self._cases.today() - timedelta(days=DAYS), []
         for case in self._cases.all():
-            for message in case.thread:
-                if case.reply and message.who and not message.posted and message.day >= first_day:
-                    leases.settle(TipId(message.id))
-                    self._put(message, _post_body(message, case.reply, self._site))
+            reply_to, waiting = _reply_to(case), _unposted(case, first_day)
+            if reply_to is not None and waiting:
+                found.append((reply_to, waiting[0]))
+        return found
 
-    def _put(self, message: ThreadMessage, body: bytes) -> None:
-        self._outbox.put(Envelope(TipId(message.id), REPLY_SITE_ID, self._store.seal(body)))
+    def count_waiting(self) -> int:
+        """Return how many replies the site does not have yet."""
+        first_day = self._cases.today() - timedelta(days=DAYS)
+        return sum(len(_unposted(case, first_day)) for case in self._cases.all() if _reply_to(case))
 
-
-@dataclass(frozen=True)
-class ReplyTransport:
-    """Delivers queued replies: opens each, signs the body, POSTs it to the site, and notes it as posted."""
-
-    site: ReplySite
-    key: Ed25519PrivateKey = field(repr=False)
-    cases: Cases = field(repr=False)
-    store: SealedStore = field(repr=False)
-
-    def deliver(self, envelope: Envelope, *, seconds: float) -> None:
-        """POST one reply within `seconds`; the site has it on returning, unless its last day has passed.
-
-        204 and 409 (the site knows its id) settle it. Raises DeliveryError, and RefusedError where it does not open.
-        """
-        body = self.store.unseal(envelope.data)
-        if date.fromisoformat(json.loads(body)["expires"]) < self.cases.today():
-            return  # the site refuses an expired reply, and a refusal holds up the replies behind it
-        with self._connect(seconds) as client:
-            signature = sign(SignatureContext.REPLY_POST, body, self.key)
-            headers = {"Content-Type": "application/json", "Haumaru-Signature": signature}
-            client.request("POST", urlsplit(self.site.replies).path or "/", body=body, headers=headers)
-            with client.getresponse() as response:
-                status = response.status
-        if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.CONFLICT):
-            raise DeliveryError("auth" if status == HTTPStatus.FORBIDDEN else "refused")
-        self.cases.note_posted(envelope.id)
-
-    def probe(self, *, seconds: float) -> int | None:
-        """Connect and check the certificate; raises DeliveryError."""
-        with self._connect(seconds):
-            return None
-
-    @contextmanager
-    def _connect(self, seconds: float) -> Iterator[HTTPConnection]:
-        parts = urlsplit(self.site.replies)
-        secure = parts.scheme == "https"
-        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
-        with open_connection(host, port, seconds=seconds) as sock:
-            client = HTTPConnection(host, port)
-            context = ssl.create_default_context(cafile=self.site.ca) if secure else None
-            client.sock = context.wrap_socket(sock, server_hostname=host) if context else sock
-            yield client
+    def note_posted(self, reply_id: str) -> None:
+        """Note that the site has a reply; raises RefusedError."""
+        self._cases.note_posted(reply_id)
 
 
-def _post_body(message: ThreadMessage, reply: ReplyTo, site: ReplySite) -> bytes:
-    """Return what is posted: the sealed message and what the site needs to keep it, and nothing of the tip."""
-    try:
-        sealed = seal_reply({"text": message.text, "day": message.day.isoformat()}, reply.key, reply.locator)
-    except ReplyError:
-        raise RefusedError("too-long") from None
-    fields = {
-        "agency": site.agency,
-        "reply_id": message.id,
-        "locator": reply.locator,
-        "expires": (message.day + timedelta(days=DAYS)).isoformat(),
-        "message": b64encode(sealed).decode(),
-    }
-    return json.dumps(fields).encode()
+def _reply_to(case: Case) -> ReplyTo | None:
+    return case.reply if case.reply and _LOCATOR.fullmatch(case.reply.locator) else None
+
+
+def _unposted(case: Case, first_day: date) -> list[ThreadMessage]:
+    return [one for one in case.thread if one.who and not one.posted and one.day >= first_day]

@@ -1,14 +1,15 @@
 """The open desk: its store, its tips, and what goes on in the background while handlers work.
 
-In the background the desk looks into the inbox and the mailbox, delivers referrals and replies through the outbox,
-and destroys what was closed long enough ago. Each failure is kept as a code that the screens show; none ends the desk.
+In the background the desk looks into the inbox and the mailbox, delivers referrals through the outbox and posts replies
+at their paces, and destroys what was closed long enough ago. Each failure is kept as a code that the screens show; none
+ends the desk.
 `open_desk` makes the whole desk or raises: there is no desk that is half built, and no second one on a store.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,26 +17,30 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import HaumaruError
 from app.delivery.forwarder import Forwarder, ForwardRules
-from app.delivery.outbox import Outbox
-from app.delivery.transports import FolderTransport, Transport
+from app.delivery.leases import Leases
+from app.delivery.outbox import Envelope, Outbox
+from app.delivery.transports import FolderTransport
 from app.desk.attachments import Attachments
 from app.desk.cases import Cases
 from app.desk.config import REPLY_SITE_ID, DeskConfig
 from app.desk.dispatch import ReferralContext
-from app.desk.health import expiring_keys, waiting_deliveries
+from app.desk.health import expiring_keys, party_pace, waiting_deliveries
 from app.desk.imap import fetch_envelopes
 from app.desk.inbox import Inbox
 from app.desk.jobs import Job, start_job
 from app.desk.journal import Journal
 from app.desk.queue import Queue
-from app.desk.replies import ReplyQueue, ReplyTransport
+from app.desk.replies import ReplyQueue
+from app.desk.reply_poster import ReplyPoster
 from app.desk.statistics import keep_rows
 from app.desk.store import SealedStore
 from app.text.phrases import PhraseTrie
+from app.vault.age import seal
 from app.vault.keys import Identity
+from app.vault.tip import new_decoy
+from app.vault.tip_bundles import to_bundles
 
-_WINDOW = 5  # seconds between deliveries
-_LOOK_SECONDS = 1.0  # between looks into the outbox and the inbox
+_LOOK_SECONDS = 1.0  # between looks into the inbox and at the clock
 _DESTROY_SECONDS = 3600.0
 _MAX_PAUSE = 600.0  # seconds, after many failures
 
@@ -63,21 +68,28 @@ class Desk:
         self.outbox = Outbox(f"sqlite:///{config.store / 'outbox.db'}")
         self.outbox.prepare()
         self.referral_context = ReferralContext(self.cases, self.attachments, self.outbox, key, phrases, config.contact)
-        self.replies = ReplyQueue(self.cases, store, self.outbox, config.site)
-        rules = ForwardRules(window=_WINDOW, batch=1)
-        self._forwarder = Forwarder(self.outbox, self._transports(), rules, clock=clock)
+        self.replies = ReplyQueue(self.cases, has_site=config.site is not None)
+        leases = Leases(self.outbox.database)
+        self.reply_poster = (
+            ReplyPoster(self.replies, store, leases, config.site, key, clock=clock) if config.site else None
+        )
+        self.forwarder = self._new_forwarder()
         self.failures: dict[str, str] = {}  # by the name of the background work that fails, its code
         self.loading = Job("Opening the store")
         self.opening = Job("Opening new tips", ended=True)
         self.jobs: dict[str, Job] = {}
         self._stop = threading.Event()
 
-    def _transports(self) -> Mapping[str, Transport]:
+    def _new_forwarder(self) -> Forwarder:
         parties = {**self.config.authorities, **self.config.translators}
+
+        def make_decoy(name: str) -> Envelope:
+            bundle = to_bundles(new_decoy())[0]
+            return Envelope(bundle.id, name, seal(bundle.data, parties[name].recipients))
+
+        rules = ForwardRules(self.config.window, {name: party_pace(party) for name, party in parties.items()})
         transports = {name: party.transport for name, party in parties.items()}
-        if self.config.site:
-            transports[REPLY_SITE_ID] = ReplyTransport(self.config.site, self.key, self.cases, self.store)
-        return transports
+        return Forwarder(self.outbox, transports, rules, make_decoy=make_decoy, clock=self.clock)
 
     # What handlers ask for.
 
@@ -90,7 +102,9 @@ class Desk:
 
     def waiting_deliveries(self) -> dict[str, tuple[int, str]]:
         """Return how many envelopes wait for each party, or for the site, and the last failure's code."""
-        deliveries = waiting_deliveries(self.outbox, self.clock())
+        deliveries = waiting_deliveries(self.outbox, self.config)
+        _, code = deliveries.get(REPLY_SITE_ID, (0, ""))
+        deliveries[REPLY_SITE_ID] = (self.replies.count_waiting(), code)
         return {name: (count, code) for name, (count, code) in deliveries.items() if count or code}
 
     def expiring(self) -> list[tuple[str, int]]:
@@ -99,29 +113,19 @@ class Desk:
 
     # What goes on in the background.
 
-    def load(self, job: Job) -> None:
-        """Open every record, and queue the replies that the site does not have yet; raises RefusedError."""
-        self.cases.load(job)
-        if not job.stopped:
-            self.replies.requeue()
-
-    def deliver(self) -> None:
-        """Deliver what waits, with the forwarder's pauses for parties that cannot be reached; once a window at most."""
-        if any(waiting for waiting, _ in self.waiting_deliveries().values()):
-            self._forwarder.run_window(int(self.clock()) // _WINDOW * _WINDOW)
-
     def destroy_overdue(self) -> None:
-        """Destroy what was closed `retain_days` ago; its counts stay."""
+        """Destroy what was closed `retain_days` ago, whose counts stay, and parts that nothing has proven for long."""
         over = self.cases.overdue(self.config.retain_days)
         if over:
             keep_rows(self.store, [case for case in over if case.answers_to is None])
             self.cases.destroy(over)
+        self.cases.parts.delete_overdue()
 
     def start(self) -> threading.Thread:
         """Open every record in the background, then begin its other work; `loading` says how far it is."""
 
         def load(job: Job) -> None:
-            self.load(job)
+            self.cases.load(job)
             if not (job.stopped or self._stop.is_set()):
                 self._start_background()
 
@@ -136,10 +140,12 @@ class Desk:
 
     def _start_background(self) -> None:
         work: dict[str, tuple[float, Callable[[], None]]] = {
-            "delivery": (_LOOK_SECONDS, self.deliver),
+            "delivery": (_LOOK_SECONDS, lambda: self.forwarder.run(self._stop)),
             "inbox": (_LOOK_SECONDS, self._look_into_inbox),
             "destroying": (_DESTROY_SECONDS, self.destroy_overdue),
         }
+        if self.reply_poster:
+            work["replies"] = (_LOOK_SECONDS, self.reply_poster.post_due)
         if self.config.imap:
             work["mailbox"] = (float(self.config.imap.every), self._fetch_mail)
         for name, (every, job) in work.items():

@@ -43,12 +43,14 @@ def cli() -> None:
 @_CONFIG
 def serve(path: Path) -> None:
     """Serve the site; refuses to start on a faulty configuration."""
-    _serve(load_config(path, os.environ))
+    config = load_config(path, os.environ)
+    factory.require_schema(config)
+    _serve(config)
 
 
 @cli.command()
 @_CONFIG
-@click.option("--once", is_flag=True, help="Deliver everything that waits now, without decoys, and end.")
+@click.option("--once", is_flag=True, help="Deliver everything that is stored now, decoys among it, and end.")
 def forward(path: Path, *, once: bool) -> None:
     """Deliver the envelopes in the outbox, window by window."""
     process.harden_process()
@@ -57,13 +59,14 @@ def forward(path: Path, *, once: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    forwarder = factory.build_forwarder(config)
     if once:
-        for outcome in forwarder.run_once():
+        for outcome in factory.build_forwarder(config).run_once():
             code = f" ({outcome.code})" if outcome.code else ""
             click.echo(f"{outcome.agency}: {outcome.delivered} delivered, {outcome.waiting} left{code}")
+    elif config.site.demo:
+        demo.forward(config, stop, say=click.echo)
     else:
-        forwarder.run(stop)
+        factory.build_forwarder(config).run(stop)
 
 
 @cli.command()
@@ -101,8 +104,11 @@ def run_demo() -> None:
     """Start the site and its forwarder on loopback, with an example agency under instance/demo/."""
     path = demo.prepare_folder(Path("instance/demo"))
     config = load_config(path, demo.environment(os.environ))
+    factory.require_schema(config)
     with demo.run_forwarder(path):
         click.echo(demo.welcome_text(config))
+        for warning in demo.warnings(config):
+            click.echo(warning)
         _serve(config)
 
 

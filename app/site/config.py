@@ -18,13 +18,13 @@ from sqlalchemy.exc import ArgumentError
 from app.core.config_reader import Reader, read_toml
 from app.core.errors import ConfigError, KeyTextError
 from app.delivery.destinations import Destination, read_destination, read_recipients
-from app.vault.bundle import SIZE_CLASSES
 from app.vault.keys import DEMONSTRATION, recipient_of
 from app.vault.signature import decode_public_key
 
 # Days before the end of an agency's key from which `haumaru check` and `haumaru status` warn.
 EXPIRY_WARNING_DAYS = 30
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_STOCK_PER_CELL = 4  # so that decoys of the stock are there to be replaced for four windows
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,16 @@ class ServerConfig:
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """The agency that reports are sealed to; `max_upload` in bytes, `min_fill` in seconds."""
+    """The ids of the agencies that reports can be sealed to; `max_upload` in bytes, `min_fill` in seconds."""
 
-    agency: str
+    agencies: tuple[str, ...]
     max_upload: int
     min_fill: int
 
 
 @dataclass(frozen=True)
 class AgencyConfig:
-    """One agency: its public keys until `expires`, and how envelopes reach it."""
+    """One agency: its public keys until `expires`, and how envelopes reach it, at most `mail_limit` mails a day."""
 
     id: str
     name: str
@@ -84,24 +84,34 @@ class AgencyConfig:
     expires: date
     reply_key: bytes
     destination: Destination
-    max_class: str
+    mail_limit: int
 
 
 @dataclass(frozen=True)
 class LimitsConfig:
-    """Rates in the notation of Flask-Limiter, and the store that counts them."""
+    """Rates in the notation of Flask-Limiter, the store that counts them, and the bytes of disk kept free of files."""
 
     url: str
     per_address: str
     total: str
+    words_room: int
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """Where the memory store is: in a folder of a tmpfs, or in the Redis of `url`; exactly one of the two is set."""
+
+    folder: Path | None
+    url: str
 
 
 @dataclass(frozen=True)
 class ForwardConfig:
-    """The window of the forwarder in seconds, and the least number of envelopes that leave in each window."""
+    """The window in seconds, how many envelopes leave in each window, and how many lie in the outbox at rest."""
 
     window: int
-    batch: int
+    cells: int
+    stock: int
 
 
 @dataclass(frozen=True)
@@ -115,12 +125,19 @@ class Config:
     folder: Path
     outbox_url: str
     limits: LimitsConfig
+    memory: MemoryConfig
     forward: ForwardConfig
 
     @property
+    def report_agencies(self) -> tuple[AgencyConfig, ...]:
+        """Return the agencies that reports can be sealed to."""
+        by_id = {agency.id: agency for agency in self.agencies}
+        return tuple(by_id[identifier] for identifier in self.report.agencies)
+
+    @property
     def intake(self) -> AgencyConfig:
-        """Return the agency that reports are sealed to."""
-        return next(agency for agency in self.agencies if agency.id == self.report.agency)
+        """Return the agency that a report is sealed to: the first of them."""
+        return self.report_agencies[0]
 
 
 def load_config(path: Path, env: Mapping[str, str]) -> Config:
@@ -136,6 +153,7 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
         folder=folder,
         outbox_url=_read_outbox_url(root.table("outbox"), folder),
         limits=_read_limits(root.table("limits")),
+        memory=_read_memory(root.table("memory")),
         forward=_read_forward(root.table("forward")),
     )
     root.reject_unknown_keys()
@@ -200,8 +218,9 @@ def _read_server(reader: Reader) -> ServerConfig:
 
 
 def _read_report(reader: Reader) -> ReportConfig:
+    reader.reject_former_key("agency", 'write agencies = ["intake"], with the ids of one or more [[agency]]')
     report = ReportConfig(
-        agency=reader.text("agency", remedy="name the id of one [[agency]]"),
+        agencies=reader.texts("agencies", remedy='write ["intake"], with the ids of one or more [[agency]]'),
         max_upload=reader.size("max_upload", "25MB"),
         min_fill=reader.duration("min_fill", "3s"),
     )
@@ -210,6 +229,7 @@ def _read_report(reader: Reader) -> ReportConfig:
 
 
 def _read_agency(reader: Reader, folder: Path) -> AgencyConfig:
+    reader.reject_former_key("max_class", "remove it: every envelope has one length")
     identifier = reader.required("id", _identifier, "?", remedy="use small letters, digits and hyphens")
     agency = AgencyConfig(
         id=identifier,
@@ -219,10 +239,8 @@ def _read_agency(reader: Reader, folder: Path) -> AgencyConfig:
         expires=reader.day("expires"),
         reply_key=_read_reply_key(reader),
         destination=read_destination(reader, identifier, base=folder),
-        max_class=reader.text("max_class", "32MiB"),
+        mail_limit=reader.integer("mail_limit", 500, 1, 1_000_000),
     )
-    if agency.max_class not in SIZE_CLASSES:
-        reader.fault("max_class", "is not a size class", f"use one of {', '.join(SIZE_CLASSES)}")
     reader.reject_unknown_keys()
     return agency
 
@@ -262,6 +280,7 @@ def _read_limits(reader: Reader) -> LimitsConfig:
         url=reader.text("url", "memory://"),
         per_address=reader.optional("per_address", _rate, "20/hour", remedy='write one such as "20/hour"'),
         total=reader.optional("total", _rate, "2000/hour", remedy='write one such as "2000/hour"'),
+        words_room=reader.size("words_room", "2GB"),
     )
     if urlsplit(limits.url).scheme not in ("memory", "redis", "rediss"):
         reader.fault("url", "is of another kind", "write memory:// or redis://…")
@@ -274,10 +293,29 @@ def _rate(text: str) -> str:
     return text
 
 
+def _read_memory(reader: Reader) -> MemoryConfig:
+    url = reader.text("url", "")
+    memory = MemoryConfig(folder=reader.path("folder", "" if url else "/run/haumaru"), url=url)
+    if url and urlsplit(url).scheme not in ("redis", "rediss"):
+        reader.fault("url", "is of another kind", "write redis://…")
+    if url and memory.folder:
+        reader.fault("url", "stands beside folder", "keep one of the two")
+    reader.reject_unknown_keys()
+    return memory
+
+
 def _read_forward(reader: Reader) -> ForwardConfig:
-    forward = ForwardConfig(window=reader.duration("window", "10min"), batch=reader.integer("batch", 4, 1, 1024))
+    reader.reject_former_key("batch", "write cells, the number of envelopes that leave in each window")
+    cells = reader.integer("cells", 16, 1, 1024)
+    forward = ForwardConfig(
+        window=reader.duration("window", "10min"),
+        cells=cells,
+        stock=reader.integer("stock", _STOCK_PER_CELL * cells, 1, 16_384),
+    )
     if not 1 <= forward.window <= 86400:  # noqa: PLR2004
         reader.fault("window", "is out of bounds", "write from 1s to 1d")
+    if forward.stock < forward.cells:
+        reader.fault("stock", "is less than cells", f"leave it out for {_STOCK_PER_CELL} times as many as cells")
     reader.reject_unknown_keys()
     return forward
 
@@ -286,8 +324,9 @@ def _check_references(config: Config, faults: list[str]) -> None:
     ids = [agency.id for agency in config.agencies]
     if len(set(ids)) < len(ids):
         faults.append("[[agency]] id: two agencies have the same; give each its own")
-    if config.report.agency not in ids:
-        faults.append("[report] agency: no [[agency]] has this id; name one that has")
+    chosen = config.report.agencies
+    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(ids):
+        faults.append("[report] agencies: must be ids of [[agency]], each once; name those that reports are sealed to")
     if config.site.demo:
         return
     for agency in config.agencies:

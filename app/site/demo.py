@@ -9,22 +9,26 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.core import i18n
 from app.core.durable import create_once
 from app.core.resources import ROOT
-from app.site import factory
+from app.site import factory, preflight
 from app.site.config import Config, load_config
 from app.vault.keys import DEMONSTRATION, recipient_of
 from app.vault.signature import encode_public_key, new_signing_key, public_bytes, read_signing_key
 
 _PR_SET_PDEATHSIG = 1
 _EXPIRES_DAYS = 365
+MAX_INBOX_FILES = 2000
+_LOOK_SECONDS = 1.0
 
 _SITE_TOML = """\
 # A demonstration: nobody reads what is sent here. Its key is published, so anyone can open what it seals.
@@ -38,7 +42,7 @@ demo = true
 secret_file = "secret"
 
 [report]
-agency = "example"
+agencies = ["example"]
 
 [[agency]]
 id = "example"
@@ -52,9 +56,12 @@ deliver = "drop:inbox"
 [outbox]
 url = "sqlite:///outbox.db"
 
+[memory]
+folder = "{memory}"
+
 [forward]
 window = "5s"
-batch = 1
+cells = 4
 """
 
 _DESK_TOML = """\
@@ -103,9 +110,13 @@ takes = ["children"]
 recipients = ["{recipient}"]
 deliver = "drop:referred/oranga-tamariki"
 
+[forward]
+window = "8s"
+
 [site]
 agency = "example"
 replies = "http://127.0.0.1:8000/agency/replies"
+every = "1min"
 """
 
 
@@ -118,10 +129,25 @@ def prepare_folder(folder: Path) -> Path:
     recipient = recipient_of(DEMONSTRATION)
     expires = (datetime.now(UTC) + timedelta(days=_EXPIRES_DAYS)).date().isoformat()
     reply_key = encode_public_key(public_bytes(read_signing_key((folder / "signing.txt").read_bytes(), None)))
-    values = {"recipient": recipient, "expires": expires, "reply_key": reply_key}
+    memory = _memory_folder(folder, os.environ)
+    values = {"recipient": recipient, "expires": expires, "reply_key": reply_key, "memory": memory}
     _write_once(folder / "haumaru.toml", _SITE_TOML.format(**values))
     _write_once(folder / "desk.toml", _DESK_TOML.format(**values))
     return folder / "haumaru.toml"
+
+
+def _memory_folder(folder: Path, env: Mapping[str, str]) -> Path:
+    """Return where the demonstration keeps its memory store: in memory where there is such a place, else in `folder`.
+
+    Two demonstrations of one machine share nothing, and a name that another user took first is not used.
+    """
+    for base in (env.get("XDG_RUNTIME_DIR", ""), "/dev/shm"):  # noqa: S108
+        if base and os.access(base, os.W_OK) and preflight.is_in_memory(Path(base)):
+            digest = sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
+            memory = Path(base) / f"haumaru-demo-{os.getuid()}-{digest}"
+            if not memory.exists() or memory.stat().st_uid == os.getuid():
+                return memory
+    return (folder / "memory").resolve()
 
 
 def build_outputs(folder: Path) -> Iterator[str]:
@@ -161,6 +187,39 @@ def run_forwarder(path: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
+
+
+def forward(config: Config, stop: threading.Event, *, say: Callable[[str], None]) -> None:
+    """Deliver until `stop` is set, but pause, and say so, while the inbox holds too many files."""
+    inboxes = [config.folder / agency.destination.url.removeprefix("drop:") for agency in config.agencies]
+    while not stop.is_set():
+        if _is_full(inboxes):
+            say(f"The inbox holds over {MAX_INBOX_FILES:,} files, so nothing is delivered. `make desk` takes them in.")
+            _wait_while(lambda: _is_full(inboxes), stop)
+            continue
+        pause = threading.Event()
+        forwarder = threading.Thread(target=factory.build_forwarder(config).run, args=(pause,))
+        forwarder.start()
+        _wait_while(lambda: not _is_full(inboxes), stop)
+        pause.set()
+        forwarder.join()
+
+
+def _wait_while(condition: Callable[[], bool], stop: threading.Event) -> None:
+    while condition() and not stop.wait(_LOOK_SECONDS):
+        pass
+
+
+def _is_full(inboxes: Sequence[Path]) -> bool:
+    return any(sum(1 for _ in inbox.iterdir()) > MAX_INBOX_FILES for inbox in inboxes if inbox.is_dir())
+
+
+def warnings(config: Config) -> list[str]:
+    """Return a sentence where the memory store lies on a disk."""
+    folder = config.memory.folder
+    if folder is None or preflight.is_in_memory(folder):
+        return []
+    return [f"There is no folder in memory here, so the demonstration writes to {folder} what a site would not keep."]
 
 
 def welcome_text(config: Config) -> str:

@@ -27,14 +27,19 @@ from app.core.log import log_error
 from app.core.resources import ROOT
 from app.delivery.destinations import open_transport
 from app.delivery.forwarder import Forwarder, ForwardRules
+from app.delivery.memory_redis import RedisMemoryStore
+from app.delivery.memory_sqlite import SqliteMemoryStore
+from app.delivery.memory_store import MemoryStore
 from app.delivery.outbox import Envelope, Outbox
+from app.delivery.pace import Pace
 from app.files import clean
-from app.site.config import Config
+from app.site.config import Config, MemoryConfig
 from app.site.guide.handouts import Handout, make_handouts
 from app.site.guide.loader import load_catalogue_reviews, load_library
 from app.site.guide.models import Library, Review, page_path
 from app.site.guide.prerender import csp_hash, minified_stylesheet, render_all
 from app.site.guide.views import GuideViews
+from app.site.report.held import HeldTipStore
 from app.site.report.reply_views import ReplyViews
 from app.site.report.responses import ReportContext
 from app.site.report.steps import ReportViews
@@ -43,13 +48,16 @@ from app.site.web.security import SecurityExtension, quick_exit, response_header
 from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
 from app.text.phrases import load_phrases
 from app.vault.age import seal
-from app.vault.tip import new_decoy, tip_to_bundle
+from app.vault.tip import new_decoy
+from app.vault.tip_bundles import to_bundles
 from app.web.middleware import BodyLimiter
 
 # Bytes of a request beside its files: the text of the form, and what multipart adds around each part.
 _BODY_MARGIN = 1_000_000
-# Seconds between two deliveries: longer than the servers of most agencies take for one.
-_DELIVERY_INTERVAL = 1.0
+SCHEMA_REMEDIES = {
+    "schema-older": "an earlier version made this database; let that version deliver what waits, then name a new one",
+    "schema-newer": "a later version made this database; install that version, or name a new one",
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,23 @@ def form_secret(path: Path) -> bytes:
     if len(secret) != 32:  # noqa: PLR2004
         raise ConfigError(("[server] secret_file: is not 32 bytes; delete it, and it is made again",))
     return secret
+
+
+def open_memory_store(config: MemoryConfig) -> MemoryStore:
+    """Return the memory store of one process, which need not be there yet; call it after forking."""
+    return SqliteMemoryStore(config.folder) if config.folder else RedisMemoryStore(config.url)
+
+
+def require_schema(config: Config) -> None:
+    """Raise ConfigError if the database is of another version; other faults of a database may pass by themselves."""
+    outbox = Outbox(config.outbox_url)
+    try:
+        outbox.prepare()
+    except OutboxError as error:
+        if error.code in SCHEMA_REMEDIES:
+            raise ConfigError((f"[outbox] url: {SCHEMA_REMEDIES[error.code]}",)) from None
+    finally:
+        outbox.database.close()
 
 
 def served_languages(root: Path) -> tuple[str, ...]:
@@ -121,20 +146,19 @@ def create_site_app(prerendered: Prerendered, *, root: Path = ROOT, clock: Calla
 
 
 def build_forwarder(config: Config) -> Forwarder:
-    """Return the forwarder of one process; it makes decoys for the agency that reports are sealed to."""
-    outbox = _open_outbox(config)
-    agency = config.intake
+    """Return the forwarder of one process; each agency that reports can be sealed to has a stock of decoys."""
+    outbox = _open_outbox(config, open_memory_store(config.memory))
+    recipients = {agency.id: agency.recipients for agency in config.report_agencies}
+    pace = Pace(cells=config.forward.cells, stock=config.forward.stock)
 
-    def make_decoy() -> Envelope:
-        tip = new_decoy()
-        return Envelope(tip.id, agency.id, seal(tip_to_bundle(tip), agency.recipients))
+    def make_decoy(agency: str) -> Envelope:
+        (words,) = to_bundles(new_decoy())
+        return Envelope(words.id, agency, seal(words.data, recipients[agency]))
 
     return Forwarder(
         outbox,
         {one.id: open_transport(one.destination, base=config.folder) for one in config.agencies},
-        ForwardRules(
-            window=config.forward.window, batch=config.forward.batch, padded=agency.id, pace=_DELIVERY_INTERVAL
-        ),
+        ForwardRules(window=config.forward.window, paces=dict.fromkeys(recipients, pace)),
         make_decoy=make_decoy,
     )
 
@@ -197,9 +221,9 @@ def _language_converter(codes: tuple[str, ...]) -> type[BaseConverter]:
     return LanguageConverter
 
 
-def _open_outbox(config: Config) -> Outbox:
+def _open_outbox(config: Config, memory: MemoryStore) -> Outbox:
     """Return the outbox; a database that cannot be used now is logged, pages are served, and deliveries wait."""
-    outbox = Outbox(config.outbox_url)
+    outbox = Outbox(config.outbox_url, memory)
     try:
         outbox.prepare()
     except OutboxError as error:
@@ -214,11 +238,13 @@ def _add_report(
     rates = RateLimits(
         app, url=limits.url, per_address=limits.per_address, total=limits.total, workers=config.server.workers
     )
-    outbox = _open_outbox(config)
+    memory = open_memory_store(config.memory)
+    outbox = _open_outbox(config, memory)
     context = ReportContext(
         config=config,
         origins=origins(config),
         outbox=outbox,
+        held=HeldTipStore(memory, outbox),
         rates=rates,
         secret=prerendered.secret,
         phrases=load_phrases(root / "content"),

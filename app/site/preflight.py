@@ -1,13 +1,15 @@
 """The checks that an operator runs before the site goes live.
 
-`check` examines the configuration, the content, the host, the database, the server of each agency and the sandbox,
-and returns every fault with its remedy. It sends nothing.
+`check` examines the configuration, the content, the host, the database, the memory store, the server of each agency
+and the sandbox, and returns every fault with its remedy. It sends nothing.
 """
 
+import ctypes
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Any
 
 from redis import Redis
@@ -20,13 +22,16 @@ from app.delivery.destinations import open_transport
 from app.delivery.outbox import Outbox
 from app.files.clean import probe_sandbox
 from app.site.config import EXPIRY_WARNING_DAYS, Config, load_config
-from app.site.factory import form_secret, served_languages
+from app.site.factory import SCHEMA_REMEDIES, form_secret, open_memory_store, served_languages
 from app.site.guide.loader import load_library
-from app.vault.bundle import SIZE_CLASSES
+from app.vault.age import ENVELOPE_BYTES
 
 _PROBE_SECONDS = 15
-# Bytes that the envelope adds to a bundle: header, nonce and a tag each 64 KiB.
-_ENVELOPE_MARGIN = 64 * 1024
+
+_DAY_SECONDS = 86_400
+# The file systems of Linux that have no disk (statfs(2)); a tmpfs may swap, of which `host_warnings` warns.
+_MEMORY_FILE_SYSTEMS = frozenset({0x01021994, 0x858458F6})  # tmpfs, ramfs
+_MAIL_BYTES = 200_000  # of the mail of one envelope, at most
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,28 @@ def check(path: Path, env: Mapping[str, str]) -> list[PreflightFinding]:
     except ConfigError as error:
         return [PreflightFinding(fault=True, text=text) for text in error.faults]
     findings = [PreflightFinding(fault=False, text=text) for text in host_warnings(config)]
-    for examine in (_check_content, _check_secret, _check_database, _check_agencies, _check_limits, _check_sandbox):
+    examinations = (
+        _check_content,
+        _check_secret,
+        _check_database,
+        _check_memory,
+        _check_agencies,
+        _check_mail,
+        _check_limits,
+        _check_sandbox,
+    )
+    for examine in examinations:
         findings += examine(config)
     return findings
+
+
+def is_in_memory(path: Path) -> bool:
+    """Return whether a path, or the nearest folder above it that is there, lies in a file system without a disk."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    buffer = ctypes.create_string_buffer(512)  # struct statfs, which begins with f_type
+    if ctypes.CDLL(None, use_errno=True).statfs(os.fsencode(there), buffer):
+        return False
+    return ctypes.c_ulong.from_buffer(buffer).value & 0xFFFF_FFFF in _MEMORY_FILE_SYSTEMS
 
 
 def host_warnings(config: Config) -> list[str]:
@@ -122,9 +146,8 @@ def _check_database(config: Config) -> list[PreflightFinding]:
     try:
         outbox.prepare()
     except HaumaruError as error:
-        text = (
-            f"[outbox] url: the database cannot be used ({error.code}); start it, or correct the address or its rights"
-        )
+        remedy = SCHEMA_REMEDIES.get(error.code, "start it, or correct the address or its rights")
+        text = f"[outbox] url: the database cannot be used ({error.code}); {remedy}"
         return [PreflightFinding(fault=True, text=text)]
     path = outbox.database.path
     if path and path.parent.stat().st_mode & 0o077:
@@ -144,28 +167,69 @@ def _check_agencies(config: Config) -> list[PreflightFinding]:
             )
         try:
             transport = open_transport(agency.destination, base=config.folder)
+            began = monotonic()
             room = transport.probe(seconds=_PROBE_SECONDS)
+            findings += _check_pace(config, name, monotonic() - began)
         except DeliveryError as error:
             text = f"{name} deliver: its end does not take envelopes ({error.code}); see docs/operator.md"
             findings.append(PreflightFinding(fault=True, text=text))
             continue
-        needed = SIZE_CLASSES[agency.max_class] + _ENVELOPE_MARGIN
-        if room is not None and room < needed:
-            text = f"{name} max_class: the server takes only {room} bytes; lower max_class or raise its SIZE"
+        if room is not None and room < ENVELOPE_BYTES:
+            text = f"{name} deliver: the server takes only {room} bytes; have its SIZE raised to {_MAIL_BYTES}"
             findings.append(PreflightFinding(fault=True, text=text))
     return findings
 
 
-def _check_limits(config: Config) -> list[PreflightFinding]:
-    if config.limits.url.startswith("memory:"):
+def _check_pace(config: Config, name: str, seconds: float) -> list[PreflightFinding]:
+    """Return a warning where an envelope may take longer to deliver than half the time until the next one leaves."""
+    interval = config.forward.window / config.forward.cells
+    if interval >= 2 * seconds:
         return []
+    text = f"[forward] window: reaching {name} took {seconds:.1f} s, and one envelope leaves each {interval:.1f} s"
+    return [PreflightFinding(fault=False, text=f"{text}; make the window longer, or cells fewer")]
+
+
+def _check_mail(config: Config) -> list[PreflightFinding]:
+    """Return a fault for each agency that would get more mails a day than a mail server is known to take."""
+    mails = -(-config.forward.cells * _DAY_SECONDS // config.forward.window)
+    return [
+        PreflightFinding(
+            fault=True,
+            text=f"[[agency]] {agency.id} mail_limit: {mails} mails would leave each day; make [forward] window longer "
+            "or cells fewer, or set mail_limit to what the mail server takes",
+        )
+        for agency in config.report_agencies
+        if agency.destination.url.startswith("smtp") and mails > agency.mail_limit
+    ]
+
+
+def _check_memory(config: Config) -> list[PreflightFinding]:
+    if config.memory.folder is None:
+        return _check_redis("[memory] url", config.memory.url)
+    if not is_in_memory(config.memory.folder):
+        text = "[memory] folder: lies on a disk, which would keep who sent what; name a folder in a tmpfs, as in /run"
+        # A demonstration's reports are nobody's.
+        return [PreflightFinding(fault=not config.site.demo, text=text)]
     try:
-        store: Any = Redis.from_url(config.limits.url, socket_timeout=_PROBE_SECONDS)
+        open_memory_store(config.memory).level(config.intake.id)
+    except HaumaruError:
+        text = "[memory] folder: cannot be used; make it, and give this user the right to it"
+        return [PreflightFinding(fault=True, text=text)]
+    return []
+
+
+def _check_limits(config: Config) -> list[PreflightFinding]:
+    return [] if config.limits.url.startswith("memory:") else _check_redis("[limits] url", config.limits.url)
+
+
+def _check_redis(name: str, url: str) -> list[PreflightFinding]:
+    try:
+        store: Any = Redis.from_url(url, socket_timeout=_PROBE_SECONDS)
         persists = store.config_get("save").get("save") or store.config_get("appendonly").get("appendonly") == "yes"
     except RedisError:
-        return [PreflightFinding(fault=True, text="[limits] url: cannot be reached; start it, or correct the address")]
+        return [PreflightFinding(fault=True, text=f"{name}: cannot be reached; start it, or correct the address")]
     if persists:
-        return [PreflightFinding(fault=True, text='[limits] url: writes to disk; set save "" and appendonly no')]
+        return [PreflightFinding(fault=True, text=f'{name}: writes to disk; set save "" and appendonly no')]
     return []
 
 

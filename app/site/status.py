@@ -1,11 +1,14 @@
-"""The state that an operator checks every day: envelopes that wait for each agency, and actions that are needed.
+"""The state that an operator checks every day: the backlog of each agency, and actions that are needed.
 
-Reports counts and whole days, and nothing else about a tip. An unusable database is reported too, with the
-action that helps: meanwhile the form says "not sent", and nothing that was acknowledged is lost.
+Reports how many windows a backlog takes, and whole days, and nothing else about tips: up to the stock nobody sees
+whether any wait. An unusable database is reported too, with the action that helps: meanwhile the form says "not sent",
+and nothing that was acknowledged is lost.
 """
 
+import math
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import date
 from time import time
 from typing import Any
 
@@ -13,19 +16,19 @@ from app.core.errors import OutboxError
 from app.core.resources import ROOT
 from app.delivery.clock import days_left, nz_day
 from app.delivery.database import Database
-from app.delivery.leases import Leases
+from app.delivery.leases import AgencyQueue, Leases
 from app.delivery.outbox import Outbox
 from app.site.config import EXPIRY_WARNING_DAYS, Config
+from app.site.factory import SCHEMA_REMEDIES
 from app.site.guide.loader import load_library
 from app.site.guide.models import ENGLISH
-from app.vault.bundle import SMALLEST
+from app.vault.age import ENVELOPE_BYTES
 
-_MAX_WAITING_DAYS = 2
+_MAX_FAILING_DAYS = 2
+_MAX_BACKLOG_SECONDS = 12 * 3600
 _MAX_CONTACT_AGE_DAYS = 180
-# Space for the tips of one window, and for the copy of the database that is made at the end of a window.
-LOW_DISK_BYTES = 1024**3
 # Space for a few tips without files: each is written twice to the log, then twice into place.
-FULL_DISK_BYTES = 8 * SMALLEST
+FULL_DISK_BYTES = 8 * 4 * ENVELOPE_BYTES
 # What helps, by the code of an `OutboxError`.
 _REMEDIES = {
     "database-away": "start it, or open the way to it",
@@ -37,18 +40,36 @@ _REMEDIES = {
     "memory": "give the machine more memory, and see corrupt",
     "fsync-off": "set fsync = on",
     "busy": "another program holds it; end that one",
+    **SCHEMA_REMEDIES,
 }
 
 
 @dataclass(frozen=True)
 class AgencyDeliveries:
-    """The deliveries to one agency: times in whole days, and `failing` as the code of the last failure."""
+    """The deliveries to one agency: how many windows its backlog takes, and the last failure since `failing_since`."""
 
     id: str
-    waiting: int
-    oldest_days: int
-    failing: str
+    backlog_windows: int  # 0 when no more than the stock waits
+    failing: str  # the code of the last failure; empty where deliveries do not fail
+    failing_since: date | None
     key_days: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the deliveries for a monitor."""
+        since = self.failing_since.isoformat() if self.failing_since else None
+        return {
+            "id": self.id,
+            "backlog_windows": self.backlog_windows,
+            "failing": self.failing,
+            "failing_since": since,
+            "key_days": self.key_days,
+        }
+
+    def as_text(self) -> str:
+        """Return the deliveries for a person, in one line."""
+        state = f"failing since {self.failing_since}: {self.failing}" if self.failing else "delivering"
+        backlog = f"backlog of {self.backlog_windows} windows" if self.backlog_windows else "no backlog"
+        return f"{self.id}: {backlog}, {state}, key for {self.key_days} days"
 
 
 @dataclass(frozen=True)
@@ -60,15 +81,11 @@ class SiteStatus:
 
     def as_json(self) -> dict[str, Any]:
         """Return the status for a monitor."""
-        return {"agencies": [asdict(agency) for agency in self.agencies], "act": list(self.actions_needed)}
+        return {"agencies": [agency.as_json() for agency in self.agencies], "act": list(self.actions_needed)}
 
     def as_text(self) -> str:
         """Return the status for a person, one line for each agency and each action."""
-        lines = [
-            f"{agency.id}: {agency.waiting} waiting, oldest {agency.oldest_days} days, "
-            f"{'failing: ' + agency.failing if agency.failing else 'delivering'}, key for {agency.key_days} days"
-            for agency in self.agencies
-        ]
+        lines = [agency.as_text() for agency in self.agencies]
         return "\n".join([*lines, *(f"act: {action}" for action in self.actions_needed)])
 
 
@@ -76,25 +93,26 @@ def read_status(config: Config) -> SiteStatus:
     """Return the state of the deliveries, without agencies if the database cannot be read."""
     now = time()
     database = Outbox(config.outbox_url).database
-    actions = _database_actions(database)
+    actions = _database_actions(database, config.limits.words_room)
     try:
-        queue = Leases(database).status(now)
+        queue = Leases(database).status()
     except OutboxError:
         return SiteStatus((), tuple(actions + _contact_actions()))
     finally:
         database.close()
     agencies = []
     for agency in config.agencies:
-        found = queue.agencies.get(agency.id)
+        found = queue.agencies.get(agency.id, AgencyQueue())
+        stock = config.forward.stock if agency.id in config.report.agencies else 0
         deliveries = AgencyDeliveries(
             id=agency.id,
-            waiting=found.waiting if found else 0,
-            oldest_days=found.oldest_days if found else 0,
-            failing=found.code if found else "",
+            backlog_windows=math.ceil(max(0, found.waiting - stock) / config.forward.cells),
+            failing=found.code,
+            failing_since=found.since,
             key_days=days_left(agency.expires, now),
         )
         agencies.append(deliveries)
-        actions += _agency_actions(deliveries)
+        actions += _agency_actions(deliveries, config.forward.window, now)
     unknown = queue.agencies.keys() - {agency.id for agency in config.agencies}
     actions += [f"{name}: envelopes wait for an agency that is not configured; put it back" for name in sorted(unknown)]
     if queue.last_window and now - queue.last_window > 3 * config.forward.window + 60:
@@ -102,27 +120,31 @@ def read_status(config: Config) -> SiteStatus:
     return SiteStatus(tuple(agencies), tuple(actions + _contact_actions()))
 
 
-def _database_actions(database: Database) -> list[str]:
+def _database_actions(database: Database, words_room: int) -> list[str]:
     try:
         database.prepare()
         database.quick_check()
     except OutboxError as error:
         remedy = _REMEDIES.get(error.code, "look at the database's own log")
         return [f"the database cannot be used ({error.code}), so the form says that nothing was sent: {remedy}"]
-    free = shutil.disk_usage(database.path.parent).free if database.path else LOW_DISK_BYTES
+    if database.path is None:
+        return []
+    free = shutil.disk_usage(database.path.parent).free
     if free < FULL_DISK_BYTES:
         return ["the disk is full (disk-full), so the form says that nothing was sent: free space"]
-    if free < LOW_DISK_BYTES:
-        return ["less than 1 GiB is free where the outbox lies: free space, before reports have to be refused"]
+    if free < words_room:
+        return ["less than words_room is free where the outbox lies, so no files are taken: free space"]
     return []
 
 
-def _agency_actions(agency: AgencyDeliveries) -> list[str]:
+def _agency_actions(agency: AgencyDeliveries, window: int, now: float) -> list[str]:
     actions = []
     if agency.failing:
-        actions.append(f"{agency.id}: deliveries fail ({agency.failing}); see docs/operator.md")
-    if agency.oldest_days >= _MAX_WAITING_DAYS:
-        actions.append(f"{agency.id}: an envelope has waited {agency.oldest_days} days; deliver by hand if need be")
+        since = agency.failing_since or nz_day(now)
+        by_hand = "; deliver by hand if need be" if (nz_day(now) - since).days >= _MAX_FAILING_DAYS else ""
+        actions.append(f"{agency.id}: deliveries fail ({agency.failing}) since {since}; see docs/operator.md{by_hand}")
+    elif agency.backlog_windows * window > _MAX_BACKLOG_SECONDS:
+        actions.append(f"{agency.id}: its backlog takes {agency.backlog_windows} windows; raise cells")
     if agency.key_days < EXPIRY_WARNING_DAYS:
         actions.append(f"{agency.id}: its key ends in {agency.key_days} days; rotate it")
     return actions

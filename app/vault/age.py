@@ -13,12 +13,15 @@ import hmac
 import io
 import os
 import re
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
@@ -41,8 +44,9 @@ HYBRID_STANZA = "mlkem768x25519"
 HYBRID_INFO = b"age-encryption.org/mlkem768x25519"
 HYBRID_SHARE_BYTES = 1120
 HYBRID_STANZA_BYTES = 1557  # of the header, for each recipient
+STANZAS = 4  # of every envelope, and so the most recipients
+ENVELOPE_BYTES = 137_418  # of the envelope of a bundle: sealed_length(BUNDLE_BYTES)
 HYBRID_SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
-MAX_RECIPIENTS = 64
 
 _VERSION_PREFIX = b"age-encryption.org/"
 _VERSION = _VERSION_PREFIX + b"v1\n"
@@ -50,6 +54,7 @@ _BODY_BYTES_PER_LINE = 48
 _COLUMNS = 64
 _STANZA_LINE = re.compile(rb"->(?: [!-~]+)+\n")
 _MAC_PREFIX = b"---"
+_MAC_LINE_BYTES = 48
 
 _ARMOR_BEGIN = b"-----BEGIN AGE ENCRYPTED FILE-----"
 _ARMOR_END = b"-----END AGE ENCRYPTED FILE-----"
@@ -73,22 +78,31 @@ class Header:
     signed: bytes
 
 
-def seal(data: bytes, recipients: Sequence[str]) -> bytes:
-    """Return the envelope of some bytes, sealed to 1 to 64 hybrid recipients.
+def seal(data: bytes, recipients: Sequence[str], *, stanzas: int = STANZAS) -> bytes:
+    """Return the envelope of some bytes, sealed to 1 to `stanzas` hybrid recipients.
 
-    Beside data and envelope, two chunks of 64 KiB are held. Raises KeyTextError for a recipient that is not hybrid,
-    EnvelopeError `recipients` for none or more than 64.
+    The header always has `stanzas` stanzas, in random order. Those that no recipient needs are sealed to fresh keys,
+    which are thrown away, so that an envelope does not show how many recipients an agency has. Beside data and
+    envelope, two chunks of 64 KiB are held. Raises KeyTextError for a recipient that is not hybrid, EnvelopeError
+    `recipients` for none or more than `stanzas`.
     """
-    if not 1 <= len(recipients) <= MAX_RECIPIENTS:
+    if not 1 <= len(recipients) <= stanzas:
         raise EnvelopeError("recipients")
     public_keys = [public_key(recipient) for recipient in recipients]
+    public_keys += [_discarded_key() for _ in range(stanzas - len(recipients))]
+    secrets.SystemRandom().shuffle(public_keys)
     file_key = os.urandom(FILE_KEY_BYTES)
-    chunks = len(data) // CHUNK_BYTES + 1
-    target = preallocate(len(data) + chunks * TAG_BYTES + (len(recipients) + 1) * HYBRID_STANZA_BYTES)
+    target = preallocate(sealed_length(len(data), stanzas=stanzas))
     write_header(target, [_wrap(file_key, key) for key in public_keys], file_key)
     encrypt_payload(io.BytesIO(data), target, file_key, os.urandom(NONCE_BYTES))
-    target.truncate()
     return target.getvalue()
+
+
+def sealed_length(length: int, *, stanzas: int = STANZAS) -> int:
+    """Return the length of the envelope that `seal` makes of `length` bytes."""
+    chunks = max(1, -(-length // CHUNK_BYTES))
+    header = len(_VERSION) + stanzas * HYBRID_STANZA_BYTES + _MAC_LINE_BYTES
+    return header + NONCE_BYTES + length + chunks * TAG_BYTES
 
 
 def encode_base64(data: bytes) -> bytes:
@@ -194,6 +208,12 @@ def decrypt_payload(source: BinaryIO, target: BinaryIO, file_key: bytes) -> None
             break
     if source.read(1):
         raise EnvelopeError("payload")
+
+
+def _discarded_key() -> MLKEM768X25519PublicKey:
+    """Return the public half of a fresh hybrid key; nothing keeps the private half."""
+    mlkem = MLKEM768PrivateKey.generate().public_key()
+    return MLKEM768X25519PublicKey(mlkem, X25519PrivateKey.generate().public_key())
 
 
 def _wrap(file_key: bytes, key: MLKEM768X25519PublicKey) -> Stanza:

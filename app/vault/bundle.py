@@ -1,4 +1,4 @@
-"""A bundle: named members in a stored zip, padded with zeros to exactly a size class.
+"""A bundle: named members in a stored zip, padded with zeros to exactly 128 KiB.
 
 Any unzip program opens a bundle. The same members in the same order always give the same bytes, without times and
 attributes. Reading accepts only the exact bytes that writing would make, which excludes compression, zip bombs,
@@ -8,16 +8,11 @@ duplicates, hidden members and names that leave a folder. Every fault raises Bun
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from struct import Struct
-from types import MappingProxyType
 
 from app.core.errors import BundleError
 
-SIZE_CLASSES: Mapping[str, int] = MappingProxyType(
-    {"128KiB": 128 * 1024, "1MiB": 1024**2, "8MiB": 8 * 1024**2, "32MiB": 32 * 1024**2}
-)
-SMALLEST, LARGEST = min(SIZE_CLASSES.values()), max(SIZE_CLASSES.values())
+BUNDLE_BYTES = 128 * 1024
 PADDING = "padding"
 
 # The three records of a zip file (PKWARE's APPNOTE, sections 4.3.7, 4.3.12 and 4.3.16).
@@ -29,17 +24,12 @@ _NEEDS = 10
 _STORED = 0
 _MIDNIGHT, _1980_01_01 = 0, 1 << 5 | 1
 _MODE_0600 = 0o100600 << 16
+_MAX_ZIP_BYTES = 1 << 32
 
 
-def pack(members: Mapping[str, bytes], *, largest: int = LARGEST) -> bytes:
-    """Return the members as a bundle of the smallest size class that holds them.
-
-    Raises BundleError `too-large` if that would be more than `largest` bytes.
-    """
-    pieces = list(_pieces(members))
-    if sum(map(len, pieces)) > largest:
-        raise BundleError("too-large")
-    return b"".join(pieces)
+def pack(members: Mapping[str, bytes]) -> bytes:
+    """Return the members as a bundle; raises BundleError `too-large` if they do not fit."""
+    return b"".join(_pieces(_padded(members)))
 
 
 def unpack(bundle: bytes, names: re.Pattern[str]) -> dict[str, bytes]:
@@ -47,56 +37,87 @@ def unpack(bundle: bytes, names: re.Pattern[str]) -> dict[str, bytes]:
 
     Raises BundleError: `length`, `member` (a name that is not expected), `zip` (anything else).
     """
-    if len(bundle) not in SIZE_CLASSES.values():
+    if len(bundle) != BUNDLE_BYTES:
         raise BundleError("length")
-    members = {}
-    for name, data in _members(bundle):
-        if not names.fullmatch(name) or name in members:
-            raise BundleError("member")
-        members[name] = data
-    at = 0
-    for piece in _pieces(members):
-        if not bundle.startswith(piece, at):
-            raise BundleError("zip")
-        at += len(piece)
-    if at != len(bundle):
-        raise BundleError("zip")
+    members = _read_members(bundle, names)
+    _check_same(bundle, _padded(members))
     return members
 
 
-def size_class(envelope_length: int) -> str:
-    """Return the name of the size class of the bundle in an envelope of `envelope_length` bytes.
+def pack_files(files: Mapping[str, bytes]) -> bytes:
+    """Return the files as a stored zip without padding.
 
-    An envelope adds at most 102 kB (64 recipients) and 16 bytes for each 64 KiB, which is less than the difference to
-    the next class. Raises BundleError `length` if no class fits.
+    Raises BundleError `too-large` for 4 GiB or more, which a plain zip cannot hold.
     """
-    for name, size in SIZE_CLASSES.items():
-        if size < envelope_length < size * 2:
-            return name
-    raise BundleError("length")
+    if files_length({name: len(data) for name, data in files.items()}) >= _MAX_ZIP_BYTES:
+        raise BundleError("too-large")
+    return b"".join(_pieces(files))
 
 
-def _members(bundle: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the members before the padding as their local headers describe them; the caller checks the rest."""
+def unpack_files(data: bytes, names: re.Pattern[str]) -> dict[str, bytes]:
+    """Return the files of a zip that `pack_files` made, all of whose names match `names`.
+
+    Raises BundleError: `member` (a name that is not expected), `zip` (anything else).
+    """
+    files = _read_members(data, names)
+    _check_same(data, files)
+    return files
+
+
+def files_length(sizes: Mapping[str, int]) -> int:
+    """Return how many bytes `pack_files` makes of files with these names and sizes."""
+    return _END.size + sum(_LOCAL.size + _CENTRAL.size + 2 * len(name) + size for name, size in sizes.items())
+
+
+def first_member(bundle: bytes) -> str:
+    """Return the name of a bundle's first member, which says what kind of bundle it claims to be, or an empty text."""
+    if len(bundle) < _LOCAL.size or not bundle.startswith(_LOCAL_MARK):
+        return ""
+    length = _LOCAL.unpack_from(bundle)[-2]
+    return bundle[_LOCAL.size : _LOCAL.size + length].decode("latin-1")
+
+
+def _read_members(data: bytes, names: re.Pattern[str]) -> dict[str, bytes]:
+    """Return the members up to the padding, as the local headers have them; `_check_same` has yet to prove them."""
+    members: dict[str, bytes] = {}
     at = 0
-    while at + _LOCAL.size <= len(bundle):
-        mark, *_, size, name_length, _extra = _LOCAL.unpack_from(bundle, at)
+    while at + _LOCAL.size <= len(data):
+        mark, *_, size, name_length, _extra = _LOCAL.unpack_from(data, at)
         start = at + _LOCAL.size + name_length
-        name = bundle[at + _LOCAL.size : start]
-        if mark != _LOCAL_MARK or not name.isascii():
+        raw = data[at + _LOCAL.size : start]
+        if mark != _LOCAL_MARK or raw == PADDING.encode():
             break
-        if name == PADDING.encode():
-            return
-        yield name.decode("ascii"), bundle[start : start + size]
+        name = raw.decode("latin-1")
+        if not name.isascii() or not names.fullmatch(name) or name in members:
+            raise BundleError("member")
+        members[name] = data[start : start + size]
         at = start + size
-    raise BundleError("zip")
+    return members
+
+
+def _check_same(data: bytes, members: Mapping[str, bytes]) -> None:
+    """Raise BundleError `zip` unless the data is, to the last byte, the zip that we make of these members."""
+    at = 0
+    for piece in _pieces(members):
+        if not data.startswith(piece, at):
+            raise BundleError("zip")
+        at += len(piece)
+    if at != len(data):
+        raise BundleError("zip")
+
+
+def _padded(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the members and the padding that fills the bundle; raises BundleError `too-large`."""
+    room = BUNDLE_BYTES - files_length({name: len(data) for name, data in members.items()} | {PADDING: 0})
+    if room < 0:
+        raise BundleError("too-large")
+    return {**members, PADDING: bytes(room)}
 
 
 def _pieces(members: Mapping[str, bytes]) -> Iterator[bytes]:
-    filled = {**members, PADDING: bytes(_room_left(members))}
     directory = []
     at = 0
-    for name, data in filled.items():
+    for name, data in members.items():
         common = (
             _NEEDS,
             0,
@@ -115,14 +136,4 @@ def _pieces(members: Mapping[str, bytes]) -> Iterator[bytes]:
         at += _LOCAL.size + len(raw) + len(data)
     yield from directory
     length = sum(map(len, directory))
-    yield _END.pack(_END_MARK, 0, 0, len(filled), len(filled), length, at, 0)
-
-
-def _room_left(members: Mapping[str, bytes]) -> int:
-    """Return how many bytes of padding fill the smallest class that holds the members."""
-    records = sum(_LOCAL.size + _CENTRAL.size + 2 * len(name) for name in chain(members, [PADDING]))
-    used = records + _END.size + sum(map(len, members.values()))
-    for size in SIZE_CLASSES.values():
-        if used <= size:
-            return size - used
-    raise BundleError("too-large")
+    yield _END.pack(_END_MARK, 0, 0, len(members), len(members), length, at, 0)

@@ -1,40 +1,32 @@
-"""The tip: the schema of its questions, its value, and its bundle (`tip.json`, `tip.txt` for a person, the files).
+"""A tip as a value: its id, its day, its answers, its files, and the schema of the questions that are asked.
 
-A tip without files is always of the smallest size class, so that the length of an envelope does not reveal the length
-or the script of the text. Every Tip is well formed; anything else raises BundleError. Readers of a bundle must still
-treat words and files as hostile: anyone may seal to a published key.
+Every Tip is well formed: it holds no time finer than the day, no path that leaves its folder, no id of another form.
+Anything else raises BundleError. The schema is the one list of the report's questions, with their limits; `tip_bundles`
+makes the bundles of a tip.
 """
 
-import base64
-import json
 import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Any, NewType
+from typing import NewType
 
 from app.core.errors import N_, BundleError
-from app.vault.bundle import SMALLEST, pack, unpack
 
 TipId = NewType("TipId", str)
 
-FORMAT = "haumaru-tip/1"
 MAX_FILES = 10
 REPLY_KEY_BYTES = 32
+TIP_ID_BYTES = 26  # random bytes that make the id of an envelope
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
 _ID = re.compile(f"[{_ALPHABET}]{{26}}")
 _PATH = re.compile(r"files/[1-9][0-9]?\.[a-z0-9]{1,8}")
-_NAMES = re.compile(rf"tip\.json|tip\.txt|{_PATH.pattern}")
 _TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,100}")
 _FIELD = re.compile(r"[a-z][a-z-]{0,31}")
 _LOCATOR = re.compile(r"[!-~]{1,128}")
-
-# Characters that control a terminal or reverse a line; only `tip.json` keeps them.
-_CONTROL = {*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)} - {0x09, 0x0A}
-_VISIBLE = dict.fromkeys(_CONTROL, "\ufffd") | {0x0A: "\n  "}
 
 
 class FieldType(StrEnum):
@@ -217,7 +209,12 @@ class Tip:
 
 def new_tip_id() -> TipId:
     """Return 26 random characters of Crockford's base 32, which hold no time and no order."""
-    return TipId("".join(secrets.choice(_ALPHABET) for _ in range(26)))
+    return make_tip_id(secrets.token_bytes(TIP_ID_BYTES))
+
+
+def make_tip_id(random_bytes: bytes) -> TipId:
+    """Return the id that 26 random bytes make: each byte one character."""
+    return TipId("".join(_ALPHABET[byte % len(_ALPHABET)] for byte in random_bytes))
 
 
 def parse_tip_id(text: str) -> TipId:
@@ -228,108 +225,8 @@ def parse_tip_id(text: str) -> TipId:
 
 
 def new_decoy() -> Tip:
-    """Return a tip of the smallest class that nobody sent, filled with random words."""
+    """Return a tip that nobody sent, with random words."""
     return Tip(new_tip_id(), date(1980, 1, 1), {"what": secrets.token_urlsafe(1500)}, decoy=True)
-
-
-def tip_to_bundle(tip: Tip) -> bytes:
-    """Return a tip as a bundle of exactly 128 KiB, 1 MiB, 8 MiB or 32 MiB.
-
-    Raises BundleError: `too-large` beyond the last class, or beyond the first without files; `tip` for text
-    that is not Unicode.
-    """
-    members = {"tip.json": tip_to_json(tip), "tip.txt": _encode(tip_to_text(tip))}
-    members |= {file.path: file.data for file in tip.files}
-    return pack(members) if tip.files else pack(members, largest=SMALLEST)
-
-
-def tip_from_bundle(bundle: bytes) -> Tip:
-    """Return the tip in a bundle.
-
-    Raises BundleError for every bundle that `tip_to_bundle` would not make; only the wording of `tip.txt` is not
-    checked, so that the wording may change.
-    """
-    members = unpack(bundle, _NAMES)
-    _check(len(members.get("tip.json", b"")) <= SMALLEST)
-    try:
-        tip = _parse_tip(members)
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
-        raise BundleError("tip") from None
-    _check(tip_to_json(tip) == members["tip.json"])
-    _check(list(members) == ["tip.json", "tip.txt", *(file.path for file in tip.files)])
-    _check(tip.files or len(bundle) == SMALLEST)
-    return tip
-
-
-def tip_to_json(tip: Tip) -> bytes:
-    """Return `tip.json`: one line of UTF-8, in one form only, of at most 128 KiB.
-
-    Raises BundleError `too-large`, or `tip` for text that is not Unicode.
-    """
-    fields: dict[str, Any] = {
-        "format": FORMAT,
-        "id": tip.id,
-        "received": tip.received.isoformat(),
-        "answers": dict(tip.answers),
-        "files": [{"path": file.path, "type": file.type, "removed": file.removed} for file in tip.files],
-        "reply": tip.reply and {"key": base64.b64encode(tip.reply.key).decode("ascii"), "locator": tip.reply.locator},
-        "answers_to": tip.answers_to,
-    }
-    if tip.decoy:
-        fields["decoy"] = True
-    line = _encode(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
-    if len(line) > SMALLEST:
-        raise BundleError("too-large")
-    return line
-
-
-def tip_to_text(tip: Tip) -> str:
-    """Return `tip.txt`, for a person who opens the bundle with any unzip program.
-
-    The lines of an answer are indented, so that no line can pass for a heading. A character takes at most eight bytes
-    in `tip.json` and `tip.txt` together, so that the longest report fits the smallest class.
-    """
-    lines = ["This is a decoy. Nobody sent it."] if tip.decoy else []
-    lines += [
-        "A report sent through Haumaru",
-        "",
-        "The sender is anonymous. Nothing in here has been checked: it may be wrong, and those who are",
-        "named may be victims themselves. Open files with care, although the site has cleaned them.",
-        "",
-        f"Report: {tip.id}",
-        f"Received: {tip.received.isoformat()}",
-    ]
-    if tip.answers_to:
-        lines.append(f"In answer to your reply: {tip.answers_to}")
-    lines.append(f"Can be answered: {'yes' if tip.reply else 'no'}")
-    for field, value in tip.answers.items():
-        text = value if isinstance(value, str) else ", ".join(value)
-        lines += ["", f"{SCHEMA.heading(field)}:", f"  {text.translate(_VISIBLE)}"]
-    if tip.files:
-        lines += ["", "Files, and what was taken out of each:"]
-    for file in tip.files:
-        removed = ", ".join(file.removed).translate(_VISIBLE)
-        lines.append(f"  {file.path} ({file.type}): {removed or 'nothing was found'}")
-    return "\n".join(lines) + "\n"
-
-
-def _parse_tip(members: Mapping[str, bytes]) -> Tip:
-    fields = json.loads(members["tip.json"])
-    reply = fields["reply"]
-    return Tip(
-        id=fields["id"],
-        received=date.fromisoformat(fields["received"]),
-        answers={
-            field: tuple(value) if isinstance(value, list) else value for field, value in fields["answers"].items()
-        },
-        files=tuple(
-            TipFile(file["path"], file["type"], tuple(file["removed"]), members[file["path"]])
-            for file in fields["files"]
-        ),
-        reply=None if reply is None else ReplyTo(base64.b64decode(reply["key"], validate=True), reply["locator"]),
-        answers_to=fields["answers_to"],
-        decoy=fields.get("decoy", False),
-    )
 
 
 def _check(condition: object) -> None:
@@ -339,10 +236,3 @@ def _check(condition: object) -> None:
 
 def _are_texts(values: object) -> bool:
     return isinstance(values, tuple) and all(isinstance(value, str) for value in values)
-
-
-def _encode(text: str) -> bytes:
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise BundleError("tip") from None

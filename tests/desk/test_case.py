@@ -9,10 +9,10 @@ from app.desk.case import (
     RedactionDraft,
     State,
     ThreadMessage,
-    case_from_tip,
+    case_from_words,
 )
 from app.desk.errors import RefusedError
-from tests.support.desk import DAY, tip
+from tests.support.desk import DAY, tip, words_of
 
 CHANGES = {
     "claim": lambda case, who: case.claimed(who),
@@ -50,7 +50,7 @@ HOLDING = {"release", "translate", "reply", "close"}
 )
 def test_each_state_allows_its_changes_and_no_others(state, holder, allowed):
     """What Ana may do to a tip depends on its state and on who works on it; everything else is refused."""
-    case = replace(case_from_tip(tip(), ()), state=state, holder=holder)
+    case = replace(case_from_words(words_of(tip()), ()), state=state, holder=holder)
     passed = set()
     for name, change in CHANGES.items():
         try:

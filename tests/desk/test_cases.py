@@ -17,26 +17,33 @@ from app.desk.statistics import kept_rows
 from tests.support.desk import NOON, jpeg, receive, reply_to, tip
 
 
-def test_twins_are_one(office):
-    """The same id twice is one tip: the first stays as it was, whatever the second says."""
-    first = tip()
-    office.drop(first)
+def test_the_same_envelope_twice_is_one_case_and_a_forged_id_suppresses_no_tip(office):
+    """The desk knows envelopes by their SHA-256: two tips that bear one id are two cases, in whichever order."""
+    first = tip(files=(jpeg(),))
+    forged = replace(first, answers={"what": "something else"}, files=())
     with office.desk() as desk:
+        office.drop(forged)
         receive(desk)
-        office.drop(replace(first, answers={"what": "something else"}))
+        office.drop(first)
+        came = (office.inbox / f"{first.id}.age").read_bytes()
         receive(desk)
-        assert len(desk.cases.all()) == 1
-        assert "packhouse" in desk.cases.all()[0].text("what")
+        (office.inbox / f"{first.id}.age").write_bytes(came)
+        receive(desk)
+        cases = {case.text("what")[:5]: case for case in desk.cases.all()}
+        assert set(cases) == {"somet", "Seven"}
+        assert cases["somet"].id == first.id
+        assert cases["Seven"].id != first.id
+        assert desk.cases.original(cases["Seven"]) == first
         assert list(office.inbox.iterdir()) == []
 
 
 def test_a_start_that_was_cut_short_loses_nothing(office):
-    """Killed between the record and the envelope, the desk takes the envelope in at its next start, once."""
+    """Killed after the record and before the journal's line, the desk takes the envelope in at its next start, once."""
     one = office.drop(tip())
     envelope = (office.inbox / f"{one}.age").read_bytes()
     with office.desk() as desk:
         receive(desk)
-    shutil.move(office.store / f"envelopes/{one}.age", office.inbox / f"{one}.age")
+    shutil.copy(office.store / f"envelopes/{one}.age", office.inbox / f"{one}.age")
     lines = (office.store / "journal.jsonl").read_bytes()
     (office.store / "journal.jsonl").unlink()
     (office.store / "journal.head").unlink()
@@ -110,7 +117,8 @@ def test_the_state_of_a_tip_outlives_the_desk(office):
 
 def test_closed_tips_are_destroyed_when_their_time_is_over(office):
     """After `retain_days` record and envelope are gone, journaled, and their counts stay; locked ones stay whole."""
-    old, locked, kept = (office.drop(tip()) for _ in range(3))
+    old, locked, kept = (office.drop(tip(files=(jpeg(),))) for _ in range(3))
+    came = (office.inbox / f"{old}.age").read_bytes()
     later = {"now": NOON}
     with office.desk(clock=lambda: later["now"]) as desk:
         receive(desk)
@@ -125,9 +133,9 @@ def test_closed_tips_are_destroyed_when_their_time_is_over(office):
         assert not list(office.store.rglob(f"{old}*"))
         assert desk.journal.entries[-1].did == "destroyed"
         assert [row["outcome"] for row in kept_rows(desk.store)] == ["no-action"]
-        office.drop(tip(id=old))
+        (office.inbox / f"{old}.age").write_bytes(came)
         receive(desk)
-        assert len(desk.cases.all()) == 2, "an id that was here once is known for good"
+        assert len(desk.cases.all()) == 2, "an envelope that was here once is known for good"
 
 
 def test_a_locked_tip_is_wiped_and_never_changes(office):
@@ -141,6 +149,7 @@ def test_a_locked_tip_is_wiped_and_never_changes(office):
         assert (dict(case.answers), case.files, case.reply) == ({}, (), None)
         assert b"packhouse" not in desk.store.read(f"tips/{one}.age")
         assert (office.store / f"envelopes/{one}.age").exists()
+        assert len(list((office.store / "parts").glob(f"{one}.*.age"))) == 1
         for act in (
             lambda: desk.cases.original(case),
             lambda: desk.cases.claim(one, "Ana"),

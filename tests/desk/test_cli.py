@@ -9,7 +9,8 @@ import pytest
 
 from app.vault.keys import parse_recipient
 from app.vault.tip import new_decoy, new_tip_id
-from tests.support.desk import jpeg, tip
+from app.vault.tip_bundles import to_bundles
+from tests.support.desk import big_file, jpeg, tip
 from tests.support.paths import BIN
 
 PASSPHRASE = "six words of a passphrase"
@@ -72,7 +73,7 @@ def test_open_prints_each_tip_and_names_what_is_bad(tmp_path, office):
 def test_open_unpacks_with_files_marked_as_untrusted(tmp_path, office):
     """With -o each tip gets a folder under its id, private, its files under `untrusted/`; nothing is written over."""
     one = office.drop(tip(files=(jpeg(),)))
-    arguments = ("open", office.inbox / f"{one}.age", "-i", tmp_path / "identity.txt", "-o", tmp_path / "out")
+    arguments = ("open", *office.inbox.iterdir(), "-i", tmp_path / "identity.txt", "-o", tmp_path / "out")
     assert run(*arguments).returncode == 0
     folder = tmp_path / "out" / one
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
@@ -84,6 +85,23 @@ def test_open_unpacks_with_files_marked_as_untrusted(tmp_path, office):
     again = run(*arguments)
     assert again.returncode == 1
     assert "unpacked there before" in again.stderr
+
+
+def test_open_joins_the_parts_of_one_call_and_says_how_many_are_missing(tmp_path, office):
+    """Words are printed and unpacked without their files while parts are missing; parts without words are counted."""
+    sent = tip(files=(big_file(parts=3),))
+    words, *parts = (office.drop_bundle(bundle) for bundle in to_bundles(sent))
+    identity = ("-i", tmp_path / "identity.txt")
+    some = run("open", words, parts[1], *identity, "-o", tmp_path / "some")
+    assert some.returncode == 0, some.stderr
+    assert f"{sent.id}: 2 of 3 parts of its files are missing" in some.stderr
+    assert not (tmp_path / "some" / sent.id / "untrusted").exists()
+    whole = run("open", parts[2], words, *parts[:2], *identity, "-o", tmp_path / "whole")
+    assert (whole.returncode, whole.stderr) == (0, "")
+    assert (tmp_path / "whole" / sent.id / "untrusted/1.txt").read_bytes() == sent.files[0].data
+    alone = run("open", *parts, *identity)
+    assert (alone.returncode, alone.stdout) == (0, "")
+    assert "3 parts belong to no report given here" in alone.stderr
 
 
 @pytest.mark.parametrize(

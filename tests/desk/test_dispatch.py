@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.desk.case import Case, RedactionDraft, case_from_tip
+from app.desk.case import Case, RedactionDraft, case_from_words
 from app.desk.dispatch import (
     build_referral,
     confirm_key,
@@ -22,10 +22,10 @@ from app.desk.dispatch import (
 )
 from app.desk.errors import RefusedError
 from app.desk.redaction import answer_texts
-from app.desk.referral import NOTICE, pack_referral, referral_text, unpack_referral
-from app.vault.bundle import SIZE_CLASSES
+from app.desk.referral import NOTICE, referral_bundles, referral_text, referral_words
+from app.vault.bundle import BUNDLE_BYTES
 from app.vault.tip import new_tip_id
-from tests.support.desk import Browser, Office, jpeg, picture, receive, tip
+from tests.support.desk import Browser, Office, jpeg, picture, receive, tip, words_of
 
 SECRETS = ("Mele Fifita", "021 555 0199", "Tuesday night shift")
 
@@ -38,6 +38,11 @@ def _marked_draft(text, **more):
     return RedactionDraft(
         marks={"what": spans}, summary="A gate is locked.", authorities=("police",), looked=True, **more
     )
+
+
+def _bundles(made, key):
+    """All bytes of the bundles of a referral."""
+    return b"".join(bundle.data for bundle in referral_bundles(referral_words(made), made.files, key))
 
 
 def _build(case, draft, context):
@@ -61,9 +66,9 @@ def test_a_whole_referral_holds_nothing_redacted(office):
         case = send_referrals(
             desk.cases.get(case.id), [desk.config.authorities["police"]], desk.referral_context, "Ana"
         )
-        made = unpack_referral(pack_referral(_build(case, draft, desk.referral_context), desk.key))
-    bundle = pack_referral(made, office.key)
-    assert len(bundle) in SIZE_CLASSES.values()
+        made = _build(case, draft, desk.referral_context)
+    bundle = _bundles(made, office.key)
+    assert len(bundle) == 2 * BUNDLE_BYTES
     for secret in (*SECRETS, "Mele", "Fifita", "0215550199", case.id, first.id):
         assert secret.encode().lower() not in bundle.lower()
     assert [file.path for file in made.files] == ["files/1.jpg"]
@@ -91,7 +96,7 @@ def test_the_sealed_size_depends_on_what_is_left_alone(office):
     with office.desk() as desk:
         receive(desk)
         sizes = {
-            len(pack_referral(_build(desk.cases.get(one.id), _marked_draft(TEXT), desk.referral_context), desk.key))
+            len(_bundles(_build(desk.cases.get(one.id), _marked_draft(TEXT), desk.referral_context), desk.key))
             for one in (big, small)
         }
     assert sizes == {128 * 1024}
@@ -122,12 +127,12 @@ def test_no_byte_of_the_bundle_holds_what_was_taken_out(context, data, secret):
     answers = {
         name: f"{data.draw(AROUND)} {data.draw(st.sampled_from(written))} {data.draw(AROUND)}" for name in fields
     }
-    case = case_from_tip(tip(answers), ())
+    case = case_from_words(words_of(tip(answers)), ())
     text = answer_texts(case)[fields[0]]
     place = re.search(r"\s+".join(map(re.escape, secret.split())), text, re.IGNORECASE)
     assert place
     draft = RedactionDraft(marks={fields[0]: (place.span(),)}, summary="A summary.")
-    bundle = pack_referral(_build(case, draft, context), context.key).lower()
+    bundle = _bundles(_build(case, draft, context), context.key).lower()
     for form in {
         secret,
         secret.replace(" ", "  "),
@@ -217,13 +222,13 @@ def test_a_referral_waits_until_the_authority_can_be_reached(tmp_path, office):
         browser.post(f"/tips/{one}/claim")
         browser.post(f"/tips/{one}/redact", keep=["what"], summary="x", authority=["police"])
         browser.post(f"/tips/{one}/refer", version=desk.cases.get(one).version, confirmed=["police"])
-        desk.deliver()
+        desk.forwarder.run_once()
         assert desk.waiting_deliveries() == {"police": (1, "disk")}
         assert "the last try failed (disk)" in browser.get("/").text
         assert not away.exists(), "an absolute folder may be a mount: it is not made"
         away.mkdir()
         now["is"] += 3600
-        desk.deliver()
+        desk.forwarder.run_once()
         assert desk.waiting_deliveries() == {}
         assert [path.suffix for path in away.iterdir()] == [".age"]
 
@@ -242,7 +247,7 @@ def test_a_hand_over_says_what_it_is_for(office):
             desk.referral_context,
             purpose="translation",
         )
-    text = referral_text(sent)
+    text = referral_text(referral_words(sent))
     assert text.startswith("For translation")
     assert "Ray" not in text
     assert one not in text

@@ -56,12 +56,12 @@ def test_an_envelope_in_the_inbox_waits_and_one_that_was_set_aside_asks_to_act(o
 
 
 def test_a_delivery_asks_to_act_only_when_it_failed(desk):
-    """A referral that waits is counted; once a delivery has failed, the code stands beside it and somebody must act."""
-    desk.outbox.put(Envelope(new_tip_id(), "police", b"sealed"))
+    """An envelope that waits is counted; once a delivery has failed, its code is shown and somebody must act."""
+    desk.outbox.put([Envelope(new_tip_id(), "police", b"sealed")])
     waiting = check_health(desk.config, NOON)
-    assert any("1 referral" in line and "police" in line for line in waiting.lines)
+    assert any("1 envelope waits" in line and "police" in line for line in waiting.lines)
     assert not waiting.action_needed
-    Leases(desk.outbox.database).record_outcome("police", code="refused", backoff=True, at=int(NOON), seconds=5)
+    Leases(desk.outbox.database).record_failure("police", "refused", now=NOON)
     failed = check_health(desk.config, NOON)
     assert any("police" in line and line.endswith(": refused") for line in failed.lines)
     assert failed.action_needed

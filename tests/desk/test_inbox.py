@@ -8,7 +8,8 @@ from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.vault.age import seal
 from app.vault.keys import new_identity, recipient_of
-from app.vault.tip import new_decoy, new_tip_id, tip_to_bundle
+from app.vault.tip import new_decoy, new_tip_id
+from app.vault.tip_bundles import to_bundles
 from tests.support.desk import jpeg, receive, tip
 
 
@@ -22,7 +23,10 @@ def test_envelopes_come_in_and_decoys_vanish(office):
         assert [case.id for case in desk.cases.all()] == [one]
         assert (office.store / f"envelopes/{one}.age").read_bytes() == came
         assert list(office.inbox.iterdir()) == []
-        assert [entry.tip for entry in desk.journal.entries] == [one]
+        assert [(entry.did, entry.tip) for entry in desk.journal.entries] == [
+            ("received", one),
+            ("files-complete", one),
+        ]
         assert not list(office.store.rglob(f"*{decoy.id}*"))
 
 
@@ -57,7 +61,7 @@ def test_what_does_not_open_is_set_aside_with_its_reason(office):
 def test_no_bytes_stop_the_desk(office, data):
     """Any bytes, sealed or not, are a tip or set aside; never an error that ends the intake."""
     raw = data.draw(st.binary(max_size=300))
-    bundle = bytearray(tip_to_bundle(tip()))
+    bundle = bytearray(data.draw(st.sampled_from(to_bundles(tip(files=(jpeg(data=b"\xff\xd8\xff"),))))).data)
     place = data.draw(st.integers(0, 3000))
     bundle[place] ^= data.draw(st.integers(1, 255))
     sealed = seal(data.draw(st.sampled_from((raw, bytes(bundle)))), [recipient_of(office.identity)])
@@ -66,7 +70,8 @@ def test_no_bytes_stop_the_desk(office, data):
     with office.desk() as desk:
         receive(desk)
         assert not list(office.inbox.iterdir())
-        assert len(desk.cases.all()) + len(desk.inbox.set_aside()) >= 1
+        kept = [path for path in office.store.rglob("*.*") if path.parent.name in ("aside", "envelopes", "waiting")]
+        assert kept, "a tip, a part that waits, or set aside"
 
 
 def test_opening_many_shows_its_progress_and_stops(office):

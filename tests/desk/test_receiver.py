@@ -1,5 +1,6 @@
 """The receiver, against the site's own transport."""
 
+import io
 import ssl
 import subprocess
 import sys
@@ -12,11 +13,12 @@ import trustme
 from app.core.errors import DeliveryError
 from app.delivery.destinations import Destination, open_transport
 from app.delivery.outbox import Envelope
+from app.desk import envelopes
 from app.desk.config import load_desk_config
-from app.desk.receiver import ReceivedIds
+from app.desk.receiver import EnvelopeReceiver
 from app.vault.age import seal
 from app.vault.keys import recipient_of
-from app.vault.tip import tip_to_bundle
+from app.vault.tip_bundles import to_bundles
 from tests.support.desk import Office, receive, tip
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, wait_for_port
@@ -28,7 +30,7 @@ TOKEN = "correct-horse-battery-staple"
 def sealed(office):
     """A tip's envelope for this office."""
     one = tip()
-    return Envelope(one.id, "intake", seal(tip_to_bundle(one), [recipient_of(office.identity)]))
+    return Envelope(one.id, "intake", seal(to_bundles(one)[0].data, [recipient_of(office.identity)]))
 
 
 @contextmanager
@@ -78,22 +80,38 @@ def _ask(port, folder, method="POST", body=b"", **headers):
 
 
 def test_what_the_site_posts_lies_in_the_inbox(tmp_path, office):
-    """The site's own transport delivers with the token; twice is one; the desk opens it; then it is still known."""
+    """The site's own transport delivers with the token; the same bytes twice are one; the desk opens the envelope."""
     one = sealed(office)
     good = {"Content_Type": "application/age", "Authorization": f"Bearer {TOKEN}"}
     with receiving(office, tmp_path) as (transport, port, _):
         transport().deliver(one, seconds=30)
-        assert (office.inbox / f"{one.id}.age").read_bytes() == one.data
+        (path,) = office.inbox.glob("*.age")
+        assert path.read_bytes() == one.data
+        assert _ask(port, tmp_path, body=one.data, Idempotency_Key=one.id, **good) == 409
         transport().deliver(one, seconds=30)
         assert len(list(office.inbox.glob("*.age"))) == 1
         with office.desk() as desk:
             receive(desk)
             assert desk.cases.get(one.id)
-        assert _ask(port, tmp_path, body=one.data, Idempotency_Key=one.id, **good) == 409
         assert list(office.inbox.iterdir()) == []
+        transport().deliver(one, seconds=30)
         with office.desk() as desk:
             desk.cases.destroy([desk.cases.get(one.id)])
-        assert _ask(port, tmp_path, body=one.data, Idempotency_Key=one.id, **good) == 409, "known for good"
+            receive(desk)
+            assert desk.cases.all() == (), "what was here once is known for good"
+
+
+def test_a_forged_envelope_takes_no_place(tmp_path, office):
+    """Another envelope under the id of one that lies in the inbox is kept beside it: neither suppresses the other."""
+    one, forged = sealed(office), sealed(office)
+    good = {"Content_Type": "application/age", "Authorization": f"Bearer {TOKEN}"}
+    with receiving(office, tmp_path) as (_, port, _):
+        for data in (forged.data, one.data):
+            assert _ask(port, tmp_path, body=data, Idempotency_Key=one.id, **good) == 201
+    with office.desk() as desk:
+        receive(desk)
+        assert desk.cases.get(one.id)
+        assert [code for _, code in desk.inbox.set_aside()] == ["name"]
 
 
 def test_whatever_is_not_an_envelope_from_the_site_is_refused(tmp_path, office):
@@ -126,7 +144,7 @@ def test_a_client_certificate_stands_in_for_a_token(tmp_path, office):
             transport().deliver(one, seconds=30)
         assert list(office.inbox.iterdir()) == []
         transport(client_cert=certificates.client, client_key=certificates.client_key).deliver(one, seconds=30)
-        assert (office.inbox / f"{one.id}.age").exists()
+        assert len(list(office.inbox.glob(f"{one.id}.*.age"))) == 1
 
 
 def test_it_listens_to_nobody_without_a_secret(tmp_path):
@@ -136,14 +154,28 @@ def test_it_listens_to_nobody_without_a_secret(tmp_path):
         load_desk_config(office.config, {})
 
 
-def test_a_growing_journal_is_followed(office):
-    """Ids become known as the desk journals them, however the journal grows."""
-    known = ReceivedIds(office.inbox, office.store)
-    one = sealed(office)
-    assert one.id not in known
-    (office.inbox / f"{one.id}.age").write_bytes(one.data)
-    assert one.id in known
-    with office.desk() as desk:
-        receive(desk)
-        desk.cases.destroy([desk.cases.get(one.id)])
-    assert one.id in known
+def test_a_disk_that_is_nearly_full_takes_no_envelope(office, monkeypatch):
+    """With less than the reserve free the receiver answers 507 and writes nothing; with room again, 201."""
+    one, answers = sealed(office), []
+    receiver = EnvelopeReceiver(office.inbox, token="")
+
+    def post():
+        environ = {
+            "REQUEST_METHOD": "POST",
+            "PATH_INFO": "/",
+            "QUERY_STRING": "",
+            "CONTENT_TYPE": "application/age",
+            "CONTENT_LENGTH": str(len(one.data)),
+            "HTTP_IDEMPOTENCY_KEY": one.id,
+            "HTTP_HOST": "desk",
+            "wsgi.input": io.BytesIO(one.data),
+        }
+        list(receiver(environ, lambda status, _: answers.append(status[:3])))
+
+    monkeypatch.setattr(envelopes, "MIN_FREE_BYTES", 1 << 62)
+    post()
+    assert list(office.inbox.iterdir()) == []
+    monkeypatch.setattr(envelopes, "MIN_FREE_BYTES", 0)
+    post()
+    post()
+    assert answers == ["507", "201", "409"]

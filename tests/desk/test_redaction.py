@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.desk.case import RedactionDraft, case_from_tip
+from app.desk.case import RedactionDraft, case_from_words
 from app.desk.redaction import Redaction, answer_texts, find_removed
 from app.text.find import REMOVED_PLACEHOLDER
-from tests.support.desk import tip
+from tests.support.desk import tip, words_of
 
 WORDS = st.text("abcdeéĀēA B漢字Zz09 .-'\n", min_size=1, max_size=60)
 
 
 def _fields(**texts):
-    return answer_texts(case_from_tip(tip(texts), ()))
+    return answer_texts(case_from_words(words_of(tip(texts)), ()))
 
 
 def _redaction(fields, draft):

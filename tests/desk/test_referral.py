@@ -7,11 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.errors import HaumaruError
+from app.core.errors import BundleError, HaumaruError
 from app.desk.errors import RefusedError
-from app.desk.referral import Referral, pack_referral, referral_text, require_signer, unpack_referral
+from app.desk.referral import (
+    Referral,
+    join_referral,
+    pack_referral,
+    read_referral,
+    referral_bundles,
+    referral_text,
+    referral_words,
+    require_signer,
+)
+from app.vault.bundle import BUNDLE_BYTES
+from app.vault.part import read_part
 from app.vault.signature import new_signing_key, read_signing_key
 from app.vault.tip import TipFile, new_tip_id
+from tests.support.desk import big_file
 
 PEM, PUBLIC = new_signing_key(None)
 
@@ -38,14 +50,18 @@ def made(**more):
     return Referral(**values | more)
 
 
-BUNDLE = pack_referral(made(), KEY)
+BUNDLE = pack_referral(referral_words(made()), KEY)
 
 
 def test_a_referral_is_read_as_it_was_made():
     """JSON, text, signature and files come back the same; danger and children stand before the fields."""
-    one = made()
-    assert unpack_referral(pack_referral(one, KEY)) == one
-    text = referral_text(one)
+    one = made(files=(TipFile("files/1.txt", "text/plain", (), b"a file"), big_file(2)))
+    first, *parts = referral_bundles(referral_words(one), one.files, KEY)
+    assert len(parts) == 3
+    assert {len(bundle.data) for bundle in (first, *parts)} == {BUNDLE_BYTES}
+    words = read_referral(first.data)
+    assert join_referral(words, [read_part(part.data) for part in parts]) == one
+    text = referral_text(words)
     assert text.index("danger") < text.index("children") < text.index("What is happening")
     assert "anonymous" in text
     assert "may themselves be victims" in text
@@ -58,15 +74,26 @@ def test_any_changed_byte_is_found(place, by):
     changed = bytearray(BUNDLE)
     changed[place] ^= by
     with pytest.raises(HaumaruError):
-        unpack_referral(bytes(changed))
+        read_referral(bytes(changed))
 
 
 def test_another_signer_is_told_apart():
     """A referral that is whole but signed by somebody else is refused for this desk's key."""
     other_pem, other = new_signing_key(None)
-    assert require_signer(unpack_referral(BUNDLE), PUBLIC)
+    assert require_signer(read_referral(BUNDLE).referral, PUBLIC)
     with pytest.raises(RefusedError, match="signature"):
-        require_signer(unpack_referral(BUNDLE), other)
-    forged = pack_referral(made(), read_signing_key(other_pem, None))
+        require_signer(read_referral(BUNDLE).referral, other)
+    forged = pack_referral(referral_words(made()), read_signing_key(other_pem, None))
     with pytest.raises(RefusedError, match="signature"):
-        unpack_referral(forged)
+        read_referral(forged)
+
+
+def test_a_file_that_is_not_the_signed_one_is_refused():
+    """A sender who knows the key of the parts can prove other parts, but not a file with another SHA-256."""
+    one = made()
+    words = referral_words(one)
+    other = made(id=one.id, files=(TipFile("files/1.txt", "text/plain", (), b"b file"),))
+    parts = [read_part(part.data) for part in referral_bundles(words, other.files, KEY)[1:]]
+    assert all(words.proves(part) for part in parts)
+    with pytest.raises(BundleError, match="referral"):
+        join_referral(words, parts)

@@ -5,14 +5,14 @@ from datetime import date
 
 from app.desk.case import (
     Outcome,
-    case_from_tip,
+    case_from_words,
 )
 from app.desk.statistics import statistics_tables, tables_to_csv
-from tests.support.desk import tip
+from tests.support.desk import tip, words_of
 
 
 def _cases(count, **answers):
-    return [case_from_tip(tip({"what": "x", **answers}), ()) for _ in range(count)]
+    return [case_from_words(words_of(tip({"what": "x", **answers})), ()) for _ in range(count)]
 
 
 def test_small_counts_are_hidden_and_cannot_be_worked_out():

@@ -5,6 +5,7 @@
 
 import base64
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,13 +24,13 @@ from app.core.unicode import clean_text
 from app.delivery import receipt_codes, reply_store
 from app.desk import imap
 from app.desk.config import load_desk_config
-from app.desk.referral import unpack_referral
+from app.desk.referral import Referral, pack_referral, read_referral, referral_words
 from app.files import sniff
 from app.site import demo, factory
 from app.site.config import load_config
 from app.text.find import find_identifying, remove_spans
 from app.text.phrases import PhraseTrie, load_phrases
-from app.vault import age_open, keys, reply, tip
+from app.vault import age_open, bundle, keys, part, reply, tip, tip_bundles
 from app.vault.age import seal
 from tests.support.paths import ROOT
 
@@ -61,10 +62,43 @@ def _identity_file(data: bytes) -> None:
     age_open.read_identity_file(data, lambda: "a passphrase")
 
 
+def _referral_seeds() -> list[bytes]:
+    picture = tip.TipFile("files/1.jpg", "image/jpeg", (), b"\xff\xd8\xff")
+    made = Referral(
+        id=tip.new_tip_id(),
+        to="Police",
+        day=datetime.now(UTC).date(),
+        summary="s",
+        danger="yes",
+        children="no",
+        kinds=("work",),
+        fields={"what": "w"},
+        files=(picture,),
+        removed=("name",),
+        contact="desk",
+        key=base64.b64encode(_PUBLIC).decode(),
+    )
+    return [pack_referral(referral_words(made), _SIGNER)]
+
+
 def _bundle_seeds() -> list[bytes]:
+    return [sample.data for sample in _sample_bundles()]
+
+
+def _part(data: bytes) -> None:
+    words = tip_bundles.read_words(_sample_bundles()[0].data)
+    tip_bundles.from_bundles(words, [part.read_part(data)])
+
+
+def _files_seeds() -> list[bytes]:
+    return [bundle.pack_files({"files/1.jpg": b"\xff\xd8\xff", "files/2.pdf": b""}), bundle.pack_files({})]
+
+
+@cache
+def _sample_bundles() -> list[tip_bundles.Bundle]:
     picture = tip.TipFile("files/1.jpg", "image/jpeg", ("EXIF",), b"\xff\xd8\xff")
     whole = tip.Tip(tip.new_tip_id(), datetime.now(UTC).date(), {"what": "w", "kinds": ("work",)}, files=(picture,))
-    return [tip.tip_to_bundle(tip.new_decoy()), tip.tip_to_bundle(whole)]
+    return tip_bundles.to_bundles(whole)
 
 
 def _reply_post(data: bytes) -> None:
@@ -215,8 +249,10 @@ TARGETS = {
     "recipient": Target(
         lambda data: keys.parse_recipient(_text(data)), lambda: [keys.recipient_of(keys.DEMONSTRATION).encode()]
     ),
-    "bundle": Target(tip.tip_from_bundle, _bundle_seeds, slow=True),
-    "referral": Target(unpack_referral, _bundle_seeds, slow=True),
+    "words": Target(tip_bundles.read_words, _bundle_seeds, slow=True),
+    "part": Target(_part, _bundle_seeds, slow=True),
+    "files": Target(lambda data: bundle.unpack_files(data, re.compile("files/.*")), _files_seeds),
+    "referral": Target(read_referral, _referral_seeds, slow=True),
     "reply": Target(
         lambda data: reply.open_reply(data, _KEY, _LOCATOR), lambda: [reply.seal_reply({"text": "x"}, _KEY, _LOCATOR)]
     ),

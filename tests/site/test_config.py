@@ -3,6 +3,7 @@
 import base64
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +32,7 @@ operator = "Example Trust, 1 Example Street"
 contact_email = "team@example.org"
 base_url = "https://example.org"
 [report]
-agency = "intake"
+agencies = ["intake"]
 [[agency]]
 id = "intake"
 name = "Intake"
@@ -54,15 +55,17 @@ def test_what_is_left_out_has_the_contract_s_defaults(tmp_path, good):
         0,
     )
     assert (settings.report.max_upload, settings.report.min_fill) == (25_000_000, 3)
-    assert (settings.forward.window, settings.forward.batch) == (600, 4)
+    assert (settings.forward.window, settings.forward.cells, settings.forward.stock) == (600, 16, 64)
+    assert (settings.memory.folder, settings.memory.url) == (Path("/run/haumaru"), "")
     assert (settings.limits.url, settings.limits.per_address, settings.limits.total) == (
         "memory://",
         "20/hour",
         "2000/hour",
     )
+    assert settings.limits.words_room == 2_000_000_000
     assert settings.site.exit_url == "https://www.metservice.com/"
     assert not settings.site.demo
-    assert settings.intake.max_class == "32MiB"
+    assert settings.intake.mail_limit == 500
 
 
 def test_relative_paths_start_at_the_file_s_folder(tmp_path, good, monkeypatch):
@@ -86,6 +89,9 @@ def test_every_key_can_be_overridden_by_a_variable(tmp_path, good):
         "HAUMARU_OUTBOX_URL": "postgresql+psycopg://haumaru@db/haumaru",
         "HAUMARU_LIMITS_URL": "redis://cache:6379",
         "HAUMARU_FORWARD_WINDOW": "1h",
+        "HAUMARU_FORWARD_CELLS": "8",
+        "HAUMARU_MEMORY_URL": "redis://cache:6379/1",
+        "HAUMARU_REPORT_AGENCIES": "intake",
     }
     settings = load_config(write(tmp_path, good), env)
     assert (settings.site.name, settings.site.demo) == ("Other", True)
@@ -95,6 +101,53 @@ def test_every_key_can_be_overridden_by_a_variable(tmp_path, good):
     assert settings.intake.expires.year == 2028
     assert settings.outbox_url.startswith("postgresql+psycopg://")
     assert (settings.limits.url, settings.forward.window) == ("redis://cache:6379", 3600)
+    assert (settings.forward.cells, settings.forward.stock) == (8, 32)
+    assert (settings.memory.folder, settings.memory.url) == (None, "redis://cache:6379/1")
+
+
+def test_a_key_of_an_earlier_version_is_a_fault_that_names_the_new_key(tmp_path, good):
+    """`agency`, `max_class` and `batch`, in the file or as a variable, are faults that say what to write instead."""
+    text = good.replace("agencies = [", 'agency = "intake"\nagencies = [') + 'max_class = "1MiB"\n'
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text), {"HAUMARU_FORWARD_BATCH": "4"})
+    assert [re.split("[:;]", fault)[0::2] for fault in caught.value.faults] == [
+        ["[report] agency", ' write agencies = ["intake"], with the ids of one or more [[agency]]'],
+        ["[[agency]] intake max_class", " remove it"],
+        ["[forward] batch", " write cells, the number of envelopes that leave in each window"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "fault"),
+    [
+        ("REPORT_AGENCIES", ("elsewhere", "intake,intake"), "[report] agencies: must be ids"),
+        ("FORWARD_STOCK", ("15", "0"), "[forward] stock"),
+        ("FORWARD_CELLS", ("0", "2000"), "[forward] cells"),
+        ("MEMORY_URL", ("memcached://x",), "[memory] url"),
+        ("LIMITS_WORDS_ROOM", ("lots",), "[limits] words_room"),
+        ("AGENCY_INTAKE_MAIL_LIMIT", ("0",), "[[agency]] intake mail_limit"),
+    ],
+)
+def test_a_value_out_of_its_bounds_is_one_fault_of_its_key(tmp_path, good, key, values, fault):
+    """Agencies that are not there or named twice, a stock below the cells, and the like are refused by name."""
+    for value in values:
+        with pytest.raises(ConfigError) as caught:
+            load_config(write(tmp_path, good), {f"HAUMARU_{key}": value})
+        assert any(one.startswith(fault) for one in caught.value.faults), caught.value.faults
+
+
+def test_the_memory_store_has_one_place(tmp_path, good):
+    """A folder and a Redis together are a fault."""
+    with pytest.raises(ConfigError, match="stands beside folder"):
+        load_config(write(tmp_path, good + '[memory]\nfolder = "/run/x"\nurl = "redis://x"\n'), {})
+
+
+def test_more_than_four_recipients_are_a_fault(tmp_path, good):
+    """Every envelope has four stanzas, so at most four recipients can open it."""
+    keys = ", ".join(f'"{recipient_of(new_identity())}"' for _ in range(5))
+    text = re.sub("recipients = .*", f"recipients = [{keys}]", good)
+    with pytest.raises(ConfigError, match="at most 4 recipients"):
+        load_config(write(tmp_path, text), {})
 
 
 def test_a_secret_may_come_from_a_file_and_is_never_shown(tmp_path, good):
@@ -122,7 +175,7 @@ bind = "everywhere"
 workers = 0
 bodies = 64
 [report]
-agency = "elsewhere"
+agencies = ["elsewhere"]
 max_upload = "lots"
 [[agency]]
 id = "Intake"
@@ -130,7 +183,7 @@ recipients = ["age1pq1nonsense", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj
 expires = "soon"
 reply_key = "c2hvcnQ="
 deliver = "carrier-pigeon:coop"
-max_class = "1GiB"
+mail_limit = 0
 [outbox]
 url = "mysql://db"
 [limits]
@@ -138,15 +191,15 @@ url = "memcached://x"
 per_address = "many"
 [forward]
 window = "0s"
-batch = -1
+cells = -1
 """
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, text), {})
     faults = caught.value.faults
     for name in (
         "colour", "base_url", "contact_email", "exit_url", "onion", "demo", "nmae", "bind", "workers", "bodies",
-        "[report] agency", "max_upload", "number 1", "number 2", "expires", "reply_key", "deliver", "max_class",
-            "[outbox] url", "[limits] url", "per_address", "window", "batch", "[[agency]] 1 name", "[[agency]] 1 id",
+        "[report] agencies", "max_upload", "number 1", "number 2", "expires", "reply_key", "deliver", "mail_limit",
+            "[outbox] url", "[limits] url", "per_address", "window", "cells", "[[agency]] 1 name", "[[agency]] 1 id",
             "operator",
     ):  # fmt: skip
         assert sum(name in fault for fault in faults) >= 1, f"{name} is not among {faults}"

@@ -1,7 +1,7 @@
 """What the commands `check` and `status` print for an operator."""
 
-import json
 import os
+import sqlite3
 import subprocess
 import time
 from dataclasses import replace
@@ -9,14 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from app.core.errors import FileRefusedError
 from app.delivery.clock import nz_day
-from app.delivery.leases import Leases
-from app.delivery.outbox import Envelope, Outbox
-from app.site import demo, preflight, status
+from app.site import demo, preflight
 from app.site.config import load_config
-from app.vault.tip import new_tip_id
+from app.vault.keys import new_identity, recipient_of
+from tests.support.databases import redis_server
 from tests.support.paths import BIN
 from tests.support.servers import Certificates, smtp
 
@@ -62,15 +62,96 @@ def test_a_database_that_cannot_be_used_is_a_fault(path):
 
 
 def test_a_mail_server_that_takes_too_little_is_a_fault(path, tmp_path):
-    """A `max_class` above the SIZE that the mail server announces is a fault."""
+    """A SIZE below the mail of one envelope is a fault; the SIZE that the remedy names is enough."""
     certificates = Certificates(tmp_path)
-    with smtp(certificates, size=2_000_000) as (port, _):
-        delivery = {
+    for size, found in ((180_000, ["fault: [[agency]] example deliver: the server takes only"]), (200_000, [])):
+        with smtp(certificates, size=size) as (port, _):
+            delivery = {
+                "HAUMARU_AGENCY_EXAMPLE_DELIVER": f"smtp+starttls://localhost:{port}/?to=desk@example.org",
+                "HAUMARU_AGENCY_EXAMPLE_CA": str(certificates.ca),
+                "HAUMARU_FORWARD_WINDOW": "1h",
+            }
+            assert [line.partition(" only")[0] + " only" for line in faults(path, **delivery)] == found
+
+
+def test_more_mails_a_day_than_a_server_takes_are_a_fault(path, tmp_path):
+    """Over 500 mails a day are refused, unless `mail_limit` allows them; a folder takes any number."""
+    certificates = Certificates(tmp_path)
+    with smtp(certificates) as (port, _):
+        env = {
             "HAUMARU_AGENCY_EXAMPLE_DELIVER": f"smtp+starttls://localhost:{port}/?to=desk@example.org",
             "HAUMARU_AGENCY_EXAMPLE_CA": str(certificates.ca),
+            "HAUMARU_FORWARD_WINDOW": "10min",
         }
-        assert any("max_class: the server takes only" in line for line in faults(path, **delivery))
-        assert faults(path, **delivery, HAUMARU_AGENCY_EXAMPLE_MAX_CLASS="1MiB") == []
+        assert any("mail_limit: 576 mails would leave each day" in line for line in faults(path, **env))
+        assert faults(path, **env, HAUMARU_AGENCY_EXAMPLE_MAIL_LIMIT="576") == []
+    assert faults(path, HAUMARU_FORWARD_CELLS="64") == []
+
+
+def test_a_pace_that_is_too_quick_for_the_agency_s_end_is_a_warning(path, monkeypatch):
+    """A delivery that takes more than half the time until the next one is a warning with both times."""
+    monkeypatch.setattr(preflight, "monotonic", iter((0.0, 0.7)).__next__)
+    told = words(path)
+    assert any(line.startswith("warning: [forward] window: reaching [[agency]] example took 0.7 s") for line in told)
+    monkeypatch.setattr(preflight, "monotonic", iter((0.0, 0.6)).__next__)
+    assert not any("[forward]" in line for line in words(path))
+
+
+def test_a_memory_store_on_a_disk_is_a_fault(path, tmp_path):
+    """A folder on a disk is refused, but only warned of in a demonstration; a folder in a tmpfs is not."""
+    on_disk = {"HAUMARU_MEMORY_FOLDER": str(tmp_path / "not" / "there")}
+    assert preflight.is_in_memory(Path("/dev/shm"))
+    assert not preflight.is_in_memory(tmp_path)
+    assert any(line.startswith("warning: [memory] folder: lies on a disk") for line in words(path, **on_disk))
+    real = {
+        "HAUMARU_SITE_DEMO": "false",
+        "HAUMARU_AGENCY_EXAMPLE_NAME": "Intake",
+        "HAUMARU_AGENCY_EXAMPLE_RECIPIENTS": recipient_of(new_identity()),
+    }
+    assert any("[memory] folder: lies on a disk" in line for line in faults(path, **on_disk, **real))
+    assert not any("[memory]" in line for line in words(path))
+
+
+def test_a_memory_store_that_cannot_be_used_is_a_fault(path):
+    """A file in place of the folder, and a Redis that is away, are faults."""
+    place = Path("/dev/shm") / f"haumaru-test-{os.getpid()}"
+    place.touch()
+    try:
+        assert any("[memory] folder: cannot be used" in line for line in faults(path, HAUMARU_MEMORY_FOLDER=str(place)))
+    finally:
+        place.unlink()
+    text = path.read_text().replace("[memory]\nfolder = ", '[memory]\nurl = "redis://127.0.0.1:1"\n#')
+    path.write_text(text)
+    assert any("[memory] url: cannot be reached" in line for line in faults(path))
+
+
+@pytest.mark.parametrize("persistence", ["save", "appendonly"])
+def test_a_redis_that_writes_to_a_disk_is_a_fault(path, persistence):
+    """Snapshots and the append-only file are refused, for limits as for the memory store."""
+    path.write_text(path.read_text().replace("[memory]\nfolder = ", "[memory]\n#"))
+    with redis_server() as server:
+        env = {"HAUMARU_MEMORY_URL": server.url, "HAUMARU_LIMITS_URL": server.url}
+        assert faults(path, **env) == []
+        Redis.from_url(server.url).config_set(persistence, {"save": "60 1", "appendonly": "yes"}[persistence])
+        found = faults(path, **env)
+    assert [line.partition(";")[0] for line in found] == [
+        "fault: [memory] url: writes to disk",
+        "fault: [limits] url: writes to disk",
+    ]
+
+
+def test_a_database_of_another_version_is_a_fault_and_no_site_starts_on_it(path):
+    """`check`, `serve` and `demo` name the version's remedy instead of serving a form that cannot send."""
+    database = sqlite3.connect(path.parent / "outbox.db")
+    with database:
+        database.execute("CREATE TABLE envelopes (id TEXT)")
+    database.close()
+    assert any("(schema-older); an earlier version made this database" in line for line in faults(path))
+    done = subprocess.run(
+        [BIN / "haumaru", "serve", "--config", path], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "an earlier version made this database" in done.stderr
 
 
 def test_limits_out_of_reach_are_a_fault(path):
@@ -127,68 +208,6 @@ def test_start_up_gives_the_same_warnings(path):
     settings = load_config(path, {})
     soon = replace(settings.agencies[0], expires=TODAY + timedelta(days=3))
     assert any("expires" in words for words in preflight.host_warnings(replace(settings, agencies=(soon,))))
-
-
-def envelope(agency="example"):
-    return Envelope(id=new_tip_id(), agency=agency, data=os.urandom(140_000))
-
-
-def test_status_counts_what_waits_and_ends_with_0_when_all_is_well(path):
-    """An empty outbox and a fresh envelope need no action, and the envelope is counted."""
-    settings = load_config(path, {})
-    outbox = Outbox(settings.outbox_url)
-    outbox.prepare()
-    outbox.put(envelope())
-    done = subprocess.run(
-        [BIN / "haumaru", "status", "--config", path, "--json"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout
-    found = json.loads(done.stdout)
-    assert found["agencies"][0] | {"key_days": 0} == {
-        "id": "example", "waiting": 1, "oldest_days": 0, "failing": "", "key_days": 0
-    }  # fmt: skip
-    assert found["act"] == []
-
-
-def test_status_ends_with_1_where_somebody_must_act(path, monkeypatch):
-    """A failing agency, an old envelope, an expiring key and an unknown agency each need an action."""
-    soon = (TODAY + timedelta(days=5)).isoformat()
-    settings = load_config(path, {"HAUMARU_AGENCY_EXAMPLE_EXPIRES": soon})
-    outbox = Outbox(settings.outbox_url)
-    outbox.prepare()
-    outbox.put(envelope())
-    outbox.put(envelope("closed-down"))
-    leases = Leases(outbox.database)
-    now = status.time()
-    leases.record_outcome("example", code="tls", backoff=True, at=int(now), seconds=600)
-    leases.finish_window(now - 5 * 86400)
-    acts = status.read_status(settings).actions_needed
-    for name in ("deliveries fail (tls)", "has waited", "its key ends in 5 days", "closed-down: envelopes wait"):
-        assert any(name in act for act in acts), (name, acts)
-    done = subprocess.run([BIN / "haumaru", "status", "--config", path], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "act: example: deliveries fail (tls)" in done.stdout
-
-
-def test_status_tells_of_a_disk_that_fills_up_before_it_is_full(path, monkeypatch):
-    """Less than a gigabyte of free space needs an action; with no space left the form says "not sent"."""
-    settings = load_config(path, {})
-    usage = status.shutil.disk_usage(path)
-    for free, words in ((2 * 1024**3, ""), (1024**3 - 1, "before reports have to be"), (500_000, "(disk-full)")):
-        monkeypatch.setattr(status.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
-        acts = status.read_status(settings).actions_needed
-        assert words in " ".join(acts)
-        assert bool(acts) == bool(words)
-
-
-def test_status_tells_of_contacts_that_nobody_has_checked_for_long(path, monkeypatch):
-    """A telephone number that was last checked over 180 days ago needs an action."""
-    settings = load_config(path, {})
-    Outbox(settings.outbox_url).prepare()
-    assert status.read_status(settings).actions_needed == ()
-    later = status.time() + 200 * 86400
-    monkeypatch.setattr(status, "time", lambda: later)
-    assert any("crime-stoppers" in act for act in status.read_status(settings).actions_needed)
 
 
 def test_build_makes_every_sheet_and_page(tmp_path):

@@ -20,6 +20,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from app.delivery.memory_store import MemoryStore
 from app.delivery.outbox import Outbox
 from tests.support.ports import free_port
 
@@ -131,9 +132,9 @@ def _wait_for_redis(port: int, seconds: float = 30) -> None:
 
 
 @contextmanager
-def opened(url: str | Path, **options: int) -> Iterator[Outbox]:
+def opened(url: str | Path, memory: MemoryStore | None = None) -> Iterator[Outbox]:
     """Open the outbox at a URL, or in a file of SQLite, and make what is missing in it."""
-    box = Outbox(f"sqlite:///{url}" if isinstance(url, Path) else url, **options)
+    box = Outbox(f"sqlite:///{url}" if isinstance(url, Path) else url, memory)
     box.prepare()
     try:
         yield box

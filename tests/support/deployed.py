@@ -1,5 +1,6 @@
 """The configuration of a real agency, for the tests that start what deploy/ describes."""
 
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ def configuration(folder: Path, **limits: str) -> tuple[Path, int]:
         [BIN / "haumaru-desk", "keygen", "-o", identity, "--no-passphrase"], capture_output=True, text=True, check=True
     )
     (folder / "inbox").mkdir()
+    memory = Path(os.environ["XDG_RUNTIME_DIR"]) / f"haumaru-{port}"
     rates = "\n".join(f'{name} = "{value}"' for name, value in limits.items())
     path = folder / "haumaru.toml"
     path.write_text(f"""
@@ -32,7 +34,7 @@ workers = 1
 proxies = 1
 secret_file = "secret"
 [report]
-agency = "intake"
+agencies = ["intake"]
 min_fill = "0s"
 [[agency]]
 id = "intake"
@@ -42,6 +44,8 @@ expires = {(datetime.now(UTC) + timedelta(days=300)).date()}
 deliver = "drop:inbox"
 [outbox]
 url = "sqlite:///outbox.db"
+[memory]
+folder = "{memory}"
 [limits]
 {rates}
 [forward]

@@ -26,8 +26,10 @@ from app.text.phrases import PhraseTrie, load_phrases
 from app.vault.age import seal
 from app.vault.age_open import write_identity_file
 from app.vault.keys import new_identity, recipient_of
+from app.vault.part import SLICE_BYTES
 from app.vault.signature import new_signing_key, read_signing_key
-from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id, tip_to_bundle
+from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id
+from app.vault.tip_bundles import Bundle, Words, read_words, to_bundles
 from tests.support.paths import ROOT
 
 DAY = date(2026, 11, 22)
@@ -79,6 +81,9 @@ name = "Example translator"
 recipients = ["{police}"]
 deliver = "drop:referred/translator"
 
+[forward]
+window = "8s"
+
 [site]
 agency = "intake"
 replies = "{replies}"
@@ -125,17 +130,25 @@ class Office:
         return b64encode(self.public).decode()
 
     def drop(self, tip: Tip, *, name: str = "", recipients: tuple[str, ...] = ()) -> TipId:
-        """Seal a tip into the inbox."""
-        data = seal(tip_to_bundle(tip), recipients or [recipient_of(self.identity)])
-        (self.inbox / (name or f"{tip.id}.age")).write_bytes(data)
+        """Seal a tip into the inbox, its words under `name` and all of its parts."""
+        words, *parts = to_bundles(tip)
+        self.drop_bundle(words, name=name, recipients=recipients)
+        for part in parts:
+            self.drop_bundle(part)
         return tip.id
+
+    def drop_bundle(self, bundle: Bundle, *, name: str = "", recipients: tuple[str, ...] = ()) -> Path:
+        """Seal one bundle into the inbox."""
+        path = self.inbox / (name or f"{bundle.id}.age")
+        path.write_bytes(seal(bundle.data, recipients or [recipient_of(self.identity)]))
+        return path
 
     @contextmanager
     def desk(self, *, clock=lambda: NOON) -> Iterator[Desk]:
         """The open desk, its records loaded, nothing going on in its background."""
         config = load_desk_config(self.config, {})
         with open_desk(config, (self.identity,), self.key, phrases(), clock=clock) as made:
-            made.load(made.loading)
+            made.cases.load(made.loading)
             made.loading.ended = True
             yield made
 
@@ -148,6 +161,11 @@ def tip(answers: Mapping[str, str | tuple[str, ...]] | None = None, **more: obje
     """A tip of that day."""
     values: dict[str, object] = {"id": new_tip_id(), "received": DAY, "answers": answers or ANSWERS} | more
     return Tip(**values)
+
+
+def words_of(tip: Tip) -> Words:
+    """The words of a tip, as the desk reads them."""
+    return read_words(to_bundles(tip)[0].data)
 
 
 def picture(width: int = 320, height: int = 240, colour: str = "#3366aa") -> bytes:
@@ -165,6 +183,13 @@ def jpeg(number: int = 1, data: bytes = b"") -> TipFile:
 def reply_to() -> ReplyTo:
     """Where a reply goes."""
     return ReplyTo(key=bytes(range(32)), locator="0123456789abcdef" * 2)
+
+
+def big_file(number: int = 1, parts: int = 3) -> TipFile:
+    """A text that takes so many parts."""
+    return TipFile(
+        f"files/{number}.txt", "text/plain", (), b"A long line of text.\n" * ((parts * SLICE_BYTES - 1000) // 21)
+    )
 
 
 def receive(desk: Desk) -> Job:

@@ -22,8 +22,10 @@ from app.delivery.outbox import Outbox
 from app.site import demo
 from app.site.config import Config, load_config
 from app.vault.age_open import unseal
+from app.vault.bundle import first_member
 from app.vault.keys import DEMONSTRATION
-from app.vault.tip import tip_from_bundle
+from app.vault.part import read_part
+from app.vault.tip_bundles import from_bundles, read_words
 from tests.support.paths import BIN
 
 LONG = bool(os.environ.get("LONG"))
@@ -180,7 +182,7 @@ class Deployment:
         """How many envelopes wait in the outbox."""
         outbox = Outbox(self.settings.outbox_url)
         try:
-            return sum(one.waiting for one in Leases(outbox.database).status(time.time()).agencies.values())
+            return sum(one.waiting for one in Leases(outbox.database).status().agencies.values())
         finally:
             outbox.database.close()
 
@@ -194,20 +196,31 @@ class Deployment:
 
         until(emptied, "an empty outbox")
 
+    def wait_for(self, tips: set[str]) -> None:
+        """Wait until forwarders, at their pace, have brought every one of these tips to the inbox, whole."""
+        until(lambda: tips <= self.delivered().keys(), "every acknowledged tip", PATIENCE * scale(1, 4))
+
     def delivered(self) -> Counter[str]:
         """What every tip in the inbox says, each opened and its id compared with its name; decoys left out."""
         return delivered(self.inbox)
 
 
 def delivered(inbox: Path) -> Counter[str]:
-    """What every tip in a folder says, each opened and its id compared with its name; decoys left out."""
-    said: Counter[str] = Counter()
+    """What every whole tip in a folder says, each envelope opened and its id compared with its name; no decoys."""
+    words, parts = [], []
     for file in inbox.glob("*.age"):
-        tip = tip_from_bundle(unseal(file.read_bytes(), [DEMONSTRATION]))
-        if tip.decoy:
-            continue
-        assert tip.id == file.stem
-        said[str(tip.answers["what"])] += 1
+        bundle = unseal(file.read_bytes(), [DEMONSTRATION])
+        if first_member(bundle) == "part.json":
+            parts.append(read_part(bundle))
+            assert parts[-1].id == file.stem
+        else:
+            words.append(read_words(bundle))
+            assert words[-1].tip.id == file.stem
+    said: Counter[str] = Counter()
+    for one in words:
+        proven = [part for part in parts if one.proves(part)]
+        if not one.tip.decoy and len({part.number for part in proven}) == one.part_count:
+            said[str(from_bundles(one, proven).answers["what"])] += 1
     return said
 
 

@@ -33,6 +33,7 @@ def shown_on_the_way(folder: Path) -> dict[str, str]:
     from app.delivery.outbox import Outbox
     from app.vault.age_open import unseal
     from app.vault.keys import DEMONSTRATION
+    from app.vault.tip_bundles import read_words, words_to_text
     from tests.support.desk import Browser, Office, receive
     from tests.support.visit import open_site
 
@@ -44,7 +45,9 @@ def shown_on_the_way(folder: Path) -> dict[str, str]:
     answers["csrf_token"] = checked.one("input", name="csrf_token").attrs["value"]
     with patch.object(Outbox, "put") as put:
         site.post("/en/report", answers | {"step": "send"})
-    sent = tip.tip_from_bundle(unseal(put.call_args.args[0].data, [DEMONSTRATION]))
+    (envelope,) = put.call_args.args[0]
+    words = read_words(unseal(envelope.data, [DEMONSTRATION]))
+    sent = words.tip
 
     (folder / "office").mkdir()
     office = Office(folder / "office")
@@ -66,7 +69,7 @@ def shown_on_the_way(folder: Path) -> dict[str, str]:
     return {
         "form": form.text,
         "check page": checked.one("main").text,
-        "tip.txt": tip.tip_to_text(sent),
+        "tip.txt": words_to_text(words),
         "desk": unescape(read),
         "queue": queue,
         "figures": figures,

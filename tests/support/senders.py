@@ -8,9 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from urllib.parse import urlencode
 
+from PIL import Image
+
 from tests.support.faults import PATIENCE, report
+from tests.support.site import Visitor
 
 TOKEN = re.compile(rb'name="csrf_token" value="([^"]+)"')
 
@@ -149,3 +153,51 @@ def send_all(ports: list[int], whats: list[str], *, at_once: int = 4) -> tuple[L
 def words(number: int) -> list[str]:
     """So many tips, each like no other and in several scripts."""
     return [f"Tip {n}: ten beds in one room. 十张床。 दस बिस्तर. {random.random()}" for n in range(number)]
+
+
+def send_photographs(port: int, whats: list[str]) -> tuple[Ledger, Callable[[], bool]]:
+    """Send these one after another in the background, each with a photograph that takes several parts."""
+    ledger, faults = Ledger(), []
+    photograph = BytesIO()
+    Image.frombytes("RGB", (400, 400), random.randbytes(3 * 400 * 400)).save(photograph, "PNG")
+
+    def work() -> None:
+        try:
+            for what in whats:
+                _send_photograph(Visitor(f"http://127.0.0.1:{port}"), what, photograph.getvalue(), ledger)
+        except Exception as fault:  # noqa: BLE001  # told where it is waited for
+            faults.append(fault)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+
+    def done() -> bool:
+        assert not faults, faults
+        return not thread.is_alive()
+
+    return ledger, done
+
+
+def _send_photograph(visitor: Visitor, what: str, photograph: bytes, ledger: Ledger) -> None:
+    """Hold a tip and confirm it with the same page until that is acknowledged."""
+    end, held = time.monotonic() + PATIENCE, None
+    while True:
+        assert time.monotonic() < end, f"never acknowledged: {what}"
+        try:
+            if held is None:
+                fields = [*visitor.check({"what": what}).form("/report").fields, ("step", "send")]
+                page = visitor.post_files("/en/report", fields, [("photograph.png", photograph)])
+                held = page if page.heading == "Not sent yet" else None
+            status = (
+                visitor.post("/en/report", [*held.form("/report").fields, ("step", "confirm")]).status if held else 0
+            )
+        except (OSError, http.client.HTTPException):
+            ledger.broken += 1
+            time.sleep(0.2)
+            continue
+        # 409: it was sent before, by a confirmation whose answer never came.
+        if status in {200, 409}:
+            ledger.acknowledged.add(what)
+            return
+        ledger.refused += 1
+        time.sleep(0.2)

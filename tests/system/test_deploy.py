@@ -13,7 +13,8 @@ import yaml
 
 from app.site.config import load_config
 from app.vault.age import seal
-from app.vault.tip import new_decoy, tip_to_bundle
+from app.vault.tip import new_decoy
+from app.vault.tip_bundles import to_bundles
 from tests.support.deployed import configuration
 from tests.support.paths import BIN, ROOT
 from tests.support.proxies import rewritten
@@ -160,7 +161,7 @@ def test_compose_reads_its_file(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     services = yaml.safe_load(done.stdout)["services"]
-    assert set(services) == {"site", "forwarder", "postgres", "redis", "caddy", "tor"}
+    assert set(services) == {"site", "forwarder", "postgres", "redis", "memory", "caddy", "tor"}
     for name, service in services.items():
         assert service["logging"] == {"driver": "none"}, name
         assert service["read_only"] is True
@@ -169,8 +170,9 @@ def test_compose_reads_its_file(tmp_path):
         assert service["mem_limit"] == service["memswap_limit"], f"{name} could swap"
     assert [name for name, one in services.items() if one.get("ports")] == ["caddy"]
     assert "out" not in services["site"]["networks"]
-    assert {"volumes"} & set(services["redis"]) == set()
-    assert services["redis"]["command"][1:5] == ["--save", "", "--appendonly", "no"]
+    for name in ("redis", "memory"):
+        assert "volumes" not in services[name]
+        assert services[name]["command"][1:5] == ["--save", "", "--appendonly", "no"]
 
 
 @pytest.mark.needs("hadolint")
@@ -196,6 +198,15 @@ def test_the_example_says_what_is_still_missing(name, tmp_path):
     assert tomllib.loads(text)["site"]["reviewed_only"] is True
 
 
+def test_site_and_forwarder_share_the_memory_store_of_the_example():
+    """Both units make the folder that the example names, in /run, and neither removes it when it ends."""
+    config = tomllib.loads((DEPLOY / "haumaru.toml").read_text())
+    for name in ("haumaru.service", "haumaru-forward.service"):
+        unit = Unit(DEPLOY / "systemd" / name)
+        assert f"/run/{unit.one('RuntimeDirectory')}" == config["memory"]["folder"]
+        assert (unit.one("RuntimeDirectoryMode"), unit.one("RuntimeDirectoryPreserve")) == ("0700", "yes")
+
+
 def test_an_alert_says_what_to_do(tmp_path):
     """A failed unit sends one mail, which holds what `haumaru status` says and nothing of a report."""
     path, _ = configuration(tmp_path)
@@ -210,7 +221,7 @@ def test_an_alert_says_what_to_do(tmp_path):
     mail = (tmp_path / "mail").read_text()
     assert "Subject: haumaru: somebody must act (haumaru-forward.service)" in mail
     assert "To: ops@example.org" in mail
-    assert "intake: 0 waiting" in mail
+    assert "intake: no backlog, delivering, key for " in mail
 
 
 def test_what_is_backed_up_is_enough(tmp_path):
@@ -237,9 +248,9 @@ def test_an_outbox_carried_elsewhere_still_delivers(tmp_path):
     settings = load_config(path, {})
     outbox = Outbox(settings.outbox_url)
     outbox.prepare()
-    decoy = new_decoy()
-    sealed = seal(tip_to_bundle(decoy), settings.intake.recipients)
-    outbox.put(Envelope(decoy.id, "intake", sealed))
+    (decoy,) = to_bundles(new_decoy())
+    sealed = seal(decoy.data, settings.intake.recipients)
+    outbox.put([Envelope(decoy.id, "intake", sealed)])
     shutil.copytree(tmp_path / "old", tmp_path / "new")
     done = run(BIN / "haumaru", "forward", "--once", "--config", tmp_path / "new" / "haumaru.toml")
     assert done.returncode == 0, done.stderr

@@ -48,7 +48,9 @@ def test_page_views_leave_memory_as_it_was(tmp_path):
 def test_tips_leave_memory_as_it_was(tmp_path):
     """However many tips are sent, site and forwarder hold what they held after the first of them; all are delivered."""
     tips = scale(150, 10_000)
-    with site(tmp_path, HAUMARU_FORWARD_WINDOW="10s") as (here, program, port):
+    # Twenty leave each second, so that the forwarder delivers tips and not only decoys meanwhile.
+    pace = {"HAUMARU_FORWARD_WINDOW": "5s", "HAUMARU_FORWARD_CELLS": "100", "HAUMARU_FORWARD_STOCK": "100"}
+    with site(tmp_path, **pace) as (here, program, port):
         forwarder = here.forwarder()
         ledger, done = send_all([port], first := words(max(100, tips // 5)))
         until(done, "the first tips", seconds=3_600)

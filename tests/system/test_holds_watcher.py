@@ -1,12 +1,17 @@
 """Who watches the network learns no more than was said: one length for every page, one picture of what is forwarded."""
 
 import gzip
+import itertools
+import os
 import random
 import socket
+import tempfile
+import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,17 +19,22 @@ from pathlib import Path
 import brotli
 import pytest
 
+from app.core.errors import DeliveryError
 from app.delivery.forwarder import Forwarder, ForwardRules
+from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
+from app.delivery.pace import Pace
 from app.site import demo, factory
 from app.site.config import load_config
 from app.site.web import padding
-from app.vault.age import seal
+from app.vault.age import ENVELOPE_BYTES, seal
 from app.vault.keys import DEMONSTRATION, recipient_of
-from app.vault.tip import Tip, new_decoy, new_tip_id, tip_to_bundle
+from app.vault.tip import Tip, TipFile, new_decoy, new_tip_id
+from app.vault.tip_bundles import to_bundles
 from tests.support.faults import Clock, deployment, report, scale, up
 from tests.support.ports import free_port
 from tests.support.visit import KNOWN
+from tests.support.watched import told_apart_in
 
 PAGES = (
     " help self-check signs what-is-trafficking law response plan contact anonymity privacy accessibility about sheets"
@@ -119,119 +129,165 @@ def test_the_plan_without_a_filter_has_one_address(port):
 
 # What leaves
 
+RECIPIENTS = [recipient_of(DEMONSTRATION)]
+PACE = Pace(cells=4, stock=16)
+
 
 @dataclass
-class Agency:
-    """An end that notes what a watcher between here and there would see: when a delivery begins, and how long it is."""
+class Line:
+    """The line to an agency: what a watcher sees of each delivery, who may refuse it."""
 
-    clock: Clock
+    clock: Callable[[], float]
+    refuses: Callable[[str], bool] = lambda _: False
     seen: list[tuple[float, int]] = field(default_factory=list)
-    begun: list[tuple[float, str]] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    passed: set[str] = field(default_factory=set)
 
     def deliver(self, envelope: Envelope, *, seconds: float) -> None:
         assert seconds > 0
-        self.begun.append((time.monotonic(), envelope.id))
         self.seen.append((self.clock(), len(envelope.data)))
+        self.ids.append(envelope.id)
+        if self.refuses(envelope.id):
+            raise DeliveryError("refused")
+        self.passed.add(envelope.id)
 
     def probe(self, *, seconds: float) -> int | None:  # noqa: ARG002  # a transport's second verb
         return None
 
 
-def decoy() -> Envelope:
-    tip = new_decoy()
-    return Envelope(tip.id, "intake", seal(tip_to_bundle(tip), RECIPIENTS))
+def sealed(tip: Tip) -> list[Envelope]:
+    return [Envelope(bundle.id, "intake", seal(bundle.data, RECIPIENTS)) for bundle in to_bundles(tip)]
 
 
-def real() -> Envelope:
-    tip = Tip(id=new_tip_id(), received=datetime.now(UTC).date(), answers={"what": "x" * random.randrange(9_000)})
-    return Envelope(tip.id, "intake", seal(tip_to_bundle(tip), RECIPIENTS))
+def decoy(_: str) -> Envelope:
+    return sealed(new_decoy())[0]
 
 
-RECIPIENTS = [recipient_of(DEMONSTRATION)]
+def real(*, photograph: bool = False) -> list[Envelope]:
+    """The envelopes of a tip: words of any length, with a photograph of 200 kB or without."""
+    files = (TipFile("files/1.jpg", "image/jpeg", (), os.urandom(200_000)),) if photograph else ()
+    answers = {"what": "x" * random.randrange(9_000)}
+    return sealed(Tip(id=new_tip_id(), received=datetime.now(UTC).date(), answers=answers, files=files))
 
 
-def days(folder: Path, number: int, arriving) -> tuple[list[list[int]], int]:
-    """What leaves in each window of so many days while `arriving()` tips come in each; and how many tips there were."""
-    clock, sent = Clock(), 0
-    agency = Agency(clock)
-    nodes = [Outbox(f"sqlite:///{folder}/outbox.db") for _ in range(2)]
-    forwarders = [
-        Forwarder(box, {"intake": agency}, ForwardRules(WINDOW, 4, "intake"), make_decoy=decoy, clock=clock)
-        for box in nodes
-    ]
-    windows = []
-    for _ in range(number * 86_400 // WINDOW):
-        for _ in range(arriving()):
-            random.choice(nodes).put(real(), now=clock())
-            sent += 1
-        agency.seen.clear()
-        # Every node tries every window; one of them has it.
-        for forwarder in random.sample(forwarders, 2):
-            forwarder.run_window(int(clock()))
-        assert {moment for moment, _ in agency.seen} == {clock()}
-        windows.append([length for _, length in agency.seen])
-        clock.wait(WINDOW)
-    for box in nodes:
-        box.database.close()
-    return windows, sent
+@contextmanager
+def nodes(number: int = 1) -> Iterator[list[Outbox]]:
+    """So many nodes on one outbox and one memory store, which are in memory here: no power is lost."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="haumaru-") as folder:
+        boxes = [
+            Outbox(f"sqlite:///{folder}/outbox.db", SqliteMemoryStore(Path(folder) / "memory")) for _ in range(number)
+        ]
+        yield boxes
+        for box in boxes:
+            box.database.close()
 
 
-def test_simulated_days_look_the_same_with_tips_and_without(tmp_path):
-    """Over days and two nodes: number, length and time of what leaves are the same with no tips and with some."""
-    number = scale(1, 30)
-    quiet, none = days(tmp_path / "quiet", number, lambda: 0)
-    some, sent = days(tmp_path / "some", number, lambda: min(4, random.choice([0, 0, 0, 1, 1, 2, 4])))
-    assert none == 0
-    assert sent > len(some) // 2
+def forwarder(box: Outbox, line: Line, pace: Pace = PACE) -> Forwarder:
+    return Forwarder(box, {"intake": line}, ForwardRules(WINDOW, {"intake": pace}), make_decoy=decoy, clock=line.clock)
+
+
+def days(number: int, arriving: Callable[[], Sequence[bool]]) -> tuple[list[list[tuple[float, int]]], set[str]]:
+    """What leaves in each of so many windows while tips arrive, with a photograph or without; and the tips' ids."""
+    line, tips, windows = Line(Clock()), set(), []
+    with nodes(2) as boxes:
+        forwarders = [forwarder(box, line) for box in boxes]
+        for _ in range(number):
+            for photograph in arriving():
+                envelopes = real(photograph=photograph)
+                random.choice(boxes).put(envelopes, now=line.clock())
+                tips.update(envelope.id for envelope in envelopes)
+            line.seen.clear()
+            # Every node tries every window; one of them has it.
+            for one in random.sample(forwarders, 2):
+                one.run_window(int(line.clock()))
+            windows.append(list(line.seen))
+            line.clock.wait(WINDOW)
+        for number_ in range(40):
+            if tips <= line.passed:
+                break
+            forwarders[number_ % 2].run_window(int(line.clock()))
+            line.clock.wait(WINDOW)
+    assert tips <= line.passed
+    return windows, tips
+
+
+def test_simulated_days_look_the_same_with_tips_and_without():
+    """Over many windows and two nodes: number, length and time of what leaves are the same with tips and without."""
+    number = scale(24, 3 * 144)
+    quiet, none = days(number, list)
+    some, tips = days(number, lambda: random.choice([[], [], [False], [False, False], [True]]))
+    assert (len(none), len(tips) > number // 2) == (0, True)
     assert quiet == some
-    assert {len(window) for window in quiet} == {4}
-    assert len({length for window in quiet + some for length in window}) == 1
-    report("windows that differ, quiet beside some tips", windows=len(quiet), tips=sent, differ=0)
+    assert {len(window) for window in some} == {PACE.cells}
+    lengths = {length for window in quiet + some for _, length in window}
+    assert lengths == {ENVELOPE_BYTES}
+    report("windows that differ, quiet beside tips", windows=len(quiet), tips=len(tips), differ=0, lengths=1)
 
 
-def test_beyond_the_batch_only_the_power_of_two_shows(tmp_path):
-    """When more arrive, two windows that took a different number of tips under one power of two are the same."""
-    numbers = [5, 6, 7, 8, 9, 12, 15, 16]
-    left, _ = days(tmp_path / "busy", 1, lambda: numbers.pop() if numbers else 0)
-    assert [len(window) for window in left[:9]] == [16, 16, 16, 16, 8, 8, 8, 8, 4]
-    assert len({length for window in left for length in window}) == 1
+@pytest.mark.parametrize("tips", [0, 3, 6, 12])
+def test_after_blocked_hours_no_more_leave_at_once(tips):
+    """After hours in which nothing passed each window has its cells, however many tips came; and all of them arrive."""
+    line = Line(Clock(), refuses=lambda _: True)
+    with nodes() as (box,):
+        post, mine = forwarder(box, line), set()
+        post.run_window(int(line.clock()))
+        for number in range(scale(4, 12)):
+            envelopes = real() if number < tips else []
+            mine.update(envelope.id for envelope in envelopes)
+            if envelopes:
+                box.put(envelopes, now=line.clock())
+            line.clock.wait(WINDOW)
+            post.run_window(int(line.clock()))
+        line.refuses = lambda _: False
+        for _ in range(16):
+            line.clock.wait(WINDOW)
+            post.run_window(int(line.clock()))
+    assert set(Counter(moment for moment, _ in line.seen).values()) == {PACE.cells}
+    assert mine <= line.passed
 
 
-def gaps(folder: Path, pace: float, turns: int) -> tuple[list[float], list[float]]:
-    """Seconds from a delivery's beginning to the next one's: after tips, after decoys; half of what leaves are tips."""
-    clock = Clock()
-    agency = Agency(clock)
-    box = Outbox(f"sqlite:///{folder}/outbox.db")
-    forwarder = Forwarder(
-        box, {"intake": agency}, ForwardRules(WINDOW, 8, "intake", pace=pace), make_decoy=decoy, clock=clock
-    )
-    after_tips, after_decoys = [], []
-    for _ in range(turns):
-        mine = [real() for _ in range(4)]
-        for envelope in mine:
-            box.put(envelope, now=clock())
-        agency.begun.clear()
-        forwarder.run_window(int(clock()))
-        ids = {envelope.id for envelope in mine}
-        for (begun, tip), (following, _) in zip(agency.begun, agency.begun[1:], strict=False):
-            (after_tips if tip in ids else after_decoys).append(following - begun)
-        clock.wait(WINDOW)
-    box.database.close()
-    return after_tips, after_decoys
+def test_after_a_refused_window_tips_and_decoys_come_back_alike():
+    """All ids of a refused window come again, tips and decoys, at most half of the cells in each later window."""
+    line = Line(Clock(), refuses=lambda _: True)
+    with nodes() as (box,):
+        post = forwarder(box, line)
+        (envelope,) = real()
+        box.put([envelope], now=line.clock())
+        post.run_window(int(line.clock()))
+        refused, line.refuses = set(line.ids), lambda _: False
+        assert (len(refused), envelope.id in refused) == (PACE.cells, True)
+        again = []
+        for _ in range(2):
+            line.clock.wait(WINDOW)
+            post.run_window(int(line.clock()))
+            again.append(refused & set(line.ids[-PACE.cells :]))
+    assert [len(ids) for ids in again] == [2, 2]
+    assert again[0] | again[1] == refused
 
 
-def told_apart(some: list[float], others: list[float]) -> float:
-    """How often a watcher is right who guesses by size alone which of two is which: 0.5 is chance, 1 is always."""
-    wins = sum((one > other) + (one == other) / 2 for one in some for other in others) / (len(some) * len(others))
-    return max(wins, 1 - wins)
+def test_no_gap_between_deliveries_tells_a_tip_from_a_decoy():
+    """At a real pace, the time from a tip's delivery to the next one is as after a decoy's."""
+    line, stop, mine, begun = Line(time.time), threading.Event(), set(), []
+    most = scale(60, 600)
 
+    def refuses(_: str) -> bool:
+        begun.append(time.monotonic())
+        if len(begun) == most:
+            stop.set()
+        return False
 
-@pytest.mark.slow
-def test_no_gap_between_deliveries_tells_a_tip_from_a_decoy(tmp_path):
-    """Settling a tip takes longer than making a decoy; at a pace nobody sees that, and without one anybody does."""
-    turns = scale(12, 60)
-    before = told_apart(*gaps(tmp_path / "unpaced", 0.0, turns))
-    after = told_apart(*gaps(tmp_path / "paced", scale(1, 3) / 10, turns))
-    report("a tip told from a decoy by the gap after it", before=f"{before:.2f}", after=f"{after:.2f}", chance=0.5)
-    assert before > 0.75
-    assert after < 0.72, "chance and its spread"
+    line.refuses = refuses
+    with nodes() as (box,):
+        rules = ForwardRules(1, {"intake": Pace(8, 32)})
+        running = threading.Thread(target=Forwarder(box, {"intake": line}, rules, make_decoy=decoy).run, args=(stop,))
+        running.start()
+        while not stop.wait(random.random() / 2):
+            (envelope,) = real()
+            box.put([envelope])
+            mine.add(envelope.id)
+        running.join()
+    gaps = [later - before for before, later in itertools.pairwise(begun)]
+    after = [[gap for gap, one in zip(gaps, line.ids, strict=False) if (one in mine) == is_tip] for is_tip in (1, 0)]
+    found, away = told_apart_in([(after[0], after[1])])
+    report("a tip told from a decoy by the gap after it", right=f"{found:.2f}", chance=0.5, tips=len(after[0]))
+    assert found < 0.5 + away

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from app.desk.referral import require_signer, unpack_referral
+from app.desk.referral import read_referral, require_signer
 from app.vault.age_open import unseal
-from tests.support.desk import Office, jpeg, program, tip, wait_for
+from tests.support.desk import Office, big_file, jpeg, program, tip, wait_for
 from tests.support.paths import BIN, ROOT
 from tests.support.site import Visitor, demonstration
 
@@ -42,13 +42,12 @@ def test_a_tip_becomes_a_referral_that_verifies(tmp_path):
         desk.enter("Ana")
         one = _first_tip(desk)
         assert one == sent.id
-        assert _refer(desk, one) == (303, f"/tips/{one}")
-        wait_for(lambda: office.referred("police"))
+        assert _refer(desk, one, file=["files/1.jpg"]) == (303, f"/tips/{one}")
+        wait_for(lambda: len(office.referred("police")) == 2)
         said, faults = desk.stop()
     assert faults == ""
     assert said == "The desk is closed.\n"
-    (envelope,) = office.referred("police")
-    arguments = [envelope, "-i", tmp_path / "police.txt"]
+    arguments = [*office.referred("police"), "-i", tmp_path / "police.txt"]
     verified = run("verify", *arguments, "--signer", office.signer)
     assert verified.returncode == 0, verified.stderr
     assert "is signed by that desk, for Example Police" in verified.stdout
@@ -58,6 +57,8 @@ def test_a_tip_becomes_a_referral_that_verifies(tmp_path):
     assert fields["fields"]["what"].count("[removed]") == 2
     assert "telephone number" in fields["removed"]
     assert sent.id not in opened.stdout
+    assert run("open", *arguments, "--signer", office.signer, "-o", tmp_path / "out").returncode == 0
+    assert (tmp_path / "out" / fields["id"] / "untrusted/1.jpg").read_bytes().startswith(b"\xff\xd8\xff")
     unsure = run("open", *arguments)
     assert "anyone can sign" in unsure.stderr
     (tmp_path / "other").mkdir()
@@ -76,10 +77,10 @@ def test_a_forged_referral_is_found(tmp_path):
         _refer(desk, _first_tip(desk))
         wait_for(lambda: office.referred("police"))
     bundle = unseal(office.referred("police")[0].read_bytes(), [office.police])
-    made = unpack_referral(bundle)
+    made = read_referral(bundle).referral
     changed = bundle.replace(b"Men are held.", b"Men are free.")
     with pytest.raises(Exception, match=r"referral|zip"):
-        unpack_referral(changed)
+        read_referral(changed)
     assert require_signer(made, office.public) is made
 
 
@@ -94,6 +95,7 @@ def test_a_reply_goes_round(tmp_path):
             "DESK_PORT": "0",
             "HAUMARU_SITE_REPLIES": f"{site.base_url}/agency/replies",
             "HAUMARU_SITE_AGENCY": "example",
+            "HAUMARU_SITE_EVERY": "2s",
         }
         with program(tmp_path / "instance/demo/desk.toml", env=env) as desk:
             desk.enter("Example handler")
@@ -206,9 +208,11 @@ def test_every_fault_of_the_configuration_is_told_at_once(tmp_path):
 
 
 def test_a_desk_that_is_killed_loses_nothing(tmp_path):
-    """Given 200 envelopes, when the desk is killed again and again while opening them, then all are tips, once each."""
+    """Given 200 tips, some with files, when the desk is killed again and again, then all are there, once each."""
     office = Office(tmp_path)
-    ids = {office.drop(tip({"what": f"Number {number}"})) for number in range(200)}
+    files = (big_file(parts=2),)
+    sent = [tip({"what": f"Number {number}"}, files=files if number % 10 == 0 else ()) for number in range(200)]
+    ids = {office.drop(one) for one in sent}
     for after in (5, 60, 120):
         with program(office.config, env={"DESK_PORT": "0"}) as desk:
             wait_for(lambda after=after: len(list((office.store / "envelopes").glob("*.age"))) > after)
@@ -220,5 +224,5 @@ def test_a_desk_that_is_killed_loses_nothing(tmp_path):
         assert {case.id for case in desk.cases.all()} == ids
         received = [entry.tip for entry in desk.journal.entries if entry.did == "received"]
         assert sorted(received) == sorted(ids)
-        assert all(desk.cases.original(case).id == case.id for case in desk.cases.all())
+        assert [desk.cases.original(desk.cases.get(one.id)) for one in sent] == sent
     assert run("journal", "verify", "--config", office.config).returncode == 0

@@ -30,8 +30,8 @@ def test_a_tip_arrives_as_it_was_written(running, visitor):
     assert sent.heading == "This was a demonstration. Nothing was sent to anyone."
     tip = running.tip(TIP["what"])
     assert tip["answers"] == TIP
-    assert set(tip) == {"format", "id", "received", "answers", "files", "reply", "answers_to"}
-    assert (tip["format"], tip["files"], tip["reply"], tip["answers_to"]) == ("haumaru-tip/1", [], None, None)
+    assert set(tip) == {"format", "id", "received", "answers", "files", "parts", "replies", "reply", "answers_to"}
+    assert (tip["format"], tip["files"], tip["reply"], tip["answers_to"]) == ("haumaru-tip/2", [], None, None)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", tip["received"])
 
 

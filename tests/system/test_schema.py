@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from app.vault.bundle import SMALLEST
+from app.vault.bundle import BUNDLE_BYTES
 from app.vault.tip import SCHEMA
 from tests.support.one_more_field import FIELD, KIND, WORDS
 from tests.support.paths import ROOT
@@ -45,7 +45,7 @@ def test_what_is_added_to_the_schema_alone_is_everywhere(shown, place, expected)
 def test_the_longest_answers_fit_one_bundle():
     """Two copies of every limit at four bytes a character, and 8 KiB, are no more than the bundle of a tip's words."""
     longest = sum(field.max_length for field in SCHEMA.fields)
-    assert COPIES * BYTES_A_CHARACTER * longest + FOR_THE_REST <= SMALLEST
+    assert COPIES * BYTES_A_CHARACTER * longest + FOR_THE_REST <= BUNDLE_BYTES
 
 
 def test_each_field_of_free_text_has_a_limit():

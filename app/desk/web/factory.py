@@ -43,6 +43,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         State=State,
     )
     app.jinja_env.filters["language"] = _language
+    app.jinja_env.filters["parts_here"] = desk.cases.parts.count
     for pages in (session, queue, case, referral, records):
         app.register_blueprint(pages.blueprint)
     return app

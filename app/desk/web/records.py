@@ -12,9 +12,9 @@ from app.desk.web.context import current_desk, current_handler, file_to_save, re
 _SHOWN_LINES = 200
 _WHY_ASIDE = {
     "no-match": "Sealed to a key that this desk does not hold. Add the identity file, then try again.",
+    "file": "Not a plain file, or one that this desk may not read.",
     "name": "The id inside is not the file's name.",
     "too-large": "Larger than any envelope can be.",
-    "file": "Not a plain file.",
     "referral": "A referral, not a tip. Open it with haumaru-desk verify.",
     "header": "Not an envelope, or a damaged one.",
     "mac": "A damaged envelope: its header was changed.",

@@ -28,11 +28,9 @@ from app.desk.dispatch import (
 from app.desk.errors import RefusedError
 from app.desk.marks import read_boxes, read_marks, write_boxes
 from app.desk.redaction import is_file, redactable_texts
-from app.desk.referral import NOTICE, pack_referral
+from app.desk.referral import NOTICE, referral_words
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other
 from app.text.find import FINDING_REASONS
-from app.vault.age import seal
-from app.vault.bundle import size_class
 
 _MAX_SUMMARY = 2000
 _MAX_TERMS = 50
@@ -127,7 +125,6 @@ def show_preview(tip: str) -> AnyResponse:
     redaction, files = desk.referral_context.redaction(case), enumerate(desk.attachments.of(case), 1)
     authorities = _chosen_authorities(case.draft.authorities)
     referral = build_referral(case, redaction, " and ".join(party.name for party in authorities), desk.referral_context)
-    sealed = seal(pack_referral(referral, desk.key), authorities[0].recipients) if authorities else b""
     return render_page(
         "preview.html",
         case=case,
@@ -135,7 +132,7 @@ def show_preview(tip: str) -> AnyResponse:
         authority_notice=NOTICE,
         before=redaction.runs(),
         files=[(number, file) for number, file in files if file.path in case.draft.files],
-        size=size_class(len(sealed)) if sealed else "",
+        envelopes=1 + referral_words(referral).part_count,
         authorities=[(party, key_fingerprint(party), is_key_confirmed(desk.cases, party)) for party in authorities],
         two_person_release=desk.config.release > 1,
     )

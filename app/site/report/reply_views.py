@@ -105,9 +105,7 @@ class ReplyViews:
             answers_to=access.locator,
         )
         try:
-            submit(
-                submission, agency=agency, outbox=context.outbox, clean_files=context.clean_files, now=context.clock()
-            )
+            submit(submission, context.submission_context, now=context.clock())
         except AlreadySentError as error:
             return self._responses.page("report/already.html", status=error.status)
         except HaumaruError as error:
@@ -136,7 +134,8 @@ class ReplyViews:
         try:
             self._context.rates.count("reply")
             code = parse_code(request.form.get("code", ""))
-            return ReplyAccess(code, *self._derivations.derive(code))
+            keys = self._derivations.derive(code)
+            return ReplyAccess(code, keys.locator, keys.reply_key)
         except RateError as error:
             minutes = str(-(-error.seconds // 60))
             sentence = _("Too many tries came at once. Try again in %(minutes)s minutes.", minutes=minutes)
@@ -151,7 +150,8 @@ class ReplyViews:
 
     def _show_replies(self, form: ReplyForm, access: ReplyAccess, problem: PageError | None) -> Response:
         sealed = self._box.fetch(access.locator, now=self._context.clock())
-        messages = [str(open_reply(reply, access.key, access.locator).get("text", "")) for reply in sealed]
+        opened = [open_reply(reply, access.key, access.locator) for reply in sealed]
+        messages = [str(message.get("text", "")) for message in opened if message.get("kind") == "message"]
         token = self._responses.next_token(form.current)
         return self._responses.page(
             "report/replies.html", problem, form=form, code=access.code, messages=messages, token=token

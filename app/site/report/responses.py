@@ -21,7 +21,8 @@ from app.files.protocol import REFUSALS
 from app.site.config import Config
 from app.site.report.form_token import Token, TokenContext, TokenForm
 from app.site.report.forms import ReportForm
-from app.site.report.submit import CleanFiles
+from app.site.report.held import HeldTipStore
+from app.site.report.submit import CleanFiles, SubmissionContext
 from app.site.web.rate_limits import RateLimits
 from app.text.find import FINDING_REASONS, find_identifying
 from app.text.phrases import Finding, PhraseTrie
@@ -38,12 +39,24 @@ class ReportContext:
     config: Config
     origins: Sequence[str]
     outbox: Outbox
+    held: HeldTipStore
     rates: RateLimits
     secret: bytes
     phrases: PhraseTrie
     clean_files: CleanFiles
     render: Callable[..., str]
     clock: Callable[[], float]
+
+    @property
+    def submission_context(self) -> SubmissionContext:
+        """Return what a submission passes through before it is on its way."""
+        return SubmissionContext(
+            agency=self.config.intake,
+            outbox=self.outbox,
+            held=self.held,
+            clean_files=self.clean_files,
+            words_room=self.config.limits.words_room,
+        )
 
     def open_form(self, form_class: type[_Form], *, min_fill: int = 0) -> _Form:
         """Return a form with what the request sent; one that came back sooner than `min_fill` seconds is refused."""
@@ -80,11 +93,15 @@ class FileRow:
 
 @dataclass(frozen=True)
 class HeldTip:
-    """What the page of a held tip carries for its sender: the key to the tip, the receipt code, a row for each file."""
+    """What the page of a held tip carries for its sender: the draft, the receipt code, a row for each file.
 
-    key: bytes
+    `held_until` is the end, in unix seconds, to which the tip can be extended.
+    """
+
+    draft: bytes
     code: ReceiptCode | None
     rows: Sequence[FileRow]
+    held_until: int
 
 
 def file_rows(results: Sequence[CleanedFile | RefusedFile], untrusted_names: Sequence[str]) -> tuple[FileRow, ...]:
@@ -98,17 +115,18 @@ def file_rows(results: Sequence[CleanedFile | RefusedFile], untrusted_names: Seq
     )
 
 
-def read_file_rows(untrusted_text: str, secret: bytes) -> tuple[FileRow, ...]:
-    """Return the rows that this site signed; none where it did not."""
+def read_shown(untrusted_text: str, draft: bytes, secret: bytes) -> tuple[tuple[FileRow, ...], int]:
+    """Return the rows and the end of a held tip that this site signed for a draft; no rows and 0 where it did not."""
     try:
-        rows = _row_serializer(secret).loads(untrusted_text)
-        return tuple(FileRow(**{**row, "removed": tuple(row["removed"])}) for row in rows)
+        shown = _row_serializer(draft, secret).loads(untrusted_text)
+        rows = tuple(FileRow(**{**row, "removed": tuple(row["removed"])}) for row in shown["rows"])
+        return rows, int(shown["held_until"])
     except (BadData, TypeError, KeyError):
-        return ()
+        return (), 0
 
 
-def _row_serializer(secret: bytes) -> URLSafeSerializer:
-    return URLSafeSerializer(secret, salt="haumaru/files/1", signer_kwargs={"digest_method": sha256})
+def _row_serializer(draft: bytes, secret: bytes) -> URLSafeSerializer:
+    return URLSafeSerializer(secret, salt=b"haumaru/files/2" + draft, signer_kwargs={"digest_method": sha256})
 
 
 class ReportResponses:
@@ -142,10 +160,12 @@ class ReportResponses:
             problem,
             form=form,
             token=self.next_token(form.current),
-            draft=held.key.hex(),
+            draft=held.draft.hex(),
             code=held.code or "",
             rows=held.rows,
-            shown=_row_serializer(self._context.secret).dumps([asdict(row) for row in held.rows]),
+            shown=_row_serializer(held.draft, self._context.secret).dumps(
+                {"rows": [asdict(row) for row in held.rows], "held_until": held.held_until}
+            ),
             refusals=REFUSALS,
         )
 

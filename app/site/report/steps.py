@@ -19,12 +19,14 @@ from app.core.errors import (
     BusyError,
     FileRefusedError,
     HaumaruError,
+    HeldLimitError,
     OutboxError,
     RateError,
 )
 from app.core.log import log_error
-from app.delivery.receipt_codes import DerivationQueue, ReceiptCode, new_code, parse_code
+from app.delivery.receipt_codes import DerivationQueue, ReceiptCode, ReceiptKeys, new_code, parse_code
 from app.files.protocol import REFUSALS
+from app.site.report.form_token import TokenError
 from app.site.report.forms import ReportForm
 from app.site.report.responses import (
     HeldTip,
@@ -32,15 +34,15 @@ from app.site.report.responses import (
     ReportContext,
     ReportResponses,
     file_rows,
-    read_file_rows,
+    read_shown,
 )
-from app.site.report.submit import Submission, is_closed, submit
+from app.site.report.submit import Submission, arrival_hours, confirm, is_closed, submit
 from app.vault.tip import ReplyTo
 from app.web.http import same_origin
 
 # Senders who may wait for their receipt code; each derivation takes 64 MiB and a tenth of a second.
 _WAITING = 8
-_HELD_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_DRAFT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RETRY_SECONDS = 60
 _TOO_LARGE = N_("This is too much for one report, so nothing was sent. Send fewer or smaller files, or less text.")
 
@@ -108,25 +110,32 @@ class ReportViews:
         problem = self._problem(form, "send", held=True)
         if problem:
             return self._responses.held(form, self._held_tip(), problem)
+        context = self._context
         try:
-            self._context.outbox.confirm(_held_key(), now=self._context.clock())
-        except OutboxError as error:
+            parts = confirm(_draft(), context.submission_context, nonce=form.current.nonce, now=context.clock())
+        except (OutboxError, BusyError) as error:
             return self._not_sent(form, error)
-        return self._responses.with_code("report/sent.html", _typed_code("code"))
+        hours = arrival_hours(parts, context.submission_context, context.config.forward) if parts else 0
+        return self._responses.with_code("report/sent.html", _typed_code("code"), files_hours=hours)
 
     def _discard(self, form: ReportForm) -> Response:
         try:
-            self._context.outbox.discard(_held_key())
-        except OutboxError as error:
+            self._context.held.discard(_draft(), now=self._context.clock())
+        except (OutboxError, BusyError) as error:
             return self._not_sent(form, error)
         return self._responses.page("report/discarded.html")
 
     def _extend(self, form: ReportForm) -> Response:
+        held = self._held_tip()
         try:
-            self._context.outbox.extend(_held_key(), now=self._context.clock())
-        except OutboxError as error:
+            if form.token_error:
+                raise form.token_error
+            self._context.held.extend(held.draft, latest=held.held_until, now=self._context.clock())
+        except (HeldLimitError, TokenError) as error:
+            return self._responses.held(form, held, PageError(error.status, _(error.message)))
+        except (OutboxError, BusyError) as error:
             return self._not_sent(form, error)
-        return self._responses.held(form, self._held_tip(), None)
+        return self._responses.held(form, held, None)
 
     def _compare_code(self, form: ReportForm) -> Response:  # noqa: ARG002
         code = _typed_code("code")
@@ -136,32 +145,25 @@ class ReportViews:
     # What a step is made of.
 
     def _submit(self, form: ReportForm, files: Sequence[FileStorage]) -> Response:
-        context = self._context
         untrusted_files = tuple(file.stream.read() for file in files)
         self._require_room([len(file) for file in untrusted_files])
-        code, reply_to = self._receipt() if form.reply.data else (None, None)
+        code, keys = self._receipt() if form.reply.data else (None, None)
         submission = Submission(
             answers=form.answers(request.form.getlist("remove")),
             nonce=form.current.nonce,
             untrusted_files=untrusted_files,
-            reply_to=reply_to,
+            reply_to=ReplyTo(key=keys.reply_key, locator=keys.locator) if keys else None,
+            envelope_id=keys.envelope_id if keys else None,
         )
-        submitted = submit(
-            submission,
-            agency=context.config.intake,
-            outbox=context.outbox,
-            clean_files=context.clean_files,
-            now=context.clock(),
-        )
-        if submitted.held:
+        submitted = submit(submission, self._context.submission_context, now=self._context.clock())
+        if submitted.draft:
             rows = file_rows(submitted.files, [file.filename or "" for file in files])
-            return self._responses.held(form, HeldTip(submitted.held, code, rows), None)
-        return self._responses.with_code("report/sent.html", code)
+            return self._responses.held(form, HeldTip(submitted.draft, code, rows, submitted.held_until), None)
+        return self._responses.with_code("report/sent.html", code, files_hours=0)
 
-    def _receipt(self) -> tuple[ReceiptCode, ReplyTo]:
+    def _receipt(self) -> tuple[ReceiptCode, ReceiptKeys]:
         code = new_code()
-        locator, key = self._derivations.derive(code)
-        return code, ReplyTo(key=key, locator=locator)
+        return code, self._derivations.derive(code)
 
     def _form(self) -> ReportForm:
         return self._context.open_form(ReportForm, min_fill=self._context.config.report.min_fill)
@@ -216,13 +218,14 @@ class ReportViews:
         return self._responses.check(form, PageError(error.status, _(sentence), seconds))
 
     def _held_tip(self) -> HeldTip:
-        rows = read_file_rows(request.form.get("shown", ""), self._context.secret)
-        return HeldTip(_held_key(), _typed_code("code"), rows)
+        draft = _draft()
+        rows, held_until = read_shown(request.form.get("shown", ""), draft, self._context.secret)
+        return HeldTip(draft, _typed_code("code"), rows, held_until)
 
 
-def _held_key() -> bytes:
-    untrusted_key = request.form.get("draft", "")
-    return bytes.fromhex(untrusted_key) if _HELD_KEY.fullmatch(untrusted_key) else b""
+def _draft() -> bytes:
+    untrusted_draft = request.form.get("draft", "")
+    return bytes.fromhex(untrusted_draft) if _DRAFT.fullmatch(untrusted_draft) else b""
 
 
 def _typed_code(name: str) -> ReceiptCode | None:

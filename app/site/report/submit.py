@@ -1,24 +1,31 @@
-"""Submit a first tip or an answer to a reply: clean its files, pack it, seal it, and put it into the outbox.
+"""Submit a first tip or an answer to a reply: clean its files, make its bundles, seal them, put them into the outbox.
 
-`submit` touches no disk before the tip is sealed and keeps no plaintext after it. It returns only once the outbox has
-the envelope on disk; where the outbox cannot promise that, it raises, and nothing was sent.
+`submit` touches no disk before the tip is sealed and keeps no plaintext after it. A tip with files is held in memory,
+encrypted, until `confirm`. "Sent" is said only once the outbox has every envelope on disk; where the outbox cannot
+promise that, both raise, and nothing was sent.
 """
 
 import secrets
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from app.core.errors import BundleError
+from app.core.errors import AlreadySentError, BundleError, HeldFullError, HeldGoneError, MemoryStoreError
 from app.delivery.clock import days_left, nz_day
 from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile
-from app.site.config import AgencyConfig
+from app.site.config import AgencyConfig, ForwardConfig
+from app.site.report.held import DRAFT_BYTES, HeldTipStore
 from app.vault.age import seal
-from app.vault.bundle import SIZE_CLASSES
-from app.vault.tip import ReplyTo, Tip, TipFile, new_tip_id, tip_to_bundle
+from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id
+from app.vault.tip_bundles import Bundle, to_bundles
 
 CleanFiles = Callable[[Sequence[bytes]], Sequence[CleanedFile | RefusedFile]]
 CleanedFiles = tuple[CleanedFile | RefusedFile, ...]
+# Cleaned files take at most the larger of these: a picture of one colour must not become a hundred envelopes.
+_MIN_CLEANED_BYTES = 4 * 1024**2
+_MAX_GROWTH = 10  # times what was uploaded
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,8 @@ class Submission:
     """What one person sends: answers without hidden characters and within their limits, and files as they came.
 
     `nonce` makes a form send once. `reply_to` is where the desk may leave a reply; `answers_to` is the locator of the
-    reply that this submission answers.
+    reply that this submission answers. `envelope_id` makes the ids of the envelopes from the receipt code (0 for the
+    words, then the parts); without it they are random.
     """
 
     answers: Mapping[str, str | tuple[str, ...]]
@@ -34,36 +42,82 @@ class Submission:
     untrusted_files: tuple[bytes, ...] = ()
     reply_to: ReplyTo | None = None
     answers_to: str | None = None
+    envelope_id: Callable[[int], TipId] | None = None
+
+
+@dataclass(frozen=True)
+class SubmissionContext:
+    """What a submission passes through: the agency, the outbox, held tips, and the cleaning of files.
+
+    Files are taken only while `words_room` bytes are free where the outbox lies.
+    """
+
+    agency: AgencyConfig
+    outbox: Outbox
+    held: HeldTipStore
+    clean_files: CleanFiles
+    words_room: int
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """What became of the files of a submission, and the 16-byte key of a held tip; None for one that is on its way."""
+    """What became of a submission: its files, and the draft of a held tip, None for one that is on its way.
+
+    `held_until` is the end, in unix seconds, to which the held tip can be extended.
+    """
 
     files: CleanedFiles = ()
-    held: bytes | None = None
+    draft: bytes | None = None
+    held_until: int = 0
 
 
-def submit(
-    submission: Submission, *, agency: AgencyConfig, outbox: Outbox, clean_files: CleanFiles, now: float
-) -> Submitted:
-    """Seal a submission to an agency and put it into the outbox; with files, hold it there until it is confirmed.
+def submit(submission: Submission, context: SubmissionContext, *, now: float) -> Submitted:
+    """Seal a submission to the agency and put it into the outbox; with files, hold it until it is confirmed.
 
     `now` is in unix seconds; the tip keeps only its day. Raises BundleError `too-large`, FileRefusedError, BusyError
     or an OutboxError; then nothing was sent.
     """
-    files = tuple(clean_files(submission.untrusted_files)) if submission.untrusted_files else ()
-    tip = _tip(submission, files, now)
-    bundle = tip_to_bundle(tip)
-    if len(bundle) > SIZE_CLASSES[agency.max_class]:
-        raise BundleError("too-large")
-    envelope = Envelope(id=tip.id, agency=agency.id, data=seal(bundle, agency.recipients))
+    files = _clean(submission.untrusted_files, context) if submission.untrusted_files else ()
+    bundles = _bundles(submission, files, now)
     if not files:
-        outbox.put(envelope, nonce=submission.nonce, now=now)
+        context.outbox.put(_seal_bundles(bundles, context.agency), nonce=submission.nonce, now=now)
         return Submitted()
-    held = secrets.token_bytes(16)
-    outbox.hold(envelope, draft=held, nonce=submission.nonce, now=now)
-    return Submitted(files, held)
+    draft = secrets.token_bytes(DRAFT_BYTES)
+    latest = context.held.hold(draft, bundles, nonce=submission.nonce, now=now)
+    return Submitted(files, draft, latest)
+
+
+def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: float) -> int:
+    """Seal a held tip to the agency and put it into the outbox; return the number of its parts.
+
+    Raises AlreadySentError, HeldGoneError or another OutboxError, or BusyError; then nothing was sent just now.
+    """
+    try:
+        with context.held.opened(draft, now=now) as bundles:
+            context.outbox.put(_seal_bundles(bundles, context.agency), nonce=nonce, draft=draft, now=now)
+            parts = len(bundles) - 1
+    except AlreadySentError:
+        if context.held.was_discarded(draft, now=now):
+            raise HeldGoneError from None
+        raise
+    context.held.drop(draft)
+    return parts
+
+
+def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig) -> int:
+    """Return within how many hours the `parts` of a tip leave: 2, 4, 8 …, with the parts that wait before them.
+
+    At least a quarter of the cells are for parts while any wait. The powers of two say little of the backlog.
+    """
+    waiting = 0
+    with suppress(MemoryStoreError):
+        kinds = context.outbox.memory.kinds(context.agency.id) if context.outbox.memory else {}
+        waiting = sum(kind.name == "part" for kind in kinds.values())
+    seconds = (4 * max(parts, waiting) / forward.cells + 1) * forward.window
+    hours = 2
+    while 3600 * hours < seconds:
+        hours *= 2
+    return hours
 
 
 def is_closed(agency: AgencyConfig, now: float) -> bool:
@@ -71,9 +125,26 @@ def is_closed(agency: AgencyConfig, now: float) -> bool:
     return days_left(agency.expires, now) < 0
 
 
-def _tip(submission: Submission, files: CleanedFiles, now: float) -> Tip:
-    return Tip(
-        id=new_tip_id(),
+def _clean(untrusted_files: Sequence[bytes], context: SubmissionContext) -> CleanedFiles:
+    """Return the files, cleaned or refused; raises HeldFullError where the disk has room for words alone."""
+    folder = context.outbox.database.path and context.outbox.database.path.parent
+    if folder and shutil.disk_usage(folder).free < context.words_room:
+        raise HeldFullError
+    files = tuple(context.clean_files(untrusted_files))
+    cleaned = sum(len(file.data) for file in files if isinstance(file, CleanedFile))
+    if cleaned > max(_MIN_CLEANED_BYTES, _MAX_GROWTH * sum(map(len, untrusted_files))):
+        raise BundleError("too-large")
+    return files
+
+
+def _seal_bundles(bundles: Sequence[Bundle], agency: AgencyConfig) -> list[Envelope]:
+    return [Envelope(bundle.id, agency.id, seal(bundle.data, agency.recipients)) for bundle in bundles]
+
+
+def _bundles(submission: Submission, files: CleanedFiles, now: float) -> list[Bundle]:
+    new_id = submission.envelope_id or (lambda _number: new_tip_id())
+    tip = Tip(
+        id=new_id(0),
         received=nz_day(now),
         answers=submission.answers,
         files=tuple(
@@ -84,3 +155,4 @@ def _tip(submission: Submission, files: CleanedFiles, now: float) -> Tip:
         reply=submission.reply_to,
         answers_to=submission.answers_to,
     )
+    return to_bundles(tip, part_ids=new_id)

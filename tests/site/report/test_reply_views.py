@@ -9,7 +9,7 @@ from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import new_code
 from app.vault.age_open import unseal
 from app.vault.keys import DEMONSTRATION
-from app.vault.tip import tip_from_bundle
+from app.vault.tip_bundles import read_words
 from tests.support.visit import open_site
 
 
@@ -51,7 +51,8 @@ def test_an_answer_is_sealed_like_a_first_tip(site):
     """The outbox gets one envelope, whose tip names the locator that it answers, and can be answered there again."""
     with patch.object(Outbox, "put") as put:
         answer = press(site, "answer", code=new_code(), what="They moved to a farm.")
-    tip = tip_from_bundle(unseal(put.call_args.args[0].data, [DEMONSTRATION]))
+    (envelope,) = put.call_args.args[0]
+    tip = read_words(unseal(envelope.data, [DEMONSTRATION])).tip
     assert answer.status == 200
     assert dict(tip.answers) == {"what": "They moved to a farm."}
     assert tip.answers_to

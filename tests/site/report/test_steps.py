@@ -1,5 +1,7 @@
 """The report's steps where something is wrong: the page says so truly, keeps the text, and gives the numbers."""
 
+from io import BytesIO
+
 from app.vault.tip import SCHEMA
 from tests.support.visit import KNOWN, open_site
 
@@ -103,3 +105,20 @@ def test_a_form_that_lacks_an_answer_links_to_its_field(tmp_path):
     links = [link for link in answer.document.all("a") if link.within("div") is summary]
     assert [link.attrs["href"] for link in links] == ["#what", "#where"]
     assert "1,000 characters" in answer.document.one("p", id="where-error").text
+
+
+def test_a_held_tip_is_extended_only_with_a_good_token_and_within_its_time(tmp_path):
+    """Without a token of ours the page comes again with a sentence; beyond its time the sender must send or destroy."""
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s")
+    checked = fill(site)
+    fields = {e.attrs["name"]: e.attrs["value"] for e in checked.document.all("input") if e.attrs["type"] == "hidden"}
+    held = site.post("/en/report", {**fields, "step": "send", "files": (BytesIO(b"a note"), "a.txt")})
+    fields = {e.attrs["name"]: e.attrs["value"] for e in held.document.all("input") if e.attrs["type"] == "hidden"}
+    assert held.document.one("h1").text == "Not sent yet"
+    forged = site.post("/en/report", {**fields, "csrf_token": "forged", "step": "extend"})
+    assert (forged.status, forged.document.one("h1").text) == (400, "Not sent yet")
+    unsigned = site.post("/en/report", {**fields, "shown": "forged", "step": "extend"})
+    assert (unsigned.status, "cannot wait any longer" in unsigned.text) == (409, True)
+    assert site.post("/en/report", {**fields, "step": "extend"}).status == 200
+    sent = site.post("/en/report", {**fields, "step": "confirm"})
+    assert sent.status == 200

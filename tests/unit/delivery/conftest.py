@@ -1,5 +1,6 @@
 """Outboxes for the tests of delivery, on each database that the program can use."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,13 @@ def outbox(url) -> Iterator[Outbox]:
     """An outbox, empty and prepared."""
     with opened(url) as box:
         yield box
+
+
+@pytest.fixture
+def memory_folder() -> Iterator[Path]:
+    """An empty folder in a tmpfs."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="haumaru-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -1,63 +1,261 @@
-"""The database under the outbox: durable settings, and one clear error for each way in which it fails."""
+"""The outbox's database: what its files say, which versions it takes, and what its faults are called."""
 
+import hashlib
+import itertools
 import os
-import random
-import shutil
+import secrets
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import BigInteger, Date, DateTime, Integer, insert, select, update
 
 from app.core.errors import ConfigError, OutboxError
-from app.delivery.database import Database
-from app.delivery.leases import Leases
+from app.delivery.database import PAGE_BYTES, Database
+from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.schema import blobs
-from app.vault.tip import new_tip_id
+from app.delivery.schema import SCHEMA_VERSION, blobs, cells, metadata, version
+from app.vault.tip import TipId, new_tip_id
 from tests.support import databases
 from tests.support.databases import BACKENDS, opened
-from tests.support.envelopes import NOW, SECRET, count, make, waiting
+
+NOW = datetime(2026, 11, 22, 5, 43, 21, tzinfo=UTC).timestamp()
+MIDNIGHT = datetime(2026, 11, 21, 11, 0, 0, tzinfo=UTC).timestamp()  # in New Zealand
+ENVELOPE = 137_418
+COUNTERS = (slice(24, 28), slice(92, 100))  # of changes, in the header of SQLite's file
+SECRET = b"marker-of-what-was-sent"
 
 
-def test_a_cut_log_loses_nothing_acknowledged(file, tmp_path):
-    """Whatever is cut off the log's end after an acknowledgement, the acknowledged envelopes are there."""
-    log = file.with_name("outbox.db-wal")
-    with opened(file) as box:
-        acknowledged = []
-        for _ in range(12):
-            acknowledged.append((make(20_000), 0))
-            box.put(acknowledged[-1][0])
-            acknowledged[-1] = (acknowledged[-1][0], log.stat().st_size)
-        database, whole = file.read_bytes(), log.read_bytes()
-    cuts = sorted({*(size for _, size in acknowledged), *random.sample(range(len(whole)), 25)})
-    for cut in cuts:
-        copy = tmp_path / f"cut-{cut}"
-        copy.mkdir()
-        (copy / "outbox.db").write_bytes(database)
-        (copy / "outbox.db-wal").write_bytes(whole[:cut])
-        with opened(copy / "outbox.db") as box:
-            found = waiting(box)
-        for envelope, size in acknowledged:
-            assert size > cut or found[envelope.id] == envelope.data
-        shutil.rmtree(copy)
+def make(size: int = ENVELOPE) -> Envelope:
+    return Envelope(new_tip_id(), "intake", os.urandom(size))
+
+
+def ids(box: Outbox) -> set[str]:
+    with box.database.read() as connection:
+        return set(connection.execute(select(cells.c.id)).scalars())
+
+
+def ask(box: Outbox, sql: str) -> object:
+    with box.database.read() as connection:
+        return connection.exec_driver_sql(sql).scalar()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_durable_settings(request, backend, tmp_path):
     """Every connection waits for the disk."""
     url = f"sqlite:///{tmp_path}/o.db" if backend == "sqlite" else request.getfixturevalue("postgres").database()
-    ask = {"sqlite": {"PRAGMA synchronous": 2, "PRAGMA journal_mode": "wal", "PRAGMA secure_delete": 1}}
-    ask["postgresql"] = {"SHOW synchronous_commit": "on", "SHOW fsync": "on"}
-    with opened(url) as box, box.database.read() as connection:
-        for question, answer in ask[backend].items():
-            assert connection.exec_driver_sql(question).scalar() == answer
+    settings = {"sqlite": {"PRAGMA synchronous": 2, "PRAGMA journal_mode": "wal", "PRAGMA secure_delete": 1}}
+    settings["postgresql"] = {"SHOW synchronous_commit": "on", "SHOW fsync": "on"}
+    with opened(url) as box:
+        for question, answer in settings[backend].items():
+            assert ask(box, question) == answer
+
+
+# The version of the schema
+
+
+def test_another_version_is_refused(url):
+    """A database of a newer or an older version is left as it is, and the code says which."""
+    for number, code in ((SCHEMA_VERSION + 1, "schema-newer"), (SCHEMA_VERSION - 1, "schema-older")):
+        with opened(url) as box, box.database.write() as connection:
+            connection.execute(update(version).values(number=number))
+        other = Outbox(url)
+        for use in (other.prepare, lambda: other.put([make()]), lambda: ids(other)):  # noqa: B023
+            with pytest.raises(OutboxError, match=code):
+                use()
+        with closing(other.database._engine.connect()) as connection:
+            connection.exec_driver_sql(f"UPDATE version SET number = {SCHEMA_VERSION}")
+            connection.commit()
+        other.database.close()
+
+
+def test_the_first_version_is_refused(url, file):
+    """A database from before versions were counted is older; tables of somebody else are no hindrance."""
+    file.parent.mkdir()
+    box = Outbox(url)
+    for table, code in (("something_else", ""), ("envelopes", "schema-older")):
+        with box.database._engine.begin() as connection:
+            metadata.drop_all(connection)
+            connection.exec_driver_sql(f"CREATE TABLE {table} (id INTEGER)")
+        if code:
+            with pytest.raises(OutboxError, match=code):
+                box.prepare()
+        else:
+            box.prepare()
+    box.database.close()
+
+
+# What the disk says
+
+
+def test_no_column_holds_a_time_or_a_size():
+    """No column could hold a time, a size, an order or a link between rows, but those that the contract grants."""
+    numbers = {
+        f"{table.name}.{column.name}"
+        for table in metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, Integer | BigInteger | Date | DateTime) and column.name != "slot"  # random
+    }
+    assert numbers == {
+        *("replies.expires", "posted.expires", "agencies.since"),  # days
+        *("windows.one", "windows.start", "owners.until"),  # the forwarder's window
+        *("version.one", "version.number"),
+        "agencies.failures",
+    }
+    assert cells.c.keys() == ["id", "agency", "tried", "owner"]
+    numbered = {t.name for t in metadata.tables.values() if t.dialect_options["sqlite"]["with_rowid"]}
+    assert numbered == {"blobs", "spares", "messages", "message_spares"}
+
+
+def test_slots_have_no_order(outbox):
+    """The numbers under which blobs lie follow no order of arrival."""
+    for _ in range(12):
+        outbox.put([make(10)])
+    with outbox.database.read() as connection:
+        slots = list(connection.execute(select(blobs.c.slot)).scalars())
+    assert min(abs(one - other) for one, other in itertools.combinations(slots, 2)) > 2**20
+    assert max(slots) < 2**63
+
+
+def disk(file: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(file.parent.iterdir()))
+
+
+def without_counters(raw: bytes) -> bytes:
+    file = bytearray(raw)
+    for counter in COUNTERS:
+        file[counter] = bytes(counter.stop - counter.start)
+    return bytes(file)
+
+
+class Ordered(SqliteMemoryStore):
+    """A memory store that gives decoys in a known order."""
+
+    order: tuple[TipId, ...] = ()
+
+    def take_decoys(self, agency: str, count: int) -> list[TipId]:  # noqa: ARG002
+        taken, self.order = self.order[:count], self.order[count:]
+        return list(reversed(taken))
+
+
+def test_the_files_do_not_tell_a_tip_from_decoys(tmp_path, memory_folder):
+    """A tip of five envelopes leaves the files byte for byte as five deliveries do, each followed by a decoy."""
+    stock, new = [make() for _ in range(24)], [make() for _ in range(5)]
+    memory, files = Ordered(memory_folder), []
+    for name in ("a tip", "decoys"):
+        file = tmp_path / name / "outbox.db"
+        with opened(file) as box:
+            box.memory = memory
+            for envelope in stock:
+                box.put_decoy(envelope)
+            if name == "a tip":
+                memory.order = tuple(each.id for each in stock[7:12])
+                box.put(new, nonce=b"n")
+            else:
+                for gone, envelope in zip(stock[7:12], new, strict=True):
+                    box.settle(gone.id, decoy=envelope)
+            assert file.with_name("outbox.db-wal").read_bytes() == b""
+            files.append(without_counters(file.read_bytes()))
+    assert ids(box) == {each.id for each in (*stock[:7], *stock[12:], *new)}
+    assert files[0] == files[1]
+
+
+def test_the_log_is_empty_between_writes(file, memory_folder):
+    """After each write, by whichever process, the log is empty and the file says the day alone."""
+    log = file.with_name("outbox.db-wal")
+    with opened(file) as one, opened(file) as other:
+        one.memory = other.memory = SqliteMemoryStore(memory_folder)
+        for box in (one, other) * 3:
+            for write in (
+                lambda: box.put_decoy(make()),  # noqa: B023
+                lambda: box.put([make(), make()], nonce=os.urandom(16)),  # noqa: B023
+                lambda: box.settle(next(iter(ids(box))), decoy=make()),  # noqa: B023
+            ):
+                write()
+                assert log.stat().st_size == 0
+                assert datetime.fromtimestamp(file.stat().st_mtime, UTC).minute == 0
+        size = file.stat().st_size
+        for _ in range(10):
+            other.settle(ids(other).pop(), decoy=make())
+        assert file.stat().st_size == size, "one envelope goes, one comes"
+
+
+def test_the_files_lose_what_is_gone(file, memory_folder):
+    """At once no byte of a settled envelope, of a decoy that gave its place, or of their ids is in any file."""
+    with opened(file) as box:
+        box.memory = SqliteMemoryStore(memory_folder)
+        envelopes = [Envelope(new_tip_id(), "intake", secrets.token_bytes(64) + bytes(ENVELOPE)) for _ in range(20)]
+        for envelope in envelopes:
+            box.put_decoy(envelope)
+        before = disk(file)
+        assert all(each.data[:64] in before and each.id.encode() in before for each in envelopes)
+        for envelope in envelopes[:10]:
+            box.settle(envelope.id)
+        box.put([make() for _ in range(6)], nonce=b"n" * 16, draft=b"d" * 16)
+        after, left = disk(file), ids(box)
+    gone = [each for each in envelopes if each.id not in left]
+    assert len(gone) == 16
+    for envelope in gone:
+        assert envelope.data[:64] not in after
+        assert envelope.id.encode() not in after
+    for secret in (b"n" * 16, b"d" * 16):
+        assert hashlib.sha256(secret).digest() not in after
+
+
+def test_a_file_that_was_long_is_given_back_page_by_page(file):
+    """After a backlog the file becomes short again, a few pages each time, and nothing of it is lost or moved."""
+    with opened(file) as box:
+        envelopes = [make() for _ in range(40)]
+        for envelope in envelopes:
+            box.put([envelope])
+        longest, roots = file.stat().st_size, root_pages(file)
+        for envelope in envelopes[::2] + envelopes[1:20:2]:
+            box.settle(envelope.id)
+        box.tidy(NOW, pages=16)
+        once = file.stat().st_size
+        assert longest - once == 16 * PAGE_BYTES
+        for _ in range(80):
+            box.tidy(NOW, pages=16)
+        assert file.stat().st_size < longest * 0.3
+        assert ask(box, "PRAGMA integrity_check") == "ok"
+        assert (ask(box, "PRAGMA freelist_count"), ask(box, "PRAGMA auto_vacuum")) == (0, 2)
+        assert root_pages(file) == roots
+        left = envelopes[21::2]
+        assert ids(box) == {each.id for each in left}
+        assert [box.database.read_blob(each.id.encode(), blobs) for each in left] == [each.data for each in left]
+
+
+def root_pages(file: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(file)) as connection:
+        return dict(connection.execute("SELECT name, rootpage FROM sqlite_schema"))
+
+
+def test_tables_begin_at_the_start_of_the_file(file):
+    """Each table's root lies where an empty outbox has it: recovery relies on that."""
+    with opened(file) as box:
+        box.put([make()])
+        assert sorted(root_pages(file).values()) == list(range(3, 3 + len(metadata.tables)))
+
+
+def test_the_files_are_private_and_dated(file):
+    """The folder is 0700, the files are 0600, and after a tidying their times are the day's beginning."""
+    with opened(file) as box:
+        box.put([make()])
+        box.tidy(NOW)
+        files = {path.name: path.stat() for path in file.parent.iterdir()}
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert files.keys() == {"outbox.db", "outbox.db-wal", "outbox.db-shm"}
+    for each in files.values():
+        assert stat.S_IMODE(each.st_mode) == 0o600
+        assert (each.st_mtime, each.st_atime) == (MIDNIGHT, MIDNIGHT)
 
 
 # Faults
@@ -93,17 +291,17 @@ def test_read_only(caplog):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "outbox.db"
         with opened(file) as box:
-            box.put(make())
+            box.put([make()])
         Path(folder).chmod(0o555)
         file.chmod(0o444)
         box = Outbox(f"sqlite:///{file}")
         with powerless(), pytest.raises(OutboxError) as caught:
-            box.put(canary())
+            box.put([canary()])
         assert told(caught, caplog) in {"read-only", "cannot-open"}
         Path(folder).chmod(0o755)
         file.chmod(0o644)
-        box.put(make())
-        assert len(waiting(box)) == 2
+        box.put([make()])
+        assert len(ids(box)) == 2
         box.database.close()
 
 
@@ -111,7 +309,6 @@ FULL = """
 import os, resource, sys
 from app.core.errors import OutboxError
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.leases import Leases
 from app.vault.tip import new_tip_id
 box = Outbox(sys.argv[1])
 box.prepare()
@@ -119,16 +316,16 @@ kept = 0
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
 try:
     for _ in range(100):
-        box.put(Envelope(new_tip_id(), "intake", os.urandom(140_000)))
+        box.put([Envelope(new_tip_id(), "intake", os.urandom(137_418))])
         kept += 1
 except OutboxError as fault:
     print(fault.code, kept)
 try:
-    Leases(box.database).finish_window(0)
+    box.tidy(0)
 except OutboxError as fault:
     print(fault.code)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-box.put(Envelope(new_tip_id(), "intake", b"after"))
+box.put([Envelope(new_tip_id(), "intake", b"after")])
 print("after")
 """
 
@@ -141,12 +338,12 @@ def test_no_room_on_the_disk(file):
     assert rest[-1] == "after"
     assert int(kept) >= 5
     with opened(file) as box:
-        assert len(waiting(box)) == int(kept) + 1
+        assert len(ids(box)) == int(kept) + 1
 
 
 def fill(box: Outbox) -> None:
     for _ in range(20):
-        box.put(canary())
+        box.put([canary()])
 
 
 def test_full_database(file, caplog):
@@ -176,13 +373,13 @@ def test_unprepared(tmp_path, caplog):
     file = tmp_path / "away" / "outbox.db"
     box = Outbox(f"sqlite:///{file}")
     file.parent.write_text("not a folder")
-    for use in (box.prepare, lambda: box.put(canary()), lambda: Leases(box.database).status(NOW)):
+    for use in (box.prepare, lambda: box.put([canary()]), lambda: ids(box)):
         with pytest.raises(OutboxError) as caught:
             use()
         assert told(caught, caplog) == "cannot-open"
     file.parent.unlink()
-    box.put(make())
-    assert len(waiting(box)) == 1
+    box.put([make()])
+    assert len(ids(box)) == 1
     box.database.close()
 
 
@@ -193,16 +390,16 @@ def test_database_away(caplog):
         url = server.database()
         with opened(url) as box:
             first = make()
-            box.put(first)
+            box.put([first])
             server.stop()
             for _ in range(3):
                 with pytest.raises(OutboxError) as caught:
-                    box.put(canary())
+                    box.put([canary()])
                 assert told(caught, caplog) == "database-away"
             server.start()
             second = make()
-            box.put(second)
-            assert waiting(box).keys() == {first.id, second.id}
+            box.put([second])
+            assert ids(box) == {first.id, second.id}
 
 
 @pytest.mark.needs("postgres")
@@ -235,9 +432,9 @@ def test_waiting_for_another_writer(file):
         other.execute("BEGIN IMMEDIATE")
         timer = threading.Timer(0.3, lambda: other.execute("COMMIT"))
         timer.start()
-        box.put(make())
+        box.put([make()])
         timer.join()
-        assert len(waiting(box)) == 1
+        assert len(ids(box)) == 1
 
 
 def fail_half_way(box: Outbox) -> None:
@@ -250,4 +447,5 @@ def test_a_failed_transaction_leaves_nothing(outbox):
     """A transaction that fails half-way is undone."""
     with pytest.raises(RuntimeError):
         fail_half_way(outbox)
-    assert count(outbox, blobs) == 0
+    with outbox.database.read() as connection:
+        assert connection.execute(select(blobs.c.slot)).first() is None

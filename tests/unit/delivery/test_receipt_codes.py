@@ -14,7 +14,7 @@ from app.delivery.receipt_codes import (
     DerivationQueue,
     ReceiptCode,
     code_as_numbers,
-    derive_locator_and_key,
+    derive_keys,
     new_code,
     parse_code,
 )
@@ -22,6 +22,7 @@ from app.delivery.receipt_codes import (
 # The code, and what Node's argon2Sync and hkdfSync derive from it.
 CODE = ReceiptCode("abandon ability able about above absent absorb abstract")
 LOCATOR = "3c3845ce2d191472f292cbf1e128ea01"
+ENVELOPE_IDS = ["sperzazwzbchy4d9szanffe20w", "cbfy0ch2f1dmb324z55v1p6er8"]
 REPLY_KEY = "a0d886325ba99051ab5419f24e85fbda8ca7452bcf3e643fea2e825e75a75720"
 
 
@@ -124,9 +125,11 @@ def test_words_that_fall_apart_in_two_ways():
 
 
 def test_derivation_vector():
-    """Locator and reply key are what another implementation of Argon2id and HKDF derives."""
-    locator, key = derive_locator_and_key(CODE)
-    assert (locator, key.hex()) == (LOCATOR, REPLY_KEY)
+    """Locator, reply key and ids of envelopes are what another implementation of Argon2id and HKDF derives."""
+    keys = derive_keys(CODE)
+    assert (keys.locator, keys.reply_key.hex()) == (LOCATOR, REPLY_KEY)
+    assert [keys.envelope_id(number) for number in (0, 1)] == ENVELOPE_IDS
+    assert REPLY_KEY not in repr(keys)
 
 
 def test_many_derivations_at_once():
@@ -134,7 +137,7 @@ def test_many_derivations_at_once():
     reading, sending = DerivationQueue(waiting=100), DerivationQueue(waiting=100)
     with ThreadPoolExecutor(12) as pool:
         found = [pool.submit((reading if number % 2 else sending).derive, CODE) for number in range(12)]
-        assert {each.result()[0] for each in found} == {LOCATOR}
+        assert {each.result().locator for each in found} == {LOCATOR}
 
 
 def test_at_most_eight_wait():
@@ -149,8 +152,8 @@ def test_at_most_eight_wait():
             for _ in range(3):
                 with pytest.raises(BusyError):
                     gate.derive(CODE)
-        assert {each.result()[0] for each in waiting} == {LOCATOR}
-    assert gate.derive(CODE)[0] == LOCATOR
+        assert {each.result().locator for each in waiting} == {LOCATOR}
+    assert gate.derive(CODE).locator == LOCATOR
 
 
 def test_one_at_a_time():
@@ -160,5 +163,5 @@ def test_one_at_a_time():
         behind = pool.submit(gate.derive, CODE)
         assert not behind.done()
         gate._running.release()
-        assert behind.result()[0] == LOCATOR
+        assert behind.result().locator == LOCATOR
         gate._running.acquire()

@@ -9,15 +9,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import ReplyError, ReplyKnownError
-from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import (
     ReceiptCode,
-    derive_locator_and_key,
+    derive_keys,
     new_code,
 )
 from app.delivery.reply_store import ReplyPost, ReplyStore, read_reply_post
-from app.delivery.schema import blobs, posted, replies
+from app.delivery.schema import message_spares, messages, posted, replies
 from app.vault.reply import SEALED_BYTES, open_reply, seal_reply
 
 NOW = datetime(2026, 11, 22, 5, 43, 21, tzinfo=UTC).timestamp()
@@ -123,12 +122,13 @@ def test_posts_refused(raw, signature):
 
 def test_a_reply_is_fetched_by_its_code(box):
     """A reply that a desk sealed is found under the code's locator and opens with its key, and only so."""
-    locator, key = derive_locator_and_key(CODE)
+    keys = derive_keys(CODE)
+    locator, key = keys.locator, keys.reply_key
     sealed = seal_reply({"text": "Kia ora"}, key, locator)
     box.store(make(message=sealed), now=NOW)
     (found,) = box.fetch(locator, now=NOW)
     assert open_reply(found, key, locator) == {"text": "Kia ora"}
-    assert box.fetch(derive_locator_and_key(new_code())[0], now=NOW) == ()
+    assert box.fetch(derive_keys(new_code()).locator, now=NOW) == ()
 
 
 def test_several_replies_under_one_locator(box):
@@ -170,33 +170,41 @@ def test_days_that_are_taken(box, days, good):
 
 def count(outbox: Outbox) -> list[int]:
     with outbox.database.read() as connection:
-        return [len(connection.execute(table.select()).all()) for table in (replies, blobs, posted)]
+        return [len(connection.execute(table.select()).all()) for table in (replies, messages, message_spares, posted)]
 
 
 def test_replies_end(outbox, box):
-    """Past its day a reply is not found, and the next window, or the next post, destroys all of it."""
+    """Past its day a reply is not found, and the next tidying, or the next post, destroys all of it."""
     box.store(make("one", days=2), now=NOW)
     box.store(make("two", days=4), now=NOW)
     assert len(box.fetch(LOCATOR, now=NOW + 2 * DAY)) == 2
     assert len(box.fetch(LOCATOR, now=NOW + 3 * DAY)) == 1
-    assert count(outbox) == [2, 2, 2]
-    Leases(outbox.database).finish_window(NOW + 3 * DAY)
-    assert count(outbox) == [1, 1, 1]
+    assert count(outbox) == [2, 2, 2, 2]
+    outbox.tidy(NOW + 3 * DAY)
+    assert count(outbox) == [1, 1, 1, 1]
     box.store(make("three", days=50), now=NOW + 5 * DAY)
-    assert count(outbox) == [1, 1, 1]
+    assert count(outbox) == [1, 1, 1, 1]
+
+
+def test_a_reply_ends_at_midnight_in_auckland(box):
+    """A reply is found up to the last second of its day in New Zealand, in summer time too, and not a second later."""
+    box.store(make(days=2), now=NOW)
+    midnight = datetime(2026, 11, 24, 11, 0, tzinfo=UTC).timestamp()
+    assert len(box.fetch(LOCATOR, now=midnight - 1)) == 1
+    assert box.fetch(LOCATOR, now=midnight) == ()
 
 
 def test_a_deleted_reply_is_gone_from_the_files(tmp_path):
-    """After a window's end no byte of a deleted reply is in the files; the code and its key never were."""
+    """No byte of a deleted reply is in the files; the code and its key never were."""
     outbox = Outbox(f"sqlite:///{tmp_path}/o.db")
     outbox.prepare()
     box = ReplyStore(outbox.database)
-    locator, key = derive_locator_and_key(CODE)
+    keys = derive_keys(CODE)
+    locator, key = keys.locator, keys.reply_key
     sealed = seal_reply({"text": "Kia ora"}, key, locator)
     box.store(make("a-reply-id", message=sealed), now=NOW)
     before = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     box.delete(locator)
-    Leases(outbox.database).finish_window(NOW)
     after = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     outbox.database.close()
     assert sealed[:64] in before

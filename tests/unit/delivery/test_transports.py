@@ -16,7 +16,7 @@ from app.core.errors import ConfigError, DeliveryError
 from app.delivery.destinations import Destination, open_transport
 from app.delivery.outbox import Envelope
 from app.delivery.smtp import SmtpTransport
-from app.delivery.transports import FolderTransport, Transport
+from app.delivery.transports import BoundedTransport, FolderTransport, Transport
 from app.vault.tip import new_tip_id
 from tests.support import servers
 from tests.support.ports import free_port
@@ -56,7 +56,7 @@ def test_drop_leaves_one_dated_file(tmp_path, envelope):
 
 def test_drop_twice_is_one(tmp_path, envelope):
     """An envelope dropped twice, or after a delivery that was killed, is one whole file."""
-    (tmp_path / f".{envelope.id}.age.part").write_bytes(b"half" * 100_000)
+    (tmp_path / f".{envelope.id}.age.0123456789abcdef.part").write_bytes(b"half" * 100_000)
     way = FolderTransport(tmp_path)
     way.deliver(envelope, seconds=5)
     way.deliver(envelope, seconds=5)
@@ -80,15 +80,77 @@ def test_drop_leaves_nothing_half_written(tmp_path, envelope):
     assert [file.name for file in tmp_path.iterdir()] == [f"{envelope.id}.age"]
 
 
-def test_drop_does_not_follow_a_link(tmp_path, envelope):
+def test_drop_does_not_follow_a_link(tmp_path, envelope, monkeypatch):
     """A link planted under the temporary name is not written through."""
     target = tmp_path / "target"
     target.write_bytes(b"mine")
     folder = tmp_path / "inbox"
     folder.mkdir()
-    (folder / f".{envelope.id}.age.part").symlink_to(target)
+    monkeypatch.setattr("secrets.token_hex", lambda _: "guessed")
+    (folder / f".{envelope.id}.age.guessed.part").symlink_to(target)
     assert failure(FolderTransport(folder), envelope).code == "disk"
     assert target.read_bytes() == b"mine"
+
+
+def test_no_two_attempts_write_one_temporary_file(tmp_path, envelope, monkeypatch):
+    """Each attempt to drop an envelope writes a temporary file of its own, and one whole file is left."""
+    names = []
+    rename = Path.rename
+
+    def noted(self: Path, target: Path) -> Path:
+        names.append(self.name)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", noted)
+    for _ in range(4):
+        FolderTransport(tmp_path).deliver(envelope, seconds=5)
+    assert len(set(names)) == 4
+    assert [file.name for file in tmp_path.iterdir()] == [f"{envelope.id}.age"]
+
+
+# A delivery that hangs
+
+
+class Hanging:
+    """A transport on a disk that hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+        self.taken: list[str] = []
+
+    def deliver(self, envelope: Envelope, *, seconds: float) -> None:  # noqa: ARG002  # a disk keeps no time
+        self.let_go.wait(30)
+        self.taken.append(envelope.id)
+
+    def probe(self, *, seconds: float) -> int | None:  # noqa: ARG002
+        return 7
+
+
+def test_a_delivery_that_hangs_ends_in_time(envelope, monkeypatch):
+    """A delivery that does not return fails by time, no second one begins beside it, and a late success is known."""
+    monkeypatch.setattr("app.delivery.transports._GRACE_SECONDS", 0.1)
+    hanging = Hanging()
+    bounded = BoundedTransport(hanging)
+    assert bounded.probe(seconds=1) == 7
+    begun = time.monotonic()
+    assert failure(bounded, envelope, seconds=0.1).code == "timeout"
+    assert time.monotonic() - begun < 5
+    assert bounded.hangs
+    assert failure(bounded, envelope).code == "timeout"
+    assert bounded.late == set()
+    hanging.let_go.set()
+    while bounded.hangs:
+        time.sleep(0.01)
+    assert bounded.late == {envelope.id}
+    bounded.deliver(envelope, seconds=5)
+    assert hanging.taken == [envelope.id] * 2
+
+
+def test_a_bounded_transport_passes_failures_on(tmp_path, envelope):
+    """A failure of the transport is raised as it is, and nothing is late."""
+    bounded = BoundedTransport(FolderTransport(tmp_path / "not-mounted"))
+    assert failure(bounded, envelope).code == "disk"
+    assert (bounded.hangs, bounded.late) == (False, set())
 
 
 # https:
@@ -132,6 +194,7 @@ def test_https_settles(certificates, envelope, status):
         (429, "refused", False),
         (500, "refused", False),
         (503, "refused", False),
+        (507, "receiver-full", False),
     ],
 )
 def test_https_refusals(certificates, envelope, status, code, permanent):

@@ -1,18 +1,24 @@
 """Sealing: to whom, to whom not, how long, how much memory, and that another age tool opens it."""
 
+import io
 import os
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import EnvelopeError, KeyTextError
-from app.vault import keys
-from app.vault.age import seal
+from app.vault import age_open, keys
+from app.vault.age import ENVELOPE_BYTES, STANZAS, read_header, seal, sealed_length
 from app.vault.age_open import unseal
+from app.vault.bundle import BUNDLE_BYTES, pack
+from app.vault.tip import Tip, TipFile, new_decoy, new_tip_id
+from app.vault.tip_bundles import to_bundles
 from tests.support.age_tools import run
 
 IDENTITIES = [keys.new_identity() for _ in range(3)]
@@ -36,7 +42,7 @@ def test_every_size_opens(size):
     envelope = seal(data, RECIPIENTS)
     assert unseal(envelope, IDENTITIES[:1]) == data
     assert unseal(envelope, IDENTITIES[2:]) == data
-    assert len(envelope) == len(seal(data, RECIPIENTS))
+    assert len(envelope) == len(seal(data, RECIPIENTS[:1])) == sealed_length(size)
 
 
 @pytest.mark.needs("node")
@@ -59,7 +65,7 @@ def test_nobody_else_opens_it():
     ("recipients", "error"),
     [
         ([], EnvelopeError),
-        (RECIPIENTS * 22, EnvelopeError),
+        ([*RECIPIENTS, *RECIPIENTS[:2]], EnvelopeError),
         ([PLAIN], KeyTextError),
         ([*RECIPIENTS, PLAIN], KeyTextError),
         ([RECIPIENTS[0], ""], KeyTextError),
@@ -86,10 +92,55 @@ def test_the_length_says_only_the_length():
     assert len(lengths) == 1
 
 
-def test_as_many_recipients_as_may_be_can_be_read_again():
-    """The largest header that is written is not beyond what is read."""
-    envelope = seal(b"x", RECIPIENTS * 21 + RECIPIENTS[:1])
-    assert unseal(envelope, IDENTITIES[2:]) == b"x"
+@pytest.mark.parametrize("count", range(1, STANZAS + 1))
+def test_every_envelope_of_a_bundle_has_one_length(count):
+    """Whether to one recipient or to four, an envelope of 128 KiB has one length and four stanzas of one form."""
+    envelope = seal(bytes(BUNDLE_BYTES), (RECIPIENTS * 2)[:count])
+    assert len(envelope) == ENVELOPE_BYTES == sealed_length(BUNDLE_BYTES)
+    header, _ = read_header(io.BytesIO(envelope))
+    assert [(len(stanza.args), stanza.args[0], len(stanza.body)) for stanza in header.stanzas] == [
+        (2, "mlkem768x25519", 32)
+    ] * 4
+    assert len({stanza.args[1] for stanza in header.stanzas}) == 4
+
+
+@pytest.mark.parametrize("kind", ["words", "long words", "part", "last part", "decoy", "referral"])
+def test_every_kind_of_bundle_makes_envelopes_of_one_length(kind):
+    """Words, parts, decoys and other bundles cannot be told apart by their envelopes' lengths."""
+    words = Tip(new_tip_id(), date(2026, 11, 22), {"what": "w" * (10_000 if kind == "long words" else 1)})
+    picture = TipFile("files/1.jpg", "image/jpeg", (), bytes(150_000))
+    bundles = to_bundles(replace(words, files=(picture,)))
+    bundle = {
+        "words": bundles[0].data,
+        "long words": bundles[0].data,
+        "part": bundles[1].data,
+        "last part": bundles[2].data,
+        "decoy": to_bundles(new_decoy())[0].data,
+        "referral": pack({"referral.json": b"{}"}),
+    }[kind]
+    assert len(seal(bundle, RECIPIENTS[:2])) == ENVELOPE_BYTES
+
+
+def test_the_stanzas_stand_in_random_order():
+    """The place of a recipient's stanza says nothing of how many recipients there are."""
+    assert {unwrap_places(seal(b"", RECIPIENTS[:1])) for _ in range(60)} == {(0,), (1,), (2,), (3,)}
+
+
+def unwrap_places(envelope):
+    """Return the places of the stanzas that the first identity unwraps."""
+    header, _ = read_header(io.BytesIO(envelope))
+    unwrap = age_open._unwrapper(IDENTITIES[0])
+    return tuple(place for place, stanza in enumerate(header.stanzas) if unwrap(stanza) is not None)
+
+
+@pytest.mark.parametrize("stanzas", [1, 2, 3, 4])
+def test_a_record_may_have_fewer_stanzas(stanzas):
+    """`stanzas` is the number of stanzas and the most recipients; each number has a length of its own."""
+    envelope = seal(b"x", RECIPIENTS[:1], stanzas=stanzas)
+    assert unseal(envelope, IDENTITIES[:1]) == b"x"
+    assert len(envelope) == sealed_length(1, stanzas=stanzas)
+    with pytest.raises(EnvelopeError, match=r"^recipients$"):
+        seal(b"x", (RECIPIENTS * 2)[: stanzas + 1], stanzas=stanzas)
 
 
 def test_25_mb_take_a_few_chunks_of_memory():

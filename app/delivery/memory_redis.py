@@ -1,0 +1,201 @@
+"""The memory store in a Redis that keeps nothing on a disk, shared by the machines of one site.
+
+Every name begins with `haumaru:memory:`. What ends is stored with its end, which is compared with the caller's clock,
+and has a lifetime in Redis besides. An envelope's row that is missing counts as a tip's words, whatever goes wrong.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
+from app.delivery.clock import quarter_hour_end
+from app.delivery.memory_store import DECOY, EnvelopeKind
+from app.vault.tip import TipId
+
+_PREFIX = "haumaru:memory:"
+_AGENCIES, _HELD_SIZES, _ATTEMPTS, _LEVELS = (_PREFIX + name for name in ("agencies", "sizes", "attempts", "levels"))
+_LIFETIME = 3 * 3600  # no held tip is extended beyond two hours
+_SENT = b"sent"
+_SECONDS = 5
+# Count what is held without KEY, drop what has ended, and reserve room for KEY. Sizes are "SIZE END".
+_RESERVE = """
+local total = tonumber(ARGV[2])
+local rows = redis.call('HGETALL', KEYS[1])
+for at = 1, #rows, 2 do
+    local size, ends = string.match(rows[at + 1], '(%d+) (%d+)')
+    if tonumber(ends) <= tonumber(ARGV[5]) then
+        redis.call('HDEL', KEYS[1], rows[at])
+    elseif rows[at] ~= ARGV[1] then
+        total = total + tonumber(size)
+    end
+end
+if total > tonumber(ARGV[4]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+return 1
+"""
+
+
+class RedisMemoryStore:
+    """The memory store in the Redis of one URL."""
+
+    def __init__(self, url: str) -> None:
+        self._redis: Any = Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
+        self._reserve = self._redis.register_script(_RESERVE)
+
+    def use_form(self, key: bytes, words_id: TipId, now: float) -> TipId | None:
+        """Note that a form is being sent; see MemoryStore. The caller excludes others that send the same form."""
+        with _as_memory_errors():
+            earlier, sent = self._form(key, now)
+            if sent:
+                raise AlreadySentError
+            with self._redis.pipeline() as pipe:
+                pipe.set(_form_name(key), f"{words_id} {quarter_hour_end(now)}", ex=_LIFETIME)
+                pipe.hset(_ATTEMPTS, words_id, key)
+                pipe.expire(_ATTEMPTS, _LIFETIME)
+                pipe.execute()
+            return earlier
+
+    def mark_sent(self, key: bytes, now: float) -> None:
+        """Note that a form or a held tip was sent; see MemoryStore."""
+        with _as_memory_errors():
+            earlier, _ = self._form(key, now)
+            self._redis.set(_form_name(key), b"%b %d" % (_SENT, quarter_hour_end(now)), ex=_LIFETIME)
+            if earlier is not None:
+                self._redis.hdel(_ATTEMPTS, earlier)
+
+    def was_sent(self, key: bytes, now: float) -> bool:
+        """Return whether a form or a held tip was sent."""
+        with _as_memory_errors():
+            return self._form(key, now)[1]
+
+    def hold(self, key: bytes, data: bytes, *, ends: int, limit: int, now: float) -> None:
+        """Hold encrypted bytes until `ends` (unix seconds); see MemoryStore."""
+        with _as_memory_errors():
+            if not self._reserve(keys=[_HELD_SIZES], args=[key, len(data), ends, limit, int(now)]):
+                raise HeldFullError
+            self._redis.set(_held_name(key), data, ex=_LIFETIME)
+
+    def held(self, key: bytes, now: float) -> bytes | None:
+        """Return what a key holds; None if nothing, or if its time is over."""
+        with _as_memory_errors():
+            row, data = self._redis.hget(_HELD_SIZES, key), self._redis.get(_held_name(key))
+            return data if row and int(row.split()[1]) > now else None
+
+    def extend(self, key: bytes, ends: int, now: float) -> bool:
+        """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""
+        with _as_memory_errors():
+            row = self._redis.hget(_HELD_SIZES, key)
+            if row is None or int(row.split()[1]) <= now or not self._redis.expire(_held_name(key), _LIFETIME):
+                return False
+            self._redis.hset(_HELD_SIZES, key, b"%b %d" % (row.split()[0], ends))
+            return True
+
+    def drop_held(self, key: bytes) -> bool:
+        """Destroy what a key holds; return whether anything was held."""
+        with _as_memory_errors():
+            self._redis.hdel(_HELD_SIZES, key)
+            return bool(self._redis.delete(_held_name(key)))
+
+    def list_decoy(self, agency: str, envelope_id: TipId) -> None:
+        """List an envelope as a decoy; see MemoryStore."""
+        with _as_memory_errors(), self._redis.pipeline() as pipe:
+            pipe.sadd(_AGENCIES, agency)
+            pipe.sadd(_decoys_name(agency), envelope_id)
+            pipe.execute()
+
+    def take_decoys(self, agency: str, count: int) -> list[TipId]:
+        """Return at most `count` listed decoys, chosen at random, which are listed no longer."""
+        with _as_memory_errors():
+            return [TipId(each.decode()) for each in self._redis.spop(_decoys_name(agency), count)]
+
+    def note_tip(self, agency: str, words_id: TipId, part_ids: Sequence[TipId]) -> None:
+        """Note which envelopes are the words and the parts of one tip."""
+        rank = len(part_ids)
+        rows = {words_id: f"words {rank}"} | dict.fromkeys(part_ids, f"part {rank}")
+        with _as_memory_errors(), self._redis.pipeline() as pipe:
+            pipe.sadd(_AGENCIES, agency)
+            pipe.hset(_tips_name(agency), mapping=rows)
+            pipe.execute()
+
+    def forget(self, ids: Iterable[TipId]) -> None:
+        """Forget envelopes that leave the outbox; see MemoryStore."""
+        gone = list(ids)
+        if not gone:
+            return
+        with _as_memory_errors():
+            keys = [key for key in self._redis.hmget(_ATTEMPTS, gone) if key]
+            with self._redis.pipeline() as pipe:
+                for agency in self._redis.smembers(_AGENCIES):
+                    pipe.srem(_decoys_name(agency.decode()), *gone)
+                    pipe.hdel(_tips_name(agency.decode()), *gone)
+                for key in keys:
+                    self._mark_attempt_sent(pipe, key)
+                pipe.hdel(_ATTEMPTS, *gone)
+                pipe.execute()
+
+    def kinds(self, agency: str) -> Mapping[TipId, EnvelopeKind]:
+        """Return what is known of an agency's envelopes; one that is missing counts as a tip's words."""
+        with _as_memory_errors(), self._redis.pipeline() as pipe:
+            pipe.smembers(_decoys_name(agency))
+            pipe.hgetall(_tips_name(agency))
+            decoys, tips = pipe.execute()
+        found = {TipId(each.decode()): DECOY for each in decoys}
+        for each, row in tips.items():
+            name, rank = row.decode().split()
+            found[TipId(each.decode())] = EnvelopeKind(name, int(rank))
+        return found
+
+    def level(self, agency: str) -> int:
+        """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
+        with _as_memory_errors():
+            return int(self._redis.hget(_LEVELS, agency) or 0)
+
+    def set_level(self, agency: str, level: int) -> None:
+        """Set the number of envelopes that the agency's share is filled up to."""
+        with _as_memory_errors():
+            self._redis.hset(_LEVELS, agency, level)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+    def _form(self, key: bytes, now: float) -> tuple[TipId | None, bool]:
+        """Return the tip as which a form is being sent, or that the form was sent."""
+        row = self._redis.get(_form_name(key))
+        words, ends = row.split() if row else (b"", b"0")
+        if int(ends) <= now:
+            return None, False
+        return (None, True) if words == _SENT else (TipId(words.decode()), False)
+
+    def _mark_attempt_sent(self, pipe: Any, key: bytes) -> None:
+        row = self._redis.get(_form_name(key))
+        if row:
+            pipe.set(_form_name(key), b"%b %b" % (_SENT, row.split()[1]), ex=_LIFETIME)
+
+
+@contextmanager
+def _as_memory_errors() -> Iterator[None]:
+    try:
+        yield
+    except RedisError:
+        raise MemoryStoreError from None
+
+
+def _form_name(key: bytes) -> str:
+    return f"{_PREFIX}form:{key.hex()}"
+
+
+def _held_name(key: bytes) -> str:
+    return f"{_PREFIX}held:{key.hex()}"
+
+
+def _decoys_name(agency: str) -> str:
+    return f"{_PREFIX}decoys:{agency}"
+
+
+def _tips_name(agency: str) -> str:
+    return f"{_PREFIX}tips:{agency}"

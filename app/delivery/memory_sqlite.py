@@ -1,0 +1,214 @@
+"""The memory store in a folder that is a tmpfs, shared by the processes of one machine.
+
+Small facts are rows of one SQLite file; each held tip is a file of its own, so that a large one holds up nobody. A file
+ends at its modification time. Nothing waits for a disk, and a killed process leaves both whole.
+"""
+
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from errno import ENOSPC
+from pathlib import Path
+
+from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
+from app.delivery.clock import quarter_hour_end
+from app.delivery.memory_store import DECOY, EnvelopeKind
+from app.vault.tip import TipId
+
+_BUSY_SECONDS = 5
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS forms (
+    key BLOB PRIMARY KEY, words TEXT NOT NULL, sent INTEGER NOT NULL, ends INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS attempts ON forms (words) WHERE NOT sent;
+CREATE TABLE IF NOT EXISTS envelopes (
+    id TEXT PRIMARY KEY, agency TEXT NOT NULL, kind TEXT NOT NULL, rank INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS levels (agency TEXT PRIMARY KEY, level INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+class SqliteMemoryStore:
+    """The memory store in one folder; create the object after forking."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._held = folder, folder / "held"
+        self._connection: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+
+    def use_form(self, key: bytes, words_id: TipId, now: float) -> TipId | None:
+        """Note that a form is being sent; see MemoryStore."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM forms WHERE ends <= ?", (now,))
+            row = connection.execute("SELECT words, sent FROM forms WHERE key = ?", (key,)).fetchone()
+            if row and row[1]:
+                raise AlreadySentError
+            values = (key, words_id, quarter_hour_end(now))
+            connection.execute("INSERT OR REPLACE INTO forms VALUES (?, ?, 0, ?)", values)
+            return TipId(row[0]) if row else None
+
+    def mark_sent(self, key: bytes, now: float) -> None:
+        """Note that a form or a held tip was sent; see MemoryStore."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO forms VALUES (?, '', 1, ?)", (key, quarter_hour_end(now)))
+
+    def was_sent(self, key: bytes, now: float) -> bool:
+        """Return whether a form or a held tip was sent."""
+        with self._transaction() as connection:
+            wanted = "SELECT 1 FROM forms WHERE key = ? AND sent AND ends > ?"
+            return connection.execute(wanted, (key, now)).fetchone() is not None
+
+    def hold(self, key: bytes, data: bytes, *, ends: int, limit: int, now: float) -> None:
+        """Hold encrypted bytes until `ends` (unix seconds); see MemoryStore."""
+        with _as_memory_errors():
+            _make_private(self._folder)
+            _make_private(self._held)
+            self._drop_ended(now)
+            new = self._held / f".{secrets.token_hex(16)}"
+            try:
+                _write(new, data, ends)
+                self._require_room(limit, without=key)
+                new.replace(self._path(key))
+            finally:
+                new.unlink(missing_ok=True)
+
+    def held(self, key: bytes, now: float) -> bytes | None:
+        """Return what a key holds; None if nothing, or if its time is over."""
+        with _as_memory_errors(), suppress(FileNotFoundError), self._path(key).open("rb") as file:
+            return file.read() if os.fstat(file.fileno()).st_mtime > now else None
+        return None
+
+    def extend(self, key: bytes, ends: int, now: float) -> bool:
+        """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""
+        with _as_memory_errors(), suppress(FileNotFoundError):
+            if self._path(key).stat().st_mtime > now:
+                os.utime(self._path(key), (ends, ends))
+                return True
+        return False
+
+    def drop_held(self, key: bytes) -> bool:
+        """Destroy what a key holds; return whether anything was held."""
+        with _as_memory_errors(), suppress(FileNotFoundError):
+            self._path(key).unlink()
+            return True
+        return False
+
+    def list_decoy(self, agency: str, envelope_id: TipId) -> None:
+        """List an envelope as a decoy; see MemoryStore."""
+        self._insert([(envelope_id, agency, DECOY.name, DECOY.rank)])
+
+    def take_decoys(self, agency: str, count: int) -> list[TipId]:
+        """Return at most `count` listed decoys, chosen at random, which are listed no longer."""
+        chosen = "SELECT id FROM envelopes WHERE agency = ? AND kind = ? ORDER BY random() LIMIT ?"
+        with self._transaction() as connection:
+            found = connection.execute(chosen, (agency, DECOY.name, count)).fetchall()
+            connection.executemany("DELETE FROM envelopes WHERE id = ?", found)
+        return [TipId(each) for (each,) in found]
+
+    def note_tip(self, agency: str, words_id: TipId, part_ids: Sequence[TipId]) -> None:
+        """Note which envelopes are the words and the parts of one tip."""
+        rank = len(part_ids)
+        self._insert([(words_id, agency, "words", rank), *((part, agency, "part", rank) for part in part_ids)])
+
+    def forget(self, ids: Iterable[TipId]) -> None:
+        """Forget envelopes that leave the outbox; see MemoryStore."""
+        rows = [(each,) for each in ids]
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM envelopes WHERE id = ?", rows)
+            connection.executemany("UPDATE forms SET sent = 1 WHERE words = ? AND NOT sent", rows)
+
+    def kinds(self, agency: str) -> Mapping[TipId, EnvelopeKind]:
+        """Return what is known of an agency's envelopes; one that is missing counts as a tip's words."""
+        with self._transaction() as connection:
+            rows = connection.execute("SELECT id, kind, rank FROM envelopes WHERE agency = ?", (agency,))
+            return {TipId(each): EnvelopeKind(kind, rank) for each, kind, rank in rows}
+
+    def level(self, agency: str) -> int:
+        """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
+        with self._transaction() as connection:
+            row = connection.execute("SELECT level FROM levels WHERE agency = ?", (agency,)).fetchone()
+            return int(row[0]) if row else 0
+
+    def set_level(self, agency: str, level: int) -> None:
+        """Set the number of envelopes that the agency's share is filled up to."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO levels VALUES (?, ?)", (agency, level))
+
+    def close(self) -> None:
+        """Close the SQLite file."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def _insert(self, rows: Sequence[tuple[str, str, str, int]]) -> None:
+        with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO envelopes VALUES (?, ?, ?, ?)", rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _as_memory_errors(), self._lock:
+            if self._connection is None:
+                self._connection = self._open()
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _open(self) -> sqlite3.Connection:
+        _make_private(self._folder)
+        path = self._folder / "memory.db"
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        for pragma in ("synchronous=OFF", "secure_delete=ON", "trusted_schema=OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
+        return connection
+
+    def _path(self, key: bytes) -> Path:
+        return self._held / key.hex()
+
+    def _require_room(self, limit: int, *, without: bytes) -> None:
+        """Raise HeldFullError where more is held than `limit` bytes; a file that is being written counts already."""
+        total = 0
+        for entry in os.scandir(self._held):
+            if entry.name != without.hex():
+                with suppress(FileNotFoundError):
+                    total += entry.stat().st_size
+        if total > limit:
+            raise HeldFullError
+
+    def _drop_ended(self, now: float) -> None:
+        for path in self._held.iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime <= now:
+                    path.unlink()
+
+
+@contextmanager
+def _as_memory_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise (HeldFullError if error.errno == ENOSPC else MemoryStoreError) from None
+    except sqlite3.Error:
+        raise MemoryStoreError from None
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _write(path: Path, data: bytes, ends: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.utime(descriptor, (ends, ends))
+        file.write(data)
+        file.flush()
+        os.utime(descriptor, (ends, ends))

@@ -1,0 +1,94 @@
+"""The memory store: what delivery and the form know only until the power goes.
+
+It holds the forms that were sent, held tips (bytes that the caller encrypted), which envelopes of the outbox are
+decoys, and which are the words and parts of tips. No durability depends on it: an envelope that it does not know counts
+as the words of a tip, so that losing all of it loses no tip. Its one rule: an id is listed as a decoy only after the
+decoy's commit, and the id of a tip never is. Two backends hold the same: `memory_sqlite` (a folder in a tmpfs) and
+`memory_redis`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.vault.tip import TipId
+
+FORM_SECONDS = 45 * 60  # for which at least a sent form stays known
+
+
+@dataclass(frozen=True)
+class EnvelopeKind:
+    """What an envelope holds: a decoy, a tip's words or one of its parts; `rank` is the number of the tip's parts."""
+
+    name: str
+    rank: int = 0
+
+
+DECOY = EnvelopeKind("decoy")
+
+
+def memory_key(secret: bytes) -> bytes:
+    """Return the key under which the memory store knows a form's nonce or a held tip's draft."""
+    return hashlib.sha256(secret).digest()
+
+
+class MemoryStore(Protocol):
+    """What both backends do; every method may raise MemoryStoreError. Keys are SHA-256 digests, 32 bytes."""
+
+    # Forms and held tips, for the site.
+
+    def use_form(self, key: bytes, words_id: TipId, now: float) -> TipId | None:
+        """Note that a form is being sent as the tip `words_id`; return the tip of an earlier attempt, or None.
+
+        Only the outbox can say whether that earlier attempt succeeded. Raises AlreadySentError if the form was sent.
+        """
+
+    def mark_sent(self, key: bytes, now: float) -> None:
+        """Note that a form or a held tip was sent; forgotten after 45 to 60 minutes."""
+
+    def was_sent(self, key: bytes, now: float) -> bool:
+        """Return whether a form or a held tip was sent."""
+
+    def hold(self, key: bytes, data: bytes, *, ends: int, limit: int, now: float) -> None:
+        """Hold encrypted bytes until `ends` (unix seconds), in place of those that the key held before.
+
+        Raises HeldFullError where all that is held would be more than `limit` bytes.
+        """
+
+    def held(self, key: bytes, now: float) -> bytes | None:
+        """Return what a key holds; None if nothing, or if its time is over."""
+
+    def extend(self, key: bytes, ends: int, now: float) -> bool:
+        """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""
+
+    def drop_held(self, key: bytes) -> bool:
+        """Destroy what a key holds; return whether anything was held."""
+
+    # Which envelopes are decoys, for the outbox and the forwarder.
+
+    def list_decoy(self, agency: str, envelope_id: TipId) -> None:
+        """List an envelope as a decoy; only after the commit that put the decoy into the outbox."""
+
+    def take_decoys(self, agency: str, count: int) -> list[TipId]:
+        """Return at most `count` listed decoys, chosen at random, which are listed no longer."""
+
+    def note_tip(self, agency: str, words_id: TipId, part_ids: Sequence[TipId]) -> None:
+        """Note which envelopes are the words and the parts of one tip."""
+
+    def forget(self, ids: Iterable[TipId]) -> None:
+        """Forget envelopes that leave the outbox; call it before they are settled.
+
+        A form that one of them was being sent for counts as sent from then on.
+        """
+
+    def kinds(self, agency: str) -> Mapping[TipId, EnvelopeKind]:
+        """Return what is known of an agency's envelopes; one that is missing counts as a tip's words."""
+
+    # How far an agency's share of the outbox is filled, for the forwarder.
+
+    def level(self, agency: str) -> int:
+        """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
+
+    def set_level(self, agency: str, level: int) -> None:
+        """Set the number of envelopes that the agency's share is filled up to."""

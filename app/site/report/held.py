@@ -1,0 +1,161 @@
+"""Held tips: the bundles of a tip with files, until its sender has looked at what was taken out and confirms.
+
+A held tip lies in the memory store, encrypted with ChaCha20-Poly1305 under a key that only its sender's page has: the
+`draft`, 16 random bytes, of which the store sees a hash. So a held tip is sealed only at `confirm`, to the recipients
+of that moment. Each bundle is encrypted on its own, with its number as the nonce, under a key that is used once.
+What was altered or cut counts as no longer there.
+"""
+
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from struct import Struct
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from app.core.errors import (
+    AlreadySentError,
+    BusyError,
+    HeldFullError,
+    HeldGoneError,
+    HeldLimitError,
+    MemoryStoreError,
+    OutboxError,
+)
+from app.core.log import log_error
+from app.delivery.clock import HELD_SECONDS, QUARTER_HOUR_SECONDS, quarter_hour_end
+from app.delivery.memory_store import MemoryStore, memory_key
+from app.delivery.outbox import Outbox
+from app.vault.age import hkdf_sha256
+from app.vault.bundle import BUNDLE_BYTES
+from app.vault.tip import parse_tip_id
+from app.vault.tip_bundles import Bundle
+
+DRAFT_BYTES = 16
+MAX_HELD_BYTES = 256 * 1024**2  # of all held tips together
+MAX_HELD_SECONDS = 2 * 3600
+MAX_OPEN = 4  # in one process: an open tip takes three times its bytes
+_WAIT_SECONDS = 20
+_CONTEXT = b"haumaru/held/1"
+_SALT_BYTES = 16
+_PIECE = Struct(f"26s{BUNDLE_BYTES}s")  # the id of an envelope, and its bundle
+_SEALED_PIECE_BYTES = _PIECE.size + 16
+_NONCE_BYTES = 12
+
+
+class HeldTipStore:
+    """The held tips of one memory store; their envelopes go into `outbox`."""
+
+    def __init__(self, memory: MemoryStore, outbox: Outbox) -> None:
+        self._memory, self._outbox = memory, outbox
+        self._places = threading.BoundedSemaphore(MAX_OPEN)
+
+    def hold(self, draft: bytes, bundles: Sequence[Bundle], *, nonce: bytes, now: float) -> int:
+        """Hold the bundles of a tip for 30 to 45 minutes from `now` (unix seconds); `nonce` is the form's.
+
+        Return the end of the time, two hours, to which the tip can be held. Raises AlreadySentError if the form was
+        sent before, HeldFullError if there is no room or no memory store.
+        """
+        data = _encrypt(draft, bundles)
+        try:
+            if self._memory.was_sent(memory_key(nonce), now):
+                raise AlreadySentError
+            ends = quarter_hour_end(now)
+            self._memory.hold(memory_key(draft), data, ends=ends, limit=MAX_HELD_BYTES, now=now)
+        except MemoryStoreError as error:
+            log_error(error)
+            raise HeldFullError from None
+        return int(now + MAX_HELD_SECONDS) // QUARTER_HOUR_SECONDS * QUARTER_HOUR_SECONDS
+
+    @contextmanager
+    def opened(self, draft: bytes, *, now: float) -> Iterator[list[Bundle]]:
+        """Give the bundles of a held tip, which stays held; few are open at once, because they take memory.
+
+        Raises AlreadySentError if the tip was sent before, HeldGoneError if it is not there, BusyError.
+        """
+        if not self._places.acquire(timeout=_WAIT_SECONDS):
+            raise BusyError
+        try:
+            data = self._memory.held(memory_key(draft), now)
+            if data is None:
+                raise self._absent(draft, now)
+            yield _decrypt(draft, data)
+        finally:
+            self._places.release()
+
+    def extend(self, draft: bytes, *, latest: int, now: float) -> None:
+        """Hold a tip for 30 minutes more, but not beyond `latest`, which `hold` returned.
+
+        Raises HeldLimitError if the time would be less than 30 minutes, and otherwise as `opened`.
+        """
+        if now + HELD_SECONDS > latest:
+            with self.opened(draft, now=now):
+                raise HeldLimitError
+        if not self._memory.extend(memory_key(draft), min(quarter_hour_end(now), latest), now):
+            raise self._absent(draft, now)
+
+    def drop(self, draft: bytes) -> None:
+        """Destroy a held tip that was sent."""
+        try:
+            self._memory.drop_held(memory_key(draft))
+        except MemoryStoreError as error:
+            log_error(error)  # its time ends by itself, and it cannot be sent twice
+
+    def discard(self, draft: bytes, *, now: float) -> None:
+        """Destroy a held tip that was not sent, so that no confirmation can send it any more; raises as `opened`."""
+        with self.opened(draft, now=now) as bundles:
+            words_id = bundles[0].id
+        self._outbox.use_up(words_id, draft=draft, now=now)
+        self._memory.mark_sent(_discard_key(draft), now)
+        self._memory.drop_held(memory_key(draft))
+
+    def was_discarded(self, draft: bytes, *, now: float) -> bool:
+        """Return whether a held tip was destroyed by its sender."""
+        return self._memory.was_sent(_discard_key(draft), now)
+
+    def _absent(self, draft: bytes, now: float) -> OutboxError:
+        sent = self._memory.was_sent(memory_key(draft), now) and not self.was_discarded(draft, now=now)
+        return AlreadySentError() if sent else HeldGoneError()
+
+
+def _discard_key(draft: bytes) -> bytes:
+    return memory_key(b"discarded" + draft)
+
+
+def _encrypt(draft: bytes, bundles: Sequence[Bundle]) -> bytes:
+    salt = secrets.token_bytes(_SALT_BYTES)
+    cipher, context = _cipher(draft, salt), _context(len(bundles))
+    pieces = (_PIECE.pack(bundle.id.encode("ascii"), bundle.data) for bundle in bundles)
+    sealed = (cipher.encrypt(_nonce(number), piece, context) for number, piece in enumerate(pieces))
+    return b"".join([salt, *sealed])
+
+
+def _decrypt(draft: bytes, data: bytes) -> list[Bundle]:
+    salt, sealed = data[:_SALT_BYTES], memoryview(data)[_SALT_BYTES:]
+    count = len(sealed) // _SEALED_PIECE_BYTES
+    cipher, context = _cipher(draft, salt), _context(count)
+    bundles = []
+    try:
+        for number in range(count):
+            piece = sealed[number * _SEALED_PIECE_BYTES : (number + 1) * _SEALED_PIECE_BYTES]
+            identifier, bundle = _PIECE.unpack(cipher.decrypt(_nonce(number), piece, context))
+            bundles.append(Bundle(parse_tip_id(identifier.decode("ascii")), bundle))
+    except InvalidTag:
+        raise HeldGoneError from None
+    if not bundles:
+        raise HeldGoneError
+    return bundles
+
+
+def _cipher(draft: bytes, salt: bytes) -> ChaCha20Poly1305:
+    return ChaCha20Poly1305(hkdf_sha256(draft, _CONTEXT, salt))
+
+
+def _context(count: int) -> bytes:
+    return _CONTEXT + count.to_bytes(4, "big")
+
+
+def _nonce(number: int) -> bytes:
+    return number.to_bytes(_NONCE_BYTES, "big")

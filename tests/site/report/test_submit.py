@@ -1,0 +1,180 @@
+"""A submission on its way: held while it has files, sealed at the last moment, and put once with all its envelopes."""
+
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import AlreadySentError, BundleError, HeldFullError, HeldGoneError, OutboxError
+from app.delivery.leases import Leases
+from app.delivery.memory_sqlite import SqliteMemoryStore
+from app.delivery.memory_store import EnvelopeKind
+from app.delivery.outbox import Outbox
+from app.delivery.receipt_codes import derive_keys, new_code
+from app.files.clean import CleanedFile, RefusedFile
+from app.site import demo
+from app.site.config import ForwardConfig, load_config
+from app.site.report.held import HeldTipStore
+from app.site.report.submit import Submission, SubmissionContext, arrival_hours, confirm, submit
+from app.vault.age import ENVELOPE_BYTES
+from app.vault.age_open import unseal
+from app.vault.keys import DEMONSTRATION, new_identity, recipient_of
+from app.vault.part import read_part
+from app.vault.tip_bundles import from_bundles, read_words
+
+NOW = 1_800_000_000.0
+PHOTOGRAPH = random.Random(1).randbytes(2_700_000)
+FORWARD = ForwardConfig(window=600, cells=16, stock=64)
+
+
+def clean(files):
+    """Files are taken as they come; one that begins with `bad` is refused."""
+    return [
+        RefusedFile(number, "unknown")
+        if data.startswith(b"bad")
+        else CleanedFile(f"files/{number}.jpg", "image/jpeg", (), data)
+        for number, data in enumerate(files, 1)
+    ]
+
+
+@pytest.fixture
+def context(tmp_path) -> Iterator[SubmissionContext]:
+    """The demonstration's agency, with a database on a disk and a memory store in memory."""
+    agency = load_config(demo.prepare_folder(tmp_path / "demo"), {}).intake
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="haumaru-") as folder:
+        memory = SqliteMemoryStore(Path(folder))
+        outbox = Outbox(f"sqlite:///{tmp_path}/outbox.db", memory)
+        yield SubmissionContext(agency, outbox, HeldTipStore(memory, outbox), clean, words_room=0)
+
+
+def submission(*files: bytes, **more) -> Submission:
+    return Submission({"what": "They keep our wages."}, os.urandom(16), files, **more)
+
+
+def waiting(context, identity: str = DEMONSTRATION):
+    """The bundles that wait in the outbox, opened, by the id of their envelope."""
+    leases = Leases(context.outbox.database)
+    data = {one: leases.load(one) for one in leases.waiting(context.agency.id)}
+    assert {len(sealed) for sealed in data.values()} <= {ENVELOPE_BYTES}
+    return {one: unseal(sealed, [identity]) for one, sealed in data.items()}
+
+
+def test_words_alone_are_sealed_and_put_at_once(context):
+    """One envelope, of which nothing was held."""
+    assert submit(submission(), context, now=NOW).draft is None
+    ((identifier, bundle),) = waiting(context).items()
+    assert read_words(bundle).tip.id == identifier
+
+
+def test_a_tip_with_files_waits_in_memory_until_it_is_confirmed(context):
+    """Nothing is in the outbox before; then its words and every part are, and give the files back byte for byte."""
+    sent = submission(PHOTOGRAPH, b"bad", b"a note")
+    submitted = submit(sent, context, now=NOW)
+    assert [type(file) for file in submitted.files] == [CleanedFile, RefusedFile, CleanedFile]
+    assert waiting(context) == {}
+    assert confirm(submitted.draft, context, nonce=sent.nonce, now=NOW) == 21
+    found = waiting(context)
+    assert len(found) == 22
+    words = next(read_words(bundle) for bundle in found.values() if b"tip.json" in bundle[:60])
+    tip = from_bundles(words, [read_part(bundle) for bundle in found.values() if b"part.json" in bundle[:60]])
+    assert [(file.path, file.data) for file in tip.files] == [("files/1.jpg", PHOTOGRAPH), ("files/3.jpg", b"a note")]
+    kinds = context.outbox.memory.kinds(context.agency.id)
+    assert kinds[words.tip.id] == EnvelopeKind("words", 21)
+    with pytest.raises(AlreadySentError):
+        confirm(submitted.draft, context, nonce=sent.nonce, now=NOW)
+
+
+def test_a_held_tip_is_sealed_to_the_recipients_of_the_moment_of_its_confirmation(context):
+    """A key that was changed while the tip was held opens the tip; the key of before does not."""
+    sent = submission(b"a note")
+    draft = submit(sent, context, now=NOW).draft
+    identity = new_identity()
+    changed = replace(context, agency=replace(context.agency, recipients=(recipient_of(identity),)))
+    confirm(draft, changed, nonce=sent.nonce, now=NOW)
+    assert len(waiting(changed, identity)) == 2
+
+
+def test_a_confirmation_that_failed_can_be_tried_again(context, monkeypatch):
+    """While the database is away nothing is called sent, and the tip is still held."""
+    sent = submission(b"a note")
+    draft = submit(sent, context, now=NOW).draft
+    with monkeypatch.context() as patch:
+        patch.setattr(context.outbox.database, "write", lambda: (_ for _ in ()).throw(OutboxError("database-away")))
+        with pytest.raises(OutboxError):
+            confirm(draft, context, nonce=sent.nonce, now=NOW)
+    confirm(draft, context, nonce=sent.nonce, now=NOW)
+    assert len(waiting(context)) == 2
+
+
+def test_a_destroyed_tip_is_no_longer_there(context):
+    """A confirmation after the tip was destroyed raises HeldGoneError, never "already sent"."""
+    sent = submission(b"a note")
+    draft = submit(sent, context, now=NOW).draft
+    context.held.discard(draft, now=NOW)
+    with pytest.raises(HeldGoneError):
+        confirm(draft, context, nonce=sent.nonce, now=NOW)
+    assert waiting(context) == {}
+
+
+def test_the_ids_of_a_tip_with_a_receipt_code_follow_from_the_code(context):
+    """Words and parts bear the ids that the code gives, in order; without a code the ids are random."""
+    keys = derive_keys(new_code())
+    sent = submission(PHOTOGRAPH[:300_000], envelope_id=keys.envelope_id)
+    draft = submit(sent, context, now=NOW).draft
+    confirm(draft, context, nonce=sent.nonce, now=NOW)
+    found = waiting(context)
+    assert set(found) == {keys.envelope_id(number) for number in range(4)}
+    assert read_words(found[keys.envelope_id(0)]).tip.id == keys.envelope_id(0)
+    assert read_part(found[keys.envelope_id(3)]).number == 3
+
+
+def test_files_that_grow_when_they_are_cleaned_are_refused(context):
+    """Cleaned files may take 4 MiB, or ten times the upload where that is more."""
+    for uploaded, cleaned, taken in (
+        (100, 4 * 1024**2, True),
+        (100, 4 * 1024**2 + 1, False),
+        (500_000, 5_000_000, True),
+    ):
+        growing = replace(context, clean_files=lambda _, size=cleaned: clean([bytes(size)]))
+        if taken:
+            assert submit(submission(bytes(uploaded)), growing, now=NOW).draft
+        else:
+            with pytest.raises(BundleError, match="too-large"):
+                submit(submission(bytes(uploaded)), growing, now=NOW)
+
+
+def test_files_are_refused_before_the_disk_has_no_more_room_for_words(context, tmp_path):
+    """With less free than `words_room`, files are refused before they are cleaned, and words are taken."""
+    short = replace(context, words_room=shutil.disk_usage(tmp_path).total, clean_files=None)
+    with pytest.raises(HeldFullError):
+        submit(submission(b"a note"), short, now=NOW)
+    submit(submission(), short, now=NOW)
+    assert len(waiting(short)) == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "forward", "hours"),
+    [
+        (1, FORWARD, 2),
+        (22, FORWARD, 2),
+        (200, FORWARD, 16),
+        (200, replace(FORWARD, cells=64), 4),
+        (22, ForwardConfig(window=3600, cells=8, stock=32), 16),
+        (1, ForwardConfig(window=5, cells=4, stock=16), 2),
+    ],
+)
+def test_the_hours_that_files_take_follow_from_parts_and_cells(context, parts, forward, hours):
+    """A quarter of the cells is for parts: the hours are the next power of two, and at least two."""
+    assert arrival_hours(parts, context, forward) == hours
+
+
+def test_the_hours_count_the_parts_that_wait_before(context):
+    """Parts of others that wait make it longer; decoys and words do not."""
+    sent = submission(PHOTOGRAPH)
+    confirm(submit(sent, context, now=NOW).draft, context, nonce=sent.nonce, now=NOW)
+    assert arrival_hours(1, context, replace(FORWARD, cells=4)) == arrival_hours(21, context, replace(FORWARD, cells=4))

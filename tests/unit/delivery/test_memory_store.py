@@ -1,0 +1,261 @@
+"""The memory store on both backends: forms, held tips, and which envelopes are decoys."""
+
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
+from app.delivery.memory_redis import RedisMemoryStore
+from app.delivery.memory_sqlite import SqliteMemoryStore
+from app.delivery.memory_store import DECOY, EnvelopeKind, MemoryStore, memory_key
+from app.vault.tip import TipId, new_tip_id
+from tests.support.databases import redis_server
+
+NOW = 1_795_326_000.0
+ENDS = int(NOW) + 1800
+LIMIT = 1_000_000
+KEY, OTHER = memory_key(b"draft"), memory_key(b"another draft")
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    with redis_server() as server:
+        yield server.url
+
+
+@pytest.fixture(params=["folder", pytest.param("redis", marks=pytest.mark.needs("redis"))])
+def stores(request, memory_folder) -> Iterator[tuple[MemoryStore, MemoryStore]]:
+    """The same memory store as two processes have it."""
+    if request.param == "folder":
+        pair = SqliteMemoryStore(memory_folder), SqliteMemoryStore(memory_folder)
+    else:
+        url = request.getfixturevalue("redis")
+        Redis.from_url(url).flushall()
+        pair = RedisMemoryStore(url), RedisMemoryStore(url)
+    yield pair
+    for store in pair:
+        store.close()
+
+
+def ids(number: int) -> list[TipId]:
+    return [new_tip_id() for _ in range(number)]
+
+
+# Forms
+
+
+def test_a_form_that_was_sent_is_known_to_all(stores):
+    """A form is sent once: whoever asks later, in any process, hears that it was sent."""
+    one, other = stores
+    assert one.use_form(KEY, new_tip_id(), NOW) is None
+    assert not other.was_sent(KEY, NOW)
+    one.mark_sent(KEY, NOW)
+    assert other.was_sent(KEY, NOW)
+    with pytest.raises(AlreadySentError):
+        other.use_form(KEY, new_tip_id(), NOW)
+    assert other.use_form(OTHER, new_tip_id(), NOW) is None
+
+
+def test_an_attempt_that_was_killed_is_known(stores):
+    """The next attempt learns which tip the earlier one was sending, again and again."""
+    one, other = stores
+    first, second, third = ids(3)
+    assert one.use_form(KEY, first, NOW) is None
+    assert other.use_form(KEY, second, NOW) == first
+    assert one.use_form(KEY, third, NOW) == second
+
+
+def test_a_form_whose_tip_was_delivered_counts_as_sent(stores):
+    """A killed attempt that had put its tip counts as sent once that tip leaves the outbox."""
+    one, other = stores
+    first, second = ids(2)
+    one.use_form(KEY, first, NOW)
+    one.use_form(OTHER, second, NOW)
+    other.forget([first])
+    with pytest.raises(AlreadySentError):
+        one.use_form(KEY, new_tip_id(), NOW)
+    assert one.use_form(OTHER, new_tip_id(), NOW) == second
+
+
+def test_forms_are_forgotten(stores):
+    """A form is known for 30 to 45 minutes."""
+    one, _ = stores
+    one.mark_sent(KEY, NOW)
+    one.use_form(OTHER, new_tip_id(), NOW)
+    assert one.was_sent(KEY, NOW + 1800)
+    assert not one.was_sent(KEY, NOW + 2700)
+    assert one.use_form(KEY, new_tip_id(), NOW + 2700) is None
+    assert one.use_form(OTHER, new_tip_id(), NOW + 2700) is None
+
+
+# Held tips
+
+
+def test_held_bytes_come_back(stores):
+    """What is held comes back byte for byte in another process, until it is dropped."""
+    one, other = stores
+    data = os.urandom(500_000)
+    one.hold(KEY, data, ends=ENDS, limit=LIMIT, now=NOW)
+    assert other.held(KEY, NOW) == data
+    assert other.held(OTHER, NOW) is None
+    assert other.drop_held(KEY)
+    assert not other.drop_held(KEY)
+    assert one.held(KEY, NOW) is None
+
+
+def test_held_anew(stores):
+    """The last that a key was given is what it holds, and all that counts against the limit."""
+    one, _ = stores
+    for byte in b"abc":
+        one.hold(KEY, bytes([byte]) * 900_000, ends=ENDS, limit=LIMIT, now=NOW)
+    assert one.held(KEY, NOW) == b"c" * 900_000
+
+
+def test_held_bytes_end(stores):
+    """At its end what was held is gone, unless more time was asked for before."""
+    one, other = stores
+    one.hold(KEY, b"data", ends=ENDS, limit=LIMIT, now=NOW)
+    one.hold(OTHER, b"other", ends=ENDS, limit=LIMIT, now=NOW)
+    assert other.extend(KEY, ENDS + 1800, NOW)
+    assert not other.extend(memory_key(b"never"), ENDS, NOW)
+    assert not other.extend(KEY, ENDS + 3600, ENDS + 1800)
+    assert one.held(OTHER, ENDS - 1) == b"other"
+    assert one.held(OTHER, ENDS) is None
+    assert one.held(KEY, ENDS) == b"data"
+    assert one.held(KEY, ENDS + 1800) is None
+
+
+def test_held_bytes_have_a_limit(stores):
+    """Beyond the limit nothing more is held, and what was held stays; what ended or was dropped counts no longer."""
+    one, other = stores
+    one.hold(KEY, bytes(600_000), ends=ENDS, limit=LIMIT, now=NOW)
+    with pytest.raises(HeldFullError):
+        other.hold(OTHER, bytes(600_000), ends=ENDS, limit=LIMIT, now=NOW)
+    assert other.held(OTHER, NOW) is None
+    assert other.held(KEY, NOW) == bytes(600_000)
+    other.hold(OTHER, bytes(600_000), ends=ENDS + 900, limit=LIMIT, now=ENDS)
+    other.drop_held(OTHER)
+    one.hold(KEY, bytes(LIMIT), ends=ENDS + 900, limit=LIMIT, now=ENDS)
+
+
+def test_many_hold_at_once(stores):
+    """However many hold at once, the limit is kept."""
+
+    def hold(number: int) -> bool:
+        try:
+            stores[number % 2].hold(memory_key(bytes([number])), bytes(200_000), ends=ENDS, limit=LIMIT, now=NOW)
+        except HeldFullError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(hold, range(16))) <= 5
+
+
+# Decoys and tips
+
+
+def test_decoys_are_taken_once_and_at_random(stores):
+    """However many take decoys at once, each is taken once; those listed again can be taken again."""
+    one, other = stores
+    decoys = ids(40)
+    for each in decoys:
+        one.list_decoy("intake", each)
+    one.list_decoy("elsewhere", new_tip_id())
+    assert other.kinds("intake") == dict.fromkeys(decoys, DECOY)
+    with ThreadPoolExecutor(8) as pool:
+        taken = [each for some in pool.map(lambda n: stores[n % 2].take_decoys("intake", 3), range(8)) for each in some]
+    assert len(taken) == len(set(taken)) == 24
+    assert taken != decoys[:24]
+    assert other.kinds("intake").keys() == set(decoys) - set(taken)
+    one.list_decoy("intake", taken[0])
+    assert set(other.take_decoys("intake", 99)) == set(decoys) - set(taken[1:])
+    assert other.take_decoys("intake", 1) == []
+
+
+def test_tips_are_known_by_their_parts(stores):
+    """The words and parts of a tip are known with the number of its parts, and are never taken as decoys."""
+    one, other = stores
+    words, first, second, alone = ids(4)
+    one.note_tip("intake", words, [first, second])
+    one.note_tip("intake", alone, [])
+    assert other.kinds("intake") == {
+        words: EnvelopeKind("words", 2),
+        first: EnvelopeKind("part", 2),
+        second: EnvelopeKind("part", 2),
+        alone: EnvelopeKind("words", 0),
+    }
+    assert other.kinds("elsewhere") == {}
+    assert other.take_decoys("intake", 9) == []
+
+
+def test_what_leaves_is_forgotten(stores):
+    """A decoy or a tip that is forgotten is known no longer; forgetting what was never known is no fault."""
+    one, other = stores
+    decoy, words, part = ids(3)
+    one.list_decoy("intake", decoy)
+    one.note_tip("intake", words, [part])
+    other.forget([decoy, words, new_tip_id()])
+    other.forget([])
+    assert one.kinds("intake") == {part: EnvelopeKind("part", 1)}
+    assert one.take_decoys("intake", 1) == []
+
+
+def test_levels(stores):
+    """Each agency has a level of its own; none is 0."""
+    one, other = stores
+    assert one.level("intake") == 0
+    one.set_level("intake", 128)
+    one.set_level("elsewhere", 64)
+    assert (other.level("intake"), other.level("elsewhere")) == (128, 64)
+
+
+# What it leaves, and faults
+
+
+def test_the_folder_is_private(memory_folder):
+    """Folder and files are this user's alone, and what was dropped leaves no byte behind."""
+    folder = memory_folder / "run"
+    store = SqliteMemoryStore(folder)
+    store.hold(KEY, b"secret" * 1000, ends=ENDS, limit=LIMIT, now=NOW)
+    store.mark_sent(OTHER, NOW)
+    found = {path: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
+    assert set(found.values()) == {0o600, 0o700}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    store.drop_held(KEY)
+    store.use_form(KEY, new_tip_id(), NOW + 9000)
+    store.close()
+    left = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b"secret" not in left
+    assert OTHER not in left
+
+
+def test_a_store_that_is_away_says_so(tmp_path):
+    """A memory store that cannot be reached raises its own error, on either backend."""
+    (tmp_path / "file").write_text("no folder")
+    for store in (SqliteMemoryStore(tmp_path / "file"), RedisMemoryStore("redis://127.0.0.1:1")):
+        for ask in (
+            lambda store=store: store.kinds("intake"),
+            lambda store=store: store.use_form(KEY, new_tip_id(), NOW),
+            lambda store=store: store.hold(KEY, b"data", ends=ENDS, limit=LIMIT, now=NOW),
+        ):
+            with pytest.raises(MemoryStoreError):
+                ask()
+
+
+def test_a_folder_without_room_holds_no_more(monkeypatch, memory_folder):
+    """Where the folder is full the store says that it is full, and leaves no half of a file."""
+    store = SqliteMemoryStore(memory_folder)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(HeldFullError):
+        store.hold(KEY, b"data", ends=ENDS, limit=LIMIT, now=NOW)
+    assert list((memory_folder / "held").iterdir()) == []
