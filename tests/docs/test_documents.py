@@ -59,6 +59,19 @@ def test_every_test_that_a_document_names_exists(path, names_of_tests):
     assert [name for name in TEST.findall(text_of(path)) if name not in names_of_tests] == []
 
 
+def test_each_attack_that_once_worked_has_a_test_that_runs_it_again():
+    """Each row of the threat model's table of attacks says what came of the attack before and now, and names a test."""
+    text = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Attacks that once worked\n")[2].partition("\n## ")[0]
+    head, _, *rows = [line for line in section.splitlines() if line.startswith("|")]
+    assert head == "| attack | before | now | test |"
+    for row in rows:
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip().strip("|"))]
+        assert len(cells) == 4
+        assert all(cells), row
+        assert TEST.findall(cells[3]), f"{row}: name the test in backticks"
+
+
 @pytest.mark.parametrize("path", PRESENT, ids=ids)
 def test_every_make_target_that_a_document_names_exists(path):
     """A command that a reader is told to type is there; the changelog alone may name what is gone."""
