@@ -9,6 +9,7 @@
     ├── OutboxError            not stored, so not sent
     │   ├── AlreadySentError   this very form was sent before
     │   ├── HeldGoneError      a held tip that has expired, or never existed
+    │   │   └── HeldDestroyedError  one that its sender destroyed
     │   ├── HeldFullError      no room to hold another tip with files
     │   ├── HeldLimitError     a held tip that cannot be held any longer
     │   └── MemoryStoreError   the memory store is away; no envelope is lost by it
@@ -103,7 +104,7 @@ class AlreadySentError(OutboxError):
 
 
 class HeldGoneError(OutboxError):
-    """The held tip was sent or discarded, or has expired."""
+    """The held tip was sent longer ago than sent tips are remembered, or has expired, or never existed."""
 
     code = "held-gone"
     status = 410
@@ -111,6 +112,13 @@ class HeldGoneError(OutboxError):
         "Nothing was sent just now. Your report no longer waits here: "
         "it was sent before, or its time was over and it was destroyed."
     )
+
+
+class HeldDestroyedError(HeldGoneError):
+    """The sender of the held tip destroyed the held tip, which was never sent."""
+
+    code = "held-destroyed"
+    message = N_("Your report and its files are gone from this site.")
 
 
 class HeldFullError(OutboxError):

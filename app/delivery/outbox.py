@@ -114,15 +114,17 @@ class Outbox:
             self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023  # called at once
         self._remember(lambda memory: memory.note_tip(words.agency, words.id, [part.id for part in parts]), None)
 
-    def use_up(self, words_id: TipId, *, draft: bytes, now: float) -> None:
+    def use_up(self, words_id: TipId, memory: MemoryStore, *, draft: bytes, mark: bytes, now: float) -> None:
         """Use up the draft of a held tip without sending the tip, whose words are `words_id`: no `put` takes it then.
 
-        Raises AlreadySentError if the tip was put before, and OutboxError.
+        `mark` is the key that says so, and is marked first: a process that is killed in between leaves no draft that
+        only looks sent. Raises AlreadySentError if the tip was put before, and OutboxError.
         """
         key = memory_key(draft)
         with self.database.write() as connection:
             self._use_forms(connection, [key], words_id, now)
-            self._remember(lambda memory: memory.mark_sent(key, now), None)
+            memory.mark_sent(mark, now)
+            memory.mark_sent(key, now)
 
     def put_decoy(self, decoy: Envelope) -> None:
         """Put a decoy into the outbox as a tip of one envelope goes in; raises OutboxError."""

@@ -12,11 +12,12 @@ every header once. A failure says what to mend.
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from time import time
 
 from werkzeug.test import Client, TestResponse
 
@@ -286,11 +287,16 @@ def site_root(folder: Path, codes: tuple[str, ...] | None = None) -> Path:
 
 
 def open_site(
-    folder: Path, codes: tuple[str, ...] | None = None, *, root: Path | None = None, **variables: str
+    folder: Path,
+    codes: tuple[str, ...] | None = None,
+    *,
+    root: Path | None = None,
+    clock: Callable[[], float] = time,
+    **variables: str,
 ) -> Visitor:
     """The real site with the demonstration's configuration, its outbox and secret in `folder`."""
     root = root or site_root(folder, codes)
     path = demo.prepare_folder(folder / "demo")
     settings = load_config(path, {**os.environ, **{f"HAUMARU_{key}": value for key, value in variables.items()}})
     parts = factory.prerender_site(settings, root=root)
-    return Visitor(factory.build_site(parts, root=root), parts, base=settings.site.base_url)
+    return Visitor(factory.build_site(parts, root=root, clock=clock), parts, base=settings.site.base_url)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from app.core.errors import (
     AlreadySentError,
     BusyError,
+    HeldDestroyedError,
     HeldFullError,
     HeldGoneError,
     HeldLimitError,
@@ -73,13 +74,14 @@ class HeldTipStore:
     def opened(self, draft: bytes, *, now: float) -> Iterator[list[Bundle]]:
         """Give the bundles of a held tip, which stays held; few are open at once, because they take memory.
 
-        Raises AlreadySentError if the tip was sent before, HeldGoneError if it is not there, BusyError.
+        Raises AlreadySentError if the tip was sent before, HeldDestroyedError if its sender destroyed the tip,
+        HeldGoneError if the tip is not there for another reason, BusyError.
         """
         if not self._places.acquire(timeout=_WAIT_SECONDS):
             raise BusyError
         try:
             data = self._memory.held(memory_key(draft), now)
-            if data is None:
+            if data is None or self.was_discarded(draft, now=now):
                 raise self._absent(draft, now)
             yield _decrypt(draft, data)
         finally:
@@ -107,8 +109,7 @@ class HeldTipStore:
         """Destroy a held tip that was not sent, so that no confirmation can send it any more; raises as `opened`."""
         with self.opened(draft, now=now) as bundles:
             words_id = bundles[0].id
-        self._outbox.use_up(words_id, draft=draft, now=now)
-        self._memory.mark_sent(_discard_key(draft), now)
+        self._outbox.use_up(words_id, self._memory, draft=draft, mark=_discard_key(draft), now=now)
         self._memory.drop_held(memory_key(draft))
 
     def was_discarded(self, draft: bytes, *, now: float) -> bool:
@@ -116,8 +117,9 @@ class HeldTipStore:
         return self._memory.was_sent(_discard_key(draft), now)
 
     def _absent(self, draft: bytes, now: float) -> OutboxError:
-        sent = self._memory.was_sent(memory_key(draft), now) and not self.was_discarded(draft, now=now)
-        return AlreadySentError() if sent else HeldGoneError()
+        if self.was_discarded(draft, now=now):
+            return HeldDestroyedError()
+        return AlreadySentError() if self._memory.was_sent(memory_key(draft), now) else HeldGoneError()
 
 
 def _discard_key(draft: bytes) -> bytes:

@@ -69,12 +69,20 @@ class PageError(Exception):
     """Why a page comes again instead of the next one.
 
     `status` is its HTTP status, `sentence` stands at its top, `errors` are sentences by the id of the field that each
-    is about, and `seconds` is when to try again (Retry-After, RFC 9110 section 10.2.3).
+    is about, and `seconds` is when to try again (Retry-After, RFC 9110 section 10.2.3). `unknown` is for a tip that may
+    have been sent before: then no line of the page says "not sent".
     """
 
     def __init__(
-        self, status: int, sentence: str = "", seconds: int = 0, *, errors: Mapping[str, Sequence[str]] | None = None
+        self,
+        status: int,
+        sentence: str = "",
+        seconds: int = 0,
+        *,
+        errors: Mapping[str, Sequence[str]] | None = None,
+        unknown: bool = False,
     ) -> None:
+        self.unknown = unknown
         self.status, self.sentence, self.seconds, self.errors = status, sentence, seconds, errors or {}
         super().__init__(status)
 

@@ -19,7 +19,10 @@ from app.core.errors import (
     BusyError,
     FileRefusedError,
     HaumaruError,
+    HeldDestroyedError,
+    HeldGoneError,
     HeldLimitError,
+    MemoryStoreError,
     OutboxError,
     RateError,
 )
@@ -114,15 +117,17 @@ class ReportViews:
         try:
             parts = confirm(_draft(), context.submission_context, nonce=form.current.nonce, now=context.clock())
         except (OutboxError, BusyError) as error:
-            return self._not_sent(form, error)
+            return self._held_error(form, error)
         hours = arrival_hours(parts, context.submission_context, context.config.forward) if parts else 0
         return self._responses.with_code("report/sent.html", _typed_code("code"), files_hours=hours)
 
     def _discard(self, form: ReportForm) -> Response:
         try:
             self._context.held.discard(_draft(), now=self._context.clock())
+        except HeldDestroyedError:
+            pass  # by an earlier press of the same button
         except (OutboxError, BusyError) as error:
-            return self._not_sent(form, error)
+            return self._held_error(form, error)
         return self._responses.page("report/discarded.html")
 
     def _extend(self, form: ReportForm) -> Response:
@@ -134,7 +139,7 @@ class ReportViews:
         except (HeldLimitError, TokenError) as error:
             return self._responses.held(form, held, PageError(error.status, _(error.message)))
         except (OutboxError, BusyError) as error:
-            return self._not_sent(form, error)
+            return self._held_error(form, error)
         return self._responses.held(form, held, None)
 
     def _compare_code(self, form: ReportForm) -> Response:  # noqa: ARG002
@@ -215,7 +220,16 @@ class ReportViews:
         sentence = REFUSALS.get(error.code, error.message) if isinstance(error, FileRefusedError) else error.message
         if isinstance(error, BundleError):
             sentence = _TOO_LARGE
-        return self._responses.check(form, PageError(error.status, _(sentence), seconds))
+        unknown = isinstance(error, HeldGoneError) and not isinstance(error, HeldDestroyedError)
+        return self._responses.check(form, PageError(error.status, _(sentence), seconds, unknown=unknown))
+
+    def _held_error(self, form: ReportForm, error: HaumaruError) -> Response:
+        """Return the page for a step on a held tip that failed; it says "not sent" only where that is known."""
+        if not isinstance(error, MemoryStoreError | BusyError):
+            return self._not_sent(form, error)
+        log_error(error)
+        problem = PageError(error.status, _("Something went wrong"), _RETRY_SECONDS, unknown=True)
+        return self._responses.held(form, self._held_tip(), problem)
 
     def _held_tip(self) -> HeldTip:
         draft = _draft()

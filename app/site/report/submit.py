@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.core.errors import AlreadySentError, BundleError, HeldFullError, HeldGoneError, MemoryStoreError
+from app.core.errors import AlreadySentError, BundleError, HeldDestroyedError, HeldFullError, MemoryStoreError
 from app.delivery.clock import days_left, nz_day
 from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile
@@ -98,7 +98,7 @@ def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: floa
             parts = len(bundles) - 1
     except AlreadySentError:
         if context.held.was_discarded(draft, now=now):
-            raise HeldGoneError from None
+            raise HeldDestroyedError from None
         raise
     context.held.drop(draft)
     return parts

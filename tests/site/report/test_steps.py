@@ -1,5 +1,6 @@
 """The report's steps where something is wrong: the page says so truly, keeps the text, and gives the numbers."""
 
+import time
 from io import BytesIO
 
 from app.vault.tip import SCHEMA
@@ -122,3 +123,71 @@ def test_a_held_tip_is_extended_only_with_a_good_token_and_within_its_time(tmp_p
     assert site.post("/en/report", {**fields, "step": "extend"}).status == 200
     sent = site.post("/en/report", {**fields, "step": "confirm"})
     assert sent.status == 200
+
+
+class Clock:
+    """A clock that a test puts forward."""
+
+    def __init__(self):
+        self.now = time.time()
+
+    def __call__(self):
+        return self.now
+
+
+def hidden(page):
+    return {e.attrs["name"]: e.attrs["value"] for e in page.document.all("input") if e.attrs["type"] == "hidden"}
+
+
+def hold(site):
+    """The hidden fields of the page that holds a tip with a file."""
+    held = site.post("/en/report", {**hidden(fill(site)), "step": "send", "files": (BytesIO(b"a note"), "a.txt")})
+    assert held.document.one("h1").text == "Not sent yet"
+    return hidden(held)
+
+
+def claims_not_sent(page):
+    """Whether any line of a page, its title and its description among them, says that the report was not sent."""
+    said = page.document.html.lower()
+    return any(words in said for words in ("not sent", "nothing has been sent", "nothing is sent", "it was not sent"))
+
+
+def test_each_of_the_three_answers_of_destroy_is_true(tmp_path):
+    """Destroyed, twice over; already sent; and an hour later "no longer here", on a page that never says "not sent"."""
+    clock = Clock()
+    site = open_site(tmp_path, ("en",), clock=clock, REPORT_MIN_FILL="0s")
+    destroyed, sent = hold(site), hold(site)
+    for _ in range(2):
+        answer = site.post("/en/report", {**destroyed, "step": "discard"})
+        assert (answer.status, answer.document.one("h1").text) == (200, "Not sent, and destroyed")
+    late = site.post("/en/report", {**destroyed, "step": "confirm"})
+    assert (late.status, kept(late)) == (410, "typed with care")
+    assert "Your report and its files are gone from this site." in late.text
+    assert "was sent before" not in late.text
+    assert site.post("/en/report", {**sent, "step": "confirm"}).status == 200
+    answer = site.post("/en/report", {**sent, "step": "discard"})
+    assert (answer.status, answer.document.one("h1").text) == (409, "This report was already sent")
+    clock.now += 3600
+    for step in ("discard", "confirm", "extend"):
+        answer = site.post("/en/report", {**sent, "step": step})
+        assert (answer.status, kept(answer)) == (410, "typed with care")
+        assert "no longer waits here: it was sent before, or" in answer.text
+        assert answer.document.one("title").text.startswith("There is a problem")
+        assert not claims_not_sent(answer)
+
+
+def test_without_its_memory_the_site_does_not_say_what_became_of_a_held_tip(tmp_path):
+    """While the memory store is away, no line says "not sent", and the page can be sent again with the same draft."""
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s")
+    fields = hold(site)
+    assert site.post("/en/report", {**fields, "step": "confirm"}).status == 200
+    folder = site.prerendered.config.memory.folder
+    away = folder.rename(folder.with_name("away"))
+    folder.touch()
+    answers = [site.post("/en/report", {**fields, "step": step}) for step in ("confirm", "extend", "discard")]
+    folder.unlink()
+    away.rename(folder)
+    for answer in answers:
+        assert (answer.status, answer.document.one("h1").text) == (503, "Something went wrong")
+        assert not claims_not_sent(answer)
+        assert site.post("/en/report", {**hidden(answer), "step": "discard"}).status == 409
