@@ -43,8 +43,9 @@ from app.site.report.held import HeldTipStore
 from app.site.report.reply_views import ReplyViews
 from app.site.report.responses import ReportContext
 from app.site.report.steps import ReportViews
+from app.site.web.exit_cookie import ExitCookie
 from app.site.web.rate_limits import RateLimits
-from app.site.web.security import SecurityExtension, quick_exit, response_headers
+from app.site.web.security import SecurityExtension, response_headers
 from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
 from app.text.phrases import load_phrases
 from app.vault.age import seal
@@ -113,15 +114,20 @@ def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
     """Check the content and render everything that does not change; `ConfigError` with every fault."""
     i18n.compile_catalogues(root / "translations")
     library, catalogue_reviews = _load_library(config, root)
-    handouts = make_handouts(library)
-    app, guide = _create_app(config, library, catalogue_reviews, handouts, root)
+    prerendered = Prerendered(
+        config=config,
+        secret=form_secret(config.server.secret_file),
+        library=library,
+        catalogue_reviews=catalogue_reviews,
+        handouts=make_handouts(library),
+        pages={},
+    )
+    app, guide = _create_app(prerendered, root, time)
     # Every page links to the form, whose views are added later, with the database.
     app.add_url_rule(page_path("<lang:lang>", "report"), "report.form", build_only=True)
     with app.test_request_context():
         paths = guide.prerendered_paths()
-    pages = render_all(app, paths, config.site.base_url)
-    secret = form_secret(config.server.secret_file)
-    return Prerendered(config, secret, library, catalogue_reviews, handouts, pages)
+    return replace(prerendered, pages=render_all(app, paths, config.site.base_url))
 
 
 def build_site(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[], float] = time) -> PrerenderedPages:
@@ -138,9 +144,7 @@ def build_site(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[
 
 def create_site_app(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[], float] = time) -> Flask:
     """Return the Flask application with every route of the site, without the middleware in front of it."""
-    app, guide = _create_app(
-        prerendered.config, prerendered.library, prerendered.catalogue_reviews, prerendered.handouts, root
-    )
+    app, guide = _create_app(prerendered, root, clock)
     _add_report(app, guide, prerendered, root, clock)
     return app
 
@@ -183,14 +187,9 @@ def _load_library(config: Config, root: Path) -> tuple[Library, Mapping[str, Rev
     return replace(signed, editions=MappingProxyType(kept)), catalogue_reviews
 
 
-def _create_app(
-    config: Config,
-    library: Library,
-    catalogue_reviews: Mapping[str, Review],
-    handouts: Mapping[str, Handout],
-    root: Path,
-) -> tuple[Flask, GuideViews]:
+def _create_app(prerendered: Prerendered, root: Path, clock: Callable[[], float]) -> tuple[Flask, GuideViews]:
     """Return the application with its security headers and its guidance pages."""
+    config, library = prerendered.config, prerendered.library
     site, codes = config.site, tuple(library.editions)
     app = Flask("app", static_folder=None, template_folder=str(Path(__file__).parent / "templates"))
     app.config.update(WTF_I18N_ENABLED=False, BABEL_TRANSLATION_DIRECTORIES=str(root / "translations"))
@@ -199,16 +198,18 @@ def _create_app(
     known = i18n.known_languages(root / "content")
     Babel(app, locale_selector=lambda: i18n.locale_of(known[g.get("lang", i18n.DEFAULT)]))
     style = minified_stylesheet()
-    reviewed = {code: review.reviewed for code, review in catalogue_reviews.items()}
-    guide = GuideViews(library, site, known, style=style, handouts=handouts, reviewed=reviewed)
+    reviewed = {code: review.reviewed for code, review in prerendered.catalogue_reviews.items()}
+    guide = GuideViews(library, site, known, style=style, handouts=prerendered.handouts, reviewed=reviewed)
     headers = response_headers(
         exit_url=site.exit_url, style_hashes=(csp_hash(style),), secure=site.secure, demo=site.demo
     )
-    SecurityExtension(headers, codes, exit_url=site.exit_url, onion=site.onion, show_error=guide.show_error).init_app(
-        app
+    exit_cookie = ExitCookie(prerendered.secret, site.exit_url, clock=clock)
+    extension = SecurityExtension(
+        headers, codes, exit_cookie=exit_cookie, onion=site.onion, show_error=guide.show_error
     )
+    extension.init_app(app)
     app.register_blueprint(guide.create_blueprint())
-    _add_service_routes(app, config)
+    _add_service_routes(app, config, exit_cookie)
     return app, guide
 
 
@@ -258,14 +259,14 @@ def _add_report(
     app.register_blueprint(blueprint)
 
 
-def _add_service_routes(app: Flask, config: Config) -> None:
+def _add_service_routes(app: Flask, config: Config, exit_cookie: ExitCookie) -> None:
     """Add the way out, the health check, and the agencies' public keys."""
     site = config.site
 
     def go() -> AnyResponse:
         # An onion service is reached without TLS, where a Secure cookie may not be kept.
         secure = site.secure and not request.host.endswith(".onion")
-        return quick_exit(origins(config), exit_url=site.exit_url, secure=secure)
+        return exit_cookie.leave(origins(config), secure=secure)
 
     def healthz() -> Response:
         return Response("ok\n", mimetype="text/plain")

@@ -1,27 +1,25 @@
 """What holds for every answer of the site: security headers, the way out, error pages, padding, and what is logged.
 
 Each header is set once, by assignment, here. Uploads stay in memory. The log line of an exception holds a code and a
-place in our own code, never anything that a visitor sent. While the cookie of the way out lasts, two minutes, every
+place in our own code, never anything that a visitor sent. While the cookie of the way out is good, two minutes, every
 page is answered with a redirect away from the site.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, redirect, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core import i18n
 from app.core.errors import HaumaruError
 from app.core.log import log_error
+from app.site.web.exit_cookie import ExitCookie
 from app.site.web.padding import MAX_EFFORT, choose_coding, head_length, pad_response
-from app.site.web.wsgi import EXIT_COOKIE
-from app.web.http import MemoryRequest, same_origin, security_headers
+from app.web.http import MemoryRequest, security_headers
 from app.web.middleware import REFUSED
 
-_EXIT_SECONDS = 120
-_EXIT_EXEMPT = ("/healthz", "/agency/replies")
 # The headers of an HTTP error that its page keeps.
 _KEPT_HEADERS = ("Allow", "Location", "Retry-After")
 
@@ -53,10 +51,16 @@ class SecurityExtension:
     """Flask extension: checks every request first, and finishes every answer last."""
 
     def __init__(
-        self, headers: dict[str, str], codes: Sequence[str], *, exit_url: str, onion: str, show_error: RenderError
+        self,
+        headers: dict[str, str],
+        codes: Sequence[str],
+        *,
+        exit_cookie: ExitCookie,
+        onion: str,
+        show_error: RenderError,
     ) -> None:
         self._headers, self._codes, self._show_error = headers, codes, show_error
-        self._exit_url, self._onion = exit_url, onion
+        self._exit_cookie, self._onion = exit_cookie, onion
 
     def init_app(self, app: Flask) -> None:
         """Register with an application."""
@@ -67,8 +71,9 @@ class SecurityExtension:
 
     def _check_request(self) -> AnyResponse | None:
         g.lang = language_of(request.path, self._codes)
-        if request.cookies.get(EXIT_COOKIE) and request.path not in _EXIT_EXEMPT:
-            return redirect(self._exit_url, 303)
+        left = self._exit_cookie.check(request)
+        if left is not None:
+            return left
         refused = request.environ.get(REFUSED)
         return self._error_page(refused) if refused else None
 
@@ -101,14 +106,6 @@ def language_of(untrusted_path: str, codes: Sequence[str]) -> str:
     """Return the language at the start of a path, or else the one of `codes` that the browser prefers."""
     code = untrusted_path.split("/", 2)[1] if untrusted_path.startswith("/") else ""
     return code if code in codes else i18n.best_language(request.headers.get("Accept-Language", ""), codes)
-
-
-def quick_exit(origins: Sequence[str], *, exit_url: str, secure: bool) -> AnyResponse:
-    """Return the redirect away from the site, with a cookie that for two minutes redirects every page of ours too."""
-    answer = redirect(exit_url, 303)
-    if same_origin(origins):
-        answer.set_cookie(EXIT_COOKIE, "1", max_age=_EXIT_SECONDS, httponly=True, samesite="Lax", secure=secure)
-    return answer
 
 
 def _pad_page(response: Response) -> None:
