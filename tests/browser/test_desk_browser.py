@@ -50,7 +50,7 @@ def context(desk):
         page.goto(desk.link)
         page.wait_for_selector("button[name=who]")
         page.click("button[value=Ana]")
-        wait_for(lambda: page.goto(desk.origin + "/") and page.locator("[data-row]").count() == 5)
+        wait_for(lambda: page.goto(desk.url("/")) and page.locator("[data-row]").count() == 5)
         page.close()
         yield context
 
@@ -63,13 +63,13 @@ def page(context):
 
 
 def _tip(page, desk, words):
-    page.goto(f"{desk.origin}/?view=new")
+    page.goto(desk.url("/?view=new"))
     return page.get_by_role("link", name=re.compile(words)).first.get_attribute("href")
 
 
 def test_a_referral_by_keyboard_alone(desk, context, page):
     """From the queue to a prepared referral without a mouse: keys move, claim, mark words, summarise, look and send."""
-    page.goto(f"{desk.origin}/?words=packhouse")
+    page.goto(desk.url("/?words=packhouse"))
     page.keyboard.press("j")
     page.keyboard.press("c")
     page.wait_for_url("**/tips/*")
@@ -105,10 +105,10 @@ def test_a_referral_by_keyboard_alone(desk, context, page):
 def test_words_are_marked_with_the_mouse(desk, page):
     """Dragging over words marks all that it passes; pressing one again keeps it."""
     href = _tip(page, desk, "Workers sleep")
-    page.goto(desk.origin + href)
+    page.goto(desk.url(href))
     page.get_by_role("button", name="Claim it").click()
     page.get_by_role("button", name="Give back").wait_for()
-    page.goto(desk.origin + href + "/redact")
+    page.goto(desk.url(href + "/redact"))
     labels = page.locator(".words").first.locator("label")
     start, end = labels.nth(0).bounding_box(), labels.nth(3).bounding_box()
     page.mouse.move(start["x"] + 3, start["y"] + 5)
@@ -125,11 +125,11 @@ def test_words_are_marked_with_the_mouse(desk, page):
 def test_boxes_are_drawn_with_mouse_and_keys(desk, context, page, office):
     """A box drawn, one added and moved by keys, one removed: the lines say so, and saving burns them in."""
     one = office.drop(tip({"what": "A picture with a face"}, files=(jpeg(1, picture(640, 480)),)))
-    wait_for(lambda: page.goto(f"{desk.origin}/?words=face") and page.locator("[data-row]").count())
+    wait_for(lambda: page.goto(desk.url("/?words=face")) and page.locator("[data-row]").count())
     page.keyboard.press("j")
     page.keyboard.press("c")
     page.wait_for_url("**/tips/*")
-    page.goto(f"{desk.origin}/tips/{one}/boxes/1")
+    page.goto(desk.url(f"/tips/{one}/boxes/1"))
     page.wait_for_function("document.querySelector('.stage img').complete")
     frame = page.locator(".stage").bounding_box()
     page.mouse.move(frame["x"] + frame["width"] * 0.25, frame["y"] + frame["height"] * 0.25)
@@ -158,26 +158,26 @@ def test_nothing_that_a_sender_wrote_is_run(desk, page):
     page.on("console", lambda message: said.append(message.text))
     href = _tip(page, desk, "script")
     for rest in ("", "/print", "/reply"):
-        page.goto(desk.origin + href + rest)
+        page.goto(desk.url(href + rest))
         assert "run" not in page.title()
-    page.goto(desk.origin + href)
+    page.goto(desk.url(href))
     page.get_by_role("button", name="Claim it").click()
     page.get_by_role("button", name="Give back").wait_for()
-    page.goto(desk.origin + href + "/redact")
+    page.goto(desk.url(href + "/redact"))
     page.fill("#summary", EVIL)
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Look at what").click()
     page.wait_for_url("**/refer")
     assert "run" not in page.title()
-    assert [url for url in asked if not url.startswith((desk.origin, "data:"))] == []
+    assert [url for url in asked if not url.startswith((desk.url("/"), "data:"))] == []
     assert said == []
 
 
 def _claimed(page, desk, office, what, **more):
     """A new tip that this handler works on; its path."""
     one = office.drop(tip({"what": what}, **more))
-    wait_for(lambda: one in _html(page, f"{desk.origin}/?view=new"))
-    page.goto(f"{desk.origin}/tips/{one}")
+    wait_for(lambda: one in _html(page, desk.url("/?view=new")))
+    page.goto(desk.url(f"/tips/{one}"))
     page.get_by_role("button", name="Claim it").click()
     page.get_by_role("button", name="Give back").wait_for()
     return f"/tips/{one}"
@@ -186,7 +186,7 @@ def _claimed(page, desk, office, what, **more):
 def _prepared(page, desk, office):
     """A tip whose referral waits for the second person; its path."""
     path = _claimed(page, desk, office, "A tip that is ready to be referred")
-    page.goto(f"{desk.origin}{path}/redact")
+    page.goto(desk.url(f"{path}/redact"))
     page.fill("#summary", "It is ready.")
     page.get_by_role("button", name="Look at what").click()
     page.wait_for_url("**/refer")
@@ -228,13 +228,13 @@ def test_every_screen_is_accessible_and_valid(desk, office, context, page, tmp_p
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=scheme)
         for path in screens:
-            page.goto(desk.origin + path)
+            page.goto(desk.url(path))
             found += [f"{size['width']} {scheme} {path}: {one}" for one in violations(page)]
             if page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1"):
                 found.append(f"{size['width']} {path}: wider than the screen")
     assert found == []
     for number, path in enumerate(screens):
-        source = page.request.get(desk.origin + path).text()
+        source = page.request.get(desk.url(path)).text()
         (tmp_path / f"{number:02}.html").write_text(source, encoding="utf-8")
     command = ["java", "-jar", VNU, "--format", "json", "--exit-zero-always", *sorted(tmp_path.glob("*.html"))]
     checked = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -249,21 +249,21 @@ def test_every_screen_is_accessible_and_valid(desk, office, context, page, tmp_p
 def test_the_second_person_releases(desk, page, office):
     """Another handler sees what waits, cannot be the first, releases it, and the authority gets it."""
     href = _prepared(page, desk, office)
-    page.goto(f"{desk.origin}{href}/refer")
+    page.goto(desk.url(f"{href}/refer"))
     assert "You prepared this" in page.content()
-    page.goto(f"{desk.origin}/who")
+    page.goto(desk.url("/who"))
     page.click("button[value=Ben]")
-    page.goto(f"{desk.origin}{href}/refer")
+    page.goto(desk.url(f"{href}/refer"))
     page.get_by_role("button", name="Release and send").click()
     page.wait_for_url(f"**{href}")
     wait_for(lambda: office.referred("police"))
-    page.goto(f"{desk.origin}/who")
+    page.goto(desk.url("/who"))
     page.click("button[value=Ana]")
 
 
 def test_the_shortcuts_can_be_turned_off(desk, page):
     """With the one-letter keys off a letter does nothing (WCAG 2.1.4)."""
-    page.goto(f"{desk.origin}/help")
+    page.goto(desk.url("/help"))
     page.get_by_role("button", name="Turn them off").click()
     turn_on = page.get_by_role("button", name="Turn them on")
     turn_on.wait_for()
@@ -274,4 +274,4 @@ def test_the_shortcuts_can_be_turned_off(desk, page):
     page.get_by_role("button", name="Turn them off").wait_for()
     page.wait_for_load_state()  # a key that is pressed before the page's script has run is nobody's
     page.keyboard.press("q")
-    page.wait_for_url(f"{desk.origin}/")
+    page.wait_for_url(desk.url("/"))

@@ -216,21 +216,25 @@ class Browser:
         """Use a one-time link."""
         return self.client.get(link.removeprefix(ORIGIN), base_url=ORIGIN)
 
+    def path(self, path: str) -> str:
+        """A path of the desk below the secret one, where it is not there yet."""
+        return path if path.startswith(self.sessions.path) else self.sessions.path + path
+
     @property
     def token(self) -> str:
         """The form token of this session."""
-        cookie = self.client.get_cookie(self.sessions.cookie_name, domain="127.0.0.1")
+        cookie = self.client.get_cookie(self.sessions.cookie_name, domain="127.0.0.1", path=self.sessions.path)
         session = self.sessions.get(cookie.value if cookie else "")
         return session.token if session else ""
 
     def get(self, path: str, **headers: str):
         """Ask for a page."""
-        return self.client.get(path, base_url=ORIGIN, headers=_headers(headers))
+        return self.client.get(self.path(path), base_url=ORIGIN, headers=_headers(headers))
 
     def post(self, path: str, origin: str = ORIGIN, token: str | None = None, **fields: object):
         """Send a form, as a page of this desk would."""
         data = {"token": self.token if token is None else token, **fields}
-        return self.client.post(path, base_url=ORIGIN, data=data, headers={"Origin": origin} if origin else {})
+        return self.client.post(self.path(path), base_url=ORIGIN, data=data, headers={"Origin": origin} if origin else {})
 
 
 def _headers(named: Mapping[str, str]) -> dict[str, str]:
@@ -252,11 +256,16 @@ class Program:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        match = re.search(r"(http://127\.0\.0\.1:(\d+))(/enter/\S+)", line)
+        match = re.search(r"(http://127\.0\.0\.1:(\d+))(/[\w-]{43})(/enter/\S+)", line)
         assert match, (line, self.process.stderr.read() if self.process.stderr else "")
         self.origin, self.port, self.link = match[1], int(match[2]), match[0]
+        self.secret = match[3]  # with which the path of every page begins
         self._cookie = ""
-        self._path = match[3]
+        self._path = match[4]
+
+    def url(self, path: str) -> str:
+        """The address of a path, which is below the secret one or is given without it."""
+        return self.origin + (path if path.startswith(self.secret) else self.secret + path)
 
     def enter(self, who: str) -> None:
         """Use the link, wait until the store is open, and say who is working."""
@@ -280,7 +289,7 @@ class Program:
         """One request."""
         client = HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = {"Cookie": self._cookie, "Origin": self.origin, "Content-Type": "application/x-www-form-urlencoded"}
-        client.request(method, path, body=body, headers=headers)
+        client.request(method, self.url(path).removeprefix(self.origin), body=body, headers=headers)
         answer = client.getresponse()
         data = answer.read()
         client.close()

@@ -1,19 +1,23 @@
 """The desk's web application: its guard, its security headers and its error pages.
 
-The application answers only under its own address. A one-time link, shown in the terminal, starts a session. The cookie
+The application answers only under its own address and below the secret path of this start: every other path gets an
+empty 404, which does not show that a desk is there. A one-time link, shown in the terminal, starts a session. The cookie
 alone changes nothing: each POST needs the exact Origin, port included, and the session's form token. Every answer is
 `no-store`, and the one stylesheet and the one script run by their hashes.
 """
 
 import hmac
 from base64 import b64encode
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Response, g, redirect, render_template, request, url_for
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import FileRefusedError, HaumaruError
@@ -52,7 +56,14 @@ def create_base_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
     app.register_error_handler(HaumaruError, _show_refusal)
     app.register_error_handler(HTTPException, _show_http_error)
     app.register_error_handler(Exception, _show_fault)
+    app.wsgi_app = DispatcherMiddleware(_answer_nothing, {sessions.path: app.wsgi_app})  # type: ignore[method-assign]
     return app
+
+
+def _answer_nothing(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer a path that does not begin with the secret (PEP 3333)."""
+    start_response("404 Not Found", [("Content-Length", "0"), ("Cache-Control", "no-store")])
+    return [b""]
 
 
 def _read_asset(name: str) -> str:

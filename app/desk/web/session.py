@@ -1,7 +1,9 @@
 """Sessions of the desk's browsers: the one-time link that starts one, who is working, shortcuts, and locking.
 
 Links and sessions are held in memory only and end with the program. A link works once; a session ends when any
-handler locks the desk. The cookie is HttpOnly and SameSite=Strict and has no lifetime (ASVS 3.3).
+handler locks the desk. The cookie is HttpOnly and SameSite=Strict and has no lifetime (ASVS 3.3). A browser sends the
+cookies of a host to every port of the host (RFC 6265, 8.5), so every address of the desk begins with a secret that is
+new at each start, and the cookie is for that path alone: a program at another port of this machine never gets it.
 """
 
 import secrets
@@ -25,7 +27,9 @@ class Sessions:
 
     def __init__(self, origin: str, *, show_link: Callable[[str], None]) -> None:
         self.origin, self._show_link = origin, show_link
-        self.cookie_name = f"desk-{origin.rpartition(':')[2]}"  # browsers send a cookie to every port of a host
+        self.address = f"{origin}/{secrets.token_urlsafe(32)}"  # with which every address of this desk begins
+        self.path = self.address.removeprefix(origin)
+        self.cookie_name = f"desk-{origin.rpartition(':')[2]}"
         self._links: set[str] = set()
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
@@ -35,7 +39,7 @@ class Sessions:
         key = secrets.token_urlsafe(32)
         with self._lock:
             self._links = {key}
-        self._show_link(f"{self.origin}{_ENTER}{key}")
+        self._show_link(f"{self.address}{_ENTER}{key}")
         return key
 
     def start(self, untrusted_key: str) -> str | None:
@@ -72,7 +76,7 @@ def enter(key: str) -> AnyResponse:
     if cookie is None:
         raise RefusedError("session")
     answer = redirect(url_for("session.choose_handler"), 303)
-    answer.set_cookie(sessions.cookie_name, cookie, httponly=True, samesite="Strict")
+    answer.set_cookie(sessions.cookie_name, cookie, path=sessions.path, httponly=True, samesite="Strict")
     return answer
 
 
@@ -99,7 +103,7 @@ def lock() -> AnyResponse:
     sessions.end_all()
     sentence = "Nobody can look at tips in a browser now. The terminal in which the desk was started shows a new link."
     answer = render_page("message.html", title="Locked", sentence=sentence, error=False, session=None)
-    answer.delete_cookie(sessions.cookie_name)
+    answer.delete_cookie(sessions.cookie_name, path=sessions.path)
     return answer
 
 

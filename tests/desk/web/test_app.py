@@ -17,7 +17,7 @@ EVIL = """<script>alert(1)</script>"><img src=x onerror=alert(2)>'</textarea></t
 )
 def test_any_host_but_its_own_is_refused(browser, host):
     """A name that a hostile page could point at loopback gets nothing, not even with the cookie."""
-    answer = browser.client.get("/", base_url=ORIGIN, headers={"Host": host})
+    answer = browser.client.get(browser.path("/"), base_url=ORIGIN, headers={"Host": host})
     assert answer.status_code == 400
     assert "Queue" not in answer.text
 
@@ -125,7 +125,7 @@ def test_an_unknown_page_method_or_tip_is_an_answer(browser):
     ):
         assert browser.get(path).status_code in {200, 404}, path
     assert browser.post("/tips/nothing/claim").status_code == 404
-    assert browser.client.put("/", base_url=ORIGIN).status_code == 403
+    assert browser.client.put(browser.path("/"), base_url=ORIGIN).status_code == 403
 
 
 def test_more_than_it_takes_is_refused_with_a_page(browser, one):
@@ -213,6 +213,6 @@ def test_every_address_but_the_link_asks_for_a_session(browser, one):
         if rule.startswith("/enter/"):
             continue
         path = re.sub(r"<int:\w+>", "1", rule).replace("<tip>", one).replace("<name>", "intake")
-        answer = stranger.open(path, method=method, base_url=ORIGIN, headers={"Origin": ORIGIN})
+        answer = stranger.open(browser.path(path), method=method, base_url=ORIGIN, headers={"Origin": ORIGIN})
         assert answer.status_code == 403, path
         assert "session that has ended" in answer.text

@@ -13,7 +13,7 @@ from tests.support.desk import Browser, Office, jpeg, picture, receive, tip
 
 def test_the_way_from_a_new_tip_to_a_sent_referral(office, desk, browser, one):
     """Claim, redact, look, send: four presses; the authority gets a sealed, signed referral and the tip says so."""
-    assert browser.post(f"/tips/{one}/claim").location == f"/tips/{one}"
+    assert browser.post(f"/tips/{one}/claim").location == browser.path(f"/tips/{one}")
     page = browser.get(f"/tips/{one}/redact").text
     marks = re.findall(r'name="m" value="([^"]+)" checked', page)
     assert len(marks) >= 2, "the suggestions are marked already"

@@ -1,5 +1,12 @@
 """Sessions of the desk: a link that works once, a strict cookie, and an end for all at once."""
 
+import threading
+from http.cookiejar import CookieJar
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.request import HTTPCookieProcessor, build_opener
+
+from app.desk.config import ListenAddress
+from app.desk.web.factory import create_app, listen, serving
 from app.desk.web.session import Sessions
 from tests.support.desk import ORIGIN, Browser
 
@@ -7,17 +14,15 @@ from tests.support.desk import ORIGIN, Browser
 def test_the_link_works_once(browser):
     """The printed link starts one session; used again, or made up, it starts none."""
     assert browser.enter(browser.links[0]).status_code == 403
-    assert browser.enter(f"{ORIGIN}/enter/guess").status_code == 403
+    assert browser.enter(browser.path("/enter/guess")).status_code == 403
     other = browser.app.test_client()
-    assert other.get("/", base_url=ORIGIN).status_code == 403
+    assert other.get(browser.path("/"), base_url=ORIGIN).status_code == 403
 
 
 def test_the_cookie_is_strict(desk):
     """HttpOnly, SameSite=Strict, without a lifetime, under a name of this port's own."""
     links = []
     sessions = Sessions(ORIGIN, show_link=links.append)
-    client = Browser(desk, who="").app.test_client()
-    assert client.get("/", base_url=ORIGIN).status_code == 403
     fresh = Browser(desk, who="")
     fresh.sessions.new_link()
     header = fresh.enter(fresh.links[-1]).headers["Set-Cookie"]
@@ -25,6 +30,7 @@ def test_the_cookie_is_strict(desk):
     assert "HttpOnly" in header
     assert "SameSite=Strict" in header
     assert "Max-Age" not in header
+    assert f"Path={fresh.sessions.path};" in header
     assert sessions.cookie_name == "desk-8701"
 
 
@@ -34,3 +40,47 @@ def test_locking_ends_every_session(browser, desk):
     assert browser.get("/").status_code == 403
     assert len(browser.links) == 2
     assert browser.enter(browser.links[-1]).status_code == 303
+
+
+def test_every_path_without_the_secret_is_an_empty_404(browser, one):
+    """A program that reaches the port and does not know the secret path finds no page, no cookie and no name."""
+    for path in ("/", "/who", f"/tips/{one}", "/enter/guess", f"/{'x' * 43}/", browser.sessions.path[:-1], "/favicon.ico"):
+        for method in ("GET", "POST"):
+            answer = browser.client.open(path, method=method, base_url=ORIGIN)
+            assert (answer.status_code, answer.data) == (404, b""), path
+            assert "Set-Cookie" not in answer.headers
+    other = Sessions(ORIGIN, show_link=lambda _: None)
+    assert other.path != browser.sessions.path
+    assert len(other.path) == 44
+
+
+class _Listener(BaseHTTPRequestHandler):
+    """A program at another port of this machine that writes down what a browser sends to it."""
+
+    def do_GET(self):
+        self.server.seen.append((self.path, dict(self.headers)))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_another_listener_on_this_machine_gets_no_cookie_and_no_path(desk):
+    """A browser that is signed in at the desk and opens a page at another port sends neither cookie nor secret."""
+    links = []
+    server = listen(ListenAddress("127.0.0.1", 0), links.append, lambda made: create_app(desk, made, demo=False))
+    jar = CookieJar()
+    browser = build_opener(HTTPCookieProcessor(jar))
+    with serving(server), HTTPServer(("127.0.0.1", 0), _Listener) as listener:
+        listener.seen = []
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        assert browser.open(links[0]).status == 200
+        assert len(list(jar)) == 1
+        for path in ("/", "/enter/", "/tips/x"):
+            assert browser.open(f"http://127.0.0.1:{listener.server_port}{path}").status == 200
+        listener.shutdown()
+    secret = links[0].split("/")[3]
+    assert len(listener.seen) == 3
+    assert not [seen for seen in listener.seen if "Cookie" in seen[1] or secret in str(seen)]
