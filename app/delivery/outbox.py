@@ -159,6 +159,11 @@ class Outbox:
                 self._tidied = quarter
         self.database.compact(now, pages=pages)
 
+    def present(self, ids: Sequence[TipId]) -> list[TipId]:
+        """Return those of some ids whose envelopes are in the outbox; raises OutboxError."""
+        with self.database.read() as connection:
+            return _present(connection, ids)
+
     def forget_absent(self, agency: str) -> None:
         """Let the memory store forget the agency's envelopes that are no longer in the outbox; raises OutboxError."""
         # Read before the rows are: an id is listed or noted only after the commit of its row.

@@ -100,6 +100,7 @@ class RedactionDraft:
     summary: str = ""
     authorities: tuple[str, ...] = ()
     by: str = ""
+    translator: str = ""  # the id of the translator to whom a prepared text goes; "" for a referral to the authorities
     looked: bool = False  # a handler has saved the draft once, with the suggestions in view
 
 
@@ -141,6 +142,7 @@ class Case:
     notes: tuple[CaseNote, ...] = ()
     draft: RedactionDraft = field(default_factory=RedactionDraft)
     referrals: tuple[SentReferral, ...] = ()
+    leaving: tuple[str, ...] = ()  # the ids of referrals and hand-overs that are being put into the outbox
     thread: tuple[ThreadMessage, ...] = ()
     unread: bool = False  # the sender has answered since a handler opened the tip
     outcome: Outcome = Outcome.UNKNOWN
@@ -241,21 +243,16 @@ class Case:
         self.require_holder(who)
         return replace(self, translation=text, translator=needs_translator and not text)
 
-    def sent_to_translator(self, who: str) -> "Case":
-        """Return the tip as one whose redacted text a translator has."""
+    def prepared(self, who: str, *, translator: str = "") -> "Case":
+        """Return the tip with a finished draft that waits for a second person, for the authorities or a translator."""
         self.require_redactor(who)
-        return replace(self, translator=True)
-
-    def prepared(self, who: str) -> "Case":
-        """Return the tip with a finished draft that waits for a second person."""
-        self.require_redactor(who)
-        return replace(self, state=State.WAITING, draft=replace(self.draft, by=who))
+        return replace(self, state=State.WAITING, draft=replace(self.draft, by=who, translator=translator))
 
     def sent_back(self, who: str) -> "Case":
         """Return a prepared tip to work, with `who` working on it; raises RefusedError `state`."""
         if self.state is not State.WAITING:
             raise RefusedError("state")
-        return replace(self, state=State.WORK, holder=who, draft=replace(self.draft, by=""))
+        return replace(self, state=State.WORK, holder=who, draft=replace(self.draft, by="", translator=""))
 
     def require_second(self, who: str) -> None:
         """Raise RefusedError `state` or `same-person` unless `who` may release what another person prepared."""
@@ -265,8 +262,16 @@ class Case:
             raise RefusedError("same-person")
 
     def referred(self, sent: tuple[SentReferral, ...], *, holder: str) -> "Case":
-        """Return the tip as referred; who may do that was asked before anything was sealed."""
-        return replace(self, state=State.REFERRED, referrals=(*self.referrals, *sent), holder=holder)
+        """Return the tip as referred, its referrals on their way into the outbox; who may do that was asked before."""
+        leaving = tuple(one.id for one in sent)
+        return replace(self, state=State.REFERRED, referrals=(*self.referrals, *sent), holder=holder, leaving=leaving)
+
+    def handed_over(self, who: str, hand_over: TipId, *, second: str = "") -> "Case":
+        """Return the tip with its redacted text on its way to a translator; `second` releases what `who` prepared."""
+        self.require_second(second) if second else self.require_redactor(who)
+        state = State.REFERRED if self.referrals else State.WORK
+        draft = replace(self.draft, by="", translator="")
+        return replace(self, state=state, translator=True, holder=who, draft=draft, leaving=(hand_over,))
 
     def with_reply(self, who: str, message: ThreadMessage) -> "Case":
         """Return the tip with a reply in its thread."""

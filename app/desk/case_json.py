@@ -37,7 +37,7 @@ def decode_case(data: bytes) -> Case:
     raw["thread"] = tuple(_decode_message(one) for one in raw["thread"])
     raw["referrals"] = tuple(SentReferral(**_with_date(one)) for one in raw["referrals"])
     raw["draft"] = _decode_draft(raw["draft"])
-    raw["sketch"] = tuple(raw["sketch"])
+    raw["sketch"], raw["leaving"] = tuple(raw["sketch"]), tuple(raw.get("leaving", ()))
     return Case(**raw)
 
 

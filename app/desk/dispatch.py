@@ -1,8 +1,7 @@
-"""From a case and its redaction to referrals: what is left, under a new id, signed, sealed, and in the outbox.
+"""From a case and its redaction to a referral: what is left, under a new id, and the keys that were compared by voice.
 
-Nothing is sealed before every text that goes out was searched for everything that was taken out, and to no key that
-has expired or was never confirmed by voice. Each authority gets a referral of its own. With two-person release the
-first handler prepares a referral and a second seals and sends it.
+No referral is built before every text that goes out was searched for everything that was taken out. `release` signs,
+seals and sends what is built here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,9 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.core.errors import BundleError
-from app.delivery.outbox import Envelope, Outbox
+from app.delivery.outbox import Outbox
 from app.desk.attachments import Attachment, Attachments, burn_boxes
-from app.desk.case import Case, RedactionDraft, SentReferral
+from app.desk.case import Case, RedactionDraft
 from app.desk.cases import Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError
@@ -27,11 +25,10 @@ from app.desk.redaction import (
     redactable_texts,
     suggest_removals,
 )
-from app.desk.referral import Referral, ReferralWords, referral_bundles, referral_json, referral_words
+from app.desk.referral import Referral
 from app.files.clean import CleanedFile
 from app.text.phrases import Finding, PhraseTrie
-from app.vault.age import seal
-from app.vault.signature import SignatureContext, encode_public_key, public_bytes, sign
+from app.vault.signature import encode_public_key, public_bytes
 from app.vault.tip import SCHEMA, TipFile, new_tip_id
 
 # By the kind of a suggestion, what an authority reads of a removed text: its kind, and nothing of the text itself.
@@ -89,7 +86,7 @@ def first_draft(
 
 def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tuple[str, ...]:
     """Return the ids of the authorities that take what a tip is about, in the configuration's order."""
-    topics = {"trafficking", *case.kinds, *(kind.topic for kind in SCHEMA.kinds if kind.value in case.kinds)}
+    topics = {"trafficking", *case.known_kinds, *(kind.topic for kind in SCHEMA.kinds if kind.value in case.kinds)}
     topics |= {"danger"} if case.danger else set()
     topics |= {"children", "child"} if case.children else set()
     return tuple(one.id for one in authorities.values() if topics.intersection(one.takes))
@@ -152,107 +149,6 @@ def _require_nothing_removed(made: Referral, removed: Sequence[str]) -> None:
     texts += [file.data.decode("utf-8", "replace") for file in made.files if file.type == "text/plain"]
     if find_removed(texts, removed):
         raise RefusedError("still-there")
-
-
-def send_referrals(
-    case: Case, parties: Sequence[Authority], context: ReferralContext, who: str, *, second: str = ""
-) -> Case:
-    """Seal one referral for each party, put them in the outbox, and note them in the case.
-
-    `second` is the person who releases what `who` prepared. Raises RefusedError and OutboxError. A case that was
-    changed since it was read is refused (`changed`), so that only what was looked at is sent.
-    """
-    _require_complete(case, parties)
-    for party in parties:
-        _require_usable_key(party, context)
-    redaction = context.redaction(case)
-    made = [(party, build_referral(case, redaction, party.name, context)) for party in parties]
-    words = [referral_words(referral) for _, referral in made]
-    sent = tuple(_record(one, party, context, who, second) for (party, _), one in zip(made, words, strict=True))
-    sealed = [_seal(one, referral, party, context) for (party, referral), one in zip(made, words, strict=True)]
-
-    def refer(now: Case) -> Case:
-        if second:
-            now.require_second(second)
-        else:
-            now.require_redactor(who)
-        _require_unchanged(now, case)
-        for envelopes in sealed:
-            context.outbox.put(envelopes)
-        return now.referred(sent, holder="" if second else now.holder)
-
-    what = "to " + " ".join(party.id for party in parties)
-    return context.cases.change(case.id, second or who, "referred", refer, what=what)
-
-
-def prepare_referral(case: Case, context: ReferralContext, who: str) -> Case:
-    """Hand a finished draft to a second person; raises as `send_referrals` would for the same draft."""
-    _require_complete(case, case.draft.authorities)
-    build_referral(case, context.redaction(case), "-", context)
-
-    def prepare(now: Case) -> Case:
-        _require_unchanged(now, case)
-        return now.prepared(who)
-
-    return context.cases.change(case.id, who, "prepared", prepare)
-
-
-def release_referral(case: Case, parties: Sequence[Authority], context: ReferralContext, who: str) -> Case:
-    """Send what another person prepared; raises RefusedError `same-person` or `state`, and as `send_referrals` does."""
-    case.require_second(who)
-    return send_referrals(case, parties, context, case.draft.by, second=who)
-
-
-def send_to_translator(case: Case, translator: Authority, context: ReferralContext, who: str) -> Case:
-    """Seal the redacted text, without files, to a translator, and note that; raises RefusedError, OutboxError."""
-    _require_usable_key(translator, context)
-    redaction = context.redaction(case)
-    redaction = redaction.with_draft(replace(redaction.draft, files=()))
-    made = build_referral(case, redaction, translator.name, context, purpose="translation")
-    envelopes = _seal(referral_words(made), made, translator, context)
-
-    def hand_over(now: Case) -> Case:
-        _require_unchanged(now, case)
-        sent = now.sent_to_translator(who)
-        context.outbox.put(envelopes)
-        return sent
-
-    return context.cases.change(case.id, who, "to-translator", hand_over, what=translator.id)
-
-
-def _require_complete(case: Case, chosen: Sequence[object]) -> None:
-    if not chosen:
-        raise RefusedError("no-authority")
-    if not case.draft.summary:
-        raise RefusedError("no-summary")
-
-
-def _require_unchanged(now: Case, case: Case) -> None:
-    """Raise RefusedError `changed` if the case is another than the one from which a referral was built."""
-    if now.version != case.version:
-        raise RefusedError("changed")
-
-
-def _require_usable_key(party: Authority, context: ReferralContext) -> None:
-    if party.expires < context.cases.today():
-        raise RefusedError("expired")
-    if not is_key_confirmed(context.cases, party):
-        raise RefusedError("unconfirmed")
-
-
-def _seal(words: ReferralWords, made: Referral, party: Authority, context: ReferralContext) -> list[Envelope]:
-    """Return the envelopes of a referral, its words first; raises RefusedError `referral-too-long`."""
-    try:
-        bundles = referral_bundles(words, made.files, context.key)
-    except BundleError as error:
-        raise (RefusedError("referral-too-long") if error.code == "too-large" else error) from None
-    return [Envelope(bundle.id, party.id, seal(bundle.data, party.recipients)) for bundle in bundles]
-
-
-def _record(words: ReferralWords, party: Authority, context: ReferralContext, who: str, second: str) -> SentReferral:
-    text, made = referral_json(words), words.referral
-    signature = sign(SignatureContext.REFERRAL, text, context.key)
-    return SentReferral(made.id, party.id, party.name, context.cases.today(), who, second, text.decode(), signature)
 
 
 def _kept_files(case: Case, redaction: Redaction, attachments: Attachments) -> tuple[TipFile, ...]:

@@ -34,6 +34,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "unconfirmed": "Confirm the authority's key by voice before its first use, and tick that you did.",
         "no-reply": "The sender left no way to reply.",
         "no-site": "No address for replies is configured: [site] replies in desk.toml.",
+        "written": "This reply is in the thread already. It was not written again.",
         "no-words": "Write something first.",
         "too-long": "This is too long. Make it shorter.",
         "reply-link": "A reply must not hold a link or an address: opening it could show who they are.",

@@ -12,7 +12,7 @@ from app.core.unicode import clean_text
 from app.desk.case import Case, ThreadMessage
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
-from app.vault.tip import ReplyTo, new_tip_id
+from app.vault.tip import ReplyTo, TipId, new_tip_id
 
 DAYS = 90  # for which the site keeps a reply
 MAX_LENGTH = 5000  # characters
@@ -51,10 +51,11 @@ class ReplyQueue:
     def __init__(self, cases: Cases, *, has_site: bool) -> None:
         self._cases, self._has_site = cases, has_site
 
-    def write(self, case: Case, who: str, untrusted_text: str) -> Case:
+    def write(self, case: Case, who: str, untrusted_text: str, *, reply_id: TipId | None = None) -> Case:
         """Put a reply into the thread, where it waits for its post; raises RefusedError.
 
-        The codes: `no-site`, `no-reply`, `no-words`, `too-long`, `reply-link`, and those of `Case.require_holder`.
+        A reply whose `reply_id` stands in the thread already is not written again. The codes of the refusals:
+        `no-site`, `no-reply`, `no-words`, `too-long`, `reply-link`, and those of `Case.require_holder`.
         """
         text = clean_text(untrusted_text)
         if not self._has_site:
@@ -66,8 +67,13 @@ class ReplyQueue:
         if len(text) > MAX_LENGTH:
             raise RefusedError("too-long")
         reply_warnings(text)
-        message = ThreadMessage(self._cases.today(), who, text, id=new_tip_id())
-        return self._cases.change(case.id, who, "replied", lambda now: now.with_reply(who, message))
+        message = ThreadMessage(self._cases.today(), who, text, id=reply_id or new_tip_id())
+        try:
+            return self._cases.change(case.id, who, "replied", lambda now: _with_new_reply(now, who, message))
+        except RefusedError as error:
+            if error.code != "written":
+                raise
+            return self._cases.get(case.id)
 
     def waiting(self) -> list[tuple[ReplyTo, ThreadMessage]]:
         """Return the oldest reply of each thread that the site does not have, unless its 90 days are over."""
@@ -86,6 +92,12 @@ class ReplyQueue:
     def note_posted(self, reply_id: str) -> None:
         """Note that the site has a reply; raises RefusedError."""
         self._cases.note_posted(reply_id)
+
+
+def _with_new_reply(now: Case, who: str, message: ThreadMessage) -> Case:
+    if any(one.id == message.id for one in now.thread):
+        raise RefusedError("written")
+    return now.with_reply(who, message)
 
 
 def _reply_to(case: Case) -> ReplyTo | None:

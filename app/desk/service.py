@@ -30,6 +30,7 @@ from app.desk.inbox import Inbox
 from app.desk.jobs import Job, start_job
 from app.desk.journal import Journal
 from app.desk.queue import Queue
+from app.desk.release import decide_interrupted
 from app.desk.replies import ReplyQueue
 from app.desk.reply_poster import ReplyPoster
 from app.desk.statistics import keep_rows
@@ -127,6 +128,7 @@ class Desk:
         def load(job: Job) -> None:
             self.cases.load(job)
             if not (job.stopped or self._stop.is_set()):
+                decide_interrupted(self.cases, self.outbox)
                 self._start_background()
 
         return start_job(self.loading, load)

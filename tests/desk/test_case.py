@@ -12,6 +12,7 @@ from app.desk.case import (
     case_from_words,
 )
 from app.desk.errors import RefusedError
+from app.vault.tip import new_tip_id
 from tests.support.desk import DAY, tip, words_of
 
 CHANGES = {
@@ -19,7 +20,7 @@ CHANGES = {
     "release": lambda case, who: case.released(who),
     "redact": lambda case, who: case.with_draft(who, RedactionDraft()),
     "translate": lambda case, who: case.with_translation(who, "x", needs_translator=False),
-    "hand-over": lambda case, who: case.sent_to_translator(who),
+    "hand-over": lambda case, who: case.handed_over(who, new_tip_id()),
     "prepare": lambda case, who: case.prepared(who),
     "send-back": lambda case, who: case.sent_back(who),
     "reply": lambda case, who: case.with_reply(who, ThreadMessage(DAY, who, "x")),

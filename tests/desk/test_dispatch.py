@@ -15,14 +15,12 @@ from app.desk.dispatch import (
     build_referral,
     confirm_key,
     is_key_confirmed,
-    prepare_referral,
-    send_referrals,
-    send_to_translator,
     suggest_authorities,
 )
 from app.desk.errors import RefusedError
 from app.desk.redaction import answer_texts
 from app.desk.referral import NOTICE, referral_bundles, referral_text, referral_words
+from app.desk.release import prepare_referral, send_referrals, send_to_translator
 from app.vault.bundle import BUNDLE_BYTES
 from app.vault.tip import new_tip_id
 from tests.support.desk import Browser, Office, jpeg, picture, receive, tip, words_of

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from app.desk.case import RedactionDraft
-from app.desk.dispatch import confirm_key, send_referrals
+from app.desk.dispatch import confirm_key
 from app.desk.errors import RefusedError
 from app.desk.parts import PartStore
+from app.desk.release import send_referrals
 from app.vault.part import Part, pack_part, read_part
 from app.vault.tip import new_tip_id
 from app.vault.tip_bundles import Bundle, read_words, split_files, to_bundles

@@ -7,8 +7,9 @@ import pytest
 from app.core.errors import ConfigError
 from app.desk.case import RedactionDraft
 from app.desk.config import load_desk_config
-from app.desk.dispatch import confirm_key, send_referrals
+from app.desk.dispatch import confirm_key
 from app.desk.errors import RefusedError
+from app.desk.release import send_referrals
 from app.vault.age import ENVELOPE_BYTES
 from tests.support.desk import NOON, Office, jpeg, receive, tip, wait_for
 

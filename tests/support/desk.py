@@ -234,7 +234,9 @@ class Browser:
     def post(self, path: str, origin: str = ORIGIN, token: str | None = None, **fields: object):
         """Send a form, as a page of this desk would."""
         data = {"token": self.token if token is None else token, **fields}
-        return self.client.post(self.path(path), base_url=ORIGIN, data=data, headers={"Origin": origin} if origin else {})
+        return self.client.post(
+            self.path(path), base_url=ORIGIN, data=data, headers={"Origin": origin} if origin else {}
+        )
 
 
 def _headers(named: Mapping[str, str]) -> dict[str, str]:

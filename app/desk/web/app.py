@@ -1,9 +1,9 @@
 """The desk's web application: its guard, its security headers and its error pages.
 
 The application answers only under its own address and below the secret path of this start: every other path gets an
-empty 404, which does not show that a desk is there. A one-time link, shown in the terminal, starts a session. The cookie
-alone changes nothing: each POST needs the exact Origin, port included, and the session's form token. Every answer is
-`no-store`, and the one stylesheet and the one script run by their hashes.
+empty 404, which does not show that a desk is there. A one-time link, shown in the terminal, starts a session. The
+cookie alone changes nothing: each POST needs the exact Origin, port included, and the session's form token. Every
+answer is `no-store`, and the one stylesheet and the one script run by their hashes.
 """
 
 import hmac

@@ -5,10 +5,12 @@ of it but the instructions is refused, and each try is journaled. A reply that c
 the handler asks a second time.
 """
 
+from functools import partial
+
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.core.errors import BusyError
+from app.core.errors import BundleError, BusyError
 from app.core.unicode import clean_text
 from app.desk.attachments import Attachment
 from app.desk.case import Case, Outcome, State
@@ -21,7 +23,7 @@ from app.desk.replies import reply_warnings
 from app.desk.service import Desk
 from app.desk.web.context import current_desk, current_handler, file_to_save, file_to_show, render_page, see_other
 from app.files.clean import CleanedFile
-from app.vault.tip import SCHEMA
+from app.vault.tip import SCHEMA, TipId, new_tip_id, parse_tip_id
 
 _MAX_NOTE = 5000
 _MAX_TRANSLATION = 20_000
@@ -140,23 +142,24 @@ def show_thread(tip: str) -> AnyResponse:
     """Show the thread with the sender, and a form for a reply."""
     case = current_desk().cases.get(tip)
     case.require_shown()
-    return render_page("reply.html", case=case, text="", warnings=(), problem="")
+    return render_page("reply.html", case=case, reply_id=new_tip_id(), text="", warnings=(), problem="")
 
 
 @blueprint.post("/tips/<tip>/reply")
 def send_reply(tip: str) -> AnyResponse:
-    """Check a reply, then seal and send it; a reply with a warning is sent only when asked a second time."""
+    """Check a reply, then seal and send it, once; a reply with a warning is sent only when asked a second time."""
     desk, text = current_desk(), clean_text(request.form.get("text", ""))
-    case = desk.cases.get(tip)
+    case, reply_id = desk.cases.get(tip), _read_reply_id()
+    show = partial(render_page, "reply.html", case=case, reply_id=reply_id, text=text)
     try:
         found = reply_warnings(text)
         if not found or request.form.get("sure") == "yes":
-            desk.replies.write(case, current_handler(), text)
+            desk.replies.write(case, current_handler(), text, reply_id=reply_id)
             notice = "The reply is sealed and on its way to the site."
             return see_other(url_for("case.show_thread", tip=tip), notice)
     except RefusedError as error:
-        return render_page("reply.html", error.answer, case=case, text=text, warnings=(), problem=error.message)
-    return render_page("reply.html", 422, case=case, text=text, warnings=found, problem="")
+        return show(status=error.answer, warnings=(), problem=error.message)
+    return show(status=422, warnings=found, problem="")
 
 
 def field_label(name: str) -> str:
@@ -164,6 +167,14 @@ def field_label(name: str) -> str:
     if name.startswith("files/"):
         return f"Text of {name}"
     return {"translation": "Translation"}.get(name) or SCHEMA.heading(name)
+
+
+def _read_reply_id() -> TipId:
+    """Return the id that the form gives its reply, so that a second press writes no second reply; else a new id."""
+    try:
+        return parse_tip_id(request.form.get("reply_id", ""))
+    except BundleError:
+        return new_tip_id()
 
 
 def _files_or_none(desk: Desk, case: Case) -> tuple[Attachment, ...] | None:

@@ -20,15 +20,20 @@ from app.desk.dispatch import (
     first_draft,
     is_key_confirmed,
     key_fingerprint,
-    prepare_referral,
-    release_referral,
-    send_referrals,
-    send_to_translator,
 )
 from app.desk.errors import RefusedError
 from app.desk.marks import read_boxes, read_marks, write_boxes
 from app.desk.redaction import is_file, redactable_texts
 from app.desk.referral import NOTICE, referral_words
+from app.desk.release import (
+    prepare_hand_over,
+    prepare_referral,
+    release_hand_over,
+    release_referral,
+    send_referrals,
+    send_to_translator,
+    without_files,
+)
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other
 from app.text.find import FINDING_REASONS
 
@@ -122,9 +127,13 @@ def show_preview(tip: str) -> AnyResponse:
     case = desk.cases.get(tip)
     if case.state is not State.WAITING:
         case = _case_to_redact(tip)
+    translation = bool(case.draft.translator)
+    if translation:
+        case = without_files(case)
     redaction, files = desk.referral_context.redaction(case), enumerate(desk.attachments.of(case), 1)
-    authorities = _chosen_authorities(case.draft.authorities)
-    referral = build_referral(case, redaction, " and ".join(party.name for party in authorities), desk.referral_context)
+    authorities = _chosen_parties(case)
+    names = " and ".join(party.name for party in authorities)
+    referral = build_referral(case, redaction, names, desk.referral_context)
     return render_page(
         "preview.html",
         case=case,
@@ -135,6 +144,7 @@ def show_preview(tip: str) -> AnyResponse:
         envelopes=1 + referral_words(referral).part_count,
         authorities=[(party, key_fingerprint(party), is_key_confirmed(desk.cases, party)) for party in authorities],
         two_person_release=desk.config.release > 1,
+        translation=translation,
     )
 
 
@@ -142,19 +152,21 @@ def show_preview(tip: str) -> AnyResponse:
 def send(tip: str) -> AnyResponse:
     """Send the referral, or hand it to the second person."""
     desk, handler, shown = current_desk(), current_handler(), url_for("case.show", tip=tip)
-    case = desk.cases.get(tip)
-    if request.form.get("version") != str(case.version):
-        raise RefusedError("changed")
-    authorities = _chosen_authorities(case.draft.authorities)
-    _note_confirmed_keys(authorities)
+    case = _case_as_shown(tip)
+    parties, context = _chosen_parties(case), desk.referral_context
+    _note_confirmed_keys(parties)
     if case.state is State.WAITING:
-        release_referral(case, authorities, desk.referral_context, handler)
+        if case.draft.translator:
+            _require_translator(parties)
+            release_hand_over(case, parties[0], context, handler)
+        else:
+            release_referral(case, parties, context, handler)
         return see_other(shown, "Released. It is sealed, signed and on its way.")
-    case = _case_to_redact(tip)
+    case.require_redactor(handler)
     if desk.config.release > 1:
-        prepare_referral(case, desk.referral_context, handler)
+        prepare_referral(case, context, handler)
         return see_other(shown, "Prepared. A second person must release it.")
-    send_referrals(case, authorities, desk.referral_context, handler)
+    send_referrals(case, parties, context, handler)
     return see_other(shown, "Referred. It is sealed, signed and on its way.")
 
 
@@ -167,15 +179,31 @@ def send_back(tip: str) -> AnyResponse:
 
 @blueprint.post("/tips/<tip>/translator")
 def hand_to_translator(tip: str) -> AnyResponse:
-    """Seal the redacted text to a translator."""
-    desk = current_desk()
-    translator = desk.config.translators.get(request.form.get("translator", ""))
-    if translator is None:
+    """Seal the redacted text to a translator, or hand it to the second person."""
+    desk, handler, shown = current_desk(), current_handler(), url_for("case.show", tip=tip)
+    case = _case_as_shown(tip)
+    case.require_redactor(handler)
+    parties = [one for one in desk.config.translators.values() if one.id == request.form.get("translator")]
+    _require_translator(parties)
+    _note_confirmed_keys(parties)
+    if desk.config.release > 1:
+        prepare_hand_over(case, parties[0], desk.referral_context, handler)
+        return see_other(shown, "Prepared. A second person must release it.")
+    send_to_translator(case, parties[0], desk.referral_context, handler)
+    return see_other(shown, "The redacted text is sealed to the translator and on its way.")
+
+
+def _case_as_shown(tip: str) -> Case:
+    """Return the case that a form was made for; raises RefusedError `changed` if the case was changed since."""
+    case = current_desk().cases.get(tip)
+    if request.form.get("version") != str(case.version):
+        raise RefusedError("changed")
+    return case
+
+
+def _require_translator(parties: list[Authority]) -> None:
+    if not parties:
         raise RefusedError("no-authority")
-    _note_confirmed_keys([translator])
-    send_to_translator(_case_to_redact(tip), translator, desk.referral_context, current_handler())
-    notice = "The redacted text is sealed to the translator and on its way."
-    return see_other(url_for("case.show", tip=tip), notice)
 
 
 def _case_to_redact(tip: str) -> Case:
@@ -185,9 +213,12 @@ def _case_to_redact(tip: str) -> Case:
     return case
 
 
-def _chosen_authorities(names: tuple[str, ...]) -> list[Authority]:
-    authorities = current_desk().config.authorities
-    return [authorities[name] for name in names if name in authorities]
+def _chosen_parties(case: Case) -> list[Authority]:
+    """Return to whom the draft of a case goes: the translator for whom it was prepared, else the authorities."""
+    config, draft = current_desk().config, case.draft
+    if draft.translator:
+        return [one for one in config.translators.values() if one.id == draft.translator]
+    return [config.authorities[name] for name in draft.authorities if name in config.authorities]
 
 
 def _note_confirmed_keys(parties: list[Authority]) -> None:

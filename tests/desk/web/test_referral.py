@@ -88,6 +88,51 @@ def test_a_prepared_referral_can_go_back(tmp_path):
         assert (case.state, case.holder, case.draft.by) == (State.WORK, "Ben", "")
 
 
+def test_a_hand_over_to_a_translator_needs_two_people_too(tmp_path):
+    """With release = 2 no text reaches a translator that one person alone has looked at; both stand in the journal."""
+    office = Office(tmp_path, release=2)
+    tip_id = office.drop(tip(files=(jpeg(),)))
+    with office.desk() as desk:
+        receive(desk)
+        ana, ben = Browser(desk, "Ana"), Browser(desk, "Ben")
+        ana.post(f"/tips/{tip_id}/claim")
+        ana.post(f"/tips/{tip_id}/redact", m="what:0-5", keep=["what"], file=["files/1.jpg"])
+        fields = {"translator": "translator", "confirmed": ["translator"]}
+        ana.post(f"/tips/{tip_id}/translator", version=desk.cases.get(tip_id).version, **fields)
+        assert desk.waiting_deliveries() == {}
+        assert desk.cases.get(tip_id).state is State.WAITING
+        version = desk.cases.get(tip_id).version
+        assert "cannot also release" in ana.post(f"/tips/{tip_id}/refer", version=version).text
+        shown = ben.get(f"/tips/{tip_id}/refer").text
+        assert "prepared this for a translator" in shown
+        assert "What Example translator will see" in shown
+        assert "No file goes on" in shown
+        ben.post(f"/tips/{tip_id}/refer", version=version)
+        case = desk.cases.get(tip_id)
+        assert desk.waiting_deliveries() == {"translator": (1, "")}
+        assert (case.state, case.holder, case.translator, case.draft.by) == (State.WORK, "Ana", True, "")
+        assert case.draft.files == ("files/1.jpg",)
+        done = [(entry.who, entry.did) for entry in desk.journal.entries]
+        assert ("Ana", "prepared") in done
+        assert ("Ben", "to-translator") in done
+
+
+def test_a_prepared_hand_over_can_go_back(tmp_path):
+    """The second person may send it back; it is then to be redacted again, and no longer for a translator."""
+    office = Office(tmp_path, release=2)
+    tip_id = office.drop(tip())
+    with office.desk() as desk:
+        receive(desk)
+        ana, ben = Browser(desk, "Ana"), Browser(desk, "Ben")
+        ana.post(f"/tips/{tip_id}/claim")
+        ana.post(f"/tips/{tip_id}/redact", keep=["what"])
+        fields = {"translator": "translator", "confirmed": ["translator"]}
+        ana.post(f"/tips/{tip_id}/translator", version=desk.cases.get(tip_id).version, **fields)
+        ben.post(f"/tips/{tip_id}/refer/back")
+        case = desk.cases.get(tip_id)
+        assert (case.state, case.holder, case.draft.by, case.draft.translator) == (State.WORK, "Ben", "", "")
+
+
 def test_boxes_are_burnt_into_what_they_will_see(browser, desk, office):
     """A box drawn on a picture is black in the file as the authority gets it."""
     tip_id = office.drop(tip(files=(jpeg(1, picture(320, 320, "#ffffff")),)))
@@ -109,7 +154,8 @@ def test_a_translator_gets_the_redacted_text_and_no_file(browser, desk, office):
     receive(desk)
     browser.post(f"/tips/{tip_id}/claim")
     browser.post(f"/tips/{tip_id}/redact", m="what:0-9", keep=["what"], file=["files/1.jpg"])
-    browser.post(f"/tips/{tip_id}/translator", translator="translator", confirmed=["translator"])
+    version = desk.cases.get(tip_id).version
+    browser.post(f"/tips/{tip_id}/translator", version=version, translator="translator", confirmed=["translator"])
     assert desk.waiting_deliveries() == {"translator": (1, "")}
     assert desk.cases.get(tip_id).translator
     browser.post(f"/tips/{tip_id}/translation", text="Seven men, in English. Seven men again.")

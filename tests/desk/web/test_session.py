@@ -44,7 +44,15 @@ def test_locking_ends_every_session(browser, desk):
 
 def test_every_path_without_the_secret_is_an_empty_404(browser, one):
     """A program that reaches the port and does not know the secret path finds no page, no cookie and no name."""
-    for path in ("/", "/who", f"/tips/{one}", "/enter/guess", f"/{'x' * 43}/", browser.sessions.path[:-1], "/favicon.ico"):
+    for path in (
+        "/",
+        "/who",
+        f"/tips/{one}",
+        "/enter/guess",
+        f"/{'x' * 43}/",
+        browser.sessions.path[:-1],
+        "/favicon.ico",
+    ):
         for method in ("GET", "POST"):
             answer = browser.client.open(path, method=method, base_url=ORIGIN)
             assert (answer.status_code, answer.data) == (404, b""), path
