@@ -8,14 +8,14 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from app.core.errors import ReplyError, ReplyKnownError, SignatureError
+from app.core.errors import OutboxError, ReplyError, ReplyKnownError, SignatureError
 from app.delivery.clock import nz_day
 from app.delivery.database import Database
 from app.delivery.receipt_codes import Locator
@@ -103,17 +103,38 @@ class ReplyStore:
             connection.execute(insert(replies).values(row))
 
     def fetch(self, locator: Locator, *, now: float) -> tuple[bytes, ...]:
-        """Return the sealed replies under a locator in the order of their last days; none is no error."""
-        wanted = (replies.c.locator == locator) & (replies.c.expires >= nz_day(now))
-        order = (replies.c.expires, replies.c.reply)
-        with self._database.read() as connection:
-            names = connection.execute(select(replies.c.reply).where(wanted).order_by(*order)).scalars().all()
-        return tuple(self._database.read_blob(bytes(name), messages, message_spares) for name in names)
+        """Return the sealed replies under a locator in the order of their last days; none is no error.
 
-    def delete(self, locator: Locator) -> None:
-        """Destroy every reply under a locator; their ids stay known until their days have passed."""
+        A reply of which no undamaged copy is left is empty, so that a damaged reply hides no other. Raises OutboxError.
+        """
+        wanted = (replies.c.locator == locator) & (replies.c.expires >= nz_day(now))
+        return tuple(self._read(name) for name in self._names(wanted))
+
+    def delete(self, locator: Locator, seen: Collection[bytes] | None = None) -> None:
+        """Destroy the replies under a locator of which `seen` holds the SHA-256, or all of them; raises OutboxError.
+
+        Their ids stay known until their days have passed.
+        """
+        wanted = replies.c.locator == locator
+        if seen is not None:
+            names = [name for name in self._names(wanted) if hashlib.sha256(self._read(name)).digest() in seen]
+            wanted &= replies.c.reply.in_(names)
         with self._database.write() as connection:
-            delete_replies(connection, replies.c.locator == locator)
+            delete_replies(connection, wanted)
+
+    def _names(self, wanted: ColumnElement[bool]) -> list[bytes]:
+        with self._database.read() as connection:
+            order = (replies.c.expires, replies.c.reply)
+            found = connection.execute(select(replies.c.reply).where(wanted).order_by(*order))
+            return [bytes(name) for name in found.scalars()]
+
+    def _read(self, name: bytes) -> bytes:
+        try:
+            return self._database.read_blob(name, messages, message_spares)
+        except OutboxError as error:
+            if error.code not in {"gone", "corrupt"}:
+                raise
+            return b""
 
 
 def _is_signed(body: bytes, signature: str, public_key: bytes) -> bool:

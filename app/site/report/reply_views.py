@@ -2,12 +2,19 @@
 
 A sender reads a reply, answers it, or has it deleted. An unknown code, a code without a reply and a guess look the
 same and take the same work. The code is read from the form and goes nowhere but into the derivation. A reply that no
-desk signed is not parsed.
+desk signed is not parsed. Replies are shown in the order in which the desk wrote them, each with its day; a reply that
+does not open hides no other.
 """
 
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 
 from flask import Blueprint, Response, request
+from flask_babel import format_date
 from flask_babel import gettext as _
 
 from app.core.errors import AlreadySentError, HaumaruError, OutboxError, RateError, ReplyError, ReplyKnownError
@@ -25,6 +32,7 @@ from app.web.http import same_origin
 # Readers who may wait for a derivation; one runs at a time in each process.
 _WAITING = 8
 _RETRY_SECONDS = 60
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,53 @@ class ReplyAccess:
     code: ReceiptCode
     locator: Locator
     key: bytes
+
+
+@dataclass(frozen=True, order=True)
+class ReplyMessage:
+    """What a desk wrote: the day on which it did, its place in the thread, and its text."""
+
+    day: date
+    number: int
+    text: str
+
+    @property
+    def day_text(self) -> str:
+        """The day in the language of the page, "" where the desk gave none."""
+        return "" if self.day == date.min else format_date(self.day, "long")
+
+
+@dataclass
+class OpenedReplies:
+    """The messages of the replies under one locator in the order in which the desk wrote them.
+
+    `digests` are the SHA-256 of the sealed replies that opened; `unopened` counts the others.
+    """
+
+    messages: list[ReplyMessage]
+    digests: list[str]
+    unopened: int
+
+
+def open_replies(sealed: Sequence[bytes], key: bytes, locator: Locator) -> OpenedReplies:
+    """Open the replies under a locator; one that does not open hides no other."""
+    messages, digests = [], []
+    for each in sealed:
+        with suppress(ReplyError):
+            fields = open_reply(each, key, locator)
+            digests.append(hashlib.sha256(each).hexdigest())
+            if fields.get("kind") == "message":
+                messages.append(_read_message(fields))
+    return OpenedReplies(sorted(messages), digests, len(sealed) - len(digests))
+
+
+def _read_message(fields: Mapping[str, object]) -> ReplyMessage:
+    number = fields.get("number")
+    try:
+        day = date.fromisoformat(str(fields.get("day")))
+    except ValueError:
+        day = date.min
+    return ReplyMessage(day, number if isinstance(number, int) else 0, str(fields.get("text", "")))
 
 
 class ReplyViews:
@@ -111,15 +166,18 @@ class ReplyViews:
         except HaumaruError as error:
             log_error(error)
             return self._show_replies(form, access, _answer_error(503, _(error.message)))
-        return self._responses.page("report/answered.html", code=access.code, token=self._new_token())
+        return self._responses.page("report/answered.html", code=access.code, seen=_seen(), token=self._new_token())
 
-    def _delete(self, form: ReplyForm, access: ReplyAccess) -> Response:  # noqa: ARG002
+    def _delete(self, form: ReplyForm, access: ReplyAccess) -> Response:
+        seen = _seen()
         try:
-            self._box.delete(access.locator)
+            self._box.delete(access.locator, {bytes.fromhex(each) for each in seen} if seen else None)
+            left = self._box.fetch(access.locator, now=self._context.clock())
         except OutboxError as error:
             log_error(error)
             raise _code_error(503, _("The reply could not be deleted just now. Please try again.")) from None
-        return self._responses.page("report/deleted.html")
+        # A reply that came after the page was shown has not been read, and stays.
+        return self._show_replies(form, access, None) if left else self._responses.page("report/deleted.html")
 
     # What a step is made of.
 
@@ -149,16 +207,30 @@ class ReplyViews:
         return Token.new(self._context.clock()).sign(self._context.secret)
 
     def _show_replies(self, form: ReplyForm, access: ReplyAccess, problem: PageError | None) -> Response:
-        sealed = self._box.fetch(access.locator, now=self._context.clock())
-        opened = [open_reply(reply, access.key, access.locator) for reply in sealed]
-        messages = [str(message.get("text", "")) for message in opened if message.get("kind") == "message"]
-        token = self._responses.next_token(form.current)
+        try:
+            sealed = self._box.fetch(access.locator, now=self._context.clock())
+        except OutboxError as error:
+            log_error(error)
+            raise _code_error(503, _("Something went wrong"), _RETRY_SECONDS) from None
+        opened = open_replies(sealed, access.key, access.locator)
         return self._responses.page(
-            "report/replies.html", problem, form=form, code=access.code, messages=messages, token=token
+            "report/replies.html",
+            problem,
+            form=form,
+            code=access.code,
+            messages=opened.messages,
+            seen=opened.digests,
+            unopened=opened.unopened,
+            token=self._responses.next_token(form.current),
         )
 
     def _ask_for_code(self, problem: PageError | None) -> Response:
         return self._responses.page("report/reply.html", problem, token=self._new_token())
+
+
+def _seen() -> list[str]:
+    """Return the digests of the replies that the page showed; none from a page that showed none."""
+    return [each for each in request.form.getlist("seen") if _DIGEST.fullmatch(each)]
 
 
 def _code_error(status: int, sentence: str, seconds: int = 0) -> PageError:

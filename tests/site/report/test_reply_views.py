@@ -1,14 +1,21 @@
 """Coming back with a receipt code: an answer goes the way of a first tip, and an error names its field."""
 
+import os
+import time
+from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
 
 from app.core.errors import OutboxError
+from app.delivery.clock import nz_day
+from app.delivery.database import Database
 from app.delivery.outbox import Outbox
-from app.delivery.receipt_codes import new_code
+from app.delivery.receipt_codes import derive_keys, new_code
+from app.delivery.reply_store import ReplyPost, ReplyStore
 from app.vault.age_open import unseal
 from app.vault.keys import DEMONSTRATION
+from app.vault.reply import SEALED_BYTES, seal_reply
 from app.vault.tip_bundles import read_words
 from tests.support.visit import open_site
 
@@ -80,3 +87,126 @@ def test_an_answer_is_not_called_sent_without_the_outbox(site):
         answer = press(site, "answer", code=new_code(), what="They moved.")
     assert (answer.status, linked(answer)) == (503, ["#what"])
     assert answer.document.one("textarea", name="what").text == "They moved."
+
+
+def leave(site, keys, *sealed):
+    """Keep sealed replies as a desk's posts are kept, all with one last day."""
+    box = ReplyStore(Database(site.prerendered.config.outbox_url))
+    now = time.time()
+    for each in sealed:
+        post = ReplyPost("intake", os.urandom(8).hex(), keys.locator, nz_day(now) + timedelta(90), each)
+        box.store(post, now=now)
+
+
+def letter(keys, text, **fields):
+    return seal_reply({"kind": "message", "text": text, **fields}, keys.reply_key, keys.locator)
+
+
+def digests(answer):
+    """What the page that is shown may delete."""
+    return {element.attrs["value"] for element in answer.document.all("input", name="seen")}
+
+
+def shown(answer):
+    return [element.text for element in answer.document.all("p", class_="quoted")]
+
+
+def test_a_reply_that_does_not_open_hides_no_other(site):
+    """Two replies are read beside one that does not open, and the page says that one could not be opened."""
+    code = new_code()
+    keys = derive_keys(code)
+    leave(site, keys, letter(keys, "first"), os.urandom(SEALED_BYTES), letter(keys, "second"))
+    answer = press(site, "read", code=code)
+    assert (answer.status, sorted(shown(answer))) == (200, ["first", "second"])
+    assert "could not be opened" in answer.text
+
+
+def test_a_reply_that_alone_does_not_open_is_not_called_absent(site):
+    """Where the only reply does not open, the page does not say that there is none."""
+    code = new_code()
+    leave(site, derive_keys(code), os.urandom(SEALED_BYTES))
+    answer = press(site, "read", code=code)
+    assert (answer.status, "There is no reply" in answer.text, "could not be opened" in answer.text) == (
+        200,
+        False,
+        True,
+    )
+
+
+def test_a_damaged_reply_hides_no_other(site):
+    """Where both copies of one reply are damaged on the disk, the other is read."""
+    code = new_code()
+    keys = derive_keys(code)
+    leave(site, keys, letter(keys, "whole"), letter(keys, "damaged"))
+    read = Database.read_blob
+    damaged = []
+
+    def read_damaged(database, name, *tables):
+        if not damaged:
+            damaged.append(name)
+        if name in damaged:
+            raise OutboxError("corrupt")
+        return read(database, name, *tables)
+
+    with patch.object(Database, "read_blob", read_damaged):
+        answer = press(site, "read", code=code)
+    assert len(shown(answer)) == 1
+    assert "could not be opened" in answer.text
+
+
+def test_replies_stand_in_the_order_in_which_they_were_written_with_their_days(site):
+    """Twelve replies of three days come in the order of the thread, whatever their ids, each under its day."""
+    code = new_code()
+    keys = derive_keys(code)
+    days = ["2026-11-09"] * 4 + ["2026-11-10"] * 4 + ["2026-12-01"] * 4
+    letters = [letter(keys, f"number {n}", number=n, day=day) for n, day in enumerate(days)]
+    leave(site, keys, *letters)
+    answer = press(site, "read", code=code)
+    assert shown(answer) == [f"number {n}" for n in range(12)]
+    assert [element.attrs["datetime"] for element in answer.document.all("time")] == days
+    assert answer.document.all("time")[0].text == "9 November 2026"
+
+
+@pytest.mark.parametrize("fields", [{"day": "soon"}, {"day": None, "number": "x"}, {"number": True}, {}])
+def test_a_reply_without_a_good_day_is_shown_all_the_same(site, fields):
+    """What the desk left out, or wrote wrongly, costs the day and not the reply."""
+    code = new_code()
+    keys = derive_keys(code)
+    leave(site, keys, letter(keys, "Kia ora", **fields))
+    answer = press(site, "read", code=code)
+    assert (shown(answer), answer.document.all("time")) == (["Kia ora"], [])
+
+
+def test_a_reply_that_came_after_the_page_is_not_deleted_unread(site):
+    """The button that deletes takes what its page showed; a reply that came meanwhile is shown then."""
+    code = new_code()
+    keys = derive_keys(code)
+    leave(site, keys, letter(keys, "early"))
+    page = press(site, "read", code=code)
+    seen = digests(page)
+    leave(site, keys, letter(keys, "late"))
+    answer = press(site, "done", code=code, seen=[*seen])
+    assert (answer.document.one("h1").text, shown(answer)) == ("A reply for you", ["late"])
+    assert digests(answer).isdisjoint(seen)
+    assert (
+        press(site, "done", code=code, seen=[*seen, *digests(answer)]).document.one("h1").text == "The reply is deleted"
+    )
+
+
+def test_an_answer_keeps_what_may_be_deleted(site):
+    """The page after an answer deletes the replies that were read before it, and no others."""
+    code = new_code()
+    keys = derive_keys(code)
+    leave(site, keys, letter(keys, "early"))
+    seen = digests(press(site, "read", code=code))
+    answered = press(site, "answer", code=code, seen=[*seen], what="More.")
+    assert digests(answered) == seen
+
+
+def test_a_database_that_is_away_is_not_called_a_report_that_was_not_sent(site):
+    """Where the replies cannot be read, the page asks for the code again, 503, and speaks of no report."""
+    with patch.object(ReplyStore, "fetch", side_effect=OutboxError("database-away")):
+        answer = press(site, "read", code=new_code())
+    assert (answer.status, linked(answer)) == (503, ["#code"])
+    assert "Something went wrong" in answer.text
+    assert "not sent" not in answer.text
