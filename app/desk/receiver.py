@@ -15,10 +15,9 @@ from app.core.errors import DeliveryError
 from app.delivery.outbox import Envelope
 from app.desk.envelopes import deposit_envelope, id_from_name
 from app.vault.age import ENVELOPE_BYTES
-from app.web.middleware import REFUSED, BodyLimiter
+from app.web.middleware import REFUSED, BodyLimiter, BodyRoom
 
 MAX_BODIES = 8  # at once
-_BODY_SECONDS = 60.0
 
 
 class EnvelopeReceiver:
@@ -29,9 +28,8 @@ class EnvelopeReceiver:
         self._limiter = BodyLimiter(
             self._receive,
             hosts=hosts,
-            bodies=MAX_BODIES,
+            room=BodyRoom(threads=2 * MAX_BODIES, memory=MAX_BODIES * ENVELOPE_BYTES),
             max_body=ENVELOPE_BYTES,
-            deadline=_BODY_SECONDS,
         )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

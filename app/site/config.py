@@ -53,13 +53,13 @@ class SiteConfig:
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """The address and the capacity of the server; one worker reads `bodies` request bodies at once."""
+    """The address and the capacity of the server; `body_memory` in bytes is what bodies take in one worker."""
 
     host: str
     port: int
     workers: int
     threads: int
-    bodies: int
+    body_memory: int
     proxies: int
     secret_file: Path
 
@@ -207,12 +207,11 @@ def _read_server(reader: Reader) -> ServerConfig:
         port=int(parts[2]) if parts else 8000,
         workers=reader.integer("workers", 2, 1, 64),
         threads=reader.integer("threads", 64, 4, 1024),
-        bodies=reader.integer("bodies", 16, 1, 512),
+        body_memory=reader.size("body_memory", "400MB"),
         proxies=reader.integer("proxies", 0, 0, 8),
         secret_file=reader.path("secret_file", "instance/secret") or Path(),
     )
-    if server.bodies >= server.threads:
-        reader.fault("bodies", "leaves no thread for readers", "make it less than threads")
+    reader.reject_former_key("bodies", 'write body_memory = "400MB", the bytes that bodies may take in one worker')
     reader.reject_unknown_keys()
     return server
 
@@ -221,7 +220,7 @@ def _read_report(reader: Reader) -> ReportConfig:
     reader.reject_former_key("agency", 'write agencies = ["intake"], with the ids of one or more [[agency]]')
     report = ReportConfig(
         agencies=reader.texts("agencies", remedy='write ["intake"], with the ids of one or more [[agency]]'),
-        max_upload=reader.size("max_upload", "25MB"),
+        max_upload=reader.size("max_upload", "100MB"),
         min_fill=reader.duration("min_fill", "3s"),
     )
     reader.reject_unknown_keys()

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import time
 from types import MappingProxyType
 from urllib.parse import urlsplit
+from wsgiref.types import WSGIApplication
 
 from flask import Blueprint, Flask, Response, g, request
 from flask_babel import Babel
@@ -51,10 +52,12 @@ from app.text.phrases import load_phrases
 from app.vault.age import seal
 from app.vault.tip import new_decoy
 from app.vault.tip_bundles import to_bundles
-from app.web.middleware import BodyLimiter
+from app.web.middleware import BodyLimiter, BodyRoom
 
 # Bytes of a request beside its files: the text of the form, and what multipart adds around each part.
 _BODY_MARGIN = 1_000_000
+# What a body takes in memory at its peak, in times its length: the body, and what is made of its files.
+_PEAK_FACTOR = 3
 SCHEMA_REMEDIES = {
     "schema-older": "an earlier version made this database; let that version deliver what waits, then name a new one",
     "schema-newer": "a later version made this database; install that version, or name a new one",
@@ -132,13 +135,19 @@ def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
 
 def build_site(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[], float] = time) -> PrerenderedPages:
     """Return the WSGI application of one process; call it after forking, because it opens the database."""
-    config = prerendered.config
+    server, report = prerendered.config.server, prerendered.config.report
     app = create_site_app(prerendered, root=root, clock=clock)
-    if config.server.proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=config.server.proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
-    hosts = frozenset(urlsplit(origin).netloc for origin in origins(config))
-    max_body = config.report.max_upload + _BODY_MARGIN
-    limiter = BodyLimiter(app, hosts=hosts, bodies=config.server.bodies, max_body=max_body)
+    hosts = frozenset(urlsplit(origin).netloc for origin in origins(prerendered.config))
+    limiter: WSGIApplication = BodyLimiter(
+        app,
+        hosts=hosts,
+        room=BodyRoom(threads=server.threads, memory=server.body_memory),
+        max_body=report.max_upload + _BODY_MARGIN,
+        peak=lambda length: _PEAK_FACTOR * length,
+        networks=lambda environ: (environ.get("REMOTE_ADDR", ""),),
+    )
+    if server.proxies:  # outermost, so that bodies are shared among visitors, not proxies
+        limiter = ProxyFix(limiter, x_for=server.proxies, x_proto=0, x_host=0)
     return PrerenderedPages(limiter, pages=prerendered.pages, hosts=hosts)
 
 

@@ -4,18 +4,52 @@ Each program adds its own headers and sets each header once, by assignment. The 
 question and refuse nothing themselves: the program decides. Source of the headers: OWASP Secure Headers Project.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import IO
+from urllib.parse import parse_qsl
 
 from flask import Request, request
+from werkzeug.datastructures import FileStorage, ImmutableMultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.sansio.multipart import Data, Field, MultipartDecoder, NeedData, Preamble
+
+# Under this key of the WSGI environment the application finds the status with which a request was refused.
+REFUSED = "haumaru.refused"
+# Of a body that is refused so many bytes are kept; the longest report without files is shorter.
+WORDS_BYTES = 200_000
+# Text alone, and all text of a form together, has at most so many bytes.
+MAX_TEXT_BYTES = 500_000
+_MAX_PARTS = 200
 
 
 class MemoryRequest(Request):
-    """A request whose uploads never reach a temporary file, whatever their size."""
+    """A request whose uploads never reach a temporary file, whatever their size.
 
-    max_form_memory_size = 500_000
-    max_form_parts = 200
+    Where the request was refused, or its text is longer than any report, `form` holds the fields at its beginning.
+    """
+
+    max_form_memory_size = MAX_TEXT_BYTES
+    max_form_parts = _MAX_PARTS
+
+    def _load_form_data(self) -> None:
+        if "form" in self.__dict__:
+            return
+        read_head = getattr(self.environ["wsgi.input"], "head", None)
+        is_url_encoded = self.mimetype == "application/x-www-form-urlencoded"
+        head = read_head(MAX_TEXT_BYTES if is_url_encoded else WORDS_BYTES) if read_head else b""
+        # Werkzeug bounds neither the number nor the length of URL-encoded fields.
+        if REFUSED not in self.environ and not (is_url_encoded and read_head):
+            try:
+                super()._load_form_data()
+            except RequestEntityTooLarge:
+                self.environ[REFUSED] = 413
+            else:
+                return
+        self.__dict__["stream"] = BytesIO()
+        self.__dict__["form"] = ImmutableMultiDict(fields_at_head(head, self.mimetype, self.mimetype_params))
+        self.__dict__["files"] = ImmutableMultiDict[str, FileStorage]()
 
     def _get_file_stream(
         self,
@@ -25,6 +59,46 @@ class MemoryRequest(Request):
         content_length: int | None = None,  # noqa: ARG002
     ) -> IO[bytes]:
         return BytesIO()
+
+
+def fields_at_head(untrusted_head: bytes, mimetype: str, options: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the text fields at the beginning of a form's body, the last one as far as it goes; files end the search.
+
+    Both encodings of a form are read (WHATWG URL Standard, section 5; RFC 7578). What cannot be read is left out.
+    """
+    if mimetype == "application/x-www-form-urlencoded":
+        # The end may be in the middle of a character's escape.
+        text = re.sub(r"%[0-9A-Fa-f]?$", "", untrusted_head.decode("ascii", "ignore"))
+        try:
+            return parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=_MAX_PARTS)
+        except ValueError:
+            return []
+    boundary = options.get("boundary", "").encode("ascii", "ignore")
+    return list(_multipart_fields(untrusted_head, boundary)) if boundary and mimetype == "multipart/form-data" else []
+
+
+def _multipart_fields(untrusted_head: bytes, boundary: bytes) -> Iterator[tuple[str, str]]:
+    decoder = MultipartDecoder(boundary, max_parts=_MAX_PARTS)
+    decoder.receive_data(untrusted_head)
+    name, pieces = "", list[bytes]()
+    try:
+        while True:
+            event = decoder.next_event()
+            if isinstance(event, Field):
+                name, pieces = event.name or "", []
+            elif isinstance(event, Data):
+                pieces.append(event.data)
+                if not event.more_data:
+                    yield name, b"".join(pieces).decode("utf-8", "replace")
+                    name, pieces = "", []
+            elif isinstance(event, NeedData):
+                break
+            elif not isinstance(event, Preamble):
+                return
+    except (ValueError, RequestEntityTooLarge, AssertionError, AttributeError):
+        return
+    if name and pieces:
+        yield name, b"".join(pieces).decode("utf-8", "ignore")
 
 
 def same_origin(origins: Sequence[str]) -> bool:

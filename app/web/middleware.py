@@ -1,28 +1,44 @@
 """WSGI middleware that bounds request bodies before Flask sees a request.
 
-A body is read whole into memory: never to a disk, never longer than the limit, and only a few at once, so that
-slow senders cannot take every thread. A request that is refused here is left unread and passed on with a status
-under `REFUSED`, for the application to answer with a page.
+A body is read whole into memory: never to a disk, never longer than the limit, at a pace, and only so many at once,
+shared among networks, that slow senders cannot take every thread nor large ones all memory. Of a body that is refused
+the beginning is kept, where the words of a form stand, and the rest is thrown away as it comes: the application finds
+the status under `REFUSED` and answers with a page that has the words. Where even that has no place the body is left
+unread.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
-from threading import BoundedSemaphore
 from time import monotonic
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from app.web.http import is_query
+from app.web.body_reader import BodyPace, BodyReader
+from app.web.http import MAX_TEXT_BYTES, REFUSED, WORDS_BYTES, is_query
+from app.web.network_shares import NetworkShares
 
-# Under this key of the WSGI environment the application finds the status with which a request was refused.
-REFUSED = "haumaru.refused"
-_CHUNK = 16 * 1024
+Networks = Callable[[WSGIEnvironment], Sequence[str]]
+_MOST_SECONDS_WITHOUT_PLACE = 10.0
+_MOST_THROWN_AWAY = 20  # times the limit of a body
+
+
+class BodyRoom:
+    """What one process has for bodies: `threads` of the server, of which half read bodies, and `memory` bytes.
+
+    A quarter of these places stay free of bodies that are too long to be words alone.
+    """
+
+    def __init__(self, *, threads: int, memory: int) -> None:
+        self.readers = NetworkShares(max(1, threads // 2))
+        self.long_readers = NetworkShares(max(1, threads * 3 // 8))
+        self.memory = NetworkShares(memory, share=0.5, reserve=0.25)
 
 
 class BodyLimiter:
-    """Reads request bodies for an application: `bodies` at once, `max_body` bytes each, within `deadline` seconds.
+    """Reads request bodies for an application: at most `max_body` bytes each, within a room.
 
-    `hosts` are the values of Host that are answered; None answers under every name.
+    `hosts` are the values of Host that are answered; None answers under every name. `peak` gives the bytes of memory
+    that a body of so many bytes takes until it is answered, and `networks` the networks of a request, narrowest first.
     """
 
     def __init__(
@@ -30,52 +46,88 @@ class BodyLimiter:
         app: WSGIApplication,
         *,
         hosts: frozenset[str] | None,
-        bodies: int,
+        room: BodyRoom,
         max_body: int,
-        deadline: float = 60.0,
+        peak: Callable[[int], int] = int,
+        networks: Networks = lambda _environ: (),
+        pace: BodyPace | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._app, self._hosts = app, hosts
-        self._slots = BoundedSemaphore(bodies)
-        self._max_body, self._deadline, self._clock = max_body, deadline, clock
+        self._app, self._hosts, self._room = app, hosts, room
+        self._max_body, self._peak, self._networks = max_body, peak, networks
+        self._pace, self._clock = pace or BodyPace(), clock
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
+        untrusted_input, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH")
+        environ["wsgi.input"] = BytesIO()
         known = self._hosts is None or environ.get("HTTP_HOST") in self._hosts or environ["PATH_INFO"] == "/healthz"
         if not (known and is_query(environ["QUERY_STRING"])):
             environ[REFUSED] = 400
-        else:
-            self._read_body(environ)
-        return self._app(environ, start_response)
-
-    def _read_body(self, environ: WSGIEnvironment) -> None:
-        length, untrusted_input = environ.get("CONTENT_LENGTH"), environ["wsgi.input"]
-        environ["wsgi.input"] = BytesIO()
-        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+        elif environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             environ["CONTENT_LENGTH"] = "0"
         elif length is None or not (length.isascii() and length.isdigit()):
             environ[REFUSED] = 411
-        elif int(length) > self._max_body:
-            environ[REFUSED] = 413
-        elif not self._slots.acquire(blocking=False):
-            environ[REFUSED] = 503
         else:
-            try:
-                environ["wsgi.input"] = self._read(untrusted_input, int(length), environ)
-            finally:
-                self._slots.release()
+            return self._answer_body(environ, start_response, untrusted_input, int(length))
+        return self._app(environ, start_response)
 
-    def _read(self, untrusted_input: Any, length: int, environ: WSGIEnvironment) -> BytesIO:
-        body, end = BytesIO(), self._clock() + self._deadline
-        while length:
-            chunk = untrusted_input.read(min(length, _CHUNK))
-            if not chunk:
-                environ[REFUSED] = 400
-                return BytesIO()
-            if self._clock() > end:
-                environ[REFUSED] = 408
-                return BytesIO()
-            body.write(chunk)
-            length -= len(chunk)
-        body.seek(0)
-        return body
+    def _answer_body(
+        self, environ: WSGIEnvironment, start_response: StartResponse, untrusted_input: Any, length: int
+    ) -> Iterable[bytes]:
+        """Read the body, hold its memory until the answer is made, and return the answer whole."""
+        networks = self._networks(environ)
+        peak = self._peak(length) if length > WORDS_BYTES else 0
+        is_form_with_files = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
+        if length > (self._max_body if is_form_with_files else min(self._max_body, MAX_TEXT_BYTES)):
+            environ[REFUSED] = 413
+        elif peak and not self._room.memory.take(networks, peak):
+            environ[REFUSED] = 503
+        held = 0 if REFUSED in environ else peak
+        try:
+            self._read(environ, untrusted_input, length, networks)
+            answer = self._app(environ, start_response)
+            try:
+                return [b"".join(answer)]
+            finally:
+                getattr(answer, "close", lambda: None)()
+        finally:
+            environ["wsgi.input"].close()
+            if held:
+                self._room.memory.give_back(networks, held)
+
+    def _read(self, environ: WSGIEnvironment, untrusted_input: Any, length: int, networks: Sequence[str]) -> None:
+        environ["wsgi.input_terminated"] = True
+        if not length:
+            return
+        taken = self._take_places(networks, long=length > WORDS_BYTES)
+        if not taken or length > _MOST_THROWN_AWAY * self._max_body:
+            environ[REFUSED] = environ.get(REFUSED, 503)
+            self._give_back(networks, taken)
+            return
+        most = None
+        if length > WORDS_BYTES and len(taken) == 1:
+            environ[REFUSED], most = environ.get(REFUSED, 503), _MOST_SECONDS_WITHOUT_PLACE
+        keep = WORDS_BYTES if REFUSED in environ else length
+        reader = BodyReader(
+            untrusted_input, length, keep=keep, ended=lambda: self._give_back(networks, taken)
+        )
+        status = reader.wait(self._pace, most=most, clock=self._clock)
+        if status:
+            environ.setdefault(REFUSED, status)
+        environ["wsgi.input"] = reader.stream()
+        environ["CONTENT_LENGTH"] = str(min(length, keep))
+
+    def _take_places(self, networks: Sequence[str], *, long: bool) -> list[NetworkShares]:
+        """Return where places were taken: among all readers, and for a long body among those of long bodies too."""
+        wanted = [self._room.readers, *([self._room.long_readers] if long else [])]
+        taken: list[NetworkShares] = []
+        for places in wanted:
+            if not places.take(networks):
+                break
+            taken.append(places)
+        return taken
+
+    def _give_back(self, networks: Sequence[str], taken: Sequence[NetworkShares]) -> None:
+        for places in taken:
+            places.give_back(networks)

@@ -132,6 +132,11 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
     token: Token | None = None
     token_error: TokenError | None = None
 
+    def check_token(self) -> TokenError | None:
+        """Return what is wrong with the token that came with the form, None if nothing; reads no other field."""
+        self[self.meta.csrf_field_name].validate(self)
+        return self.token_error
+
     @property
     def current(self) -> Token:
         """The token that came with the form, or a new one where none or a bad one did."""

@@ -1,11 +1,13 @@
 """The two forms of the site: the report, built from the schema of the tip, and the answer to a reply.
 
-Labels, hints and choices are keys of translation, which the templates translate. Free text is cleaned before it is
-measured, a choice that the schema does not have is an error, and no field asks who is writing.
+Labels, hints and choices are keys of translation, which the templates translate. Until a form is validated its text is
+as it came; `validate` cleans each text, but for one far beyond its limit, and then measures it. A choice that the schema
+does not have is an error, and no field asks who is writing.
 """
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, Field, RadioField, SelectMultipleField, TextAreaField
@@ -22,16 +24,29 @@ from app.vault.tip import SCHEMA, FieldType, TipField
 _SPAN = re.compile(r"([a-z-]{1,32}):(\d{1,6})-(\d{1,6})", re.ASCII)
 
 
-def _cleaned(value: str | None) -> str:
-    return clean_text(value or "").strip()
+# A text may be so many times its limit before it is cleaned: a browser sends a line end as two characters.
+_MOST_BEFORE_CLEANING = 2
+
+
+class CleanedTextField(TextAreaField):
+    """A text of at most `max_length` characters once it is cleaned; one that is far too long is not cleaned."""
+
+    def __init__(self, *args: Any, max_length: int, **values: Any) -> None:
+        self._max_length = max_length
+        super().__init__(*args, **values)
+
+    def pre_validate(self, form: Any) -> None:  # noqa: ARG002
+        """Clean the text before its validators see it."""
+        if len(self.data or "") <= _MOST_BEFORE_CLEANING * self._max_length:
+            self.data = clean_text(self.data or "").strip()
+            self.raw_data = [self.data]
 
 
 def _text_field(label: str, hint: str, max_length: int, required: str = "") -> Field:
     too_long = _l("This is too long. Use at most %(limit)s characters.", limit=f"{max_length:,}")
     checks = [InputRequired(message=_l(required))] if required else []
-    return TextAreaField(
-        label, description=hint, filters=[_cleaned], validators=[*checks, Length(max=max_length, message=too_long)]
-    )
+    checks.append(Length(max=max_length, message=too_long))
+    return CleanedTextField(label, description=hint, validators=checks, max_length=max_length)
 
 
 def _form_field(field: TipField) -> Field:

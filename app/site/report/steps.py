@@ -5,7 +5,7 @@ whom to call. There is no cookie, no session and no script: what a step needs tr
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from flask import Blueprint, Response, request
@@ -29,7 +29,7 @@ from app.core.errors import (
 from app.core.log import log_error
 from app.delivery.receipt_codes import DerivationQueue, ReceiptCode, ReceiptKeys, new_code, parse_code
 from app.files.protocol import REFUSALS
-from app.site.report.form_token import TokenError
+from app.site.report.form_token import TooSoonError
 from app.site.report.forms import ReportForm
 from app.site.report.responses import (
     HeldTip,
@@ -41,13 +41,17 @@ from app.site.report.responses import (
 )
 from app.site.report.submit import Submission, arrival_hours, confirm, is_closed, submit
 from app.vault.tip import ReplyTo
-from app.web.http import same_origin
+from app.web.http import REFUSED, same_origin
 
 # Senders who may wait for their receipt code; each derivation takes 64 MiB and a tenth of a second.
 _WAITING = 8
 _DRAFT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RETRY_SECONDS = 60
+# The rate that a step is counted under; the others cost little, and a held tip has been counted when it was held.
+_RATES = {"check": "check", "send": "send"}
 _TOO_LARGE = N_("This is too much for one report, so nothing was sent. Send fewer or smaller files, or less text.")
+# What is said of a body that was refused before it was read whole, by status; its words come back.
+_REFUSED = {413: _TOO_LARGE}
 
 
 class ReportViews:
@@ -57,6 +61,15 @@ class ReportViews:
         self._context = context
         self._responses = ReportResponses(context)
         self._derivations = DerivationQueue(waiting=_WAITING)
+        self._steps: dict[str, Callable[[ReportForm], Response]] = {
+            "edit": self._edit,
+            "check": self._check,
+            "send": self._send,
+            "confirm": self._confirm,
+            "discard": self._discard,
+            "extend": self._extend,
+            "kept": self._compare_code,
+        }
 
     def add_to(self, blueprint: Blueprint) -> None:
         """Add the routes `form` (GET) and `step` (POST) to a blueprint."""
@@ -68,25 +81,52 @@ class ReportViews:
         return self._form_again(self._form(), None)
 
     def run_step(self, lang: str) -> Response:  # noqa: ARG002
-        """Run the step whose button was pressed."""
+        """Run the step whose button was pressed, once the request is known to be ours and within the limits."""
         form = self._form()
+        name = request.form.get("step", "")
+        step = self._steps.get(name)
+        problem = self._refusal(form, name)
+        if step is None or problem:
+            return self._page_again(form, name, problem)
         form.validate()
-        steps = {
-            "edit": self._edit,
-            "check": self._check,
-            "send": self._send,
-            "confirm": self._confirm,
-            "discard": self._discard,
-            "extend": self._extend,
-            "kept": self._compare_code,
-        }
-        step = steps.get(request.form.get("step", ""))
-        if step is None:
-            return self._form_again(form, PageError(400, _("We did not understand that button. Nothing was sent.")))
+        return step(form)
+
+    def _refusal(self, form: ReportForm, name: str) -> PageError | None:
+        """Return why a request goes no further; no text of the form was read until then."""
+        if refused := request.environ.get(REFUSED):
+            return PageError(refused, _(_REFUSED.get(refused, BusyError.message)), _RETRY_SECONDS)
+        if name not in self._steps:
+            return PageError(400, _("We did not understand that button. Nothing was sent."))
         if not same_origin(self._context.origins):
             sentence = _("Your browser did not say that this came from our own page, so nothing was sent. Try again.")
-            return self._form_again(form, PageError(403, sentence))
-        return step(form)
+            return PageError(403, sentence)
+        if self._closed() and name in ("check", "send", "confirm"):
+            sentence = _("This form is closed just now, so nothing was sent. Please use one of the numbers.")
+            return PageError(503, sentence)
+        if name == "kept":  # compares two texts of the request itself
+            return None
+        error = form.check_token()
+        if error and not (name == "edit" and isinstance(error, TooSoonError)):
+            return PageError(error.status, _(error.message))
+        if any(request.form.getlist("website")):
+            sentence = _("A hidden box was filled in, so nothing was sent. It is empty now. Please try again.")
+            return PageError(400, sentence)
+        return self._over_limit(_RATES.get(name))
+
+    def _over_limit(self, purpose: str | None) -> PageError | None:
+        try:
+            if purpose:
+                self._context.rates.count(purpose)
+        except RateError as error:
+            words = _("Too many reports came at once, so nothing was sent. Try again in %(minutes)s minutes.")
+            return PageError(error.status, words % {"minutes": -(-error.seconds // 60)}, error.seconds)
+        return None
+
+    def _page_again(self, form: ReportForm, name: str, problem: PageError | None) -> Response:
+        """Return the page that the request came from, with what was typed, as it came."""
+        if name in ("confirm", "discard", "extend"):
+            return self._responses.held(form, self._held_tip(), problem)
+        return self._form_again(form, problem)
 
     # The steps.
 
@@ -94,13 +134,13 @@ class ReportViews:
         return self._form_again(form, None)
 
     def _check(self, form: ReportForm) -> Response:
-        problem = self._problem(form, "check")
-        return self._form_again(form, problem) if problem else self._responses.check(form, None)
+        if form.field_errors:
+            return self._form_again(form, PageError(422, errors=form.field_errors))
+        return self._responses.check(form, None)
 
     def _send(self, form: ReportForm) -> Response:
-        problem = self._problem(form, "send")
-        if problem:
-            return self._form_again(form, problem)
+        if form.field_errors:
+            return self._form_again(form, PageError(422, errors=form.field_errors))
         files = [file for file in request.files.getlist("files") if file.filename]
         try:
             return self._submit(form, files)
@@ -110,9 +150,6 @@ class ReportViews:
             return self._not_sent(form, error)
 
     def _confirm(self, form: ReportForm) -> Response:
-        problem = self._problem(form, "send", held=True)
-        if problem:
-            return self._responses.held(form, self._held_tip(), problem)
         context = self._context
         try:
             parts = confirm(_draft(), context.submission_context, nonce=form.current.nonce, now=context.clock())
@@ -133,10 +170,8 @@ class ReportViews:
     def _extend(self, form: ReportForm) -> Response:
         held = self._held_tip()
         try:
-            if form.token_error:
-                raise form.token_error
             self._context.held.extend(held.draft, latest=held.held_until, now=self._context.clock())
-        except (HeldLimitError, TokenError) as error:
+        except HeldLimitError as error:
             return self._responses.held(form, held, PageError(error.status, _(error.message)))
         except (OutboxError, BusyError) as error:
             return self._held_error(form, error)
@@ -175,25 +210,6 @@ class ReportViews:
 
     def _closed(self) -> bool:
         return is_closed(self._context.config.intake, self._context.clock())
-
-    def _problem(self, form: ReportForm, purpose: str, *, held: bool = False) -> PageError | None:
-        """Return why a form goes no further; the fields of a held tip were looked at before."""
-        if self._closed():
-            sentence = _("This form is closed just now, so nothing was sent. Please use one of the numbers.")
-            return PageError(503, sentence)
-        if form.token_error:
-            return PageError(form.token_error.status, _(form.token_error.message))
-        if any(request.form.getlist("website")):
-            sentence = _("A hidden box was filled in, so nothing was sent. It is empty now. Please try again.")
-            return PageError(400, sentence)
-        if form.field_errors and not held:
-            return PageError(422, errors=form.field_errors)
-        try:
-            self._context.rates.count(purpose)
-        except RateError as error:
-            words = _("Too many reports came at once, so nothing was sent. Try again in %(minutes)s minutes.")
-            return PageError(error.status, words % {"minutes": -(-error.seconds // 60)}, error.seconds)
-        return None
 
     def _require_room(self, sizes: Sequence[int]) -> None:
         """Raise PageError 413 if the files, in bytes, are too big together."""

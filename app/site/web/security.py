@@ -17,9 +17,10 @@ from app.core.errors import HaumaruError
 from app.core.log import log_error
 from app.site.web.exit_cookie import ExitCookie
 from app.site.web.padding import MAX_EFFORT, choose_coding, head_length, pad_response
-from app.web.http import MemoryRequest, security_headers
-from app.web.middleware import REFUSED
+from app.web.http import REFUSED, MemoryRequest, security_headers
 
+# The statuses of a refused body whose beginning was kept.
+_WITH_WORDS = (408, 413, 503)
 # The headers of an HTTP error that its page keeps.
 _KEPT_HEADERS = ("Allow", "Location", "Retry-After")
 
@@ -75,7 +76,8 @@ class SecurityExtension:
         if left is not None:
             return left
         refused = request.environ.get(REFUSED)
-        return self._error_page(refused) if refused else None
+        # A form comes back with its words; its view says what the status means.
+        return self._error_page(refused) if refused and not (refused in _WITH_WORDS and request.form) else None
 
     def _finish_response(self, response: Response) -> Response:
         response.headers.update(self._headers)

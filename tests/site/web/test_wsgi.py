@@ -3,7 +3,7 @@
 from io import BytesIO
 
 from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
-from app.web.middleware import REFUSED, BodyLimiter
+from app.web.middleware import REFUSED, BodyLimiter, BodyRoom
 
 PAGE = PrerenderedAnswer((("Content-Type", "text/html"),), b"plain", b"zipped", b"brotli")
 
@@ -15,7 +15,8 @@ def application(environ, start_response):
 
 def site(**changes):
     hosts = frozenset({"here"})
-    limiter = BodyLimiter(application, **{"hosts": hosts, "bodies": 2, "max_body": 100, **changes})
+    room = BodyRoom(threads=4, memory=1000)
+    limiter = BodyLimiter(application, **{"hosts": hosts, "room": room, "max_body": 100, **changes})
     return PrerenderedPages(limiter, pages={"/en/": PAGE}, hosts=hosts)
 
 

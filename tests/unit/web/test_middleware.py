@@ -2,8 +2,14 @@
 
 from io import BytesIO
 from threading import Event, Thread
+from time import monotonic, sleep
 
-from app.web.middleware import REFUSED, BodyLimiter
+from app.web.body_reader import BodyPace
+from app.web.http import REFUSED, fields_at_head
+from app.web.middleware import BodyLimiter, BodyRoom
+from app.web.network_shares import NetworkShares
+
+FILES = "multipart/form-data; boundary=b"
 
 
 def application(environ, start_response):
@@ -12,7 +18,31 @@ def application(environ, start_response):
 
 
 def limiter(**changes):
-    return BodyLimiter(application, **{"hosts": frozenset({"here"}), "bodies": 2, "max_body": 100, **changes})
+    room = BodyRoom(threads=4, memory=10**6)
+    return BodyLimiter(application, **{"hosts": frozenset({"here"}), "room": room, "max_body": 100, **changes})
+
+
+class Stuck:
+    """A sender who sends a beginning and then nothing, until the connection ends."""
+
+    def __init__(self, beginning):
+        self.data, self.reading, self.go = beginning, Event(), Event()
+
+    def read(self, count):
+        data, self.data = self.data[:count], self.data[count:]
+        if data:
+            return data
+        self.reading.set()
+        self.go.wait(30)
+        data, self.data = self.data[:count], self.data[count:]
+        return data
+
+
+def wait_until(condition):
+    until = monotonic() + 30
+    while not condition():
+        assert monotonic() < until
+        sleep(0.01)
 
 
 def ask(app, method="GET", path="/en/report", **environ):
@@ -33,42 +63,161 @@ def test_a_body_is_handed_on_whole():
     assert ask(limiter(), "POST", body=b"x" * 100, CONTENT_LENGTH="100") == (299, {}, b"x" * 100)
 
 
-def test_what_is_too_long_or_of_no_length_is_not_read():
-    """A body is refused unread with 413 for its announced length, and with 411 without a valid length."""
-    for length, status in (("101", 413), (None, 411), ("-1", 411), ("١", 411), ("9" * 30, 413), ("1e3", 411)):
+def test_what_is_far_too_long_or_of_no_length_is_not_read():
+    """A body is refused unread with 413 for a length beyond all sense, and with 411 without a valid length."""
+    for length, status in ((None, 411), ("-1", 411), ("١", 411), ("9" * 30, 413), ("1e3", 411)):
         environ = {} if length is None else {"CONTENT_LENGTH": length}
         assert ask(limiter(), "POST", body=b"unread", **environ) == (status, {}, b"")
 
 
 def test_a_body_that_ends_early_or_takes_too_long_is_refused():
-    """A body that breaks off is answered with 400, one that is too slow with 408."""
+    """A body that breaks off is answered with 400, one that is too slow with 408; the beginning is kept."""
     assert ask(limiter(), "POST", body=b"short", CONTENT_LENGTH="50")[0] == 400
-    times = iter([0.0, 100.0, 200.0])
-    slow = limiter(clock=lambda: next(times), deadline=60.0)
-    assert ask(slow, "POST", body=b"x" * 10, CONTENT_LENGTH="10")[0] == 408
+    times = iter([0.0, *[100.0] * 9])
+    stuck = Stuck(b"what=words")
+    answer = ask(limiter(clock=lambda: next(times)), "POST", **{"wsgi.input": stuck}, CONTENT_LENGTH="90")
+    stuck.go.set()
+    assert answer == (408, {}, b"what=words")
 
 
-def test_beyond_so_many_bodies_the_next_is_told_to_come_later():
-    """While `bodies` bodies are read, one more is answered with 503, and a place is free again afterwards."""
+def test_a_pace_is_an_average_after_the_first_seconds_and_an_end_that_follows_the_length():
+    """32 kB a second on average after 5 seconds; in all 60 seconds and one more for each 256 kB."""
+    pace = BodyPace()
+    assert pace.keeps(0, 1_000, 4.9)
+    assert not pace.keeps(31_000, 10**8, 6.0)
+    assert pace.keeps(32_000, 10**8, 6.0)
+    assert pace.keeps(99_000_000, 10**8, 450.0)
+    assert not pace.keeps(99_000_000, 10**8, 451.0)
 
-    class Slow:
-        def __init__(self):
-            self.reading, self.go = Event(), Event()
 
-        def read(self, count):
-            self.reading.set()
-            self.go.wait(30)
-            return b"x" * count
+def test_of_a_refused_body_the_beginning_is_kept_and_all_is_read():
+    """Of a body that is too long 200 kB are kept; the rest is read, and thrown away as it comes."""
+    source = BytesIO(b"x" * 900_000)
+    status, _, kept = ask(
+        limiter(max_body=300_000), "POST", **{"wsgi.input": source}, CONTENT_LENGTH="900000", CONTENT_TYPE=FILES
+    )
+    assert (status, len(kept), source.tell()) == (413, 200_000, 900_000)
 
-    app, slow = limiter(), [Slow(), Slow()]
-    environ = {"CONTENT_LENGTH": "10"}
-    threads = [Thread(target=ask, args=(app, "POST"), kwargs={**environ, "wsgi.input": one}) for one in slow]
-    for thread, one in zip(threads, slow, strict=True):
+
+def test_text_alone_is_never_as_long_as_files():
+    """A body that is no form with files is refused beyond 500 kB, and the first 200 kB are kept."""
+    app = limiter(max_body=10**8)
+    for kind, status in (("application/x-www-form-urlencoded", 413), (FILES, 299)):
+        got = ask(app, "POST", body=b"a" * 500_001, CONTENT_LENGTH="500001", CONTENT_TYPE=kind)
+        assert (got[0], len(got[2])) == (status, 200_000 if status == 413 else 500_001)
+
+
+def test_beyond_its_memory_a_body_is_thrown_away_and_its_beginning_kept():
+    """The peak of a body is held until its answer is made; one that does not fit is 503 with its first 200 kB."""
+    inside = []
+
+    def nested(environ, start_response):
+        inside.append(environ.get(REFUSED, 299))
+        if len(inside) == 1:
+            assert room.memory.used == 900_000
+            ask(app, "POST", body=b"y" * 300_000, CONTENT_LENGTH="300000", CONTENT_TYPE=FILES)
+        return application(environ, start_response)
+
+    room = BodyRoom(threads=64, memory=1_600_000)
+    app = BodyLimiter(nested, hosts=None, room=room, max_body=10**6, peak=lambda length: 3 * length)
+    ask(app, "POST", body=b"x" * 300_000, CONTENT_LENGTH="300000", CONTENT_TYPE=FILES)
+    assert inside == [299, 503]
+    assert room.memory.used == 0
+
+
+def test_a_large_body_leaves_memory_for_small_ones():
+    """Amounts above an eighth of all memory leave a quarter free, which a photograph still fits into."""
+    memory = BodyRoom(threads=64, memory=400).memory
+    assert memory.take(("one",), 200)
+    assert not memory.take(("two",), 150)
+    assert [memory.take((name,), 50) for name in "abcde"] == [True] * 4 + [False]
+
+
+def test_a_body_that_goes_silent_is_answered_and_keeps_its_place_until_it_ends():
+    """The request of a silent body is answered with 408; its place is free only once its connection has ended."""
+    room = BodyRoom(threads=4, memory=10**6)
+    app = BodyLimiter(application, hosts=None, room=room, max_body=100, pace=BodyPace(grace=0.1))
+    stuck = Stuck(b"")
+    assert ask(app, "POST", **{"wsgi.input": stuck}, CONTENT_LENGTH="90")[0] == 408
+    assert room.readers.used == 1
+    stuck.go.set()
+    wait_until(lambda: room.readers.used == 0)
+
+
+def test_beyond_its_places_the_next_body_is_told_to_come_later():
+    """Half of the threads read bodies, a quarter of those for one network; a place is free again afterwards."""
+    room = BodyRoom(threads=64, memory=10**6)
+    app = BodyLimiter(application, hosts=None, room=room, max_body=100, networks=lambda env: (env["REMOTE_ADDR"],))
+    stuck = [Stuck(b"") for _ in range(32)]
+    threads = [
+        Thread(
+            target=ask,
+            args=(app, "POST"),
+            kwargs={"wsgi.input": one, "CONTENT_LENGTH": "10", "REMOTE_ADDR": f"192.0.2.{number // 8}"},
+        )
+        for number, one in enumerate(stuck)
+    ]
+
+    def statuses(*ends):
+        body = {"body": b"x" * 10, "CONTENT_LENGTH": "10"}
+        return [ask(app, "POST", **body, REMOTE_ADDR=f"192.0.2.{end}")[0] for end in ends]
+
+    for thread, one in zip(threads[:8], stuck[:8], strict=True):
         thread.start()
         assert one.reading.wait(30)
-    assert ask(app, "POST", body=b"x" * 10, **environ)[0] == 503
-    for one in slow:
+    assert statuses(0, 1) == [503, 299]
+    for thread, one in zip(threads[8:], stuck[8:], strict=True):
+        thread.start()
+        assert one.reading.wait(30)
+    wait_until(lambda: room.readers.used == 32)
+    assert statuses(9) == [503]
+    for one in stuck:
+        one.data = b"x" * 10
         one.go.set()
     for thread in threads:
         thread.join()
-    assert ask(app, "POST", body=b"x" * 10, **environ)[0] == 299
+    wait_until(lambda: room.readers.used == 0)
+    assert statuses(0, 9) == [299, 299]
+
+
+def test_uploads_leave_places_for_words():
+    """Where every place for long bodies is taken, one more is 503 with its words, and words alone are taken."""
+    room = BodyRoom(threads=16, memory=10**9)
+    app = BodyLimiter(application, hosts=None, room=room, max_body=10**6)
+    while room.long_readers.take(()):
+        room.readers.take(())
+    assert room.long_readers.used == 6
+    got = ask(app, "POST", body=b"x" * 300_000, CONTENT_LENGTH="300000", CONTENT_TYPE=FILES)
+    assert (got[0], len(got[2])) == (503, 200_000)
+    assert ask(app, "POST", body=b"x" * 10, CONTENT_LENGTH="10")[0] == 299
+
+
+def test_a_wider_network_has_twice_the_share_of_the_ones_inside():
+    """Two networks inside a wider one take what it has; a third gets nothing, and a stranger does."""
+    places = NetworkShares(32)
+    taken = [places.take((name, "wide")) for name in ["a"] * 9 + ["b"] * 9]
+    assert taken == [True] * 8 + [False] + [True] * 8 + [False]
+    assert places.used == 16
+    assert places.take(("c", "wide")) is False
+    assert places.take(("d", "elsewhere")) is True
+
+
+def test_the_words_at_the_beginning_of_a_cut_form_are_read():
+    """Fields before the files come back from a body that was cut, the last as far as it goes, in both encodings."""
+    options = {"boundary": "b"}
+    head = (
+        b'--b\r\nContent-Disposition: form-data; name="what"\r\n\r\nT\xc4\x81ne\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="where"\r\n\r\nhere\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
+    )
+    both = [("what", "Tāne"), ("where", "here")]
+    for end in (b"", b"\xff\xd8" * 1000, b"x\r\n--b--\r\n"):
+        assert fields_at_head(head + end, "multipart/form-data", options) == both
+    assert [name for name, _ in fields_at_head(head[:-70], "multipart/form-data", options)] == ["what", "where"]
+    assert fields_at_head(head, "multipart/form-data", {}) == []
+    assert fields_at_head(b"what=T%C4%81ne&where=he%2", "application/x-www-form-urlencoded", {}) == [
+        ("what", "Tāne"),
+        ("where", "he"),
+    ]
+    assert fields_at_head(b"&".join([b"a=b"] * 300), "application/x-www-form-urlencoded", {}) == []
+    assert fields_at_head(b"{}", "application/json", {}) == []

@@ -1,0 +1,58 @@
+"""Divides places or bytes among the networks that ask for them, so that no network takes all.
+
+A request belongs to several networks, one inside another, named narrowest first by keys that say nothing. The narrowest
+may take a quarter of the whole, or another share, and each wider one twice as much. A network that has nothing may always take what
+is free. What is refused was not taken, and nobody is told how much is left.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from threading import Lock
+
+
+class NetworkShares:
+    """`total` places or bytes, of which one network takes at most the fraction `share`.
+
+    `reserve` is the fraction that is kept for small amounts, those of at most an eighth of `total`.
+    """
+
+    def __init__(self, total: int, *, share: float = 0.25, reserve: float = 0.0) -> None:
+        self._total, self._share, self._reserve = total, share, reserve
+        self._used, self._of = 0, Counter[str]()
+        self._lock = Lock()
+
+    @property
+    def used(self) -> int:
+        """How much is taken now."""
+        return self._used
+
+    def take(self, networks: Sequence[str], amount: int = 1) -> bool:
+        """Take an amount for a request of these networks, narrowest first; return False where it was not taken."""
+        with self._lock:
+            if not self._fits(networks, amount):
+                return False
+            self._used += amount
+            self._of.update(dict.fromkeys(networks, amount))
+            return True
+
+    def give_back(self, networks: Sequence[str], amount: int = 1) -> None:
+        """Give back what `take` took."""
+        with self._lock:
+            self._used -= amount
+            for network in set(networks):
+                self._of[network] -= amount
+                if self._of[network] <= 0:
+                    del self._of[network]
+
+    def _fits(self, networks: Sequence[str], amount: int) -> bool:
+        free = self._total - self._used
+        if amount > self._total / 8:
+            free -= int(self._reserve * self._total)
+        if amount > free:
+            return False
+        for width, network in enumerate(networks):
+            most = self._total * self._share * (2 if width else 1)
+            held = self._of.get(network, 0)
+            if held and held + amount > most:
+                return False
+        return True
