@@ -15,7 +15,8 @@ from app.core.errors import DeliveryError
 from app.delivery.outbox import Envelope
 from app.desk.envelopes import deposit_envelope, id_from_name
 from app.vault.age import ENVELOPE_BYTES
-from app.web.middleware import REFUSED, BodyLimiter, BodyRoom
+from app.web.http import REFUSED
+from app.web.middleware import BodyLimiter, BodyRoom
 
 MAX_BODIES = 8  # at once
 

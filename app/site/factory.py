@@ -8,11 +8,12 @@ can be built in one process.
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import time
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
-from wsgiref.types import WSGIApplication
 
 from flask import Blueprint, Flask, Response, g, request
 from flask_babel import Babel
@@ -53,6 +54,8 @@ from app.vault.age import seal
 from app.vault.tip import new_decoy
 from app.vault.tip_bundles import to_bundles
 from app.web.middleware import BodyLimiter, BodyRoom
+from app.web.network_shares import share_names
+from app.web.networks import NetworkReader
 
 # Bytes of a request beside its files: the text of the form, and what multipart adds around each part.
 _BODY_MARGIN = 1_000_000
@@ -138,13 +141,14 @@ def build_site(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[
     server, report = prerendered.config.server, prerendered.config.report
     app = create_site_app(prerendered, root=root, clock=clock)
     hosts = frozenset(urlsplit(origin).netloc for origin in origins(prerendered.config))
-    limiter: WSGIApplication = BodyLimiter(
+    visitors = NetworkReader(clock=clock)
+    limiter: Any = BodyLimiter(
         app,
         hosts=hosts,
         room=BodyRoom(threads=server.threads, memory=server.body_memory),
         max_body=report.max_upload + _BODY_MARGIN,
         peak=lambda length: _PEAK_FACTOR * length,
-        networks=lambda environ: (environ.get("REMOTE_ADDR", ""),),
+        networks=lambda environ: share_names(visitors.of_environ(environ)),
     )
     if server.proxies:  # outermost, so that bodies are shared among visitors, not proxies
         limiter = ProxyFix(limiter, x_for=server.proxies, x_proto=0, x_host=0)
@@ -258,7 +262,7 @@ def _add_report(
         rates=rates,
         secret=prerendered.secret,
         phrases=load_phrases(root / "content"),
-        clean_files=clean.clean_files,
+        clean_files=partial(clean.clean_files, limits=clean.CleanLimits(bytes_in=config.report.max_upload)),
         render=guide.render,
         clock=clock,
     )

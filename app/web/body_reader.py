@@ -1,8 +1,8 @@
 """Reads one request body in a thread of its own, so that a sender who goes silent holds no thread of the server.
 
 A body keeps a pace: after the first seconds an average rate, and in all a time that follows its length. A body that
-falls behind is given up, and what came of it until then is kept. A body of which only the beginning is wanted is read to its
-end all the same, because a browser reads no answer before it has sent everything.
+falls behind is given up, and what came of it until then is kept. A body of which only the beginning is wanted is read
+to its end all the same, because a browser reads no answer before it has sent everything.
 """
 
 from collections import deque

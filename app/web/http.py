@@ -6,6 +6,7 @@ question and refuse nothing themselves: the program decides. Source of the heade
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from io import BytesIO
 from typing import IO
 from urllib.parse import parse_qsl
@@ -13,7 +14,7 @@ from urllib.parse import parse_qsl
 from flask import Request, request
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.sansio.multipart import Data, Field, MultipartDecoder, NeedData, Preamble
+from werkzeug.sansio.multipart import Data, Field, MultipartDecoder, Preamble
 
 # Under this key of the WSGI environment the application finds the status with which a request was refused.
 REFUSED = "haumaru.refused"
@@ -80,25 +81,19 @@ def fields_at_head(untrusted_head: bytes, mimetype: str, options: Mapping[str, s
 def _multipart_fields(untrusted_head: bytes, boundary: bytes) -> Iterator[tuple[str, str]]:
     decoder = MultipartDecoder(boundary, max_parts=_MAX_PARTS)
     decoder.receive_data(untrusted_head)
-    name, pieces = "", list[bytes]()
-    try:
-        while True:
-            event = decoder.next_event()
+    name, value = "", b""
+    # Werkzeug's decoder raises AttributeError where a part ends with its headers.
+    with suppress(ValueError, RequestEntityTooLarge, AttributeError):
+        while isinstance(event := decoder.next_event(), Preamble | Field | Data):
             if isinstance(event, Field):
-                name, pieces = event.name or "", []
+                name, value = event.name or "", b""
             elif isinstance(event, Data):
-                pieces.append(event.data)
+                value += event.data
                 if not event.more_data:
-                    yield name, b"".join(pieces).decode("utf-8", "replace")
-                    name, pieces = "", []
-            elif isinstance(event, NeedData):
-                break
-            elif not isinstance(event, Preamble):
-                return
-    except (ValueError, RequestEntityTooLarge, AssertionError, AttributeError):
-        return
-    if name and pieces:
-        yield name, b"".join(pieces).decode("utf-8", "ignore")
+                    yield name, value.decode("utf-8", "replace")
+                    name = ""
+    if name:
+        yield name, value.decode("utf-8", "ignore")
 
 
 def same_origin(origins: Sequence[str]) -> bool:

@@ -109,9 +109,7 @@ class BodyLimiter:
         if length > WORDS_BYTES and len(taken) == 1:
             environ[REFUSED], most = environ.get(REFUSED, 503), _MOST_SECONDS_WITHOUT_PLACE
         keep = WORDS_BYTES if REFUSED in environ else length
-        reader = BodyReader(
-            untrusted_input, length, keep=keep, ended=lambda: self._give_back(networks, taken)
-        )
+        reader = BodyReader(untrusted_input, length, keep=keep, ended=lambda: self._give_back(networks, taken))
         status = reader.wait(self._pace, most=most, clock=self._clock)
         if status:
             environ.setdefault(REFUSED, status)

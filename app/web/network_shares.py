@@ -1,13 +1,22 @@
 """Divides places or bytes among the networks that ask for them, so that no network takes all.
 
 A request belongs to several networks, one inside another, named narrowest first by keys that say nothing. The narrowest
-may take a quarter of the whole, or another share, and each wider one twice as much. A network that has nothing may always take what
-is free. What is refused was not taken, and nobody is told how much is left.
+may take a quarter of the whole, or another share, and each wider one twice as much. A network that has nothing may
+always take what is free. What is refused was not taken, and nobody is told how much is left.
 """
 
+import secrets
 from collections import Counter
 from collections.abc import Sequence
 from threading import Lock
+
+from app.web.networks import Networks
+
+
+def share_names(networks: Networks) -> tuple[str, ...]:
+    """Return the names of a visitor's networks, narrowest first; the whole onion service is never the narrowest."""
+    names = tuple(network.key for network in networks.nested)
+    return (secrets.token_hex(8), *names) if networks.narrowest.width == "onion" else names
 
 
 class NetworkShares:

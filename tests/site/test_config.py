@@ -48,13 +48,9 @@ def test_what_is_left_out_has_the_contract_s_defaults(tmp_path, good):
     """A file with only the required keys gets the default of every other key."""
     settings = load_config(write(tmp_path, good), {})
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8000)
-    assert (settings.server.workers, settings.server.threads, settings.server.bodies, settings.server.proxies) == (
-        2,
-        64,
-        16,
-        0,
-    )
-    assert (settings.report.max_upload, settings.report.min_fill) == (25_000_000, 3)
+    server = settings.server
+    assert (server.workers, server.threads, server.body_memory, server.proxies) == (2, 64, 400_000_000, 0)
+    assert (settings.report.max_upload, settings.report.min_fill) == (100_000_000, 3)
     assert (settings.forward.window, settings.forward.cells, settings.forward.stock) == (600, 16, 64)
     assert (settings.memory.folder, settings.memory.url) == (Path("/run/haumaru"), "")
     assert (settings.limits.url, settings.limits.per_address, settings.limits.total) == (

@@ -154,6 +154,18 @@ class Visitor:
         named = {"Origin": self.base, "Sec-Fetch-Site": "same-origin"} | _named(headers)
         return self._visit("POST", path, headers=named, data=data)
 
+    def post_files(self, path: str, fields: Mapping[str, str], *files: tuple[str, bytes]) -> Visit:
+        """A form with files as one body in memory, the fields first, as a browser sends it."""
+        rows = [(f'name="{name}"', value.encode()) for name, value in fields.items()]
+        rows += [(f'name="files"; filename="{name}"', data) for name, data in files]
+        parts = [
+            b"--limit\r\nContent-Disposition: form-data; " + row.encode() + b"\r\n\r\n" + data + b"\r\n"
+            for row, data in rows
+        ]
+        headers = {"Origin": self.base, "Sec-Fetch-Site": "same-origin"}
+        body = b"".join(parts) + b"--limit--\r\n"
+        return self._visit("POST", path, headers=headers, data=body, content_type="multipart/form-data; boundary=limit")
+
     def _visit(self, method: str, path: str, **how) -> Visit:
         client = Client(self.app, use_cookies=False)
         response = client.open(path, method=method, base_url=self.base, **how)

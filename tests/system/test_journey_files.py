@@ -120,12 +120,14 @@ def test_a_refused_file_leaves_the_others_and_the_text(running, visitor):
 
 
 def test_too_much_is_said_before_anything_is_done(visitor):
-    """Eleven files, or more than 25 MB, are refused with a word on what would fit, and the text is kept: 4xx."""
+    """Eleven files, or more than `max_upload` a little or far, are refused, and the text is kept: 4xx."""
     many = held(visitor, "kept", [(f"{n}.txt", b"x") for n in range(11)])
     assert 400 <= many.status < 500
     big = held(visitor, "kept", [("a.bin", b"x" * 13_000_000), ("b.bin", b"x" * 12_500_000)])
-    assert big.status == 413
-    for answer in (many, big):
+    huge = held(visitor, "kept", [("a.bin", b"x" * 30_000_000)])
+    assert (big.status, huge.status) == (413, 413)
+    assert "smallest would fit" in big.words
+    for answer in (many, big, huge):
         assert dict(answer.form("/report").fields)["what"] == "kept"
         assert answer.document.one("title").text.startswith("Not sent")
 

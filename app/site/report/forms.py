@@ -1,8 +1,8 @@
 """The two forms of the site: the report, built from the schema of the tip, and the answer to a reply.
 
 Labels, hints and choices are keys of translation, which the templates translate. Until a form is validated its text is
-as it came; `validate` cleans each text, but for one far beyond its limit, and then measures it. A choice that the schema
-does not have is an error, and no field asks who is writing.
+as it came; `validate` cleans each text, but for one far beyond its limit, and then measures it. A choice that the
+schema does not have is an error, and no field asks who is writing.
 """
 
 import re
@@ -28,7 +28,7 @@ _SPAN = re.compile(r"([a-z-]{1,32}):(\d{1,6})-(\d{1,6})", re.ASCII)
 _MOST_BEFORE_CLEANING = 2
 
 
-class CleanedTextField(TextAreaField):
+class _TypedText(TextAreaField):
     """A text of at most `max_length` characters once it is cleaned; one that is far too long is not cleaned."""
 
     def __init__(self, *args: Any, max_length: int, **values: Any) -> None:
@@ -44,9 +44,9 @@ class CleanedTextField(TextAreaField):
 
 def _text_field(label: str, hint: str, max_length: int, required: str = "") -> Field:
     too_long = _l("This is too long. Use at most %(limit)s characters.", limit=f"{max_length:,}")
-    checks = [InputRequired(message=_l(required))] if required else []
+    checks: list[Any] = [InputRequired(message=_l(required))] if required else []
     checks.append(Length(max=max_length, message=too_long))
-    return CleanedTextField(label, description=hint, validators=checks, max_length=max_length)
+    return _TypedText(label, description=hint, validators=checks, max_length=max_length)
 
 
 def _form_field(field: TipField) -> Field:

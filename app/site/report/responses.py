@@ -114,9 +114,7 @@ class HeldTip:
 
 def file_rows(results: Sequence[CleanedFile | RefusedFile], untrusted_names: Sequence[str]) -> tuple[FileRow, ...]:
     """Return a row for each file, in the order in which its sender chose them."""
-    names = [
-        clean_text(name[: 2 * _FILE_NAME_SHOWN]).replace("\n", " ")[:_FILE_NAME_SHOWN] for name in untrusted_names
-    ]
+    names = [clean_text(name[: 2 * _FILE_NAME_SHOWN]).replace("\n", " ")[:_FILE_NAME_SHOWN] for name in untrusted_names]
     return tuple(
         FileRow(name, refused=result.code)
         if isinstance(result, RefusedFile)

@@ -20,6 +20,7 @@ from app.core.errors import (
     FileRefusedError,
     HaumaruError,
     HeldDestroyedError,
+    HeldFullError,
     HeldGoneError,
     HeldLimitError,
     MemoryStoreError,
@@ -50,8 +51,9 @@ _RETRY_SECONDS = 60
 # The rate that a step is counted under; the others cost little, and a held tip has been counted when it was held.
 _RATES = {"check": "check", "send": "send"}
 _TOO_LARGE = N_("This is too much for one report, so nothing was sent. Send fewer or smaller files, or less text.")
-# What is said of a body that was refused before it was read whole, by status; its words come back.
-_REFUSED = {413: _TOO_LARGE}
+# What is said of a long body whose words alone were read, by status: too long, too slow, or no room for files.
+_REFUSED = {413: _TOO_LARGE, 408: REFUSALS["no-time"], 503: HeldFullError.message}
+_CODE_LENGTH = 400  # characters; eight words and what a person may write between them
 
 
 class ReportViews:
@@ -82,45 +84,47 @@ class ReportViews:
 
     def run_step(self, lang: str) -> Response:  # noqa: ARG002
         """Run the step whose button was pressed, once the request is known to be ours and within the limits."""
-        form = self._form()
-        name = request.form.get("step", "")
-        step = self._steps.get(name)
-        problem = self._refusal(form, name)
-        if step is None or problem:
+        form, name = self._form(), request.form.get("step", "")
+        try:
+            self._require_whole_request(name)
+            self._require_token(form, name)
+            self._count(name)
+        except PageError as problem:
             return self._page_again(form, name, problem)
         form.validate()
-        return step(form)
+        return self._steps[name](form)
 
-    def _refusal(self, form: ReportForm, name: str) -> PageError | None:
-        """Return why a request goes no further; no text of the form was read until then."""
+    # What holds for every step, before any text of the form is looked at. Each raises PageError.
+
+    def _require_whole_request(self, name: str) -> None:
         if refused := request.environ.get(REFUSED):
-            return PageError(refused, _(_REFUSED.get(refused, BusyError.message)), _RETRY_SECONDS)
+            raise _refused_body(refused)
         if name not in self._steps:
-            return PageError(400, _("We did not understand that button. Nothing was sent."))
+            raise PageError(400, _("We did not understand that button. Nothing was sent."))
         if not same_origin(self._context.origins):
             sentence = _("Your browser did not say that this came from our own page, so nothing was sent. Try again.")
-            return PageError(403, sentence)
+            raise PageError(403, sentence)
         if self._closed() and name in ("check", "send", "confirm"):
             sentence = _("This form is closed just now, so nothing was sent. Please use one of the numbers.")
-            return PageError(503, sentence)
+            raise PageError(503, sentence)
+
+    def _require_token(self, form: ReportForm, name: str) -> None:
         if name == "kept":  # compares two texts of the request itself
-            return None
+            return
         error = form.check_token()
         if error and not (name == "edit" and isinstance(error, TooSoonError)):
-            return PageError(error.status, _(error.message))
+            raise PageError(error.status, _(error.message))
         if any(request.form.getlist("website")):
             sentence = _("A hidden box was filled in, so nothing was sent. It is empty now. Please try again.")
-            return PageError(400, sentence)
-        return self._over_limit(_RATES.get(name))
+            raise PageError(400, sentence)
 
-    def _over_limit(self, purpose: str | None) -> PageError | None:
+    def _count(self, name: str) -> None:
         try:
-            if purpose:
-                self._context.rates.count(purpose)
+            if name in _RATES:
+                self._context.rates.count(_RATES[name])
         except RateError as error:
             words = _("Too many reports came at once, so nothing was sent. Try again in %(minutes)s minutes.")
-            return PageError(error.status, words % {"minutes": -(-error.seconds // 60)}, error.seconds)
-        return None
+            raise PageError(error.status, words % {"minutes": -(-error.seconds // 60)}, error.seconds) from None
 
     def _page_again(self, form: ReportForm, name: str, problem: PageError | None) -> Response:
         """Return the page that the request came from, with what was typed, as it came."""
@@ -253,6 +257,13 @@ class ReportViews:
         return HeldTip(draft, _typed_code("code"), rows, held_until)
 
 
+def _refused_body(status: int) -> PageError:
+    # Browsers take 408 for a fault of the connection, and ask again by themselves.
+    shown = HTTPStatus.SERVICE_UNAVAILABLE if status == HTTPStatus.REQUEST_TIMEOUT else status
+    seconds = _RETRY_SECONDS if shown == HTTPStatus.SERVICE_UNAVAILABLE else 0
+    return PageError(shown, _(_REFUSED.get(status, BusyError.message)), seconds)
+
+
 def _draft() -> bytes:
     untrusted_draft = request.form.get("draft", "")
     return bytes.fromhex(untrusted_draft) if _DRAFT.fullmatch(untrusted_draft) else b""
@@ -260,6 +271,6 @@ def _draft() -> bytes:
 
 def _typed_code(name: str) -> ReceiptCode | None:
     try:
-        return parse_code(request.form.get(name, ""))
+        return parse_code(request.form.get(name, "")[:_CODE_LENGTH])
     except HaumaruError:
         return None

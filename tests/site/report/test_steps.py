@@ -3,6 +3,8 @@
 import time
 from io import BytesIO
 
+from app.core.unicode import clean_text
+from app.site.report import forms
 from app.vault.tip import SCHEMA
 from tests.support.visit import KNOWN, open_site
 
@@ -18,6 +20,11 @@ def kept(answer):
     """What the text field holds on the page that came back, on the form or as a hidden field."""
     areas = answer.document.all("textarea", name="what")
     return areas[0].text if areas else answer.document.one("input", name="what").attrs["value"]
+
+
+def hidden(answer):
+    """The hidden fields of a page, by name."""
+    return {e.attrs["name"]: e.attrs["value"] for e in answer.document.all("input") if e.attrs["type"] == "hidden"}
 
 
 def numbers(answer):
@@ -112,9 +119,9 @@ def test_a_held_tip_is_extended_only_with_a_good_token_and_within_its_time(tmp_p
     """Without a token of ours the page comes again with a sentence; beyond its time the sender must send or destroy."""
     site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s")
     checked = fill(site)
-    fields = {e.attrs["name"]: e.attrs["value"] for e in checked.document.all("input") if e.attrs["type"] == "hidden"}
+    fields = hidden(checked)
     held = site.post("/en/report", {**fields, "step": "send", "files": (BytesIO(b"a note"), "a.txt")})
-    fields = {e.attrs["name"]: e.attrs["value"] for e in held.document.all("input") if e.attrs["type"] == "hidden"}
+    fields = hidden(held)
     assert held.document.one("h1").text == "Not sent yet"
     forged = site.post("/en/report", {**fields, "csrf_token": "forged", "step": "extend"})
     assert (forged.status, forged.document.one("h1").text) == (400, "Not sent yet")
@@ -133,10 +140,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-def hidden(page):
-    return {e.attrs["name"]: e.attrs["value"] for e in page.document.all("input") if e.attrs["type"] == "hidden"}
 
 
 def hold(site):
@@ -191,3 +194,87 @@ def test_without_its_memory_the_site_does_not_say_what_became_of_a_held_tip(tmp_
         assert (answer.status, answer.document.one("h1").text) == (503, "Something went wrong")
         assert not claims_not_sent(answer)
         assert site.post("/en/report", {**hidden(answer), "step": "discard"}).status == 409
+
+
+MARKS = "a" + "\u0301" * 4_000 + "\u0323" * 4_000
+
+
+def cleaned_lengths(monkeypatch):
+    """The length of each text that is cleaned from now on."""
+    lengths = []
+
+    def noted(text):
+        lengths.append(len(text))
+        return clean_text(text)
+
+    monkeypatch.setattr(forms, "clean_text", noted)
+    return lengths
+
+
+def test_no_word_is_looked_at_before_origin_token_and_rate(tmp_path, monkeypatch):
+    """A request from elsewhere, without a token or over the limit costs no cleaning of its text, which is kept."""
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s", LIMITS_PER_ADDRESS="1/hour", SERVER_WORKERS="1")
+    lengths = cleaned_lengths(monkeypatch)
+    token = site.get("/en/report").document.one("input", name="csrf_token").attrs["value"]
+    form = {"csrf_token": token, "what": MARKS}
+    refused = [
+        site.post("/en/report", {**form, "step": "send"}, Sec_Fetch_Site="cross-site"),
+        site.post("/en/report", {**form, "step": "send", "csrf_token": "forged"}),
+        site.post("/en/report", {**form, "step": "nothing"}),
+        site.post("/en/report", {**form, "step": "send", "website": "x"}),
+    ]
+    assert [answer.status for answer in refused] == [403, 400, 400, 400]
+    assert fill(site, "send").status == 200
+    lengths.clear()
+    refused.append(site.post("/en/report", {**form, "step": "send"}))
+    assert refused[-1].status == 429
+    assert lengths == []
+    assert [kept(answer) for answer in refused] == [MARKS] * 5
+
+
+def test_a_text_far_beyond_its_limit_is_never_cleaned(tmp_path, monkeypatch):
+    """A text of more than twice its limit is too long as it came: 422, no cleaning, and nothing of it lost."""
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s")
+    lengths = cleaned_lengths(monkeypatch)
+    text = "word " * 4_001
+    answer = fill(site, what=text)
+    assert (answer.status, kept(answer)) == (422, text.strip())
+    assert max(lengths, default=0) < 2_001
+
+
+def test_confirm_discard_and_extend_ask_for_origin_and_token(tmp_path):
+    """Each step on a held tip is refused without a token of ours or from elsewhere, and the tip is still held."""
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s")
+    fields = hidden(fill(site))
+    fields = hidden(site.post("/en/report", {**fields, "step": "send", "files": (BytesIO(b"a note"), "a.txt")}))
+    for step in ("confirm", "discard", "extend"):
+        forged = site.post("/en/report", {**fields, "step": step, "csrf_token": "forged"})
+        foreign = site.post("/en/report", {**fields, "step": step}, Sec_Fetch_Site="cross-site")
+        assert (forged.status, foreign.status) == (400, 403)
+        assert {page.document.one("h1").text for page in (forged, foreign)} == {"Not sent yet"}
+    assert site.post("/en/report", {**fields, "step": "confirm"}).status == 200
+
+
+def test_the_words_come_back_from_a_body_that_is_too_long(tmp_path):
+    """Files beyond the limit by far, text beyond all sense: 413, and the page comes again with the words."""
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s", REPORT_MAX_UPLOAD="1MB")
+    fields = hidden(fill(site, where="here"))
+    files = site.post_files("/en/report", {**fields, "step": "send"}, ("a.jpg", b"x" * 3_000_000))
+    assert (files.status, kept(files)) == (413, "typed with care")
+    assert files.document.one("textarea", name="where").text == "here"
+    assert "too much for one report" in files.text
+    text = fill(site, what="word " * 110_000)
+    assert text.status == 413
+    assert kept(text).startswith("word word")
+    assert len(kept(text)) > 150_000
+
+
+def test_the_words_come_back_where_there_is_no_memory_for_files(tmp_path):
+    """An upload for which `body_memory` has no room is 503 with the words, and the same tip without files is taken."""
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s", SERVER_BODY_MEMORY="500kB")
+    fields = hidden(fill(site))
+    busy = site.post_files("/en/report", {**fields, "step": "send"}, ("a.jpg", b"x" * 600_000))
+    assert (busy.status, kept(busy)) == (503, "typed with care")
+    assert "We cannot take files just now" in busy.text
+    assert busy.headers["Retry-After"] == "60"
+    assert site.post("/en/report", {**fields, "step": "send"}).status == 200

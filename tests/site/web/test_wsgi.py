@@ -3,7 +3,8 @@
 from io import BytesIO
 
 from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
-from app.web.middleware import REFUSED, BodyLimiter, BodyRoom
+from app.web.http import REFUSED
+from app.web.middleware import BodyLimiter, BodyRoom
 
 PAGE = PrerenderedAnswer((("Content-Type", "text/html"),), b"plain", b"zipped", b"brotli")
 
