@@ -5,7 +5,6 @@ decoy goes in by the same transaction. Which rows are decoys is only in the memo
 desk), or while it is away, tips are taken all the same: then no decoy gives its place, and a form may be sent twice.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import AlreadySentError, HaumaruError, MemoryStoreError, OutboxError
+from app.core.log import log_rarely
 from app.delivery.clock import QUARTER_HOUR_SECONDS
 from app.delivery.database import Database
 from app.delivery.memory_store import MemoryStore, memory_key
@@ -43,7 +43,6 @@ _AT_ONCE = (
 _PAUSE_SECONDS = 0.005  # between two such transactions, in which other threads get the lock of the writers
 
 _T = TypeVar("_T")
-_log = logging.getLogger("haumaru.outbox")
 
 
 @dataclass(frozen=True)
@@ -249,7 +248,7 @@ class Outbox:
         try:
             return ask(self.memory)
         except MemoryStoreError as error:
-            _log.warning("memory code=%s", error.code)
+            log_rarely("memory code=%s", error.code)
             return otherwise
 
 

@@ -118,7 +118,7 @@ def _serve(config: Config) -> None:
 
     process.harden_process()
     process.raise_open_file_limit(2 * _CONNECTIONS)
-    quiet_logs()
+    quiet_logs(at_once=config.site.demo)
     # Workers share the rendered pages by forking, which is not the default start method everywhere.
     multiprocessing.set_start_method("fork")
     prerendered = factory.prerender_site(config)

@@ -241,7 +241,7 @@ def _open_outbox(config: Config, memory: MemoryStore) -> Outbox:
     try:
         outbox.prepare()
     except OutboxError as error:
-        log_error(error)
+        log_error(error, at_once=True)
     return outbox
 
 
