@@ -302,8 +302,8 @@ class Case:
         self.require_open()
         if self.holder not in ("", who):
             raise RefusedError("claimed")
-        outcome = outcome or self.outcome
-        return replace(self, state=State.CLOSED, reason=reason, outcome=outcome, closed=day, holder="")
+        outcome, closed = outcome or self.outcome, max(day, self.received)  # a clock that is behind shortens no time
+        return replace(self, state=State.CLOSED, reason=reason, outcome=outcome, closed=closed, holder="")
 
     def reopened(self, who: str) -> "Case":
         """Return a closed tip to work, with `who` working on it; raises RefusedError `state`."""

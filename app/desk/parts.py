@@ -1,8 +1,8 @@
 """The parts of tips' files at the desk: those that a tip's words prove, and those that nothing proves yet.
 
 A proven part is kept with its case, sealed as it came. Any other part waits, since words and parts come in any order:
-when its words come it is proven, and after 30 days it is destroyed. At most 16,384 parts wait (2 GiB); beyond that one
-of them, chosen at random, gives its place, so that a stranger who fills the room cannot choose what is lost.
+when its words come it is proven, and after 30 days it may be destroyed. At most 16,384 parts wait (2 GiB); beyond that
+one of them, chosen at random, gives its place, so that a stranger who fills the room cannot choose what is lost.
 """
 
 import secrets
@@ -93,10 +93,14 @@ class PartStore:
         """Destroy the parts of a case for good; raises RefusedError."""
         self._store.delete([_proven_name(case, number) for number in self._proven.pop(case.id, set())])
 
-    def delete_overdue(self) -> None:
-        """Destroy the parts that nothing has proven for 30 days; raises RefusedError."""
+    def overdue(self) -> list[str]:
+        """Return the names of the parts that nothing has proven for 30 days."""
         limit = (self._today() - timedelta(days=WAITING_DAYS)).isoformat()
-        self._delete_waiting([name for name in self._waiting.values() if name.split(".")[0] < limit])
+        return [name for name in self._waiting.values() if name.split(".")[0] < limit]
+
+    def delete_waiting(self, names: Iterable[str]) -> None:
+        """Destroy those of the named parts that still wait; raises RefusedError."""
+        self._delete_waiting([name for name in names if name in self._waiting.values()])
 
     def _wait(self, part: Part, envelope: bytes) -> None:
         digest = sha256(envelope).hexdigest()[:32]

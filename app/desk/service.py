@@ -29,6 +29,7 @@ from app.desk.imap import fetch_envelopes
 from app.desk.inbox import Inbox
 from app.desk.jobs import Job, start_job
 from app.desk.journal import Journal
+from app.desk.overdue import OverdueLooks, boot_seconds
 from app.desk.queue import Queue
 from app.desk.release import decide_interrupted
 from app.desk.replies import ReplyQueue
@@ -60,10 +61,12 @@ class Desk:
         phrases: PhraseTrie,
         *,
         clock: Callable[[], float],
+        steady: Callable[[], float],
     ) -> None:
         self.config, self.store, self.key, self.phrases, self.clock = config, store, key, phrases, clock
         self.journal = Journal(config.store, key, clock=clock)
         self.cases = Cases(store, self.journal, identities, clock=clock)
+        self.looks = OverdueLooks(store, clock=clock, steady=steady)
         self.inbox = Inbox(config.inbox, self.cases, store, identities)
         self.queue, self.attachments = Queue(self.cases), Attachments(self.cases)
         self.outbox = Outbox(f"sqlite:///{config.store / 'outbox.db'}")
@@ -115,12 +118,17 @@ class Desk:
     # What goes on in the background.
 
     def destroy_overdue(self) -> None:
-        """Destroy what was closed `retain_days` ago, whose counts stay, and parts that nothing has proven for long."""
-        over = self.cases.overdue(self.config.retain_days)
+        """Destroy what was closed `retain_days` ago, whose counts stay, and parts that nothing has proven for long.
+
+        Nothing is destroyed before two looks a day apart agree.
+        """
+        over, parts = self.cases.overdue(self.config.retain_days), self.cases.parts.overdue()
+        confirmed = self.looks.confirm([*(case.id for case in over), *parts])
+        over = [case for case in over if case.id in confirmed]
         if over:
             keep_rows(self.store, [case for case in over if case.answers_to is None])
             self.cases.destroy(over)
-        self.cases.parts.delete_overdue()
+        self.cases.parts.delete_waiting(confirmed.intersection(parts))
 
     def start(self) -> threading.Thread:
         """Open every record in the background, then begin its other work; `loading` says how far it is."""
@@ -189,6 +197,7 @@ def open_desk(
     phrases: PhraseTrie,
     *,
     clock: Callable[[], float] = time.time,
+    steady: Callable[[], float] = boot_seconds,
 ) -> Iterator[Desk]:
     """Open the store for this process alone and build the desk on it; close both at the end.
 
@@ -197,7 +206,7 @@ def open_desk(
     store = SealedStore(config.store, identities)
     with store.locked():
         _make_folders(config)
-        desk = Desk(config, store, identities, key, phrases, clock=clock)
+        desk = Desk(config, store, identities, key, phrases, clock=clock, steady=steady)
         try:
             yield desk
         finally:

@@ -129,6 +129,9 @@ def test_closed_tips_are_destroyed_when_their_time_is_over(office):
         assert len(desk.cases.all()) == 3
         later["now"] += 2 * 86400
         desk.destroy_overdue()
+        assert len(desk.cases.all()) == 3, "one look destroys nothing"
+        later["now"] += 86400
+        desk.destroy_overdue()
         assert {case.id for case in desk.cases.all()} == {locked, kept}
         assert not list(office.store.rglob(f"{old}*"))
         assert desk.journal.entries[-1].did == "destroyed"

@@ -115,7 +115,7 @@ def test_a_forged_part_changes_nothing_and_uses_up_no_attempt(office, sent):
 
 
 def test_parts_that_nothing_proves_go_after_30_days(office, sent):
-    """A part without words waits 30 days and no longer; a proven one stays as long as its case."""
+    """A part without words waits 30 days, and a day for the second look; a proven one stays as long as its case."""
     one, words, parts = sent
     later = {"now": NOON}
     with office.desk(clock=lambda: later["now"]) as desk:
@@ -123,14 +123,15 @@ def test_parts_that_nothing_proves_go_after_30_days(office, sent):
         office.drop_bundle(parts[0])
         office.drop_bundle(to_bundles(tip(files=(jpeg(),)))[1])
         receive(desk)
-        for days, waiting in ((30, 1), (1, 0)):
+        for days, waiting in ((30, 1), (1, 1), (1, 0)):
             later["now"] += days * 86400
             desk.destroy_overdue()
             assert len(list((office.store / "waiting").glob("*.age"))) == waiting
         assert desk.cases.parts.count(desk.cases.get(one.id)) == 1
         desk.cases.close(one.id, "Ana", "nothing")
-        later["now"] += 31 * 86400
-        desk.destroy_overdue()
+        for days in (31, 1):
+            later["now"] += days * 86400
+            desk.destroy_overdue()
         assert list((office.store / "parts").glob("*.age")) == []
 
 

@@ -144,10 +144,10 @@ class Office:
         return path
 
     @contextmanager
-    def desk(self, *, clock=lambda: NOON) -> Iterator[Desk]:
-        """The open desk, its records loaded, nothing going on in its background."""
+    def desk(self, *, clock=lambda: NOON, steady=None) -> Iterator[Desk]:
+        """The open desk, its records loaded, nothing going on in its background; its two clocks go together."""
         config = load_desk_config(self.config, {})
-        with open_desk(config, (self.identity,), self.key, phrases(), clock=clock) as made:
+        with open_desk(config, (self.identity,), self.key, phrases(), clock=clock, steady=steady or clock) as made:
             made.cases.load(made.loading)
             made.loading.ended = True
             yield made
