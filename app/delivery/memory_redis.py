@@ -85,6 +85,12 @@ class RedisMemoryStore:
             row, data = self._redis.hget(_HELD_SIZES, key), self._redis.get(_held_name(key))
             return data if row and int(row.split()[1]) > now else None
 
+    def is_held(self, key: bytes, now: float) -> bool:
+        """Return whether a key holds something, without reading it."""
+        with _as_memory_errors():
+            row = self._redis.hget(_HELD_SIZES, key)
+            return bool(row and int(row.split()[1]) > now and self._redis.exists(_held_name(key)))
+
     def extend(self, key: bytes, ends: int, now: float) -> bool:
         """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""
         with _as_memory_errors():

@@ -81,6 +81,12 @@ class SqliteMemoryStore:
             return file.read() if os.fstat(file.fileno()).st_mtime > now else None
         return None
 
+    def is_held(self, key: bytes, now: float) -> bool:
+        """Return whether a key holds something, without reading it."""
+        with _as_memory_errors(), suppress(FileNotFoundError):
+            return self._path(key).stat().st_mtime > now
+        return False
+
     def extend(self, key: bytes, ends: int, now: float) -> bool:
         """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""
         with _as_memory_errors(), suppress(FileNotFoundError):

@@ -59,6 +59,9 @@ class MemoryStore(Protocol):
     def held(self, key: bytes, now: float) -> bytes | None:
         """Return what a key holds; None if nothing, or if its time is over."""
 
+    def is_held(self, key: bytes, now: float) -> bool:
+        """Return whether a key holds something, without reading it."""
+
     def extend(self, key: bytes, ends: int, now: float) -> bool:
         """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""
 

@@ -5,13 +5,10 @@ cleaned file or as a refusal with a sentence (`protocol.REFUSALS`). No name, no 
 the sandbox is not available every file is refused.
 """
 
-import errno
-import os
-import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,14 +27,14 @@ from app.files.protocol import (
 )
 from app.files.sandbox import ATTEMPTS
 from app.files.sniff import task_for
+from app.files.turns import FileTurns, cores
 
-# A request with ten files uses every core for its whole time; a third request would only make all of them late.
-MAX_CONCURRENT_REQUESTS = 2
 _SECONDS_A_FILE = 30.0
 _SECONDS_TO_PROBE = 10.0
 _SECONDS_AT_THE_DESK = 60.0
 _MAX_PAGE_BYTES = 96 * 1024 * 1024
-_SEMAPHORE_PAUSE = 0.02
+
+Turn = Callable[..., AbstractContextManager[None]]
 
 _PICTURES = {OutputFormat.JPEG, OutputFormat.PNG}
 _FORMATS_OF_TASK: Mapping[Task, set[OutputFormat]] = {
@@ -78,21 +75,26 @@ class RefusedFile:
 
 @dataclass(frozen=True)
 class CleanLimits:
-    """How much one request may hold: files, bytes before and after cleaning, seconds in all."""
+    """How much one request may hold: files, bytes before and after cleaning, seconds in all with its waiting."""
 
     files: int = 10
     bytes_in: int = 25_000_000
     bytes_out: int = MAX_OUTPUT_BYTES
-    seconds: float = 45.0
+    seconds: float = 75.0
 
 
 def clean_files(
-    untrusted_files: Sequence[bytes], *, limits: CleanLimits | None = None
+    untrusted_files: Sequence[bytes],
+    networks: Sequence[str] = (),
+    *,
+    limits: CleanLimits | None = None,
+    turns: FileTurns | None = None,
 ) -> tuple[CleanedFile | RefusedFile, ...]:
     """Return each file rebuilt or refused, in order; empty for no files.
 
-    Raises BusyError when two such requests run on this machine already, and FileRefusedError "too-many-files" or
-    "too-many-bytes" when the request as a whole is beyond its limits.
+    The files wait for their turns among those of other `networks`, named narrowest first; one whose turn does not come
+    in time is refused with "no-time". Raises FileRefusedError "too-many-files" or "too-many-bytes" when the request as
+    a whole is beyond its limits.
     """
     limits = limits or CleanLimits()
     if len(untrusted_files) > limits.files:
@@ -101,9 +103,10 @@ def clean_files(
         raise FileRefusedError("too-many-bytes")
     if not untrusted_files:
         return ()
-    with machine_semaphore("request", MAX_CONCURRENT_REQUESTS), ThreadPoolExecutor(_cores()) as pool:
-        deadline = time.monotonic() + limits.seconds
-        results = list(pool.map(partial(_clean_file, deadline), range(1, len(untrusted_files) + 1), untrusted_files))
+    turn = partial((turns or FileTurns()).turn, networks)
+    with ThreadPoolExecutor(cores()) as pool:
+        clean = partial(_clean_file, turn, time.monotonic() + limits.seconds)
+        results = list(pool.map(clean, range(1, len(untrusted_files) + 1), untrusted_files))
     return _refuse_overflow(results, limits.bytes_out)
 
 
@@ -134,41 +137,10 @@ def probe_sandbox() -> tuple[str, ...]:
     return tuple(denied)
 
 
-@contextmanager
-def machine_semaphore(name: str, places: int, *, seconds: float = 0.0) -> Iterator[None]:
-    """Hold one of `places` places that all processes of this user and machine share; wait at most `seconds` for it.
-
-    A place is a name in Linux's abstract socket namespace (unix(7)): only one process can hold the name, the kernel
-    frees it when that process ends for any reason, and no file is made. Nothing ever listens there. Raises BusyError
-    when no place came free.
-    """
-    deadline = time.monotonic() + seconds
-    while (held := _acquire_place(name, places)) is None:
-        if time.monotonic() >= deadline:
-            raise BusyError
-        time.sleep(_SEMAPHORE_PAUSE)
-    with closing(held):
-        yield
-
-
-def _acquire_place(name: str, places: int) -> socket.socket | None:
-    for place in range(places):
-        held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            held.bind(f"\0haumaru/{os.getuid()}/{name}/{place}")
-        except OSError as error:
-            held.close()
-            if error.errno != errno.EADDRINUSE:
-                raise BusyError("slots") from None
-        else:
-            return held
-    return None
-
-
-def _clean_file(deadline: float, number: int, untrusted_file: bytes) -> CleanedFile | RefusedFile:
+def _clean_file(turn: Turn, deadline: float, number: int, untrusted_file: bytes) -> CleanedFile | RefusedFile:
     try:
         task = task_for(untrusted_file)
-        with machine_semaphore("child", _cores(), seconds=max(0.0, deadline - time.monotonic())):
+        with turn(seconds=max(0.0, deadline - time.monotonic())):
             seconds = min(_SECONDS_A_FILE, deadline - time.monotonic())
             return _cleaned_file(number, _run_task(task, untrusted_file, seconds=seconds))
     except BusyError:
@@ -208,7 +180,3 @@ def _refuse_overflow(
             bytes_left -= size
             kept.append(result)
     return tuple(kept)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

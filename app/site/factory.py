@@ -35,6 +35,7 @@ from app.delivery.memory_store import MemoryStore
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.pace import Pace
 from app.files import clean
+from app.files.turns import FileTurns
 from app.site.config import Config, MemoryConfig
 from app.site.guide.handouts import Handout, make_handouts
 from app.site.guide.loader import load_catalogue_reviews, load_library
@@ -54,13 +55,15 @@ from app.vault.age import seal
 from app.vault.tip import new_decoy
 from app.vault.tip_bundles import to_bundles
 from app.web.middleware import BodyLimiter, BodyRoom
-from app.web.network_shares import share_names
+from app.web.network_shares import NetworkShares, share_names
 from app.web.networks import NetworkReader
 
 # Bytes of a request beside its files: the text of the form, and what multipart adds around each part.
 _BODY_MARGIN = 1_000_000
 # What a body takes in memory at its peak, in times its length: the body, and what is made of its files.
 _PEAK_FACTOR = 3
+# Of the room for held tips one network may fill this share, counted in each worker by itself.
+_SHARE_OF_HELD = 0.25
 SCHEMA_REMEDIES = {
     "schema-older": "an earlier version made this database; let that version deliver what waits, then name a new one",
     "schema-newer": "a later version made this database; install that version, or name a new one",
@@ -252,17 +255,20 @@ def _add_report(
     rates = RateLimits(
         app, url=limits.url, per_address=limits.per_address, total=limits.total, workers=config.server.workers
     )
-    memory = open_memory_store(config.memory)
+    memory, visitors = open_memory_store(config.memory), NetworkReader(clock=clock)
     outbox = _open_outbox(config, memory)
+    file_limits = clean.CleanLimits(bytes_in=config.report.max_upload)
     context = ReportContext(
         config=config,
         origins=origins(config),
         outbox=outbox,
-        held=HeldTipStore(memory, outbox),
+        held=HeldTipStore(memory, outbox, share=_SHARE_OF_HELD / config.server.workers, draw=visitors.draw),
         rates=rates,
         secret=prerendered.secret,
         phrases=load_phrases(root / "content"),
-        clean_files=partial(clean.clean_files, limits=clean.CleanLimits(bytes_in=config.report.max_upload)),
+        clean_files=partial(clean.clean_files, limits=file_limits, turns=FileTurns()),
+        waiting=NetworkShares(config.server.threads // 4, draw=visitors.draw),
+        visitors=visitors,
         render=guide.render,
         clock=clock,
     )

@@ -7,7 +7,7 @@ always take what is free. What is refused was not taken, and nobody is told how 
 
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from app.web.networks import Networks
@@ -22,11 +22,20 @@ def share_names(networks: Networks) -> tuple[str, ...]:
 class NetworkShares:
     """`total` places or bytes, of which one network takes at most the fraction `share`.
 
-    `reserve` is the fraction that is kept for small amounts, those of at most an eighth of `total`.
+    `reserve` is the fraction that is kept for small amounts, those of at most an eighth of `total`. `draw` gives each
+    network a number from 0 up to 1, by which its share is smaller, at most by half: so that a visitor who is refused
+    cannot count what others of the same network have taken.
     """
 
-    def __init__(self, total: int, *, share: float = 0.25, reserve: float = 0.0) -> None:
-        self._total, self._share, self._reserve = total, share, reserve
+    def __init__(
+        self,
+        total: int,
+        *,
+        share: float = 0.25,
+        reserve: float = 0.0,
+        draw: Callable[[str, str], float] = lambda _network, _purpose: 0.0,
+    ) -> None:
+        self._total, self._share, self._reserve, self._draw = total, share, reserve, draw
         self._used, self._of = 0, Counter[str]()
         self._lock = Lock()
 
@@ -60,8 +69,8 @@ class NetworkShares:
         if amount > free:
             return False
         for width, network in enumerate(networks):
-            most = self._total * self._share * (2 if width else 1)
             held = self._of.get(network, 0)
-            if held and held + amount > most:
+            most = self._total * self._share * (2 if width else 1)
+            if held and held + amount > most * (1 - self._draw(network, "share") / 2):
                 return False
         return True

@@ -8,8 +8,9 @@ What was altered or cut counts as no longer there.
 
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from struct import Struct
 
 from cryptography.exceptions import InvalidTag
@@ -33,6 +34,7 @@ from app.vault.age import hkdf_sha256
 from app.vault.bundle import BUNDLE_BYTES
 from app.vault.tip import parse_tip_id
 from app.vault.tip_bundles import Bundle
+from app.web.network_shares import NetworkShares
 
 DRAFT_BYTES = 16
 MAX_HELD_BYTES = 256 * 1024**2  # of all held tips together
@@ -47,27 +49,47 @@ _NONCE_BYTES = 12
 
 
 class HeldTipStore:
-    """The held tips of one memory store; their envelopes go into `outbox`."""
+    """The held tips of one memory store; their envelopes go into `outbox`.
 
-    def __init__(self, memory: MemoryStore, outbox: Outbox) -> None:
+    One network may fill the fraction `share` of the room, or down to half of that as `draw` says (see
+    NetworkShares). Which network holds what is known to this process alone, and to no store.
+    """
+
+    def __init__(
+        self,
+        memory: MemoryStore,
+        outbox: Outbox,
+        *,
+        share: float = 1.0,
+        draw: Callable[[str, str], float] = lambda _network, _purpose: 0.0,
+    ) -> None:
         self._memory, self._outbox = memory, outbox
         self._places = threading.BoundedSemaphore(MAX_OPEN)
+        self._shares = NetworkShares(MAX_HELD_BYTES, share=share, reserve=0.25, draw=draw)
+        self._lock = threading.Lock()
+        self._taken: dict[bytes, _TakenRoom] = {}
 
-    def hold(self, draft: bytes, bundles: Sequence[Bundle], *, nonce: bytes, now: float) -> int:
+    def hold(
+        self, draft: bytes, bundles: Sequence[Bundle], *, nonce: bytes, now: float, networks: Sequence[str] = ()
+    ) -> int:
         """Hold the bundles of a tip for 30 to 45 minutes from `now` (unix seconds); `nonce` is the form's.
 
         Return the end of the time, two hours, to which the tip can be held. Raises AlreadySentError if the form was
-        sent before, HeldFullError if there is no room or no memory store.
+        sent before, HeldFullError if there is no room, none for its `networks`, or no memory store.
         """
-        data = _encrypt(draft, bundles)
+        data, ends = _encrypt(draft, bundles), quarter_hour_end(now)
         try:
+            self._take_room(_TakenRoom(networks, len(data)), memory_key(draft), now)
             if self._memory.was_sent(memory_key(nonce), now):
                 raise AlreadySentError
-            ends = quarter_hour_end(now)
             self._memory.hold(memory_key(draft), data, ends=ends, limit=MAX_HELD_BYTES, now=now)
         except MemoryStoreError as error:
+            self._give_room_back(memory_key(draft))
             log_error(error)
             raise HeldFullError from None
+        except OutboxError:
+            self._give_room_back(memory_key(draft))
+            raise
         return int(now + MAX_HELD_SECONDS) // QUARTER_HOUR_SECONDS * QUARTER_HOUR_SECONDS
 
     @contextmanager
@@ -100,6 +122,7 @@ class HeldTipStore:
 
     def drop(self, draft: bytes) -> None:
         """Destroy a held tip that was sent."""
+        self._give_room_back(memory_key(draft))
         try:
             self._memory.drop_held(memory_key(draft))
         except MemoryStoreError as error:
@@ -120,6 +143,33 @@ class HeldTipStore:
         if self.was_discarded(draft, now=now):
             return HeldDestroyedError()
         return AlreadySentError() if self._memory.was_sent(memory_key(draft), now) else HeldGoneError()
+
+    def _take_room(self, room: "_TakenRoom", key: bytes, now: float) -> None:
+        """Take room of the networks' shares; what was sent or destroyed, here or elsewhere, takes none any more."""
+        if not self._shares.take(room.networks, room.size):
+            with self._lock:
+                others = list(self._taken)
+            for other in others:
+                if not self._memory.is_held(other, now):
+                    self._give_room_back(other)
+            if not self._shares.take(room.networks, room.size):
+                raise HeldFullError
+        with self._lock:
+            self._taken[key] = room
+
+    def _give_room_back(self, key: bytes) -> None:
+        with self._lock:
+            room = self._taken.pop(key, None)
+        if room:
+            self._shares.give_back(room.networks, room.size)
+
+
+@dataclass(frozen=True)
+class _TakenRoom:
+    """Bytes that a held tip takes of its networks' shares."""
+
+    networks: Sequence[str]
+    size: int
 
 
 def _discard_key(draft: bytes) -> bytes:

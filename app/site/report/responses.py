@@ -27,6 +27,8 @@ from app.site.web.rate_limits import RateLimits
 from app.text.find import FINDING_REASONS, find_identifying
 from app.text.phrases import Finding, PhraseTrie
 from app.vault.tip import SCHEMA
+from app.web.network_shares import NetworkShares, share_names
+from app.web.networks import NetworkReader
 
 _FILE_NAME_SHOWN = 60  # characters
 _Form = TypeVar("_Form", bound=TokenForm)
@@ -44,6 +46,8 @@ class ReportContext:
     secret: bytes
     phrases: PhraseTrie
     clean_files: CleanFiles
+    waiting: NetworkShares
+    visitors: NetworkReader
     render: Callable[..., str]
     clock: Callable[[], float]
 
@@ -56,7 +60,13 @@ class ReportContext:
             held=self.held,
             clean_files=self.clean_files,
             words_room=self.config.limits.words_room,
+            waiting=self.waiting,
         )
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Return the networks of the current request, narrowest first, under hourly names."""
+        return share_names(self.visitors.of_environ(request.environ))
 
     def open_form(self, form_class: type[_Form], *, min_fill: int = 0) -> _Form:
         """Return a form with what the request sent; one that came back sooner than `min_fill` seconds is refused."""

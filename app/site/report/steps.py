@@ -198,6 +198,7 @@ class ReportViews:
             untrusted_files=untrusted_files,
             reply_to=ReplyTo(key=keys.reply_key, locator=keys.locator) if keys else None,
             envelope_id=keys.envelope_id if keys else None,
+            networks=self._context.networks,
         )
         submitted = submit(submission, self._context.submission_context, now=self._context.clock())
         if submitted.draft:

@@ -11,7 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.core.errors import AlreadySentError, BundleError, HeldDestroyedError, HeldFullError, MemoryStoreError
+from app.core.errors import (
+    AlreadySentError,
+    BundleError,
+    BusyError,
+    HeldDestroyedError,
+    HeldFullError,
+    MemoryStoreError,
+)
 from app.delivery.clock import days_left, nz_day
 from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile
@@ -20,8 +27,9 @@ from app.site.report.held import DRAFT_BYTES, HeldTipStore
 from app.vault.age import seal
 from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id
 from app.vault.tip_bundles import Bundle, to_bundles
+from app.web.network_shares import NetworkShares
 
-CleanFiles = Callable[[Sequence[bytes]], Sequence[CleanedFile | RefusedFile]]
+CleanFiles = Callable[[Sequence[bytes], Sequence[str]], Sequence[CleanedFile | RefusedFile]]
 CleanedFiles = tuple[CleanedFile | RefusedFile, ...]
 # Cleaned files take at most the larger of these: a picture of one colour must not become a hundred envelopes.
 _MIN_CLEANED_BYTES = 4 * 1024**2
@@ -34,7 +42,8 @@ class Submission:
 
     `nonce` makes a form send once. `reply_to` is where the desk may leave a reply; `answers_to` is the locator of the
     reply that this submission answers. `envelope_id` makes the ids of the envelopes from the receipt code (0 for the
-    words, then the parts); without it they are random.
+    words, then the parts); without it they are random. `networks` are the sender's, narrowest first, under hourly
+    names: files wait for their turns by network, and none may hold more than its share.
     """
 
     answers: Mapping[str, str | tuple[str, ...]]
@@ -43,13 +52,15 @@ class Submission:
     reply_to: ReplyTo | None = None
     answers_to: str | None = None
     envelope_id: Callable[[int], TipId] | None = None
+    networks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class SubmissionContext:
     """What a submission passes through: the agency, the outbox, held tips, and the cleaning of files.
 
-    Files are taken only while `words_room` bytes are free where the outbox lies.
+    Files are taken only while `words_room` bytes are free where the outbox lies. `waiting` has a place for each request
+    whose files are cleaned or wait.
     """
 
     agency: AgencyConfig
@@ -57,6 +68,7 @@ class SubmissionContext:
     held: HeldTipStore
     clean_files: CleanFiles
     words_room: int
+    waiting: NetworkShares
 
 
 @dataclass(frozen=True)
@@ -77,13 +89,13 @@ def submit(submission: Submission, context: SubmissionContext, *, now: float) ->
     `now` is in unix seconds; the tip keeps only its day. Raises BundleError `too-large`, FileRefusedError, BusyError
     or an OutboxError; then nothing was sent.
     """
-    files = _clean(submission.untrusted_files, context) if submission.untrusted_files else ()
+    files = _clean(submission, context) if submission.untrusted_files else ()
     bundles = _bundles(submission, files, now)
     if not files:
         context.outbox.put(_seal_bundles(bundles, context.agency), nonce=submission.nonce, now=now)
         return Submitted()
     draft = secrets.token_bytes(DRAFT_BYTES)
-    latest = context.held.hold(draft, bundles, nonce=submission.nonce, now=now)
+    latest = context.held.hold(draft, bundles, nonce=submission.nonce, networks=submission.networks, now=now)
     return Submitted(files, draft, latest)
 
 
@@ -125,12 +137,21 @@ def is_closed(agency: AgencyConfig, now: float) -> bool:
     return days_left(agency.expires, now) < 0
 
 
-def _clean(untrusted_files: Sequence[bytes], context: SubmissionContext) -> CleanedFiles:
-    """Return the files, cleaned or refused; raises HeldFullError where the disk has room for words alone."""
+def _clean(submission: Submission, context: SubmissionContext) -> CleanedFiles:
+    """Return the files, cleaned or refused.
+
+    Raises HeldFullError where the disk has room for words alone, BusyError where too many requests wait already.
+    """
+    untrusted_files, networks = submission.untrusted_files, submission.networks
     folder = context.outbox.database.path and context.outbox.database.path.parent
     if folder and shutil.disk_usage(folder).free < context.words_room:
         raise HeldFullError
-    files = tuple(context.clean_files(untrusted_files))
+    if not context.waiting.take(networks):
+        raise BusyError
+    try:
+        files = tuple(context.clean_files(untrusted_files, networks))
+    finally:
+        context.waiting.give_back(networks)
     cleaned = sum(len(file.data) for file in files if isinstance(file, CleanedFile))
     if cleaned > max(_MIN_CLEANED_BYTES, _MAX_GROWTH * sum(map(len, untrusted_files))):
         raise BundleError("too-large")

@@ -133,6 +133,47 @@ def test_beyond_all_room_no_further_tip_is_held(store, monkeypatch):
     store.hold(b"e" * 16, bundles(), nonce=b"m" * 16, now=NOW)
 
 
+def test_one_network_fills_only_its_share_of_the_room(memory, outbox):
+    """Beyond its share a network's tip is refused; another's is held, and what was sent or destroyed takes none."""
+    size = len(b"".join(bundle.data for bundle in bundles()))
+    shared = HeldTipStore(memory, outbox, share=3.5 * size / held.MAX_HELD_BYTES)
+
+    def hold(number, *networks):
+        shared.hold(bytes([number]) * 16, bundles(), nonce=os.urandom(16), networks=networks, now=NOW)
+
+    for number in range(3):
+        hold(number, "greedy", "wide")
+    with pytest.raises(HeldFullError):
+        hold(3, "greedy", "wide")
+    hold(4, "honest", "elsewhere")
+    shared.drop(bytes(16))
+    hold(5, "greedy", "wide")
+    HeldTipStore(memory, outbox).drop(b"\x01" * 16)
+    hold(6, "greedy", "wide")
+    with pytest.raises(HeldFullError):
+        hold(7, "greedy", "wide")
+    for number in range(8, 11):
+        hold(number, f"other {number}", "wide")
+    with pytest.raises(HeldFullError):
+        hold(11, "one more", "wide")
+
+
+def test_how_much_a_network_may_fill_is_not_the_same_for_each(memory, outbox):
+    """The share is smaller by a number that nobody can foresee, so that a refusal does not count what others hold."""
+    refused = []
+    for number, drawn in enumerate((0.0, 0.9)):
+        size = len(b"".join(bundle.data for bundle in bundles()))
+        shared = HeldTipStore(memory, outbox, share=4.5 * size / held.MAX_HELD_BYTES, draw=lambda *_, d=drawn: d)
+        for attempt in range(5):
+            draft = bytes([number, attempt]) * 8
+            try:
+                shared.hold(draft, bundles(), nonce=os.urandom(16), networks=("one",), now=NOW)
+            except HeldFullError:
+                refused.append((drawn, attempt))
+                break
+    assert refused == [(0.0, 4), (0.9, 2)]
+
+
 def test_without_a_memory_store_no_files_are_taken(tmp_path, outbox):
     """The sender learns that files cannot be taken, not that something failed."""
     (tmp_path / "file").touch()

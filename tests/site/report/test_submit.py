@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import AlreadySentError, BundleError, HeldFullError, HeldGoneError, OutboxError
+from app.core.errors import AlreadySentError, BundleError, BusyError, HeldFullError, HeldGoneError, OutboxError
 from app.delivery.leases import Leases
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.memory_store import EnvelopeKind
@@ -26,13 +26,14 @@ from app.vault.age_open import unseal
 from app.vault.keys import DEMONSTRATION, new_identity, recipient_of
 from app.vault.part import read_part
 from app.vault.tip_bundles import from_bundles, read_words
+from app.web.network_shares import NetworkShares
 
 NOW = 1_800_000_000.0
 PHOTOGRAPH = random.Random(1).randbytes(2_700_000)
 FORWARD = ForwardConfig(window=600, cells=16, stock=64)
 
 
-def clean(files):
+def clean(files, networks=()):
     """Files are taken as they come; one that begins with `bad` is refused."""
     return [
         RefusedFile(number, "unknown")
@@ -49,7 +50,9 @@ def context(tmp_path) -> Iterator[SubmissionContext]:
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="haumaru-") as folder:
         memory = SqliteMemoryStore(Path(folder))
         outbox = Outbox(f"sqlite:///{tmp_path}/outbox.db", memory)
-        yield SubmissionContext(agency, outbox, HeldTipStore(memory, outbox), clean, words_room=0)
+        yield SubmissionContext(
+            agency, outbox, HeldTipStore(memory, outbox), clean, words_room=0, waiting=NetworkShares(8)
+        )
 
 
 def submission(*files: bytes, **more) -> Submission:
@@ -140,7 +143,7 @@ def test_files_that_grow_when_they_are_cleaned_are_refused(context):
         (100, 4 * 1024**2 + 1, False),
         (500_000, 5_000_000, True),
     ):
-        growing = replace(context, clean_files=lambda _, size=cleaned: clean([bytes(size)]))
+        growing = replace(context, clean_files=lambda _, _networks, size=cleaned: clean([bytes(size)]))
         if taken:
             assert submit(submission(bytes(uploaded)), growing, now=NOW).draft
         else:
@@ -178,3 +181,24 @@ def test_the_hours_count_the_parts_that_wait_before(context):
     sent = submission(PHOTOGRAPH)
     confirm(submit(sent, context, now=NOW).draft, context, nonce=sent.nonce, now=NOW)
     assert arrival_hours(1, context, replace(FORWARD, cells=4)) == arrival_hours(21, context, replace(FORWARD, cells=4))
+
+
+def test_beyond_so_many_requests_with_files_one_network_is_told_to_come_later(context):
+    """A quarter of the places in which requests wait for their files are one network's; others still have theirs."""
+    seen = []
+
+    def nested(files, networks):
+        seen.append(networks)
+        if len(seen) == 1:
+            for name in ("greedy", "honest"):
+                try:
+                    submit(submission(b"a note", networks=(name,)), inner, now=NOW)
+                except BusyError:
+                    seen.append(("refused", name))
+        return clean(files)
+
+    inner = replace(context, clean_files=nested)
+    assert context.waiting.take(("greedy",))
+    submit(submission(b"a note", networks=("greedy",)), inner, now=NOW)
+    assert seen == [("greedy",), ("refused", "greedy"), ("honest",)]
+    assert context.waiting.used == 1

@@ -1,4 +1,4 @@
-"""Cleaning as a whole: limits, refusals, the semaphores of the machine, and nothing on disk."""
+"""Cleaning as a whole: limits, refusals, and nothing on disk."""
 
 import io
 import os
@@ -10,8 +10,8 @@ import pikepdf
 import pytest
 from PIL import Image
 
-from app.core.errors import BusyError, FileRefusedError
-from app.files.clean import CleanedFile, CleanLimits, RefusedFile, clean_files, machine_semaphore, pdf_page_images
+from app.core.errors import FileRefusedError
+from app.files.clean import CleanedFile, CleanLimits, RefusedFile, clean_files, pdf_page_images
 from app.files.protocol import REFUSALS
 from tests.corpus import bombs
 from tests.support.paths import ROOT
@@ -96,42 +96,6 @@ def test_a_slow_file_is_stopped():
 def test_without_time_nothing_is_started():
     """Files for which no time is left are refused with `no-time`."""
     assert [result.code for result in clean_files([jpeg()], limits=CleanLimits(seconds=0))] == ["no-time"]
-
-
-def test_a_third_request_is_refused():
-    """Two requests are cleaned at a time on this machine; a third raises BusyError."""
-    with machine_semaphore("request", 2), machine_semaphore("request", 2), pytest.raises(BusyError):
-        clean_files([jpeg()])
-    assert isinstance(clean_files([jpeg()])[0], CleanedFile)
-
-
-def test_a_semaphore_is_released_when_its_process_is_killed():
-    """A semaphore holds across processes, and a killed process releases its place."""
-    code = (
-        "import time\nfrom app.files.clean import machine_semaphore\n"
-        "with machine_semaphore('t', 1):\n print(1, flush=True)\n time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as other:
-        assert other.stdout.readline() == b"1\n"
-        with pytest.raises(BusyError), machine_semaphore("t", 1):
-            pass
-        other.kill()
-        other.wait()
-    with machine_semaphore("t", 1):
-        pass
-
-
-def test_children_wait_for_a_free_core():
-    """While every core is taken no further child starts, and the file is refused with `no-time`."""
-    cores = len(os.sched_getaffinity(0))
-    held = [machine_semaphore("child", cores) for _ in range(cores)]
-    for one in held:
-        one.__enter__()
-    try:
-        assert [result.code for result in clean_files([jpeg()], limits=CleanLimits(seconds=0.3))] == ["no-time"]
-    finally:
-        for one in held:
-            one.__exit__(None, None, None)
 
 
 def test_nothing_is_ever_written_to_disk():
