@@ -22,8 +22,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.core.durable import fsync_folder
 from app.core.errors import ConfigError, OutboxError
-from app.delivery.clock import nz_midnight
-from app.delivery.schema import SCHEMA_VERSION, blob_id, metadata, verified_blob, version, windows
+from app.delivery.clock import SteadyClock, nz_midnight
+from app.delivery.schema import SCHEMA_VERSION, blob_id, looks, metadata, verified_blob, version, windows
 
 BUSY_SECONDS = 30
 PAGE_BYTES = 8192
@@ -101,6 +101,8 @@ class Database:
             # An update that changes nothing proves that the database takes writes.
             if connection.execute(update(windows).values(start=windows.c.start)).rowcount == 0:
                 connection.execute(insert(windows).values(one=1, start=0))
+            if connection.execute(select(looks.c.one)).first() is None:
+                connection.execute(insert(looks).values(one=1, day=SteadyClock().day, midnights=0))
         if self.path is not None:
             with as_outbox_errors():
                 fsync_folder(self.path.parent)

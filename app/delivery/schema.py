@@ -2,9 +2,10 @@
 
 Every key is random or a hash, and no table keeps SQLite's rowid. No column says whether a row is a tip or a decoy, when
 the row came, or which rows belong together. The only times are the forwarders' windows and leases, the day since which
-an agency's deliveries fail, and the day on which a reply ends. Blobs have tables of their own, under a hash of their
-name: SQLite rewrites a whole row when any column changes, and reads whole rows to compare other keys. Everything that
-delivery needs is stored twice, in two tables, so that no damaged page loses an envelope.
+an agency's deliveries fail, the day of the last look at the clock, and the day on which a reply ends. Blobs have tables
+of their own, under a hash of their name: SQLite rewrites a whole row when any column changes, and reads whole rows to
+compare other keys. Everything that delivery needs is stored twice, in two tables, so that no damaged page loses an
+envelope.
 """
 
 import hashlib
@@ -27,12 +28,13 @@ from sqlalchemy import (
     false,
     insert,
     select,
+    update,
 )
 
 from app.core.errors import OutboxError
-from app.delivery.clock import nz_day
+from app.delivery.clock import SteadyClock, nz_day
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 _slot = BigInteger().with_variant(Integer, "sqlite")  # SQLite takes only INTEGER for the rows' own numbers
@@ -98,6 +100,12 @@ replies = _table(
     Column("reply", LargeBinary, nullable=False),  # SHA-256 of the desk's reply_id
     Column("expires", Date, nullable=False),
     PrimaryKeyConstraint("locator", "reply"),
+)
+looks = _table(
+    "looks",  # at the clock, so that a clock that jumps destroys no reply
+    Column("one", Integer, primary_key=True),
+    Column("day", Date, nullable=False),
+    Column("midnights", Integer, nullable=False),
 )
 posted = _table(
     "posted",
@@ -193,7 +201,17 @@ def verified_blob(stored: bytes | None) -> bytes:
 
 
 def delete_expired(connection: Connection, now: float) -> None:
-    """Delete the replies that have expired by `now` (unix seconds), and what is remembered of them."""
+    """Delete the replies that have expired by `now` (unix seconds), and what is remembered of them.
+
+    Nothing is deleted before the clock has run steadily for a day.
+    """
+    row = connection.execute(select(looks.c.day, looks.c.midnights)).one_or_none()
+    before = SteadyClock(*row) if row else SteadyClock()
+    clock = before.look(now)
+    if clock != before:
+        connection.execute(update(looks).values(day=clock.day, midnights=clock.midnights))
+    if not clock.steady:
+        return
     delete_replies(connection, replies.c.expires < nz_day(now))
     connection.execute(delete(posted).where(posted.c.expires < nz_day(now)))
 

@@ -18,7 +18,6 @@ LONGEST, SHORTEST, SCREEN = 350, 50, 40
 # Modules under 50 lines, each with the reason why its lines stand in no other module.
 SHORT_MODULES = {
     "core/resources.py": "one path, which modules of five folders need",
-    "delivery/clock.py": "the one place that turns seconds into days, used by every room above",
 }
 # Each program may have one module of each of these names; core has the errors that both share.
 NAMES_OF_BOTH = {"cli", "config", "factory", "errors", "views", "web"}

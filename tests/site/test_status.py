@@ -116,7 +116,7 @@ def test_status_tells_of_a_disk_that_fills_up_before_it_is_full(path, monkeypatc
         assert bool(found) == bool(words)
 
 
-@pytest.mark.parametrize("version", [1, 3])
+@pytest.mark.parametrize("version", [1, 4])
 def test_a_database_of_another_version_is_told(path, outbox, version):
     """A database that an older or a newer version made needs an action, and nothing is read from it."""
     with outbox.database.write() as connection:

@@ -105,7 +105,8 @@ def test_no_column_holds_a_time_or_a_size():
         if isinstance(column.type, Integer | BigInteger | Date | DateTime) and column.name != "slot"  # random
     }
     assert numbers == {
-        *("replies.expires", "posted.expires", "agencies.since"),  # days
+        *("replies.expires", "posted.expires", "agencies.since", "looks.day"),  # days
+        *("looks.one", "looks.midnights"),  # of the forwarder's looks at the clock
         *("windows.one", "windows.start", "owners.until"),  # the forwarder's window
         *("version.one", "version.number"),
         "agencies.failures",

@@ -3,6 +3,7 @@
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -177,13 +178,67 @@ def test_replies_end(outbox, box):
     """Past its day a reply is not found, and the next tidying, or the next post, destroys all of it."""
     box.store(make("one", days=2), now=NOW)
     box.store(make("two", days=4), now=NOW)
+    for days in range(3):
+        outbox.tidy(NOW + days * DAY)
     assert len(box.fetch(LOCATOR, now=NOW + 2 * DAY)) == 2
     assert len(box.fetch(LOCATOR, now=NOW + 3 * DAY)) == 1
     assert count(outbox) == [2, 2, 2, 2]
     outbox.tidy(NOW + 3 * DAY)
     assert count(outbox) == [1, 1, 1, 1]
+    outbox.tidy(NOW + 4 * DAY)
     box.store(make("three", days=50), now=NOW + 5 * DAY)
     assert count(outbox) == [1, 1, 1, 1]
+
+
+def run_steadily(outbox, first: int, last: int) -> None:
+    """Look at the clock on each of some days, as a forwarder that runs does."""
+    for days in range(first, last + 1):
+        outbox.tidy(NOW + days * DAY)
+
+
+@pytest.mark.parametrize("jump", [92, 365, 4000])
+def test_a_clock_that_jumps_forward_destroys_no_reply(outbox, box, jump):
+    """After a jump of months nothing is destroyed for a day, whatever looks at the clock; put right, all is there."""
+    run_steadily(outbox, -3, 0)
+    box.store(make(days=90), now=NOW)
+    for minutes in (0, 1, 15, 60, 12 * 60, 23 * 60):
+        later = NOW + jump * DAY + 60 * minutes
+        outbox.tidy(later)
+        with suppress(ReplyError):
+            box.store(make("another", days=jump + 1, locator="0" * 32), now=later)
+    assert box.fetch(LOCATOR, now=NOW + jump * DAY) == ()
+    run_steadily(outbox, 0, 3)
+    assert len(box.fetch(LOCATOR, now=NOW + 3 * DAY)) == 1
+
+
+def test_a_clock_that_jumps_twice_destroys_no_reply(outbox, box):
+    """A second jump, over the next midnight too, begins the count again."""
+    run_steadily(outbox, -3, 0)
+    box.store(make(days=90), now=NOW)
+    for days in (92, 93, 200, 201, 0, 120, -500, 4):
+        outbox.tidy(NOW + days * DAY)
+    assert len(box.fetch(LOCATOR, now=NOW)) == 1
+
+
+def test_after_a_pause_replies_end_once_the_clock_has_run_for_a_day(outbox, box):
+    """A forwarder that was off for half a year destroys what has ended at the second midnight that it sees."""
+    box.store(make(days=90), now=NOW)
+    seen = []
+    for days in (180, 181, 182):
+        outbox.tidy(NOW + days * DAY)
+        seen.append(count(outbox)[0])
+    assert seen == [1, 1, 0]
+
+
+def test_machines_that_pass_midnight_one_after_the_other_keep_the_clock_steady(outbox, box):
+    """Two machines whose clocks differ by minutes destroy what has ended, as one machine does."""
+    box.store(make(days=2), now=NOW)
+    midnight = datetime(2026, 11, 22, 11, 0, tzinfo=UTC).timestamp()
+    for day in range(4):
+        for seconds in (-60, 60, -30, 90):
+            outbox._tidied = 0
+            outbox.tidy(midnight + day * DAY + seconds)
+    assert count(outbox) == [0, 0, 0, 0]
 
 
 def test_a_reply_ends_at_midnight_in_auckland(box):
