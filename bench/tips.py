@@ -80,7 +80,7 @@ def send(netloc: str, number: int) -> list[float]:
 
 
 def main() -> None:
-    limits = {"HAUMARU_LIMITS_PER_ADDRESS": "1000000/hour", "HAUMARU_LIMITS_TOTAL": "1000000/hour"}
+    limits = {"HAUMARU_LIMITS_PER_ADDRESS": "1000000/hour"}
     disks, rates, times = [], [], []
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:
         folder = Path(name)

@@ -99,8 +99,7 @@ def specimens() -> dict[str, Specimen]:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory) -> Iterator[Running]:
     """The demonstration: site and forwarder as processes, shared by all tests that only send tips and read them."""
-    limits = {"HAUMARU_LIMITS_PER_ADDRESS": "100000/hour", "HAUMARU_LIMITS_TOTAL": "100000/hour"}
-    limits["HAUMARU_REPORT_MAX_UPLOAD"] = "25MB"
+    limits = {"HAUMARU_LIMITS_PER_ADDRESS": "100000/hour", "HAUMARU_REPORT_MAX_UPLOAD": "25MB"}
     with demonstration(tmp_path_factory.mktemp("demonstration"), **limits) as site:
         yield site
 

@@ -12,6 +12,7 @@
     │   │   └── HeldDestroyedError  one that its sender destroyed
     │   ├── HeldFullError      no room to hold another tip with files
     │   ├── HeldLimitError     a held tip that cannot be held any longer
+    │   ├── WordsFullError     more tips' words wait than this tip may find waiting
     │   └── MemoryStoreError   the memory store is away; no envelope is lost by it
     ├── DeliveryError          the agency did not take an envelope, which is tried again later
     ├── FileRefusedError       one attached file cannot be made safe
@@ -140,6 +141,13 @@ class HeldLimitError(OutboxError):
     code = "held-limit"
     status = 409
     message = N_("This report cannot wait any longer. Send it or destroy it now.")
+
+
+class WordsFullError(OutboxError):
+    """More words of tips wait to leave than the sender of this tip may find waiting."""
+
+    code = "words-full"
+    status = 429
 
 
 class DeliveryError(HaumaruError):

@@ -64,7 +64,7 @@ def quiet_logs(level: int = logging.INFO, *, at_once: bool = False) -> None:
     log.setLevel(level)
     root: Any = logging.getLogger()
     root.handlers = [logging.NullHandler()]
-    for name in ("werkzeug", "flask_limiter", "flask-limiter", "sqlalchemy", "_granian", "granian.access"):
+    for name in ("werkzeug", "limits", "sqlalchemy", "_granian", "granian.access"):
         logging.getLogger(name).disabled = True
 
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
 from app.delivery.clock import quarter_hour_end
-from app.delivery.memory_store import DECOY, EnvelopeKind
+from app.delivery.memory_store import DECOY, PART, WORDS, EnvelopeKind
 from app.vault.tip import TipId
 
 _PREFIX = "haumaru:memory:"
@@ -106,6 +106,11 @@ class RedisMemoryStore:
             self._redis.hdel(_HELD_SIZES, key)
             return bool(self._redis.delete(_held_name(key)))
 
+    def count_held(self, now: float) -> int:
+        """Return how many keys hold something."""
+        with _as_memory_errors():
+            return sum(int(row.split()[1]) > now for row in self._redis.hvals(_HELD_SIZES))
+
     def list_decoy(self, agency: str, envelope_id: TipId) -> None:
         """List an envelope as a decoy; see MemoryStore."""
         with _as_memory_errors(), self._redis.pipeline() as pipe:
@@ -121,7 +126,7 @@ class RedisMemoryStore:
     def note_tip(self, agency: str, words_id: TipId, part_ids: Sequence[TipId]) -> None:
         """Note which envelopes are the words and the parts of one tip."""
         rank = len(part_ids)
-        rows = {words_id: f"words {rank}"} | dict.fromkeys(part_ids, f"part {rank}")
+        rows = {words_id: f"{WORDS} {rank}"} | dict.fromkeys(part_ids, f"{PART} {rank}")
         with _as_memory_errors(), self._redis.pipeline() as pipe:
             pipe.sadd(_AGENCIES, agency)
             pipe.hset(_tips_name(agency), mapping=rows)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
 from app.delivery.clock import quarter_hour_end
-from app.delivery.memory_store import DECOY, EnvelopeKind
+from app.delivery.memory_store import DECOY, PART, WORDS, EnvelopeKind
 from app.vault.tip import TipId
 
 _BUSY_SECONDS = 5
@@ -102,6 +102,13 @@ class SqliteMemoryStore:
             return True
         return False
 
+    def count_held(self, now: float) -> int:
+        """Return how many keys hold something."""
+        with _as_memory_errors(), suppress(FileNotFoundError):
+            self._drop_ended(now)
+            return sum(not path.name.startswith(".") for path in self._held.iterdir())
+        return 0
+
     def list_decoy(self, agency: str, envelope_id: TipId) -> None:
         """List an envelope as a decoy; see MemoryStore."""
         self._insert([(envelope_id, agency, DECOY.name, DECOY.rank)])
@@ -117,7 +124,7 @@ class SqliteMemoryStore:
     def note_tip(self, agency: str, words_id: TipId, part_ids: Sequence[TipId]) -> None:
         """Note which envelopes are the words and the parts of one tip."""
         rank = len(part_ids)
-        self._insert([(words_id, agency, "words", rank), *((part, agency, "part", rank) for part in part_ids)])
+        self._insert([(words_id, agency, WORDS, rank), *((part, agency, PART, rank) for part in part_ids)])
 
     def forget(self, ids: Iterable[TipId]) -> None:
         """Forget envelopes that leave the outbox; see MemoryStore."""

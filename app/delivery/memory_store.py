@@ -26,6 +26,7 @@ class EnvelopeKind:
 
 
 DECOY = EnvelopeKind("decoy")
+WORDS, PART = "words", "part"  # the names of the other two kinds
 
 
 def memory_key(secret: bytes) -> bytes:
@@ -67,6 +68,9 @@ class MemoryStore(Protocol):
 
     def drop_held(self, key: bytes) -> bool:
         """Destroy what a key holds; return whether anything was held."""
+
+    def count_held(self, now: float) -> int:
+        """Return how many keys hold something."""
 
     # Which envelopes are decoys, for the outbox and the forwarder.
 

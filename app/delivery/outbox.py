@@ -7,7 +7,7 @@ desk), or while it is away, tips are taken all the same: then no decoy gives its
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,11 +15,11 @@ from typing import TypeVar
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from app.core.errors import AlreadySentError, HaumaruError, MemoryStoreError, OutboxError
+from app.core.errors import AlreadySentError, HaumaruError, MemoryStoreError, OutboxError, WordsFullError
 from app.core.log import log_rarely
 from app.delivery.clock import QUARTER_HOUR_SECONDS
-from app.delivery.database import Database
-from app.delivery.memory_store import MemoryStore, memory_key
+from app.delivery.database import BUSY_SECONDS, Database
+from app.delivery.memory_store import WORDS, EnvelopeKind, MemoryStore, memory_key
 from app.delivery.schema import (
     blob_id,
     cells,
@@ -80,6 +80,7 @@ class Outbox:
         self._tidied = 0  # the quarter-hour in which this process last deleted rows and bytes that are over
         self._without_row: set[int] = set()  # slots of bytes that had no row then
         self._tidying = threading.Lock()
+        self._counting = threading.Lock()
         self._staging = threading.Lock()  # one tip of many parts at a time, so that words wait for few parts
 
     def prepare(self) -> None:
@@ -93,25 +94,46 @@ class Outbox:
         nonce: bytes | None = None,
         draft: bytes | None = None,
         now: float | None = None,
+        most_waiting: int | None = None,
     ) -> None:
         """Put the envelopes of one tip into the outbox, its words first; a return means that all are on the disk.
 
         `nonce` is the form's, `draft` the held tip's: either is sent once. Raises AlreadySentError if one of the two,
-        or one of the ids, was put before, by an attempt that was killed too, and OutboxError if nothing was stored.
+        or one of the ids, was put before, by an attempt that was killed too, WordsFullError if `most_waiting` words
+        of tips wait already, and OutboxError if nothing was stored.
         """
         now = time.time() if now is None else now
         keys = [memory_key(secret) for secret in (nonce, draft) if secret is not None]
         words, *parts = envelopes
         places = _Places(lambda number: self._remember(lambda memory: memory.take_decoys(words.agency, number), []))
         kept = places.taken
-        try:
-            kept = self._put(envelopes, keys, places, now)
-        finally:
-            for each in kept:
-                self._list_decoy(words.agency, each)
-        for key in keys:
-            self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023  # called at once
-        self._remember(lambda memory: memory.note_tip(words.agency, words.id, [part.id for part in parts]), None)
+        # What one tip finds waiting must not change before the tip itself is noted as waiting.
+        with nullcontext() if most_waiting is None else self._one_at_a_time():
+            try:
+                kept = self._put(envelopes, keys, places, now, most_waiting)
+            finally:
+                for each in kept:
+                    self._list_decoy(words.agency, each)
+            for key in keys:
+                self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023  # called at once
+            self._remember(lambda memory: memory.note_tip(words.agency, words.id, [part.id for part in parts]), None)
+
+    def was_sent(self, nonce: bytes, now: float) -> bool:
+        """Return whether a form was sent, as far as the memory store knows."""
+        return self._remember(lambda memory: memory.was_sent(memory_key(nonce), now), otherwise=False)
+
+    def require_room(self, agency: str, most_waiting: int, *, now: float, to_hold: bool = False) -> None:
+        """Raise WordsFullError if so many words wait, or will once all held tips are sent; `to_hold` for a tip to hold.
+
+        Held tips, of which some are never sent, take at most half of the room. Parts, decoys, and envelopes that the
+        memory store does not know take none.
+        """
+        none: Mapping[TipId, EnvelopeKind] = {}
+        kinds = self._remember(lambda memory: memory.kinds(agency), none)
+        words = sum(kind.name == WORDS for kind in kinds.values())
+        held, most_held = self._remember(lambda memory: memory.count_held(now), 0), most_waiting // 2
+        if words + min(held, most_held) >= most_waiting or (to_hold and held >= most_held):
+            raise WordsFullError
 
     def use_up(self, words_id: TipId, memory: MemoryStore, *, draft: bytes, mark: bytes, now: float) -> None:
         """Use up the draft of a held tip without sending the tip, whose words are `words_id`: no `put` takes it then.
@@ -171,7 +193,14 @@ class Outbox:
             present = set(connection.execute(select(cells.c.id).where(cells.c.agency == agency)).scalars())
         self._remember(lambda memory: memory.forget(known - present), None)
 
-    def _put(self, envelopes: Sequence[Envelope], keys: Sequence[bytes], places: _Places, now: float) -> list[TipId]:
+    def _put(
+        self,
+        envelopes: Sequence[Envelope],
+        keys: Sequence[bytes],
+        places: _Places,
+        now: float,
+        most_waiting: int | None,
+    ) -> list[TipId]:
         """Commit envelopes in one transaction; return the decoys that were taken and are still there.
 
         The bytes of many parts are staged before, in short transactions between which others may write. Bytes without a
@@ -186,6 +215,8 @@ class Outbox:
                     time.sleep(_PAUSE_SECONDS)
             with self.database.write() as connection:
                 self._use_forms(connection, keys, envelopes[0].id, now)
+                if most_waiting is not None:
+                    self.require_room(envelopes[0].agency, most_waiting, now=now)
                 if count_staged(connection, [each.id for each in staged]) != 2 * len(staged):
                     raise OutboxError("busy")  # another attempt at the same tip failed and took its bytes away
                 _insert(connection, at_once, places)
@@ -196,6 +227,15 @@ class Outbox:
         except HaumaruError:
             self._drop_staged(staged)
             raise
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        if not self._counting.acquire(timeout=BUSY_SECONDS):
+            raise OutboxError("busy")
+        try:
+            yield
+        finally:
+            self._counting.release()
 
     def _stage(self, envelopes: Sequence[Envelope], places: _Places) -> None:
         with self.database.write() as connection:

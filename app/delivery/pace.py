@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
-from app.delivery.memory_store import DECOY, EnvelopeKind
+from app.delivery.memory_store import DECOY, PART, EnvelopeKind
 from app.vault.tip import TipId
 
 _RANDOM_SHARE = 0.25  # of the tips, chosen whatever their size, so that a large one is not put off for ever
@@ -157,7 +157,7 @@ class Beats:
 
 
 def _is_part(one: WaitingEnvelope) -> bool:
-    return one.kind is not None and one.kind.name == "part"
+    return one.kind is not None and one.kind.name == PART
 
 
 def _smallest(group: Sequence[WaitingEnvelope], random: Random) -> WaitingEnvelope:

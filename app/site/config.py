@@ -20,6 +20,7 @@ from app.core.errors import ConfigError, KeyTextError
 from app.delivery.destinations import Destination, read_destination, read_recipients
 from app.vault.keys import DEMONSTRATION, recipient_of
 from app.vault.signature import decode_public_key
+from app.web.networks import HOUR_SECONDS
 
 # Days before the end of an agency's key from which `haumaru check` and `haumaru status` warn.
 EXPIRY_WARNING_DAYS = 30
@@ -89,11 +90,10 @@ class AgencyConfig:
 
 @dataclass(frozen=True)
 class LimitsConfig:
-    """Rates in the notation of Flask-Limiter, the store that counts them, and the bytes of disk kept free of files."""
+    """The store that counts, the tips that an address may send ("20/hour"), the bytes of disk kept free of files."""
 
     url: str
     per_address: str
-    total: str
     words_room: int
 
 
@@ -275,10 +275,12 @@ def _read_outbox_url(reader: Reader, folder: Path) -> str:
 
 
 def _read_limits(reader: Reader) -> LimitsConfig:
+    reader.reject_former_key(
+        "total", "remove it: per_address counts for each network, and wider networks have shares of their own"
+    )
     limits = LimitsConfig(
         url=reader.text("url", "memory://"),
-        per_address=reader.optional("per_address", _rate, "20/hour", remedy='write one such as "20/hour"'),
-        total=reader.optional("total", _rate, "2000/hour", remedy='write one such as "2000/hour"'),
+        per_address=reader.optional("per_address", _hourly_rate, "20/hour", remedy='write one such as "20/hour"'),
         words_room=reader.size("words_room", "2GB"),
     )
     if urlsplit(limits.url).scheme not in ("memory", "redis", "rediss"):
@@ -287,8 +289,10 @@ def _read_limits(reader: Reader) -> LimitsConfig:
     return limits
 
 
-def _rate(text: str) -> str:
-    parse_limit(text)
+def _hourly_rate(text: str) -> str:
+    """Return the text of a rate an hour, in the notation of the library `limits`; raises ValueError."""
+    if parse_limit(text).get_expiry() != HOUR_SECONDS:
+        raise ValueError
     return text
 
 

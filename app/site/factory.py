@@ -47,7 +47,7 @@ from app.site.report.reply_views import ReplyViews
 from app.site.report.responses import ReportContext
 from app.site.report.steps import ReportViews
 from app.site.web.exit_cookie import ExitCookie
-from app.site.web.rate_limits import RateLimits
+from app.site.web.rate_limits import RateLimits, WordsPace
 from app.site.web.security import SecurityExtension, response_headers
 from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
 from app.text.phrases import load_phrases
@@ -253,7 +253,11 @@ def _add_report(
 ) -> None:
     config, limits = prerendered.config, prerendered.config.limits
     rates = RateLimits(
-        app, url=limits.url, per_address=limits.per_address, total=limits.total, workers=config.server.workers
+        url=limits.url,
+        per_address=limits.per_address,
+        workers=config.server.workers,
+        pace=WordsPace(cells=config.forward.cells, window=config.forward.window),
+        clock=clock,
     )
     memory, visitors = open_memory_store(config.memory), NetworkReader(clock=clock)
     outbox = _open_outbox(config, memory)

@@ -156,7 +156,7 @@ def _mail_seeds() -> list[bytes]:
 
 @cache
 def _gate() -> Callable:
-    settings = load_config(_demo(), {"HAUMARU_LIMITS_TOTAL": "1000000000/second"})
+    settings = load_config(_demo(), {"HAUMARU_LIMITS_PER_ADDRESS": "1000000000/hour"})
     return factory.build_site(factory.prerender_site(settings))
 
 

@@ -53,10 +53,9 @@ def test_what_is_left_out_has_the_contract_s_defaults(tmp_path, good):
     assert (settings.report.max_upload, settings.report.min_fill) == (100_000_000, 3)
     assert (settings.forward.window, settings.forward.cells, settings.forward.stock) == (600, 16, 64)
     assert (settings.memory.folder, settings.memory.url) == (Path("/run/haumaru"), "")
-    assert (settings.limits.url, settings.limits.per_address, settings.limits.total) == (
+    assert (settings.limits.url, settings.limits.per_address) == (
         "memory://",
         "20/hour",
-        "2000/hour",
     )
     assert settings.limits.words_room == 2_000_000_000
     assert settings.site.exit_url == "https://www.metservice.com/"
@@ -185,6 +184,7 @@ url = "mysql://db"
 [limits]
 url = "memcached://x"
 per_address = "many"
+total = "2000/hour"
 [forward]
 window = "0s"
 cells = -1
@@ -195,7 +195,8 @@ cells = -1
     for name in (
         "colour", "base_url", "contact_email", "exit_url", "onion", "demo", "nmae", "bind", "workers", "bodies",
         "[report] agencies", "max_upload", "number 1", "number 2", "expires", "reply_key", "deliver", "mail_limit",
-            "[outbox] url", "[limits] url", "per_address", "window", "cells", "[[agency]] 1 name", "[[agency]] 1 id",
+            "[outbox] url", "[limits] url", "[limits] per_address", "[limits] total: is no longer", "window",
+            "cells", "[[agency]] 1 name", "[[agency]] 1 id",
             "operator",
     ):  # fmt: skip
         assert sum(name in fault for fault in faults) >= 1, f"{name} is not among {faults}"
@@ -243,3 +244,17 @@ def test_a_wrong_call_ends_with_2_and_one_line():
         [BIN / "haumaru", "serve", "--config", "/nowhere"], capture_output=True, text=True, check=False
     )
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("rate", "faulty"), [("20/hour", False), ("5 per hour", False), ("20/minute", True), ("9/day", True)]
+)
+def test_a_rate_is_an_hours(tmp_path, rate, faulty):
+    """Shares are counted by the hour, so that a rate for another time is a fault."""
+    path = demo.prepare_folder(tmp_path / "demo")
+    if faulty:
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, {"HAUMARU_LIMITS_PER_ADDRESS": rate})
+        assert "[limits] per_address" in str(caught.value)
+    else:
+        assert load_config(path, {"HAUMARU_LIMITS_PER_ADDRESS": rate}).limits.per_address == rate

@@ -29,7 +29,7 @@ from app.vault.tip_bundles import from_bundles, read_words
 from tests.support.paths import BIN
 
 LONG = bool(os.environ.get("LONG"))
-LIMITS = {"HAUMARU_LIMITS_PER_ADDRESS": "10000000/hour", "HAUMARU_LIMITS_TOTAL": "10000000/hour"}
+LIMITS = {"HAUMARU_LIMITS_PER_ADDRESS": "10000000/hour"}
 PATIENCE = 180
 
 

@@ -160,9 +160,15 @@ class ReplyViews:
             answers_to=access.locator,
         )
         try:
-            submit(submission, context.submission_context, now=context.clock())
+            with context.rates.reserved("tip") as place:
+                now = context.clock()
+                submit(submission, context.submission_context, most_waiting=place.most_waiting, now=now)
         except AlreadySentError as error:
             return self._responses.page("report/already.html", status=error.status)
+        except RateError as error:
+            words = _("Too many reports came at once, so nothing was sent. Try again in %(minutes)s minutes.")
+            sentence = words % {"minutes": -(-error.seconds // 60)}
+            return self._show_replies(form, access, _answer_error(error.status, sentence))
         except HaumaruError as error:
             log_error(error)
             return self._show_replies(form, access, _answer_error(503, _(error.message)))
@@ -190,9 +196,9 @@ class ReplyViews:
     def _open_access(self) -> ReplyAccess:
         """Return what the typed code opens; raises PageError. Whether there is a reply for it makes no difference."""
         try:
-            self._context.rates.count("reply")
-            code = parse_code(request.form.get("code", ""))
-            keys = self._derivations.derive(code)
+            with self._context.rates.reserved("reply"):
+                code = parse_code(request.form.get("code", ""))
+                keys = self._derivations.derive(code)
             return ReplyAccess(code, keys.locator, keys.reply_key)
         except RateError as error:
             minutes = str(-(-error.seconds // 60))

@@ -6,6 +6,7 @@ whom to call. There is no cookie, no session and no script: what a step needs tr
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 
 from flask import Blueprint, Response, request
@@ -26,6 +27,7 @@ from app.core.errors import (
     MemoryStoreError,
     OutboxError,
     RateError,
+    WordsFullError,
 )
 from app.core.log import log_error
 from app.delivery.receipt_codes import DerivationQueue, ReceiptCode, ReceiptKeys, new_code, parse_code
@@ -48,8 +50,8 @@ from app.web.http import REFUSED, same_origin
 _WAITING = 8
 _DRAFT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RETRY_SECONDS = 60
-# The rate that a step is counted under; the others cost little, and a held tip has been counted when it was held.
-_RATES = {"check": "check", "send": "send"}
+# What a step takes of the visitor's shares; the others cost little, and a held tip was counted when it was held.
+_PURPOSES = {"check": "look", "send": "tip"}
 _TOO_LARGE = N_("This is too much for one report, so nothing was sent. Send fewer or smaller files, or less text.")
 # What is said of a long body whose words alone were read, by status: too long, too slow, or no room for files.
 _REFUSED = {413: _TOO_LARGE, 408: REFUSALS["no-time"], 503: HeldFullError.message}
@@ -88,11 +90,27 @@ class ReportViews:
         try:
             self._require_whole_request(name)
             self._require_token(form, name)
-            self._count(name)
+            return self._run_within_limits(form, name)
         except PageError as problem:
             return self._page_again(form, name, problem)
-        form.validate()
-        return self._steps[name](form)
+        except RateError as error:
+            return self._over_limit(form, name, error)
+
+    def _run_within_limits(self, form: ReportForm, name: str) -> Response:
+        """Run a step that has a place in the visitor's shares, and give the place back if nothing comes of the step.
+
+        Raises RateError.
+        """
+        if name not in _PURPOSES:
+            form.validate()
+            return self._steps[name](form)
+        with self._context.rates.reserved(_PURPOSES[name]) as place:
+            form.validate()
+            run = partial(self._send, most_waiting=place.most_waiting) if name == "send" else self._steps[name]
+            response = run(form)
+            if response.status_code >= HTTPStatus.BAD_REQUEST:
+                place.give_back()
+            return response
 
     # What holds for every step, before any text of the form is looked at. Each raises PageError.
 
@@ -118,13 +136,13 @@ class ReportViews:
             sentence = _("A hidden box was filled in, so nothing was sent. It is empty now. Please try again.")
             raise PageError(400, sentence)
 
-    def _count(self, name: str) -> None:
-        try:
-            if name in _RATES:
-                self._context.rates.count(_RATES[name])
-        except RateError as error:
-            words = _("Too many reports came at once, so nothing was sent. Try again in %(minutes)s minutes.")
-            raise PageError(error.status, words % {"minutes": -(-error.seconds // 60)}, error.seconds) from None
+    def _over_limit(self, form: ReportForm, name: str, error: RateError) -> Response:
+        nonce, now = form.current.nonce, self._context.clock()
+        if name == "send" and self._context.outbox.was_sent(nonce, now):  # by an earlier press of the same button
+            return self._not_sent(form, AlreadySentError())
+        words = _("Too many reports came at once, so nothing was sent. Try again in %(minutes)s minutes.")
+        problem = PageError(error.status, words % {"minutes": -(-error.seconds // 60)}, error.seconds)
+        return self._page_again(form, name, problem)
 
     def _page_again(self, form: ReportForm, name: str, problem: PageError | None) -> Response:
         """Return the page that the request came from, with what was typed, as it came."""
@@ -142,14 +160,16 @@ class ReportViews:
             return self._form_again(form, PageError(422, errors=form.field_errors))
         return self._responses.check(form, None)
 
-    def _send(self, form: ReportForm) -> Response:
+    def _send(self, form: ReportForm, *, most_waiting: int | None = None) -> Response:
         if form.field_errors:
             return self._form_again(form, PageError(422, errors=form.field_errors))
         files = [file for file in request.files.getlist("files") if file.filename]
         try:
-            return self._submit(form, files)
+            return self._submit(form, files, most_waiting)
         except PageError as error:
             return self._responses.check(form, error)
+        except WordsFullError:
+            raise  # told as a limit
         except (OutboxError, BusyError, BundleError, FileRefusedError) as error:
             return self._not_sent(form, error)
 
@@ -188,7 +208,7 @@ class ReportViews:
 
     # What a step is made of.
 
-    def _submit(self, form: ReportForm, files: Sequence[FileStorage]) -> Response:
+    def _submit(self, form: ReportForm, files: Sequence[FileStorage], most_waiting: int | None) -> Response:
         untrusted_files = tuple(file.stream.read() for file in files)
         self._require_room([len(file) for file in untrusted_files])
         code, keys = self._receipt() if form.reply.data else (None, None)
@@ -200,7 +220,8 @@ class ReportViews:
             envelope_id=keys.envelope_id if keys else None,
             networks=self._context.networks,
         )
-        submitted = submit(submission, self._context.submission_context, now=self._context.clock())
+        context, now = self._context.submission_context, self._context.clock()
+        submitted = submit(submission, context, most_waiting=most_waiting, now=now)
         if submitted.draft:
             rows = file_rows(submitted.files, [file.filename or "" for file in files])
             return self._responses.held(form, HeldTip(submitted.draft, code, rows, submitted.held_until), None)

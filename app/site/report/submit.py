@@ -20,6 +20,7 @@ from app.core.errors import (
     MemoryStoreError,
 )
 from app.delivery.clock import days_left, nz_day
+from app.delivery.memory_store import PART
 from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile
 from app.site.config import AgencyConfig, ForwardConfig
@@ -83,17 +84,23 @@ class Submitted:
     held_until: int = 0
 
 
-def submit(submission: Submission, context: SubmissionContext, *, now: float) -> Submitted:
+def submit(
+    submission: Submission, context: SubmissionContext, *, most_waiting: int | None = None, now: float
+) -> Submitted:
     """Seal a submission to the agency and put it into the outbox; with files, hold it until it is confirmed.
 
-    `now` is in unix seconds; the tip keeps only its day. Raises BundleError `too-large`, FileRefusedError, BusyError
-    or an OutboxError; then nothing was sent.
+    `now` is in unix seconds; the tip keeps only its day. Raises BundleError `too-large`, FileRefusedError, BusyError,
+    WordsFullError where `most_waiting` words of tips wait already, or another OutboxError; then nothing was sent.
     """
+    if submission.untrusted_files:
+        _require_room_to_hold(context, most_waiting, now)
     files = _clean(submission, context) if submission.untrusted_files else ()
     bundles = _bundles(submission, files, now)
     if not files:
-        context.outbox.put(_seal_bundles(bundles, context.agency), nonce=submission.nonce, now=now)
+        sealed = _seal_bundles(bundles, context.agency)
+        context.outbox.put(sealed, nonce=submission.nonce, now=now, most_waiting=most_waiting)
         return Submitted()
+    _require_room_to_hold(context, most_waiting, now)  # cleaning took its time
     draft = secrets.token_bytes(DRAFT_BYTES)
     latest = context.held.hold(draft, bundles, nonce=submission.nonce, networks=submission.networks, now=now)
     return Submitted(files, draft, latest)
@@ -124,7 +131,7 @@ def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig
     waiting = 0
     with suppress(MemoryStoreError):
         kinds = context.outbox.memory.kinds(context.agency.id) if context.outbox.memory else {}
-        waiting = sum(kind.name == "part" for kind in kinds.values())
+        waiting = sum(kind.name == PART for kind in kinds.values())
     seconds = (4 * max(parts, waiting) / forward.cells + 1) * forward.window
     hours = 2
     while 3600 * hours < seconds:
@@ -135,6 +142,12 @@ def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig
 def is_closed(agency: AgencyConfig, now: float) -> bool:
     """Return whether the key of an agency has expired, so that no form may take reports for it."""
     return days_left(agency.expires, now) < 0
+
+
+def _require_room_to_hold(context: SubmissionContext, most_waiting: int | None, now: float) -> None:
+    """Raise WordsFullError where too many words wait: a held tip is sent later, whatever waits then."""
+    if most_waiting is not None:
+        context.outbox.require_room(context.agency.id, most_waiting, now=now, to_hold=True)
 
 
 def _clean(submission: Submission, context: SubmissionContext) -> CleanedFiles:

@@ -1,151 +1,122 @@
-"""Limits how often one address, and all addresses together, may send; reading pages is never limited.
+"""Limits what one network takes in an hour: tips, looks at a report before sending, and looks for replies.
 
-Addresses are counted under an HMAC whose key lives in memory and changes each hour, so that nothing kept can be turned
-back into an address; with Redis the nodes share that key, with a lifetime. IPv6 counts by /64. Over an onion service
-all visitors have one address: there each Tor circuit counts where Tor names it, and otherwise no single visitor; the
-onion service has a total of its own. The second half of a total is kept for those who have sent little, so that a
-flood leaves others able to send. If the store is away, counting goes on in this process: no report is refused for that.
+Only what was taken counts: a place is reserved before the work, and given back if nothing comes of the work. Shares are
+nested: an address, the networks around it, a Tor circuit. Reading pages, and confirming or destroying a held tip, is
+never limited. How large a share is, is drawn anew for each network and hour, and each refusal names the end of the
+hour: so neither tells finely what others behind the same address have sent.
 """
 
-import hmac
-import secrets
-from collections.abc import Callable
-from hashlib import sha256
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from math import ceil
 from time import time
-from typing import Any, TypeVar
+from types import MappingProxyType
 
-from flask import Flask, request
-from flask_limiter import Limiter
-from limits import RateLimitItem, parse
-from limits.errors import StorageError
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter, RateLimiter
-from redis.exceptions import RedisError
+from flask import request
+from limits import parse
 
-from app.core.errors import RateError
+from app.core.errors import RateError, WordsFullError
+from app.site.web.share_counter import Share, ShareCounter
+from app.web.networks import Network, NetworkReader
 
-_HOUR = 3600
-# Only senders with at most so many sends may use the second half of a total.
-_SENDS_ON_RESERVE = 2
-# The network in which Tor gives each circuit an address (tor(1), HiddenServiceExportCircuitID).
-_TOR_CIRCUITS = ip_network("fc00:dead:beef:4dad::/64")
-Address = IPv4Address | IPv6Address
-_T = TypeVar("_T")
-_STORE_ERRORS = (StorageError, OSError, RedisError)
+# What a network may take, in multiples of what an address may. Many people share a /24 (carrier-grade NAT, RFC 6598);
+# a household has a /56, an organisation a /48 (RFC 6177). The onion service counts only where Tor names no circuits.
+_TIMES = MappingProxyType(
+    {"ipv4/32": 1, "ipv4/24": 8, "ipv6/64": 1, "ipv6/56": 2, "ipv6/48": 4, "circuit": 1, "onion": 100, "unknown": 1}
+)
+# How many first tips of an hour come in before second ones, from all of a wider network together.
+# Where Tor names no circuits, nobody can tell whose first tip one is.
+_FIRST_TIPS = MappingProxyType(
+    {"ipv4/32": 1, "ipv4/24": 8, "ipv6/64": 1, "ipv6/56": 2, "ipv6/48": 4, "circuit": 1, "onion": 10**9, "unknown": 1}
+)
+_LOOKS = 6  # for each tip: people look several times before they send once
+_BACKLOG_WINDOWS = 6  # of words, which a second tip may find waiting,
+_SOON_SECONDS = 600  # or what leaves within this time: it delays nobody
+_DAY_SECONDS = 86400  # in which the words leave that a first tip may find waiting
+_LEAST_DRAWN = 10  # half of less would refuse people too soon
+_ONION_SHARE = 0.5  # of those: circuits cost nothing, and must not close the form elsewhere
+
+
+@dataclass(frozen=True)
+class WordsPace:
+    """How many tips' words can leave: `cells` in each window of `window` seconds."""
+
+    cells: int
+    window: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in the shares of a visitor; a tip may find `most_waiting` words waiting."""
+
+    give_back: Callable[[], None]
+    most_waiting: int
 
 
 class RateLimits:
-    """Counts sends, checks and look-ups of replies against rates such as "20/hour".
+    """The shares of each network; an address has at most `per_address`, such as "20/hour".
 
-    `total` limits the sends of all addresses together, once over the onion service and once elsewhere. The `workers`
-    of one machine divide every rate among them if `url` is `memory://`.
+    The `workers` of one machine divide the shares among them if `url` is `memory://`. `clock` gives unix seconds.
     """
 
     def __init__(
-        self,
-        app: Flask,
-        *,
-        url: str,
-        per_address: str,
-        total: str,
-        workers: int,
-        clock: Callable[[], float] = time,
+        self, *, url: str, per_address: str, workers: int, pace: WordsPace, clock: Callable[[], float] = time
     ) -> None:
-        self._limiter = Limiter(
-            key_func=lambda: "", app=app, storage_uri=url, strategy="fixed-window", headers_enabled=False
-        )
-        self._local = FixedWindowRateLimiter(MemoryStorage())
-        self._shared = not url.startswith("memory:")
-        share = 1 if self._shared else workers
-        self._rates: dict[str, RateLimitItem] = {
-            "send": _scaled_rate(per_address, share),
-            # People check several times before they send once.
-            "check": _scaled_rate(per_address, share, times=6),
-            "reply": _scaled_rate(per_address, share),
-            "total": _scaled_rate(total, share),
-            "onion-check": _scaled_rate(total, share, times=6),
-            "onion-reply": _scaled_rate(total, share),
-        }
-        self._clock = clock
-        self._key: tuple[int, bytes] = (0, b"")
+        self._counter = ShareCounter(url)
+        self._reader = NetworkReader(clock=clock, share_key=self._counter.share_key)
+        self._workers = workers if url.startswith("memory:") else 1
+        amount = parse(per_address).amount
+        self._amounts = {"tip": amount, "look": amount * _LOOKS, "reply": amount}
+        windows = max(_BACKLOG_WINDOWS, _SOON_SECONDS // pace.window)
+        self._most_second = windows * pace.cells
+        self._most_first = max(windows, _DAY_SECONDS // pace.window) * pace.cells
 
-    def count(self, purpose: str) -> None:
-        """Count one use of "send", "check" or "reply" by this request's address; `RateError` once over the limit."""
-        onion, sender = self._identify_sender()
-        if sender:
-            self._hit(purpose, f"{purpose}/{sender}")
-        elif purpose != "send":
-            self._hit(f"onion-{purpose}", f"{purpose}/onion")
-        if purpose == "send":
-            self._hit_total("total/onion" if onion else "total", sender)
+    @contextmanager
+    def reserved(self, purpose: str) -> Iterator[Place]:
+        """Reserve a "tip", a "look" or a "reply" for this request's networks, given back if the block raises.
 
-    def _identify_sender(self) -> tuple[bool, str]:
-        """Return whether the request came over the onion service, and its own counting key or ""."""
-        address = _parse_address(request.remote_addr or "")
-        if address is None:
-            return False, "-"
-        # Our proxy passes on the address of a visitor: a private address with an onion host came through Tor.
-        onion = request.host.endswith(".onion") and address.is_private
-        return onion, "" if onion and address not in _TOR_CIRCUITS else self._hash_address(address)
-
-    def _hit_total(self, key: str, sender: str) -> None:
-        total, send = self._rates["total"], self._rates["send"]
-        reset, left = self._query(lambda strategy: strategy.get_window_stats(total, key))
-        if sender and left <= total.amount // 2:
-            mine = self._query(lambda strategy: strategy.get_window_stats(send, f"send/{sender}"))
-            if send.amount - mine.remaining > _SENDS_ON_RESERVE:
-                raise RateError(seconds=self._seconds_until(reset))
-        self._hit("total", key)
-
-    def _hit(self, name: str, key: str) -> None:
-        item = self._rates[name]
-        passed, stats = self._query(lambda strategy: (strategy.hit(item, key), strategy.get_window_stats(item, key)))
-        if not passed:
-            raise RateError(seconds=self._seconds_until(stats.reset_time))
-
-    def _query(self, query: Callable[[RateLimiter], _T]) -> _T:
+        A network's first tip of an hour may find a day's words waiting, every other one six windows of words. Raises
+        RateError, also in place of a WordsFullError of the block.
+        """
+        networks, places, first = self._networks(), ExitStack(), False
+        places.callback(self._reserve(purpose, networks, _TIMES, self._amounts[purpose]))
         try:
-            return query(self._limiter.limiter)
-        except _STORE_ERRORS:
-            return query(self._local)
+            with suppress(RateError):
+                if purpose == "tip":
+                    places.callback(self._reserve("first", networks, _FIRST_TIPS, 1))
+                    first = True
+            yield Place(places.close, self._most_waiting(networks, first=first))
+        except WordsFullError:
+            places.close()
+            raise RateError(seconds=self._reader.seconds_left()) from None
+        except BaseException:
+            places.close()
+            raise
 
-    def _seconds_until(self, reset: float) -> int:
-        return max(1, ceil(reset - self._clock()))
+    def _networks(self) -> Sequence[Network]:
+        """Return the networks of this request that have shares, the narrowest first."""
+        nested = self._reader.of_environ(request.environ).nested
+        return nested[:1] if nested[0].width == "circuit" else nested
 
-    def _hash_address(self, address: Address) -> str:
-        packed = address.packed
-        if address.version == 6 and address not in _TOR_CIRCUITS:  # noqa: PLR2004
-            packed = packed[:8]
-        return hmac.new(self._hourly_key(), packed, sha256).hexdigest()
+    def _reserve(
+        self, purpose: str, networks: Sequence[Network], times: Mapping[str, int], amount: int
+    ) -> Callable[[], None]:
+        shares = [
+            Share(f"{purpose}/{one.key}", ceil(self._drawn(amount * times[one.width], one, purpose) / self._workers))
+            for one in reversed(networks)  # a wide network that is over its share fills no memory with narrow ones
+        ]
+        return self._counter.reserve(shares, seconds=self._reader.seconds_left())
 
-    def _hourly_key(self) -> bytes:
-        hour = int(self._clock()) // _HOUR
-        if self._key[0] != hour:
-            self._key = (hour, self._shared_key(hour) if self._shared else secrets.token_bytes(32))
-        return self._key[1]
+    def _most_waiting(self, networks: Sequence[Network], *, first: bool) -> int:
+        """Return how many words a tip of these networks may find waiting."""
+        most = self._most_first if first else self._most_second
+        if first and networks[0].width in ("circuit", "onion"):
+            most = ceil(most * _ONION_SHARE)
+        return self._drawn(most, networks[0], "waiting")
 
-    def _shared_key(self, hour: int) -> bytes:
-        fresh = secrets.token_bytes(32)
-        try:
-            store: Any = self._limiter.storage
-            name = f"haumaru:limit-key:{hour}"
-            store.storage.set(name, fresh, nx=True, ex=_HOUR)
-            return bytes(store.storage.get(name) or fresh)
-        except _STORE_ERRORS:
-            return fresh
-
-
-def _parse_address(untrusted_address: str) -> Address | None:
-    try:
-        address = ip_address(untrusted_address)
-    except ValueError:
-        return None
-    # A dual-stack socket reports an IPv4 address as an IPv4-mapped IPv6 address.
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def _scaled_rate(rate: str, by: int, *, times: int = 1) -> RateLimitItem:
-    item = parse(rate)
-    return type(item)(max(1, ceil(item.amount * times / by)), item.multiples, namespace="haumaru")
+    def _drawn(self, amount: int, network: Network, purpose: str) -> int:
+        """Return a number from half of an amount to all of it, fixed for a network and an hour."""
+        if amount < _LEAST_DRAWN:
+            return amount
+        return amount - int(self._reader.draw(network.key, purpose) * (amount // 2 + 1))

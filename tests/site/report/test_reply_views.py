@@ -23,7 +23,7 @@ from tests.support.visit import open_site
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A site in this process, shared by tests that send few replies."""
-    limits = {"LIMITS_PER_ADDRESS": "1000/hour", "LIMITS_TOTAL": "1000/hour"}
+    limits = {"LIMITS_PER_ADDRESS": "1000/hour"}
     return open_site(tmp_path_factory.mktemp("site"), ("en",), REPORT_MIN_FILL="0s", **limits)
 
 

@@ -12,7 +12,7 @@ from datetime import date
 import pytest
 from sqlalchemy import func, select, update
 
-from app.core.errors import AlreadySentError, OutboxError
+from app.core.errors import AlreadySentError, OutboxError, WordsFullError
 from app.delivery import outbox as outbox_module
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.memory_store import DECOY, EnvelopeKind
@@ -564,3 +564,73 @@ def test_a_day_s_replies_go_once_a_day(outbox):
     assert (count(outbox, replies), count(outbox, posted)) == (2, 2)
     outbox.tidy(NOW + 86_400)
     assert (count(outbox, replies), count(outbox, posted)) == (1, 1)
+
+
+# Room for words
+
+
+def test_words_are_taken_while_few_enough_wait(stocked):
+    """A tip that may find three words waiting is the third at most; parts, decoys and settled words take no room."""
+    box, _ = stocked
+    box.put(make_tip(parts=20), now=NOW)
+    first = [make(1000)]
+    box.put(first, now=NOW, most_waiting=3)
+    box.put([make(1000)], now=NOW, most_waiting=3)
+    before = waiting(box).keys()
+    with pytest.raises(WordsFullError):
+        box.put([make(1000)], now=NOW, most_waiting=3)
+    assert waiting(box).keys() == before
+    box.put([make(1000)], now=NOW, most_waiting=4)
+    for each in first:
+        box.settle(each.id)
+    with pytest.raises(WordsFullError):
+        box.put([make(1000)], now=NOW, most_waiting=3)
+    box.put([make(1000)], now=NOW, most_waiting=4)
+    box.put([make(1000)], now=NOW)
+
+
+def test_a_form_refused_for_want_of_room_can_be_sent_later_and_once(stocked):
+    """A form that found no room is sent once there is room; a form that was sent is told so, room or not."""
+    box, _ = stocked
+    box.put([make(1000)], now=NOW)
+    with pytest.raises(WordsFullError):
+        box.put([make(1000)], nonce=b"n" * 16, now=NOW, most_waiting=1)
+    box.put([make(1000)], nonce=b"n" * 16, now=NOW, most_waiting=2)
+    with pytest.raises(AlreadySentError):
+        box.put([make(1000)], nonce=b"n" * 16, now=NOW, most_waiting=1)
+
+
+def test_a_burst_leaves_no_more_waiting_than_there_is_room(stocked):
+    """Of a hundred tips at once, from one process, just as many are taken as may wait."""
+    box, _ = stocked
+
+    def send(_number: int) -> bool:
+        try:
+            box.put([make(1000)], now=NOW, most_waiting=12)
+        except WordsFullError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(100) as pool:
+        assert sum(pool.map(send, range(100))) == 12
+
+
+def test_held_tips_take_at_most_half_of_the_room(stocked, memory):
+    """Held tips count as words to come, up to half of the room: no more are held, and words find the other half."""
+    box, _ = stocked
+    for number in range(5):
+        memory.hold(bytes([number]) * 32, b"held", ends=int(NOW) + 1800, limit=10**6, now=NOW)
+    with pytest.raises(WordsFullError):
+        box.require_room("intake", 10, now=NOW, to_hold=True)
+    box.require_room("intake", 12, now=NOW, to_hold=True)
+    for _ in range(5):
+        box.put([make(1000)], now=NOW, most_waiting=10)
+    with pytest.raises(WordsFullError):
+        box.put([make(1000)], now=NOW, most_waiting=10)
+    box.put([make(1000)], now=NOW + 1801, most_waiting=10)
+
+
+def test_without_a_memory_store_words_are_taken_whatever_waits(outbox):
+    """Where nobody knows what waits, no tip is refused for it."""
+    for _ in range(3):
+        outbox.put([make(1000)], now=NOW, most_waiting=1)
