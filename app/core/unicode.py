@@ -1,23 +1,63 @@
 """Unicode hygiene: remove from a text what nobody sees and nobody needs, and change no visible word.
 
 `clean_text` is for what a person typed into a form, `clean_document_text` for what stood in an attached document.
-Both refuse nothing: any string is cleaned, lone surrogates included. Both take linear time and normalise to NFC
-(Unicode Standard Annex #15). The sandboxed worker imports this module, so the module imports nothing of ours.
+Both refuse nothing: any string is cleaned, lone surrogates included. Runs of combining marks are cut before every
+normalisation, so the time is linear in the text. The sandboxed worker imports this module, so the module imports
+nothing of ours. Sources: Unicode 15.1, Unicode Standard Annex #15, Unicode Technical Standard #39.
 """
 
 import re
 import unicodedata
 from typing import Final
 
-_QUOTES: Final = str.maketrans(dict.fromkeys("‘’‚‛‹›ʹʻʼʽˋ′‵`´Ꞌꞌ", "'") | dict.fromkeys("“”„‟«»″‶〝〞〟", '"'))
-_LINE_ENDS: Final = "\r\x0b\x0c\x85\u2028\u2029"
-_LINE_END: Final = re.compile(f"\r\n|[{_LINE_ENDS}]")
-_REMOVED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
-_INVISIBLE: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\ufdd0-\ufdef\ufffe\uffff"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U0001fffe\U0001ffff\U0002fffe\U0002ffff\U0003fffe-\U0010ffff]"
+MAX_MARKS: Final = 30
+"""The most combining marks in a row (the stream-safe text of UAX #15, section 13); a longer row is cut."""
+
+LOOKALIKES: Final = {
+    "a": "ɑαа", "b": "ЬᏏᑲᖯ", "c": "ⲥсϲꮯ", "d": "ԁᏧᑯꓒ", "e": "ꬲе", "f": "ꬵ", "g": "ɡց", "h": "һհᏂ", "i": "іꙇꭵᎥ𑣃",
+    "j": "ϳј", "n": "ոռ", "o": "ᴑꬽοⲟоօסهഠဝ𐓪𑣈𑣗𐐬", "p": "ρⲣр", "q": "ԛգզ", "r": "ꭈᴦⲅгꮁ", "s": "ѕꮪ𑣁𐑈", "u": "ꞟυս𐓶𑣘",
+    "v": "νѵט𑜆ꮩ𑣀", "w": "ɯѡԝա𑜊𑜎𑜏ꮃ", "x": "хᕁᕽ", "y": "уүყ𑣜", "z": "ꮓ𑣄",
+    "A": "ΑАᎪᗅꓮ𖽀𐊠", "B": "ꞴΒВᏴᗷꓐ𐊂𐊡𐌁", "C": "𑣲ⲤСϹᏟꓚ𐊢𐌂𐐕𐔜", "D": "Ꭰᗞᗪꓓ", "E": "ΕЕⴹᎬꓰ𑢦𑢮𐊆", "F": "Ϝᖴꓝ𑣂𑢢𐊇𐊥𐔥", "G": "ԌᏀᏳꓖ",
+    "H": "ΗⲎНᎻᕼꓧ𐋏", "I": "ΙⲒІӀӏⵏᛁꓲ𖼨𐊊𐌉𐌠ǀ", "J": "ͿЈᎫᒍꓙ", "K": "ΚⲔКᏦᛕꓗ𐔘", "L": "ⳐᏞᒪꓡ𖼖𑢣𑢲𐐛𐔦", "M": "ΜϺⲘМᎷᗰᛖꓟ𐊰𐌑",
+    "N": "ΝⲚꓠ𐔓", "O": "ΟⲞОՕⵔዐଠ𐓂ꓳ𑢵𐊒𐊫𐐄𐔖", "P": "ΡⲢРᏢᑭꓑ𐊕", "Q": "ⵕ", "R": "ƦᎡᏒ𐒴ᖇꓣ𖼵", "S": "ЅՏᏕᏚꓢ𖼺𐊖𐐠",
+    "T": "ΤⲦТᎢꓔ𖼊𑢼𐊗𐊱𐌕", "U": "Սሀ𐓎ᑌꓴ𖽂𑢸", "V": "ѴⴸᏙᐯꛟꓦ𖼈𑢠𐔝", "W": "𑣯ԜᎳᏔꓪ", "X": "𐌢𑣬ꞳΧⲬХⵝᚷꓫ𐊐𐊴𐌗𐔧", "Y": "ΥⲨУҮᎩᎽꓬ𖽃𑢤𐊲",
+    "Z": "𐋵ΖᏃꓜ𑢩",
+}  # fmt: skip
+"""Letters of other alphabets by the Latin letter that they look like (from the confusables.txt of UTS #39, 15.1)."""
+
+_PLAIN_SIGNS: Final = (
+    dict.fromkeys("‘’‚‛‹›ʹʻʼʽˋ′‵`´Ꞌꞌ", "'")
+    | dict.fromkeys("“”„‟«»″‶〝〞〟", '"')
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2043\u2212\u02d7\ufe63\uff0d\u2796\u2cba", "-")
+    | dict.fromkeys("\u2015\ufe58\u2e3a\u2e3b", "\u2014")
+    | dict.fromkeys("\r\x0b\x0c\x85\u2028\u2029", "\n")
+    | {"\n": "\n", "\t": "\t", "\u2800": " ", "\u200c": "\u200c", "\u200d": "\u200d"}
 )
-_ZERO_WIDTH_JOINERS: Final = "\u200c\u200d"
+_LINE_END: Final = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+_REMOVED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
+# What prints nothing: Default_Ignorable_Code_Point (DerivedCoreProperties.txt, 15.1), non-characters, the object
+# replacement character, and letters and marks whose glyph is empty.
+_INVISIBLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\ufffc\ufdd0-\ufdef\ufffe\uffff\U00013430-\U00013446\U00016fe4\U0001bca0-\U0001bca3"
+    "\U0001d159\U0001d173-\U0001d17a\U0001fffe\U0001ffff\U0002fffe\U0002ffff\U0003fffe-\U0010ffff]"
+)
+# Where a newer Unicode than this Python's may have letters or pictures that people use: Chinese, and emoji.
+_MAY_BE_NEW: Final = re.compile("[\U0001f000-\U0001faff\U00020000-\U0003fffd]")
+_SAME_LETTER_TAGS: Final = (
+    "<font>",
+    "<wide>",
+    "<narrow>",
+    "<compat>",
+    "<initial>",
+    "<medial>",
+    "<final>",
+    "<isolated>",
+)
+# Letters that their script writes so, whatever their decomposition: Armenian, Arabic, Thai, Lao and Korean.
+_OWN_LETTERS: Final = re.compile("[\u0587\u0675-\u0678\u0e00-\u0eff\u3131-\u318e\uffa1-\uffdc]")
+_RADICALS: Final = re.compile("[\u2e80-\u2fd5]")
+_LONGEST_FOLD: Final = 3
 # A joiner shapes what is read in two places: in an Indic script after a letter, an optional nukta and a virama, and
 # before a letter; and between two pictures of one emoji. Anywhere else a joiner is a hidden mark.
 _VIRAMA: Final = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
@@ -28,32 +68,47 @@ _JOINER: Final = re.compile(
     rf"|(?<=[{_PICTURE}])\u200d(?=[{_PICTURE}]|[\u2194\u2195](?![\u0300-\u036f\u200c\u200d]))"
     "|([\u200c\u200d])"
 )
-# Documents keep their tabs, and every joiner, for Hindi and emoji.
-_KEPT_IN_DOCUMENTS: Final = "\n\t" + _ZERO_WIDTH_JOINERS
+_LATIN_OF: Final = {ord(other): letter for letter, others in LOOKALIKES.items() for other in others}
+_ANY_LOOKALIKE: Final = re.compile(f"[{''.join(LOOKALIKES.values())}]")
+_LETTERS: Final = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f])++")
+_LATIN: Final = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
+_LATIN_ONLY: Final = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff\u0300-\u036f]*+")
+_DIGITS: Final = re.compile(r"\d++")
+_SPACES: Final = re.compile(" {2,}+")
+_EMPTY_LINES: Final = re.compile("\n{3,}+")
 
 
 def clean_text(untrusted_text: str) -> str:
     """Return typed text without hidden characters, in NFC; cleaning a cleaned text changes nothing.
 
-    Line ends become newlines, every kind of space becomes a space, typographic quotes and glottal marks become ' and ".
-    Removed are controls, bidirectional marks, zero-width marks, variation selectors (an emoji stays an emoji without
-    them), tags, private-use and lone surrogate code points, spaces at line ends, and empty lines around the text.
-    Chinese punctuation stays.
+    Line ends become newlines, every kind of space becomes a space, and several spaces or empty lines one. Quotes and
+    glottal marks become ' and ", hyphens and short dashes -, letters and digits of other widths or styles plain ones.
+    A word of Latin letters and letters that only look Latin becomes Latin. Removed are controls, everything that prints
+    nothing (variation selectors too: an emoji stays an emoji without them), private-use, lone surrogate and unassigned
+    code points, joiners that shape nothing, and spaces at line ends. Chinese punctuation stays.
     """
-    text = unicodedata.normalize("NFC", untrusted_text.replace("\r\n", "\n"))
-    text = "".join(map(_clean_character, text)).translate(_QUOTES)
-    text = unicodedata.normalize("NFC", text)
-    text = unicodedata.normalize("NFC", _JOINER.sub(lambda match: "" if match[1] else match[0], text))
-    return "\n".join(line.rstrip(" ") for line in text.split("\n")).strip(" \n")
+    return _clean(untrusted_text.replace("\t", " "))
 
 
 def clean_document_text(untrusted_text: str) -> str:
-    """Return a document's text with newlines as its line ends, without control or invisible characters.
+    """Return a document's text, cleaned as `clean_text` cleans, but with the tabs between its columns."""
+    return _clean(untrusted_text)
 
-    The text is composed (NFC) first. Unlike in `clean_text`, spaces, tabs, quotes and joiners stay as they are.
+
+def has_hidden_characters(untrusted_text: str) -> bool:
+    """Return whether a text holds characters that print nothing, joiners not counted."""
+    return any(not _plain(character) for character in set(untrusted_text))
+
+
+def compose(text: str) -> str:
+    """Return the text in NFC, its rows of combining marks cut to `MAX_MARKS`; linear in the text.
+
+    Normalisation sorts each row of marks in quadratic time, so the rows are cut first.
     """
-    text = unify_line_ends(unicodedata.normalize("NFC", untrusted_text))
-    return text.translate({ord(character): None for character in set(text) if not _stays_in_document(character)})
+    if text.isascii():
+        return text
+    # A mark may decompose into several, so a row can be longer again.
+    return _cut_marks(unicodedata.normalize("NFC", _cut_marks(text)))
 
 
 def unify_line_ends(text: str) -> str:
@@ -61,24 +116,63 @@ def unify_line_ends(text: str) -> str:
     return _LINE_END.sub("\n", text)
 
 
-def _clean_character(character: str) -> str:
-    if character == "\n" or " " <= character <= "~":
+def _cut_marks(text: str) -> str:
+    marks = {ord(character): "m" if unicodedata.combining(character) else " " for character in set(text)}
+    if "m" not in marks.values():
+        return text
+    kept, at = [], 0
+    for row in re.finditer(f"m{{{MAX_MARKS}}}(m+)", text.translate(marks)):
+        kept.append(text[at : row.start(1)])
+        at = row.end(1)
+    return "".join([*kept, text[at:]])
+
+
+def _clean(untrusted_text: str) -> str:
+    text = compose(unify_line_ends(untrusted_text))
+    text = compose(text.translate({ord(character): _plain(character) for character in set(text)}))
+    if not text.isascii():
+        text = compose(_JOINER.sub(lambda match: "" if match[1] else match[0], text))
+        text = compose(_LETTERS.sub(_latin_word, text)) if _ANY_LOOKALIKE.search(text) else text
+        text = _DIGITS.sub(_one_script, text)
+    lines = (line.rstrip(" \t") for line in _SPACES.sub(" ", text).split("\n"))
+    return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip(" \n")
+
+
+def _plain(character: str) -> str:
+    """Return what stands for a character in a cleaned text; "" for what prints nothing."""
+    if " " <= character <= "~" and character != "`":
         return character
-    if character in _LINE_ENDS:
-        return "\n"
+    if (sign := _PLAIN_SIGNS.get(character)) is not None:
+        return sign
     category = unicodedata.category(character)
-    if category == "Zs" or character in "\t\u2800":
+    if category == "Zs":
         return " "
-    if character in _ZERO_WIDTH_JOINERS:
-        return character
-    if category in _REMOVED_CATEGORIES or _INVISIBLE.match(character):
+    is_unassigned = category == "Cn" and not _MAY_BE_NEW.match(character)
+    if is_unassigned or category in _REMOVED_CATEGORIES or _INVISIBLE.match(character):
         return ""
+    if category[0] in "LN" or _RADICALS.match(character):
+        return _same_letter(character)
     return character
 
 
-def _stays_in_document(character: str) -> bool:
-    if character in _KEPT_IN_DOCUMENTS:
-        return True
-    # Variation selectors print nothing, and a row of them can spell a name.
-    is_selector = "\ufe00" <= character <= "\ufe0f" or character >= "\U000e0000"
-    return not is_selector and unicodedata.category(character) not in _REMOVED_CATEGORIES
+def _same_letter(character: str) -> str:
+    """Return a letter or number without its width or style: fullwidth, mathematical, a ligature, a Kangxi radical."""
+    if not unicodedata.decomposition(character).startswith(_SAME_LETTER_TAGS) or _OWN_LETTERS.match(character):
+        return character
+    plain = unicodedata.normalize("NFKC", character)
+    return "".join(_PLAIN_SIGNS.get(part, part) for part in plain) if len(plain) <= _LONGEST_FOLD else character
+
+
+def _latin_word(match: re.Match[str]) -> str:
+    """Return a word in Latin letters where it has some, and all its others look like Latin ones."""
+    word = match.group()
+    latin = word.translate(_LATIN_OF)
+    return latin if _LATIN.search(word) and _LATIN_ONLY.fullmatch(latin) else word
+
+
+def _one_script(match: re.Match[str]) -> str:
+    """Return a number in ASCII digits where it has digits of several scripts."""
+    number = match.group()
+    if number.isascii() or len({ord(digit) - unicodedata.digit(digit) for digit in number}) == 1:
+        return number
+    return "".join(str(unicodedata.digit(digit)) for digit in number)

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 
 from app.core.errors import FileRefusedError
-from app.core.unicode import clean_document_text, unify_line_ends
+from app.core.unicode import clean_document_text, has_hidden_characters
 from app.files.office_xml import read_document, read_shared_strings, read_sheet_list, read_sheet_rows
 from app.files.protocol import OutputFormat, RemovedKind, WorkerResult, single_file_result
 
@@ -39,8 +39,8 @@ def rebuild_text(data: bytes) -> WorkerResult:
     plain = clean_document_text(text)
     if not plain.strip():
         raise FileRefusedError("empty")
-    has_marks = len(plain) < len(unify_line_ends(text))
-    return single_file_result(OutputFormat.TEXT, plain.encode(), {RemovedKind.MARKS} if has_marks else ())
+    kinds = {RemovedKind.MARKS} if has_hidden_characters(text) else ()
+    return single_file_result(OutputFormat.TEXT, plain.encode(), kinds)
 
 
 def rebuild_document(data: bytes) -> WorkerResult:
@@ -57,6 +57,7 @@ def rebuild_document(data: bytes) -> WorkerResult:
     plain = clean_document_text(text)
     if not plain.strip():
         raise FileRefusedError("empty")
+    kinds |= {RemovedKind.MARKS} if has_hidden_characters(text) else set()
     return single_file_result(OutputFormat.TEXT, plain.encode(), kinds | {RemovedKind.LAYOUT})
 
 
