@@ -117,7 +117,7 @@ def unify_line_ends(text: str) -> str:
 
 
 def _cut_marks(text: str) -> str:
-    marks = {ord(character): "m" if unicodedata.combining(character) else " " for character in set(text)}
+    marks = {ord(character): "m" if _begins_with_mark(character) else " " for character in set(text)}
     if "m" not in marks.values():
         return text
     kept, at = [], 0
@@ -125,6 +125,11 @@ def _cut_marks(text: str) -> str:
         kept.append(text[at : row.start(1)])
         at = row.end(1)
     return "".join([*kept, text[at:]])
+
+
+def _begins_with_mark(character: str) -> bool:
+    """Return whether a character is a combining mark, or decomposes into marks, as U+0F73 does."""
+    return unicodedata.combining(unicodedata.normalize("NFD", character)[0]) > 0
 
 
 def _clean(untrusted_text: str) -> str:

@@ -35,19 +35,33 @@ def cut_text(
     text: str, suggestions: Sequence[Finding], marks: Iterable[Span], repeats: Iterable[Span] = ()
 ) -> list[MarkablePiece]:
     """Return a text cut into pieces, in order; joined again they are the text."""
-    marks, repeats = tuple(marks), tuple(repeats)
+    marked, repeated = _Reach(marks), _Reach(repeats)
     out: list[MarkablePiece] = []
     at = 0
     for start, end, kind in _cuts(text, suggestions):
         if start > at:
             out.append(MarkablePiece(text[at:start]))
-        on = any(left <= start and end <= right for left, right in marks)
-        also = any(left < end and start < right for left, right in repeats)
+        on = end <= marked.end_at(start)
+        also = start < repeated.end_at(end - 1)
         out.append(MarkablePiece(text[start:end], (start, end), on, kind, also))
         at = end
     if at < len(text):
         out.append(MarkablePiece(text[at:]))
     return out
+
+
+class _Reach:
+    """How far spans reach that begin at or before a place; the places asked for come in order, so each is read once."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        self._left = sorted(spans, reverse=True)
+        self._end = -1
+
+    def end_at(self, place: int) -> int:
+        """Return the furthest end of the spans that begin at or before a place; -1 for none."""
+        while self._left and self._left[-1][0] <= place:
+            self._end = max(self._end, self._left.pop()[1])
+        return self._end
 
 
 def _cuts(text: str, suggestions: Sequence[Finding]) -> Iterator[tuple[int, int, str]]:

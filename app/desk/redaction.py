@@ -1,22 +1,24 @@
 """The redaction of a tip: which words are taken out of its text, wherever they stand, and what is left.
 
-What a handler marks is removed wherever it stands, whatever its case, in every field; a number also where it is
-written with other blanks or hyphens. Each removed text becomes the same `[removed]`, which does not reveal its length.
-`find_removed` is the last check of every text before it is sealed.
+What a handler marks is removed wherever it stands in every field, in other letters, accents or digits too, as
+`piece_search` finds it. Each removed text becomes the same `[removed]`, which does not reveal its length.
+`find_removed` is the last check of every text before it is sealed. All of it takes time linear in the text.
 """
 
 import re
-import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.core.unicode import clean_text
+from app.core.unicode import clean_text, compose
 from app.desk.attachments import Attachment
 from app.desk.case import Case, RedactionDraft, Span
 from app.desk.marks import MarkablePiece, cut_text, merge_spans
+from app.desk.piece_search import PieceSearch
 from app.files.clean import CleanedFile
-from app.text.find import REMOVED_PLACEHOLDER, find_identifying, remove_spans
+from app.text.find import REMOVED_PLACEHOLDER, find_in_fields, remove_spans
 from app.text.phrases import Finding, PhraseTrie
+from app.text.skeleton import skeleton_words
 from app.vault.tip import SCHEMA
 
 MAX_TEXT_FILE = 60_000  # bytes of a file whose words can be marked in a browser; a longer one is not sent
@@ -25,11 +27,8 @@ SEPARATE = frozenset({"danger", "children", "kinds"})
 TRANSLATION = "translation"
 
 _EDGES = " \t\n.,;:!?()[]{}\"'«»-–—/\\，。、；：！？（）「」"
-_NUMBER = re.compile(r"\+?\d(?:[\s().\-/]*\d){5,}")
-_BETWEEN = r"[\s().\-/]*"
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _MIN_DIGITS = 4  # of a word that is taken out elsewhere as a number
-_HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,8 @@ class Redaction:
         marked = {name: whole_words(text, draft.marks.get(name, ())) for name, text in fields.items()}
         pieces = [fields[name][start:end] for name, spans in marked.items() for start, end in spans]
         removed = _removed_texts([*pieces, *draft.terms], fields.values())
-        patterns = [_pattern(text) for text in removed]
-        repeats = {
-            name: tuple(match.span() for pattern in patterns for match in pattern.finditer(text))
-            for name, text in fields.items()
-        }
+        search = PieceSearch(removed)
+        repeats = {name: tuple(search.spans(text)) for name, text in fields.items()}
         spans = {name: tuple(merge_spans([*marked[name], *repeats[name]])) for name in fields}
         redacted = {name: remove_spans(text, spans[name]) for name, text in fields.items()}
         return cls(fields, draft, suggestions, removed, repeats, spans, redacted)
@@ -120,27 +116,27 @@ def left_out_at_first(fields: Iterable[str]) -> tuple[str, ...]:
 def suggest_removals(fields: Mapping[str, str], phrases: PhraseTrie) -> dict[str, tuple[Finding, ...]]:
     """Return what may name the sender, by field, as the form's own search finds it."""
     suspects = {field.name for field in SCHEMA.fields if field.about_suspects}
-    return {
-        name: find_identifying(text, phrases=phrases, about_suspects=name in suspects) for name, text in fields.items()
-    }
+    return find_in_fields(fields, phrases=phrases, suspects=suspects)
 
 
 def find_removed(texts: Iterable[str], removed: Sequence[str]) -> tuple[str, ...]:
-    """Return which of the removed texts still stand in some text that is about to be sent; it must be none."""
-    normal = [unicodedata.normalize("NFC", text.replace(REMOVED_PLACEHOLDER, "\0")) for text in texts]
-    return tuple(piece for piece in removed if any(_pattern(piece).search(text) for text in normal))
+    """Return what of the removed texts still stands in a text that is about to be sent; it must be nothing."""
+    search = PieceSearch(removed)
+    checked = [compose(text.replace(REMOVED_PLACEHOLDER, "\0")) for text in texts]
+    return tuple(text[start:end] for text in checked for start, end in search.spans(text))
 
 
 def whole_words(text: str, spans: Iterable[Span]) -> list[Span]:
     """Return spans grown to whole words: half a word that is left reveals the other half."""
+    spans = tuple(spans)
+    words = tuple(skeleton_words(text)) if spans else ()
+    starts, ends = [word.start for word in words], [word.end for word in words]
     grown = []
     for start, end in spans:
-        while 0 < start < len(text) and _joins(text[start]) and _joins(text[start - 1]):
-            start -= 1  # noqa: PLW2901
-        while 0 < end < len(text) and _joins(text[end - 1]) and _joins(text[end]):
-            end += 1  # noqa: PLW2901
-        grown.append((max(0, start), min(end, len(text))))
-    return merge_spans(grown)
+        first, last = bisect_right(ends, start), bisect_left(starts, end) - 1
+        inside = start < end and first <= last
+        grown.append((min(start, starts[first]), max(end, ends[last])) if inside else (max(0, start), end))
+    return merge_spans((start, min(end, len(text))) for start, end in grown)
 
 
 def _removed_texts(pieces: Iterable[str], texts: Iterable[str]) -> tuple[str, ...]:
@@ -162,24 +158,8 @@ def _names_in(piece: str, lower_case: set[str]) -> list[str]:
     return [*names, *(word for word in words if sum(map(str.isdigit, word)) >= _MIN_DIGITS)]
 
 
-def _pattern(piece: str) -> re.Pattern[str]:
-    """Return what finds a removed text as whole words, whatever its case and blanks; a number however grouped."""
-    if _NUMBER.fullmatch(piece):
-        digits = [char for char in piece if char.isdigit()]
-        return re.compile(r"\+?" + _BETWEEN.join(map(re.escape, digits)))
-    body = r"\s+".join(re.escape(part) for part in piece.split())
-    before = r"(?<!\w)" if _joins(piece[0]) else ""
-    after = r"(?!\w)" if _joins(piece[-1]) else ""
-    return re.compile(before + body + after, re.IGNORECASE)
-
-
-def _joins(character: str) -> bool:
-    """Whether a letter would make a longer word of its neighbour; Chinese ones stand alone."""
-    return bool(re.match(r"\w", character)) and not _HAN.match(character)
-
-
 def _trimmed(piece: str) -> str:
-    return unicodedata.normalize("NFC", piece).strip(_EDGES)
+    return compose(piece).strip(_EDGES)
 
 
 def _runs(text: str, out: Iterable[Span]) -> list[tuple[str, bool]]:

@@ -13,7 +13,7 @@ import zlib
 from app.core.errors import FileRefusedError
 from app.core.unicode import clean_document_text, has_hidden_characters
 from app.files.office_xml import read_document, read_shared_strings, read_sheet_list, read_sheet_rows
-from app.files.protocol import OutputFormat, RemovedKind, WorkerResult, single_file_result
+from app.files.protocol import MAX_OUTPUT_BYTES, OutputFormat, RemovedKind, WorkerResult, single_file_result
 
 _MAX_PART_BYTES = 64 * 1024 * 1024
 _MAX_PARTS = 10_000
@@ -46,7 +46,7 @@ def rebuild_text(data: bytes) -> WorkerResult:
 def rebuild_document(data: bytes) -> WorkerResult:
     """Return the visible text of an office document.
 
-    Raises FileRefusedError "encrypted", "damaged", "empty", "unknown" or "too-heavy".
+    Raises FileRefusedError "encrypted", "damaged", "empty", "unknown", "too-large" or "too-heavy".
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -54,6 +54,8 @@ def rebuild_document(data: bytes) -> WorkerResult:
             kinds |= _removed_parts(archive)
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError):
         raise FileRefusedError("damaged") from None
+    if len(text) > MAX_OUTPUT_BYTES:
+        raise FileRefusedError("too-large")
     plain = clean_document_text(text)
     if not plain.strip():
         raise FileRefusedError("empty")

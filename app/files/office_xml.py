@@ -31,7 +31,8 @@ _TEXT_OF_ELEMENT = {"tab": "\t", "br": "\n", "cr": "\n", "line-break": "\n", "s"
 _PARAGRAPHS = {"p", "h"}
 _FALSE_VALUES = {"0", "false", "off"}
 _MAX_COLUMNS = 16_384  # ISO 29500-1: columns of a sheet
-_XML_LAYOUT = re.compile(r"[ \t\r]*\n\s*")
+# Possessive, and a blank before a blank starts no match of its own, so that a row of blanks is read once.
+_XML_LAYOUT = re.compile(r"(?<![ \t\r])[ \t\r]*+\n\s*+|\n\s*+")
 _CELL_REFERENCE = re.compile(r"([A-Z]{1,3})\d+\Z")
 
 
@@ -162,15 +163,15 @@ class _SheetReader(_XmlReader):
         self.rows: list[str] = []
         self.has_hidden = False
         self._strings = strings
-        self._hidden: list[tuple[int, int]] = []
+        self._hidden = bytearray(_MAX_COLUMNS + 1)
+        self._column_ranges = 0
         self._row: list[str] | None = None
         self._column, self._type, self._inside, self._pieces = 0, "", False, [""]
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         hidden = attributes.get("hidden", "0") not in _FALSE_VALUES
         if name == "col" and hidden:
-            self._hidden.append((int(attributes["min"]), int(attributes["max"])))
-            self.has_hidden = True
+            self._hide_columns(int(attributes["min"]), int(attributes["max"]))
         elif name == "row":
             self._row, self._column = (None if hidden else []), 0
             self.has_hidden = self.has_hidden or hidden
@@ -189,9 +190,17 @@ class _SheetReader(_XmlReader):
             self.rows.append("\t".join(self._row))
         if name != "c" or self._row is None or self._column > _MAX_COLUMNS:
             return
-        if not any(first <= self._column <= last for first, last in self._hidden):
+        if not self._hidden[self._column]:
             self._row += [""] * (self._column - 1 - len(self._row))
             self._row.append(self._visible_value("".join(self._pieces)))
+
+    def _hide_columns(self, first: int, last: int) -> None:
+        self.has_hidden = True
+        self._column_ranges += 1
+        first, last = max(first, 0), min(last, _MAX_COLUMNS)
+        if self._column_ranges > _MAX_COLUMNS or first > last:
+            raise FileRefusedError("damaged")
+        self._hidden[first : last + 1] = b"\x01" * (last + 1 - first)
 
     def _visible_value(self, value: str) -> str:
         if self._type == "s" and value.isdigit():

@@ -5,13 +5,13 @@ unasked, because a trafficker's number is evidence. Both take time linear in the
 word of the text leaves these functions but in what they return. Both refuse nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from app.core.errors import N_
-from app.text.patterns import find_patterns
+from app.text.patterns import PhoneLookups, find_patterns
 from app.text.phrases import WARNED_SECTIONS, Finding, PhraseMatch, PhraseTrie, Word, split_words
 
 REMOVED_PLACEHOLDER: Final = "[removed]"
@@ -63,7 +63,23 @@ _RANK: Final = {
 _MAX_WORDS_AFTER: Final = {"name": 4, "self": 5, "relation": 3, "role": 3}
 
 
-def find_identifying(text: str, *, phrases: PhraseTrie, about_suspects: bool = False) -> tuple[Finding, ...]:
+def find_in_fields(
+    texts: Mapping[str, str], *, phrases: PhraseTrie, suspects: Collection[str]
+) -> dict[str, tuple[Finding, ...]]:
+    """Return what `find_identifying` finds in each field of one tip; the fields `suspects` are about the suspects.
+
+    The fields share one allowance of telephone lookups, the costliest work, so that many fields cost no more than one.
+    """
+    lookups = PhoneLookups()
+    return {
+        name: find_identifying(text, phrases=phrases, about_suspects=name in suspects, lookups=lookups)
+        for name, text in texts.items()
+    }
+
+
+def find_identifying(
+    text: str, *, phrases: PhraseTrie, about_suspects: bool = False, lookups: PhoneLookups | None = None
+) -> tuple[Finding, ...]:
     """Return what in a cleaned text (`clean_text`) may identify its writer, in order and without overlap.
 
     `about_suspects` is for fields about the suspects. A telephone number, address, account or time there is evidence,
@@ -77,7 +93,10 @@ def find_identifying(text: str, *, phrases: PhraseTrie, about_suspects: bool = F
         if rule.kind == "own" or rule.kind.startswith("near-"):
             cue = Finding(words[first].start, words[last].end, rule.kind)
             cues.setdefault(rule.kind.removeprefix("near-"), []).append(cue)
-    shapes = (_Candidate(each, each.end) for each in find_patterns(text, cues, about_suspects=about_suspects))
+    shapes = (
+        _Candidate(each, each.end)
+        for each in find_patterns(text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)
+    )
     in_phrases = _phrase_candidates(words, matches, phrases.stop_words, about_suspects=about_suspects)
     return _resolve_overlaps(text, [*shapes, *in_phrases])
 

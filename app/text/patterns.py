@@ -23,8 +23,8 @@ Cues = Mapping[str, Sequence[Finding]]
 PHONE_REGIONS: Final = ("NZ", "PH", "VN", "CN", "MY", "IN", "AU")
 """Regions whose telephone numbers are recognised without a country code; New Zealand first."""
 
-MAX_PHONE_LOOKUPS: Final = 300
-"""How many runs of digits of one text are checked against the telephone plans."""
+MAX_PHONE_LOOKUPS: Final = 100
+"""How many runs of digits are checked against the telephone plans, in all texts of one tip together."""
 
 CUE_DISTANCE: Final = 40
 """The most characters between a word and the number to which the word gives its meaning."""
@@ -94,14 +94,26 @@ _FREEPHONE: Final = re.compile(r"0 ?(?:800|508)[ -]")
 _WITHOUT_TRUNK_PREFIX: Final = re.compile(r"1[3-9]\d{9}|[6-9]\d{9}|64[2-9]\d{7,9}")
 
 
-def find_patterns(text: str, cues: Cues, *, about_suspects: bool) -> Iterator[Finding]:
+class PhoneLookups:
+    """Checks runs of digits against the telephone plans, at most `MAX_PHONE_LOOKUPS` times for all texts of one tip."""
+
+    def __init__(self) -> None:
+        self._left = MAX_PHONE_LOOKUPS
+
+    def is_phone(self, text: str, digits: int) -> bool:
+        """Return whether a run of digits is a telephone number; past the limit, whether it has the length of one."""
+        self._left -= 1
+        return is_phone_number(text) if self._left >= 0 else _MIN_PHONE_DIGITS <= digits <= _MAX_PHONE_DIGITS
+
+
+def find_patterns(text: str, cues: Cues, lookups: PhoneLookups, *, about_suspects: bool) -> Iterator[Finding]:
     """Yield all that identifies a person by its shape in a cleaned text; findings may overlap.
 
     With `about_suspects`, only links are found, and what follows a cue of the kind `own`, such as "call me on", within
     `CUE_DISTANCE` characters.
     """
     ascii_text = to_ascii_form(text)
-    for finding in _all_findings(ascii_text, cues):
+    for finding in _all_findings(ascii_text, cues, lookups):
         if not about_suspects or finding.kind == "link" or _follows_own_cue(cues, finding):
             yield finding
 
@@ -111,7 +123,9 @@ def to_ascii_form(text: str) -> str:
 
     Every character stays one character, so that positions in the result are positions in the text.
     """
-    return text.lower() if text.isascii() else "".join(map(_ascii_character, text))
+    if text.isascii():
+        return text.lower()
+    return text.translate({ord(character): _ascii_character(character) for character in set(text)})
 
 
 def _ascii_character(character: str) -> str:
@@ -126,14 +140,14 @@ def _ascii_character(character: str) -> str:
     return same if len(same) == 1 else character
 
 
-def _all_findings(ascii_text: str, cues: Cues) -> Iterator[Finding]:
+def _all_findings(ascii_text: str, cues: Cues, lookups: PhoneLookups) -> Iterator[Finding]:
     for kind, pattern in _SIMPLE_PATTERNS:
         yield from (Finding(*match.span(), kind) for match in pattern.finditer(ascii_text))
     yield from _link_findings(ascii_text)
     yield from _coordinate_findings(ascii_text)
     yield from _account_findings(ascii_text, cues)
     yield from _time_findings(ascii_text, cues)
-    yield from find_numbers(ascii_text, cues)
+    yield from find_numbers(ascii_text, cues, lookups)
 
 
 def _follows_own_cue(cues: Cues, finding: Finding) -> bool:
@@ -213,7 +227,7 @@ def _cue_end_at(cues: Mapping[int, int], end: int) -> int:
     return cues.get(end) or cues.get(end + 1) or 0
 
 
-def find_numbers(ascii_text: str, cues: Cues) -> Iterator[Finding]:
+def find_numbers(ascii_text: str, cues: Cues, lookups: PhoneLookups) -> Iterator[Finding]:
     """Yield every number that identifies a person in a text of `to_ascii_form`; findings may overlap."""
     for match in _NHI.finditer(ascii_text):
         number = match.group().replace(" ", "").upper()
@@ -228,7 +242,7 @@ def find_numbers(ascii_text: str, cues: Cues) -> Iterator[Finding]:
         for kind in ("passport", "licence"):
             if is_near_cue(cues.get(kind, ()), *match.span()):
                 yield Finding(*match.span(), kind)
-    yield from _digit_findings(ascii_text, cues)
+    yield from _digit_findings(ascii_text, cues, lookups)
 
 
 def is_near_cue(cues: Sequence[Finding], start: int, end: int, *, reach: int = CUE_DISTANCE) -> bool:
@@ -264,21 +278,8 @@ def is_phone_number(text: str) -> bool:
     return False
 
 
-class _PhoneLookups:
-    """Checks runs of digits against the telephone plans, at most `MAX_PHONE_LOOKUPS` times for one text."""
-
-    def __init__(self) -> None:
-        self._left = MAX_PHONE_LOOKUPS
-
-    def is_phone(self, text: str, *, default: bool) -> bool:
-        """Return whether a run of digits is a telephone number, or `default` once the limit is reached."""
-        self._left -= 1
-        return is_phone_number(text) if self._left >= 0 else default
-
-
-def _digit_findings(ascii_text: str, cues: Cues) -> Iterator[Finding]:
+def _digit_findings(ascii_text: str, cues: Cues, lookups: PhoneLookups) -> Iterator[Finding]:
     """Yield telephone, tax and bank account numbers among all runs of at least five digits."""
-    lookups = _PhoneLookups()
     for match in _DIGIT_RUN.finditer(ascii_text):
         text, start = match.group(), match.start()
         digits = sum(map(str.isdigit, text))
@@ -291,11 +292,11 @@ def _digit_findings(ascii_text: str, cues: Cues) -> Iterator[Finding]:
 
 
 def _classify_digits(
-    text: str, digits: int, cue_kinds: set[str], lookups: _PhoneLookups
+    text: str, digits: int, cue_kinds: set[str], lookups: PhoneLookups
 ) -> Iterable[tuple[str, int, int]]:
     """Return the kind, start and end of each number in a run of digits, by its cues, checksum and telephone plan."""
     short = digits <= _MAX_PHONE_DIGITS
-    phone = short and lookups.is_phone(text, default=digits >= _MIN_PHONE_DIGITS)
+    phone = short and lookups.is_phone(text, digits)
     if "ird" in cue_kinds and digits in {8, 9} and (ird.is_valid(text) or not phone):
         return [("ird", 0, len(text))]
     if phone:
@@ -307,7 +308,7 @@ def _classify_digits(
     return [("bank", 0, len(text))] if "bank" in cue_kinds and digits >= _MIN_BANK_DIGITS else []
 
 
-def _phones_in_run(text: str, lookups: _PhoneLookups) -> Iterator[tuple[str, int, int]]:
+def _phones_in_run(text: str, lookups: PhoneLookups) -> Iterator[tuple[str, int, int]]:
     """Yield the telephone numbers in a run of several: from each group that can begin one, the fewest groups."""
     groups = list(_DIGIT_GROUP.finditer(text))
     after = 0
@@ -318,7 +319,7 @@ def _phones_in_run(text: str, lookups: _PhoneLookups) -> Iterator[tuple[str, int
             candidate = text[group.start() : last.end()]
             digits = sum(map(str.isdigit, candidate))
             is_phone_length = _MIN_PHONE_DIGITS <= digits <= _MAX_PHONE_DIGITS
-            if is_phone_length and candidate != text and lookups.is_phone(candidate, default=False):
+            if is_phone_length and candidate != text and lookups.is_phone(candidate, digits):
                 yield "phone", group.start(), last.end()
                 after = last.end()
                 break

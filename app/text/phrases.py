@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from app.core import i18n
 from app.core.errors import ConfigError
+from app.core.unicode import compose
 
 MAX_PHRASE_WORDS = 12
 """The most words in a phrase."""
@@ -125,12 +126,12 @@ class PhraseTrie:
 
 def fold_word(word: str) -> str:
     """Return a word as it is compared: case-folded, composed (NFC), without glottal marks and joiners."""
-    return unicodedata.normalize("NFC", word.casefold().translate(_WITHOUT_GLOTTALS))
+    return compose(word.casefold().translate(_WITHOUT_GLOTTALS))
 
 
 def without_accents(folded: str) -> str:
     """Return a folded word without accents, in Hindi without nukta and with anusvara for chandrabindu."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", folded).translate(_WITHOUT_ACCENTS))
+    return compose(unicodedata.normalize("NFD", compose(folded)).translate(_WITHOUT_ACCENTS))
 
 
 def split_words(text: str) -> tuple[Word, ...]:

@@ -58,6 +58,24 @@ def test_the_length_of_what_was_taken_out_is_not_told(text, times):
         ("ABC123", "plate abc123"),
         ("梅丽", "我和梅丽一起"),
         ("Beach  Road", "on beach\nroad"),
+        ("Mele Fifita", "the name is Ｍｅｌｅ"),
+        ("Mele Fifita", "the name is М\u0435l\u0435"),
+        ("Mele Fifita", "the name is Mélè"),
+        ("Mele Fifita", "the name is M\u0336e\u0336l\u0336e\u0336"),
+        ("Mele Fifita", "the name is 𝕸𝖊𝖑𝖊"),
+        ("Mele Fifita", "the name is Me1e"),
+        ("Mele Fifita", "the name is MeIe"),
+        ("Mele Fifita", "call MeleFifita"),
+        ("Kalolo Øster", "the name is Oster"),
+        ("Mele Fifita", "我和Mele一起"),
+        ("021 555 0199", "0２1 555 0199"),
+        ("021 555 0199", "०२१ ५५५ ०१९९"),
+        ("021 555 0199", "O21, 555... 0I99"),
+        ("021 555 0199", "+64 21 555 0199"),
+        ("021 555 0199", "〇二一五五五零一九九"),
+        ("+64 21 555 0199", "tel021 555 0199"),
+        ("+63 917 555 0199", "0917.555.0199"),
+        ("राम कुमार", "वहाँ राम\u200d कुमार था"),
     ],
 )
 def test_what_is_marked_is_taken_out_wherever_it_stands(marked, elsewhere):
@@ -67,6 +85,34 @@ def test_what_is_marked_is_taken_out_wherever_it_stands(marked, elsewhere):
     made = _redaction(fields, draft)
     assert REMOVED_PLACEHOLDER in made.left["where"]
     assert not find_removed(made.left.values(), made.removed)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Ｍｅｌｅ",
+        "М\u0435l\u0435",
+        "Mélè",
+        "Me\u200ble",
+        "𝕸𝖊𝖑𝖊",
+        "Me1e",
+        "0２1 555 0199",
+        "०२१-५५५-०१९९",
+        "0۲1 555 O199",
+    ],
+)
+def test_the_last_gate_sees_other_letters_and_digits(written):
+    """A summary by a handler that names what was taken out, in any letters or digits, is found before it is sent."""
+    removed = ("Mele", "021 555 0199")
+    assert find_removed([f"It was {written} there."], removed)
+    assert not find_removed(["It was [removed] there, at all, with Ali and 555 0199."], ("Mele", "021 555 0199"))
+
+
+def test_words_that_only_resemble_a_name_stay():
+    """Names that differ by a letter which no reader takes for another are not one name."""
+    assert not find_removed(
+        ["They all fell ill at the mall; call 021 555 0188."], ("Ali", "Lil", "Mail", "021 555 0199")
+    )
 
 
 def test_common_words_of_a_mark_stay_elsewhere():

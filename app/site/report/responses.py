@@ -24,7 +24,7 @@ from app.site.report.forms import ReportForm
 from app.site.report.held import HeldTipStore
 from app.site.report.submit import CleanFiles, SubmissionContext
 from app.site.web.rate_limits import RateLimits
-from app.text.find import FINDING_REASONS, find_identifying
+from app.text.find import FINDING_REASONS, find_in_fields
 from app.text.phrases import Finding, PhraseTrie
 from app.vault.tip import SCHEMA
 from app.web.network_shares import NetworkShares, share_names
@@ -204,9 +204,6 @@ class ReportResponses:
         return token.next().sign(self._context.secret)
 
     def _findings(self, form: ReportForm) -> dict[str, tuple[Finding, ...]]:
-        return {
-            name: find_identifying(
-                form[name].data or "", phrases=self._context.phrases, about_suspects=SCHEMA.field(name).about_suspects
-            )
-            for name in SCHEMA.text_names
-        }
+        texts = {name: form[name].data or "" for name in SCHEMA.text_names}
+        suspects = {name for name in texts if SCHEMA.field(name).about_suspects}
+        return find_in_fields(texts, phrases=self._context.phrases, suspects=suspects)

@@ -155,7 +155,7 @@ def test_every_code_point_that_prints_nothing_is_removed():
     assert not has_hidden_characters("न\u200dame \t—\n")
 
 
-@given(st.text(st.sampled_from("a\u0301\u0323\u0344\u093c\u1d16\U0001d165"), max_size=200))
+@given(st.text(st.sampled_from("a\u0301\u0323\u0344\u093c\u0f73\u0f75\U0001d165"), max_size=200))
 def test_no_row_of_marks_is_longer_than_the_limit(text):
     """Composed text is NFC with at most 30 combining marks in a row, and composing it again changes nothing."""
     composed = compose(text)
