@@ -1,15 +1,17 @@
 """Receipt codes: made, read back as a person types them, and the secrets that follow from a code.
 
-A code is eight words of the BIP-39 English list, 88 random bits, and is never stored. A code may be typed as words or
-as eight numbers, in any case, spacing or script's digits; a text that is no code raises ReplyError, with the same
-message as a code without a reply. A derivation takes 64 MiB: a DerivationQueue bounds how many run and wait.
+A code is eight words of the BIP-39 English list, 80 random bits and 8 that check them, and is never stored. A code may
+be typed as words or as eight numbers, in any case, spacing or script's digits. A text that is no code, or in which a
+word is wrong, raises ReplyError: of 256 wrong codes one passes. A derivation takes 64 MiB: a DerivationQueue bounds how
+many run and wait.
 """
 
+import hashlib
 import re
 import secrets
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,7 +26,9 @@ from app.core.errors import BusyError, ReplyError
 from app.vault.tip import TIP_ID_BYTES, TipId, make_tip_id
 
 WORDS_PER_CODE = 8
-_SALT = b"haumaru/receipt/1"
+_SALT = b"haumaru/receipt/2"
+_RANDOM_BYTES = 10
+_BITS_PER_WORD = 11
 _MAX_CHARACTERS = 400  # a code has 71 at most
 
 ReceiptCode = NewType("ReceiptCode", str)  # eight words, lower case, one space between them
@@ -32,9 +36,16 @@ Locator = NewType("Locator", str)  # 32 hexadecimal digits
 
 
 def new_code() -> ReceiptCode:
-    """Return a new random code of 88 bits."""
+    """Return a new random code of 80 bits."""
+    return make_code(secrets.token_bytes(_RANDOM_BYTES))
+
+
+def make_code(entropy: bytes) -> ReceiptCode:
+    """Return the code of 10 bytes: they and the first byte of their SHA-256, in words of 11 bits (as in BIP-39)."""
+    number = int.from_bytes(entropy + hashlib.sha256(entropy).digest()[:1], "big")
+    shifts = range((WORDS_PER_CODE - 1) * _BITS_PER_WORD, -1, -_BITS_PER_WORD)
     words = _words()
-    return ReceiptCode(" ".join(secrets.choice(words) for _ in range(WORDS_PER_CODE)))
+    return ReceiptCode(" ".join(words[number >> shift & (len(words) - 1)] for shift in shifts))
 
 
 def code_as_numbers(code: ReceiptCode) -> str:
@@ -52,9 +63,9 @@ def parse_code(untrusted_text: str) -> ReceiptCode:
     groups = re.findall(r"[a-z]+|[0-9]+", plain)
     joined = "".join(groups)
     if joined.isalpha():
-        return ReceiptCode(" ".join(_code_words(groups, joined)))
+        return _checked(_code_words(groups, joined))
     if joined.isdecimal():
-        return ReceiptCode(" ".join(_words_of_numbers(groups, joined)))
+        return _checked(_words_of_numbers(groups, joined))
     raise ReplyError("code")
 
 
@@ -106,6 +117,16 @@ class DerivationQueue:
             yield
         finally:
             self._places.release()
+
+
+def _checked(words: Sequence[str]) -> ReceiptCode:
+    number = 0
+    for word in words:
+        number = number << _BITS_PER_WORD | _places()[word]
+    code = make_code((number >> 8).to_bytes(_RANDOM_BYTES, "big"))
+    if code != " ".join(words):
+        raise ReplyError("code")
+    return code
 
 
 def _code_words(groups: list[str], joined: str) -> list[str]:

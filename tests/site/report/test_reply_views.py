@@ -7,11 +7,11 @@ from unittest.mock import patch
 
 import pytest
 
-from app.core.errors import OutboxError
+from app.core.errors import OutboxError, ReplyError
 from app.delivery.clock import nz_day
 from app.delivery.database import Database
 from app.delivery.outbox import Outbox
-from app.delivery.receipt_codes import derive_keys, new_code
+from app.delivery.receipt_codes import DerivationQueue, derive_keys, new_code, parse_code
 from app.delivery.reply_store import ReplyPost, ReplyStore
 from app.vault.age_open import unseal
 from app.vault.keys import DEMONSTRATION
@@ -47,8 +47,29 @@ def test_what_is_no_code_is_asked_for_again(site, step):
     assert answer.document.one("title").text.startswith("There is a problem")
 
 
+@pytest.mark.parametrize("step", ["read", "answer", "done"])
+def test_a_code_with_a_wrong_word_is_not_answered(site, step):
+    """No answer is taken, and nothing derived, under a code of which a word was written down wrongly."""
+    words = new_code().split()
+    typed = next(
+        wrong for at in range(8) if not _is_code(wrong := " ".join([*words[:at], *words[at + 1 :], words[at]]))
+    )
+    with patch.object(Outbox, "put") as put, patch.object(DerivationQueue, "derive") as derive:
+        answer = press(site, step, code=typed, what="More.")
+    assert (answer.status, linked(answer)) == (422, ["#code"])
+    assert not put.called
+    assert not derive.called
+
+
+def _is_code(typed):
+    try:
+        return bool(parse_code(typed))
+    except ReplyError:
+        return False
+
+
 def test_a_guess_looks_like_a_code_without_a_reply(site):
-    """Any eight words are answered 200, and the page says that there is no reply."""
+    """A code that nobody was given is answered 200, and the page says that there is no reply."""
     answer = press(site, "read", code=new_code())
     assert answer.status == 200
     assert "There is no reply for this code" in answer.text

@@ -25,9 +25,9 @@ TODAY = date(2026, 11, 22)
 DAY = 86_400
 
 # The code, and what Node's argon2Sync and hkdfSync derive from it.
-CODE = ReceiptCode("abandon ability able about above absent absorb abstract")
-LOCATOR = "3c3845ce2d191472f292cbf1e128ea01"
-REPLY_KEY = "a0d886325ba99051ab5419f24e85fbda8ca7452bcf3e643fea2e825e75a75720"
+CODE = ReceiptCode("abandon ability able about above absent absorb banana")
+LOCATOR = "6d80ca45dea0e6b1928afeb6be42c47b"
+REPLY_KEY = "1b62bd13864e8dfade9bf09608d2073393af436632c561fa6625d84f19c1c07b"
 
 
 @pytest.fixture
