@@ -14,26 +14,18 @@ from hashlib import sha256
 
 from app.core.errors import HaumaruError
 from app.delivery.clock import nz_day
-from app.desk.case import (
-    Case,
-    CaseNote,
-    Outcome,
-    RedactionDraft,
-    State,
-    ThreadMessage,
-    case_from_words,
-)
+from app.desk.arrival import case_of_arrival, with_arrived_answers
+from app.desk.case import Case, CaseNote, Outcome, RedactionDraft, State
 from app.desk.case_json import decode_case, encode_case
 from app.desk.envelopes import open_envelope
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.desk.journal import Journal, JournalEntry
 from app.desk.parts import PartStore
-from app.desk.similarity import text_sketch
 from app.desk.store import SealedStore, as_refused_errors
 from app.vault.keys import Identity
 from app.vault.part import Part
-from app.vault.tip import SCHEMA, Tip, new_tip_id
+from app.vault.tip import Tip, new_tip_id
 from app.vault.tip_bundles import Words, from_bundles
 
 DESK = "desk"
@@ -112,30 +104,31 @@ class Cases:
             if digest in self._hashes:
                 return
             case_id = words.tip.id if words.tip.id not in self._case_ids else new_tip_id()
-            text = "\n".join(str(words.tip.answers.get(name, "")) for name in SCHEMA.text_names)
-            case = case_from_words(words, text_sketch(text), case_id=case_id)
+            case = case_of_arrival(words, case_id, self.today(), by=DESK)
             early = [one for one in self._cases.values() if case.reply and one.answers_to == case.reply.locator]
             if early and case.answers_to is None:
                 # Envelopes of one window arrive in any order: an answer may have come before what it answers.
-                case = case.with_answers(*map(_answer, early))
+                case = with_arrived_answers(case, early)
             self.store.put_sealed(f"envelopes/{case.id}.age", envelope)
             self._write(case)
             self._note_received({digest: case})
             self._publish(case)
-            parent = self.parent(case)
-            if parent is not None:
-                self._put(parent.with_answers(_answer(case)))
+            self._join_thread(case)
             if case.part_count and self.parts.prove_waiting(case):
                 self._note_files(case)
 
     def _finish_arrivals(self) -> None:
         """Do what follows the arrival of words, where the desk was killed before it was done."""
         for case in self.all():
-            parent = self.parent(case)
-            if parent is not None and all(message.id != case.id for message in parent.thread):
-                self._put(parent.with_answers(_answer(case)))
+            self._join_thread(case)
             if not self.parts.is_complete(case) and self.parts.prove_waiting(case):
                 self._note_files(case)
+
+    def _join_thread(self, answer: Case) -> None:
+        parent = self.parent(answer)
+        joined = with_arrived_answers(parent, [answer]) if parent else None
+        if joined is not None and joined is not parent:
+            self._put(joined)
 
     def receive_part(self, part: Part, envelope: bytes) -> None:
         """Keep a part with the case that proves it, or until its words come; raises RefusedError."""
@@ -313,7 +306,3 @@ class Cases:
 
     def _write(self, case: Case) -> None:
         self.store.write(f"tips/{case.id}.age", encode_case(case))
-
-
-def _answer(case: Case) -> ThreadMessage:
-    return ThreadMessage(case.received, "", case.text("what"), id=case.id)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from wsgiref.types import WSGIApplication
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,16 +22,17 @@ from app.core.errors import ConfigError, HaumaruError, KeyTextError
 from app.core.log import quiet_logs
 from app.core.resources import ROOT
 from app.desk.cases import Cases
-from app.desk.config import ReceiverConfig, load_desk_config
+from app.desk.config import load_desk_config
 from app.desk.envelopes import open_envelope_file, opened_id, read_envelope_file
 from app.desk.errors import RefusedError
 from app.desk.health import check_health
 from app.desk.jobs import Job
 from app.desk.journal import Journal, verify_journal
-from app.desk.receiver import EnvelopeReceiver
+from app.desk.receiver import EnvelopeReceiver, serve_receiver
 from app.desk.referral import Referral, ReferralWords, require_signer
 from app.desk.service import open_desk
 from app.desk.store import SealedStore
+from app.desk.terminal import escape_line
 from app.desk.unpack import OpenedEnvelopes, unpack_to_folder, words_json
 from app.desk.web import factory
 from app.text.phrases import load_phrases
@@ -135,7 +135,7 @@ def verify(envelopes: tuple[Path, ...], identity_paths: tuple[Path, ...], signer
         if not isinstance(opened, ReferralWords):
             raise RefusedError("not-a-referral")
         referral = require_signer(opened.referral, key)
-        click.echo(f"{referral.reference} is signed by that desk, for {referral.to}")
+        click.echo(escape_line(f"{referral.reference} is signed by that desk, for {referral.to}"))
 
     failed = [path for path in envelopes if not _succeeds(path, check)]
     sys.exit(1 if failed else 0)
@@ -177,7 +177,7 @@ def receive(path: Path) -> None:
         raise ConfigError(("[receive] bind: is missing; write the address to listen at, and a token_file",))
     quiet_logs()
     config.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _serve_receiver(config.receive, EnvelopeReceiver(config.inbox, token=config.receive.token))
+    serve_receiver(config.receive, EnvelopeReceiver(config.inbox, token=config.receive.token))
 
 
 @cli.group("journal")
@@ -223,29 +223,8 @@ def status(path: Path) -> None:
     """
     health = check_health(load_desk_config(path, os.environ), time.time())
     for line in health.lines:
-        click.echo(line)
+        click.echo(escape_line(line))
     sys.exit(1 if health.action_needed else 0)
-
-
-def _serve_receiver(config: ReceiverConfig, receiver: WSGIApplication) -> None:
-    from granian import Granian  # noqa: PLC0415  # only this command needs it
-    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
-
-    Granian(
-        _PROGRAM,
-        address=config.bind.host,
-        port=config.bind.port,
-        interface=Interfaces.WSGI,
-        workers=1,
-        blocking_threads=32,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_enabled=False,
-        ssl_cert=config.cert,
-        ssl_key=config.key,
-        ssl_ca=config.client_ca,
-        ssl_client_verify=config.client_ca is not None,
-    ).serve(target_loader=lambda: receiver, wrap_loader=False)
 
 
 def _succeeds(path: Path, job: Callable[[Path], None]) -> bool:
@@ -270,7 +249,7 @@ def _show(opened: OpenedEnvelopes, words: Words | ReferralWords, folder: Path | 
     if folder is not None:
         unpack_to_folder(words, files, folder)
     else:
-        click.echo(words_json(words).decode())
+        click.echo(words_json(words))
 
 
 def _check_signer(referral: Referral, signer: bytes | None) -> None:
@@ -334,7 +313,7 @@ def _with_desk_port(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _warn(words: str) -> None:
-    click.echo(f"{_PROGRAM}: {words}", err=True)
+    click.echo(f"{_PROGRAM}: {escape_line(words)}", err=True)
 
 
 def _interrupt(*_: object) -> None:

@@ -15,6 +15,7 @@ from app.desk.case import Case, State
 from app.desk.cases import Cases
 from app.desk.jobs import Job
 from app.desk.journal import JournalEntry
+from app.desk.terminal import escape_json
 from app.files.clean import CleanedFile
 
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -36,7 +37,7 @@ def export_json(case: Case) -> bytes:
         "thread": [{"day": one.day.isoformat(), "who": one.who or "sender", "text": one.text} for one in case.thread],
         "referrals": [json.loads(one.text) | {"signature": one.signature} for one in case.referrals],
     }
-    return json.dumps(fields, ensure_ascii=False, indent=2).encode() + b"\n"
+    return escape_json(json.dumps(fields, ensure_ascii=False, indent=2)).encode() + b"\n"
 
 
 def export_members(case: Case, attachments: Attachments) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """Envelopes from a mailbox, over IMAP inside TLS (RFC 9051): each goes to the inbox durably before its mail is deleted.
 
-A mail without an envelope is marked as read and stays. Nothing that the server says is trusted: sizes are asked before
+A mail holds one envelope or none, and one run takes at most 500 mails. A mail without an envelope is marked as read and
+stays. Nothing that the server says is trusted: sizes are asked before
 a mail is fetched, names are checked, and every failure is a DeliveryError with a code that is safe to log.
 """
 
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
+from itertools import islice
 from pathlib import Path
 
 from app.core.errors import DeliveryError
@@ -35,11 +37,11 @@ def fetch_envelopes(imap: ImapConfig, inbox: Path) -> tuple[int, int]:
     came = without = 0
     with _session(imap) as session:
         for uid in _unseen_uids(session):
-            envelopes = _envelopes(session, uid)
-            for envelope in envelopes:
+            envelope = _fetch_envelope(session, uid)
+            if envelope is not None:
                 deposit_envelope(inbox, envelope)
-            came, without = came + len(envelopes), without + (not envelopes)
-            session.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)" if envelopes else r"(\Seen)")
+            came, without = came + (envelope is not None), without + (envelope is None)
+            session.uid("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)" if envelope is not None else r"(\Seen)")
         session.expunge()
     return came, without
 
@@ -78,26 +80,32 @@ def _unseen_uids(session: imaplib.IMAP4_SSL) -> list[str]:
     return [uid.decode("ascii") for uid in (found[0] or b"").split()[:_MAX_MAILS] if uid.isdigit()]
 
 
-def _envelopes(session: imaplib.IMAP4_SSL, uid: str) -> list[Envelope]:
+def _fetch_envelope(session: imaplib.IMAP4_SSL, uid: str) -> Envelope | None:
     _, answer = session.uid("FETCH", uid, "(RFC822.SIZE)")
     size = next((match for part in answer if isinstance(part, bytes) and (match := _SIZE.search(part))), None)
     if size is None or int(size[1]) > _MAX_MAIL_BYTES:
-        return []
+        return None
     _, answer = session.uid("FETCH", uid, "(BODY.PEEK[])")
     raw = next((part[1] for part in answer if isinstance(part, tuple)), b"")
-    return list(_attached(raw))
+    return _attached(raw)
 
 
-def _attached(untrusted_mail: bytes) -> Iterator[Envelope]:
-    """Yield the envelopes attached to a mail, known by their names, their length and the first line of the format."""
+def _attached(untrusted_mail: bytes) -> Envelope | None:
+    """Return the one envelope of a mail, known by its name, its length and the first line of the format.
+
+    A mail with several attachments, or longer than one envelope makes it, is not the site's: it holds none.
+    """
+    if len(untrusted_mail) > _MAX_MAIL_BYTES:
+        return None
     try:
         mail = BytesParser(EmailMessage, policy=policy.default).parsebytes(untrusted_mail)
-        parts = [(part.get_filename() or "", part.get_payload(decode=True)) for part in mail.iter_attachments()]
+        parts = list(islice(mail.iter_attachments(), 2))
+        if len(parts) != 1:
+            return None
+        name, data = parts[0].get_filename() or "", parts[0].get_payload(decode=True)
     except Exception:  # noqa: BLE001  # the parser raises many kinds on hostile mail, and the mail is left alone
-        return
-    for name, data in parts:
-        tip = id_from_name(name)
-        if tip is None or not isinstance(data, bytes) or len(data) != ENVELOPE_BYTES:
-            continue
-        if data.startswith(b"age-encryption.org/v1"):
-            yield Envelope(tip, "", data)
+        return None
+    tip = id_from_name(name)
+    if tip is None or not isinstance(data, bytes) or len(data) != ENVELOPE_BYTES:
+        return None
+    return Envelope(tip, "", data) if data.startswith(b"age-encryption.org/v1\n") else None

@@ -88,8 +88,8 @@ class Queue:
 
     def _rows(self) -> list[Case]:
         cases = self._cases.all()
-        threads = {case.reply.locator for case in cases if case.reply and case.answers_to is None}
-        return [case for case in cases if case.answers_to is None or case.answers_to not in threads]
+        in_threads = {message.id for case in cases for message in case.thread if not message.who}
+        return [case for case in cases if case.id not in in_threads]
 
     def _regroup(self, rows: Sequence[Case]) -> None:
         sketches: dict[str, tuple[int, ...]] = {case.id: case.sketch for case in rows if case.open and case.sketch}
@@ -104,7 +104,7 @@ class Queue:
         excluded = (
             (chosen.danger and not case.danger)
             or (chosen.children and not case.children)
-            or (chosen.kind and chosen.kind not in case.kinds)
+            or (chosen.kind and chosen.kind not in case.known_kinds)
             or (chosen.mine and case.holder != who)
             or (chosen.translator and not case.translator)
         )

@@ -13,6 +13,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from app.core.errors import DeliveryError
 from app.delivery.outbox import Envelope
+from app.desk.config import ReceiverConfig
 from app.desk.envelopes import deposit_envelope, id_from_name
 from app.vault.age import ENVELOPE_BYTES
 from app.web.http import REFUSED
@@ -57,6 +58,28 @@ class EnvelopeReceiver:
         except DeliveryError:
             return _respond(start_response, HTTPStatus.INSUFFICIENT_STORAGE)
         return _respond(start_response, HTTPStatus.CREATED if new else HTTPStatus.CONFLICT)
+
+
+def serve_receiver(config: ReceiverConfig, receiver: EnvelopeReceiver) -> None:
+    """Serve the receiver at its address until the process is told to end."""
+    from granian import Granian  # noqa: PLC0415  # only this command needs it
+    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
+
+    Granian(
+        "haumaru-desk",
+        address=config.bind.host,
+        port=config.bind.port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=32,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_enabled=False,
+        ssl_cert=config.cert,
+        ssl_key=config.key,
+        ssl_ca=config.client_ca,
+        ssl_client_verify=config.client_ca is not None,
+    ).serve(target_loader=lambda: receiver, wrap_loader=False)
 
 
 def _respond(start_response: StartResponse, status: HTTPStatus) -> Iterable[bytes]:

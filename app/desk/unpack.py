@@ -11,6 +11,7 @@ from pathlib import Path
 from app.core.durable import create_once
 from app.desk.envelopes import opened_id
 from app.desk.referral import ReferralWords, join_referral, referral_json, referral_text
+from app.desk.terminal import escape_json, escape_text
 from app.vault.part import Part
 from app.vault.tip import TipFile
 from app.vault.tip_bundles import Words, from_bundles, words_to_json, words_to_text
@@ -51,9 +52,10 @@ class OpenedEnvelopes:
         return [part for part in self._parts.get(opened_id(words), ()) if words.proves(part)]
 
 
-def words_json(words: Words | ReferralWords) -> bytes:
-    """Return `tip.json` or `referral.json`."""
-    return referral_json(words) if isinstance(words, ReferralWords) else words_to_json(words)
+def words_json(words: Words | ReferralWords) -> str:
+    """Return what `tip.json` or `referral.json` says, in JSON that does nothing to a terminal."""
+    line = referral_json(words) if isinstance(words, ReferralWords) else words_to_json(words)
+    return escape_json(line.decode())
 
 
 def unpack_to_folder(words: Words | ReferralWords, files: Sequence[TipFile], folder: Path) -> Path:
@@ -65,8 +67,8 @@ def unpack_to_folder(words: Words | ReferralWords, files: Sequence[TipFile], fol
     target.mkdir(mode=0o700, parents=True)
     name = "referral" if isinstance(words, ReferralWords) else "tip"
     text = referral_text(words) if isinstance(words, ReferralWords) else words_to_text(words)
-    create_once(target / f"{name}.json", words_json(words) + b"\n")
-    create_once(target / f"{name}.txt", text.encode())
+    create_once(target / f"{name}.json", f"{words_json(words)}\n".encode())
+    create_once(target / f"{name}.txt", escape_text(text).encode())
     if files:
         (target / "untrusted").mkdir(mode=0o700)
     for file in files:

@@ -7,10 +7,12 @@ import subprocess
 
 import pytest
 
+from app.desk.export import export_json
 from app.vault.keys import parse_recipient
 from app.vault.tip import new_decoy, new_tip_id
 from app.vault.tip_bundles import to_bundles
-from tests.support.desk import big_file, jpeg, tip
+from tests.support.desk import big_file, jpeg, receive, tip
+from tests.support.hostile import HOSTILE, obeyed
 from tests.support.paths import BIN
 
 PASSPHRASE = "six words of a passphrase"
@@ -85,6 +87,26 @@ def test_open_unpacks_with_files_marked_as_untrusted(tmp_path, office):
     again = run(*arguments)
     assert again.returncode == 1
     assert "unpacked there before" in again.stderr
+
+
+def test_open_shows_a_terminal_nothing_that_it_obeys(tmp_path, office):
+    """Printed, unpacked or exported, a hostile report reaches a terminal escaped; so does a hostile file name."""
+    one = office.drop(tip({"what": HOSTILE, "where": HOSTILE}))
+    hostile_name = office.inbox / "x\x1b[2J\u202e.age"
+    hostile_name.write_bytes(b"nothing")
+    identity = ("-i", tmp_path / "identity.txt")
+    printed = run("open", office.inbox / f"{one}.age", hostile_name, *identity)
+    assert json.loads(printed.stdout)["answers"]["what"] == HOSTILE
+    assert not obeyed(printed.stdout)
+    assert "does not open" in printed.stderr
+    assert not obeyed(printed.stderr)
+    assert run("open", office.inbox / f"{one}.age", *identity, "-o", tmp_path / "out").returncode == 0
+    for path in (tmp_path / "out" / one).iterdir():
+        assert not obeyed(path.read_text(encoding="utf-8")), path.name
+    hostile_name.unlink()
+    with office.desk() as desk:
+        receive(desk)
+        assert not obeyed(export_json(desk.cases.get(one)).decode())
 
 
 def test_open_joins_the_parts_of_one_call_and_says_how_many_are_missing(tmp_path, office):

@@ -9,6 +9,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from app.desk.config import ImapConfig
 from app.desk.imap import _attached, fetch_envelopes
 from app.vault.age import seal
 from app.vault.keys import recipient_of
+from app.vault.tip import new_tip_id
 from app.vault.tip_bundles import to_bundles
 from tests.support.desk import Office, receive, tip
 from tests.support.ports import free_port, wait_for_port
@@ -159,4 +161,41 @@ def test_envelopes_come_out_of_a_mailbox(tmp_path):
 def test_no_mail_stops_the_mailbox(data):
     """Whatever bytes a mail is made of, it holds envelopes or none, and never ends in an error."""
     for mail in (data, b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n" + data + b"\r\n--x--"):
-        assert all(one.data.startswith(b"age-encryption.org/v1") for one in _attached(mail))
+        one = _attached(mail)
+        assert one is None or one.data.startswith(b"age-encryption.org/v1")
+
+
+def _mail_with(*attached):
+    """A mail with so many attachments, as bytes; each is a name and its data."""
+    mail = EmailMessage()
+    mail["Subject"] = "Report"
+    mail.set_content("")
+    for name, data in attached:
+        mail.add_attachment(data, maintype="application", subtype="age", filename=name)
+    return mail.as_bytes()
+
+
+def test_a_mail_brings_one_envelope_or_none(office):
+    """Three thousand attachments in one mail, two whole envelopes, or one of another length: none; one: that one."""
+    one, two = sealed(office), sealed(office)
+    many = [(f"{new_tip_id()}.age", b"age-encryption.org/v1\n") for _ in range(3000)]
+    whole = [(f"{envelope.id}.age", envelope.data) for envelope in (one, two)]
+    assert _attached(_mail_with(*whole[:1])).data == one.data
+    longer = (whole[0][0], one.data + b"x")
+    for attached in (many, whole, [longer], [whole[0], many[0]], [many[0], whole[0]]):
+        assert _attached(_mail_with(*attached)) is None
+
+
+@pytest.mark.needs("dovecot")
+def test_one_run_takes_a_bounded_number_of_mails(tmp_path, monkeypatch):
+    """A flooded mailbox is emptied over several runs, so that none of them takes without end."""
+    monkeypatch.setattr("app.desk.imap._MAX_MAILS", 3)
+    (tmp_path / "office").mkdir()
+    office, server = Office(tmp_path / "office"), tmp_path / "server"
+    server.mkdir()
+    with dovecot(server) as imap:
+        for number in range(7):
+            one = sealed(office)
+            _mail(server, f"{number}.m", _mail_with((f"{one.id}.age", one.data)))
+        assert [fetch_envelopes(imap, office.inbox) for _ in range(4)] == [(3, 0), (3, 0), (1, 0), (0, 0)]
+        assert len(list(office.inbox.glob("*.age"))) == 7

@@ -7,12 +7,21 @@ from app.desk.case import (
     Outcome,
     case_from_words,
 )
-from app.desk.statistics import statistics_tables, tables_to_csv
+from app.desk.statistics import statistics_row, statistics_tables, tables_to_csv
 from tests.support.desk import tip, words_of
 
 
 def _cases(count, **answers):
     return [case_from_words(words_of(tip({"what": "x", **answers})), ()) for _ in range(count)]
+
+
+def test_an_invented_kind_stands_in_no_figure():
+    """Neither a tip that anybody sealed nor a row that was kept of one puts a word of its own into the figures."""
+    invented = ("work", "=cmd|' /C calc'!A0", "<script>")
+    cases = _cases(9, kinds=invented)
+    gone = [statistics_row(case) | {"id": str(at), "kinds": list(invented)} for at, case in enumerate(_cases(9))]
+    tables = {table.title: dict(table.rows) for table in statistics_tables(cases, gone, {})}
+    assert tables["What they are about"] == {"work": "18"}
 
 
 def test_small_counts_are_hidden_and_cannot_be_worked_out():

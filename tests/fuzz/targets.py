@@ -142,8 +142,7 @@ def _configuration_seeds() -> list[bytes]:
 
 
 def _mail(data: bytes) -> None:
-    for _ in imap._attached(data):  # what a stranger's mail may hold
-        pass
+    imap._attached(data)  # what a stranger's mail may hold
 
 
 def _mail_seeds() -> list[bytes]:

@@ -16,7 +16,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Response, g, redirect, render_template, request, url_for
 from jinja2 import StrictUndefined
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -26,7 +26,7 @@ from app.desk.errors import RefusedError
 from app.desk.service import Desk
 from app.desk.web.context import DESK_EXTENSION, Session, current_desk, form_token, render_page, session_or_none
 from app.desk.web.session import SESSIONS_EXTENSION, Sessions, current_sessions
-from app.web.http import MemoryRequest, is_query, security_headers
+from app.web.http import REFUSED, MemoryRequest, is_query, security_headers
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 _MAX_REQUEST_BYTES = 2_000_000
@@ -119,7 +119,10 @@ def _check_origin(session: Session, origin: str) -> None:
         return
     if request.headers.get("Origin") != origin:
         raise RefusedError("origin")
-    if not hmac.compare_digest(request.form.get("token", "").encode(), session.token.encode()):
+    token = request.form.get("token", "")
+    if REFUSED in request.environ:  # the form was longer than this desk takes, and was not read to its end
+        raise RequestEntityTooLarge
+    if not hmac.compare_digest(token.encode(), session.token.encode()):
         raise RefusedError("token")
 
 
