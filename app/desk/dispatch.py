@@ -169,7 +169,9 @@ def send_referrals(
     made = [(party, build_referral(case, redaction, party.name, context)) for party in parties]
     words = [referral_words(referral) for _, referral in made]
     sent = tuple(_record(one, party, context, who, second) for (party, _), one in zip(made, words, strict=True))
-    sealed = [_seal(one, referral, party, context) for (party, referral), one in zip(made, words, strict=True)]
+    sealed: list[Envelope] = []
+    for (party, referral), one in zip(made, words, strict=True):
+        sealed += _seal(one, referral, party, context)
 
     def refer(now: Case) -> Case:
         if second:
@@ -177,8 +179,7 @@ def send_referrals(
         else:
             now.require_redactor(who)
         _require_unchanged(now, case)
-        for envelopes in sealed:
-            context.outbox.put(envelopes)
+        context.outbox.put(sealed)  # all or none: after a failure the case says that nothing was sent
         return now.referred(sent, holder="" if second else now.holder)
 
     what = "to " + " ".join(party.id for party in parties)
