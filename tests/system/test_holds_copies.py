@@ -60,6 +60,15 @@ class Day:
                 yield measure(self.file, [*self._leases.waiting("intake")])
             self._beat()
 
+    def gone(self, beats: int, envelopes: int) -> int:
+        """Let beats pass, with a tip of so many envelopes in the middle; return how many of the envelopes are gone."""
+        before = set(self._leases.waiting("intake"))
+        for beat in range(beats):
+            if envelopes and beat == beats // 2:
+                self._put(envelopes)
+            self._beat()
+        return len(before - self._leases.waiting("intake").keys())
+
     def close(self) -> None:
         self.box.database.close()
         self.memory.close()
@@ -165,3 +174,21 @@ def test_these_measures_would_tell():
     """Where tips do not take the places of decoys the same measures tell them: the classifier is not blind."""
     found = classify(scale(400, 2_000), in_place=False)
     assert max(abs(each - 0.5) for each in found.values()) > 0.2, found
+
+
+def test_two_copies_within_a_window_tell_that_a_photograph_came():
+    """More of the first copy is gone in the second than leaves: so many decoys gave their places to a tip's envelopes.
+
+    The threat model says so: this is what two copies tell, and one copy does not.
+    """
+    beats, gone = 8, defaultdict(list)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        day = Day(Path(folder), in_place=True)
+        for envelopes in random.sample([0, 1, 22] * scale(10, 200), scale(30, 600)):
+            gone[envelopes].append(float(day.gone(beats, envelopes)))
+            day.gone(60, 0)  # until the tip has left
+        day.close()
+    words, photograph = (auc(gone[size], gone[0]) for size in (1, 22))
+    report("two copies within a window (SQLite), AUC", words=f"{words:.2f}", photograph=f"{photograph:.2f}")
+    assert max(gone[0]) <= beats
+    assert photograph > 0.9

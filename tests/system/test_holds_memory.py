@@ -105,6 +105,8 @@ def test_a_sender_is_told_what_the_loss_of_the_memory_store_has_cost(place):
         assert held.heading == "Not sent yet", held.words
         return held.form("/report").fields
 
+    again = [*visitor.check({"what": "Sent before and after"}).form("/report").fields, ("step", "send")]
+    assert [visitor.post("/en/report", again).status for _ in range(2)] == [200, 409]
     sent, gone = hold("Confirmed before"), hold("Held and lost")
     assert visitor.post("/en/report", [*sent, ("step", "confirm")]).status == 200
     lose()
@@ -115,5 +117,8 @@ def test_a_sender_is_told_what_the_loss_of_the_memory_store_has_cost(place):
         assert "Your report no longer waits here" in answer.words
         assert "Held and lost" in answer.words
     assert visitor.post("/en/report", [*hold("Sent anew"), ("step", "confirm")]).status == 200
+    # Nothing knows any more that this form was sent: it is sent again, and the page says so.
+    assert visitor.post("/en/report", again).status == 200
     here.drain()
-    assert here.delivered() == Counter(["Confirmed before", "Sent anew"])
+    twice = Counter({"Sent before and after": 2})
+    assert here.delivered() == Counter(["Confirmed before", "Sent anew"]) + twice
