@@ -19,6 +19,7 @@ from app.delivery.clock import quarter_hour_end
 from app.delivery.memory_store import DECOY, EnvelopeKind
 from app.vault.tip import TipId
 
+MEMORY_FILE = "memory.db"
 _BUSY_SECONDS = 5
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SCHEMA = """
@@ -38,7 +39,7 @@ class SqliteMemoryStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._held = folder, folder / "held"
-        self._file = folder / "memory.db"
+        self._file = folder / MEMORY_FILE
         self._connection: sqlite3.Connection | None = None
         self._opened = (0, 0)  # device and inode of the file that the connection has open
         self._lock = threading.Lock()
@@ -181,7 +182,7 @@ class SqliteMemoryStore:
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
                 self._close()
-                for file in (self._file.with_name("memory.db-journal"), self._file):
+                for file in (self._file.with_name(f"{MEMORY_FILE}-journal"), self._file):
                     file.unlink(missing_ok=True)
             raise
 
