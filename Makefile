@@ -37,7 +37,7 @@ test-fast: .venv/.test ## The tests that need no other server and no browser, wi
 	@SKIP=$(OTHER_PROGRAMS) $(PYTEST) -q -m "not slow" --ignore-glob='tests/system/test_holds_*'
 
 holds: .venv/.test ## The long forms of the tests of docs/holds.md, half an hour; their figures go to FIGURES=
-	@LONG=1 HOLDS=$(FIGURES) $(BIN)/python -m pytest -s -p no:tests.support.slow tests/system/test_holds_*.py
+	@LONG=1 HOLDS=$(FIGURES) $(BIN)/python -m pytest -s -p no:tests.support.slow tests/system/test_holds_*.py tests/unit/delivery/test_watched.py
 
 lint: .venv/.test ## The linters and the type checker
 	@$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """The memory store in a folder that is a tmpfs, shared by the processes of one machine.
 
 Small facts are rows of one SQLite file; each held tip is a file of its own, so that a large one holds up nobody. A file
-ends at its modification time. Nothing waits for a disk, and a killed process leaves both whole.
+ends at its modification time. Nothing waits for a disk, and a killed process leaves both whole. Where the folder is
+deleted under a running process, or the SQLite file is damaged, all processes go on with a new, empty file.
 """
 
 import os
@@ -18,7 +19,9 @@ from app.delivery.clock import quarter_hour_end
 from app.delivery.memory_store import DECOY, PART, WORDS, EnvelopeKind
 from app.vault.tip import TipId
 
+MEMORY_FILE = "memory.db"
 _BUSY_SECONDS = 5
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS forms (
     key BLOB PRIMARY KEY, words TEXT NOT NULL, sent INTEGER NOT NULL, ends INTEGER NOT NULL
@@ -36,7 +39,9 @@ class SqliteMemoryStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._held = folder, folder / "held"
+        self._file = folder / MEMORY_FILE
         self._connection: sqlite3.Connection | None = None
+        self._opened = (0, 0)  # device and inode of the file that the connection has open
         self._lock = threading.Lock()
 
     def use_form(self, key: bytes, words_id: TipId, now: float) -> TipId | None:
@@ -153,9 +158,7 @@ class SqliteMemoryStore:
     def close(self) -> None:
         """Close the SQLite file."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            self._close()
 
     def _insert(self, rows: Sequence[tuple[str, str, str, int]]) -> None:
         with self._transaction() as connection:
@@ -164,24 +167,55 @@ class SqliteMemoryStore:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with _as_memory_errors(), self._lock:
-            if self._connection is None:
+            connection = self._current_connection()
+            with self._without_damage():
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+
+    def _current_connection(self) -> sqlite3.Connection:
+        """Return a connection to the file that stands in the folder now: another one may have deleted the folder."""
+        if self._connection is not None and self._opened != _identity(self._file):
+            self._close()
+        if self._connection is None:
+            with self._without_damage():
                 self._connection = self._open()
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        return self._connection
+
+    @contextmanager
+    def _without_damage(self) -> Iterator[None]:
+        """Delete the SQLite file where it is found damaged: all that it holds may be lost."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+                self._close()
+                for file in (self._file.with_name(f"{MEMORY_FILE}-journal"), self._file):
+                    file.unlink(missing_ok=True)
+            raise
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def _open(self) -> sqlite3.Connection:
         _make_private(self._folder)
-        path = self._folder / "memory.db"
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        for pragma in ("synchronous=OFF", "secure_delete=ON", "trusted_schema=OFF"):
-            connection.execute(f"PRAGMA {pragma}")
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
+        os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._opened = _identity(self._file)
+        connection = sqlite3.connect(self._file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            for pragma in ("synchronous=OFF", "secure_delete=ON", "trusted_schema=OFF"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _path(self, key: bytes) -> Path:
@@ -212,6 +246,15 @@ def _as_memory_errors() -> Iterator[None]:
         raise (HeldFullError if error.errno == ENOSPC else MemoryStoreError) from None
     except sqlite3.Error:
         raise MemoryStoreError from None
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    """Return the device and the inode of a file; zeros where there is none."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _make_private(folder: Path) -> None:

@@ -99,3 +99,6 @@ class MemoryStore(Protocol):
 
     def set_level(self, agency: str, level: int) -> None:
         """Set the number of envelopes that the agency's share is filled up to."""
+
+    def close(self) -> None:
+        """Close what is open."""

@@ -98,6 +98,8 @@ class Outbox:
     ) -> None:
         """Put the envelopes of one tip into the outbox, its words first; a return means that all are on the disk.
 
+        At the desk, which has no memory store, they may be those of several referrals.
+
         `nonce` is the form's, `draft` the held tip's: either is sent once. Raises AlreadySentError if one of the two,
         or one of the ids, was put before, by an attempt that was killed too, WordsFullError if `most_waiting` words
         of tips wait already, and OutboxError if nothing was stored.

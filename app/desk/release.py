@@ -140,30 +140,29 @@ def _after_interruption(sent: frozenset[TipId], note: CaseNote) -> Callable[[Cas
 
 def _put_into_outbox(before: Case, prepared: Sequence[ReadyReferral], context: ReferralContext, who: str) -> Case:
     """Seal and put what is noted in the case as leaving; what fails is taken back there, and raised."""
-    sent: set[TipId] = set()
     try:
-        for one in prepared:
-            recipients = one.party.recipients
-            context.outbox.put(
-                [Envelope(bundle.id, one.party.id, seal(bundle.data, recipients)) for bundle in one.bundles]
-            )
-            sent.add(one.id)
+        # All or none: after a failure the case says that nothing was sent.
+        context.outbox.put(
+            [
+                Envelope(bundle.id, one.party.id, seal(bundle.data, one.party.recipients))
+                for one in prepared
+                for bundle in one.bundles
+            ]
+        )
     except Exception:
-        context.cases.change(before.id, who, "not-sent", lambda now: _taken_back(now, before, frozenset(sent)))
+        context.cases.change(before.id, who, "not-sent", lambda now: _taken_back(now, before))
         raise
     return context.cases.change(before.id, who, "in-outbox", lambda now: replace(now, leaving=()))
 
 
-def _taken_back(now: Case, before: Case, sent: frozenset[TipId]) -> Case:
-    if sent:
-        return replace(now, referrals=_without_unsent(now, sent), leaving=())
+def _taken_back(now: Case, before: Case) -> Case:
     return replace(
         now,
         state=before.state,
         holder=before.holder,
         draft=before.draft,
         translator=before.translator,
-        referrals=_without_unsent(now, sent),
+        referrals=_without_unsent(now, frozenset()),
         leaving=(),
     )
 

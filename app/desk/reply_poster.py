@@ -32,6 +32,10 @@ from app.vault.tip import ReplyTo, new_tip_id
 
 POST_SECONDS = 60.0  # for one post in all
 _LAST_POST = "posted.age"
+_RANDOM_LOCATORS = "locators.age"  # of messages that say nothing
+_KEPT_LOCATORS = 512  # about three weeks of posts
+_AGAIN_EACH = 4  # one of so many messages that say nothing goes under a locator that had one before
+_LOCATOR_BYTES = 16
 
 
 class ReplyPoster:
@@ -86,8 +90,24 @@ class ReplyPoster:
             self._post(self._body(message.id, reply_to, fields, today))
             self._queue.note_posted(message.id)
         else:
-            reply_to = ReplyTo(secrets.token_bytes(KEY_BYTES), secrets.token_hex(16))
+            reply_to = ReplyTo(secrets.token_bytes(KEY_BYTES), self._random_locator())
             self._post(self._body(new_tip_id(), reply_to, {"kind": "nothing"}, today))
+
+    def _random_locator(self) -> str:
+        """Return the locator of a message that says nothing: a new one, or now and then one that had a message before.
+
+        Otherwise the site's table would show that a handler wrote to one sender twice.
+        """
+        try:
+            kept = self._store.read(_RANDOM_LOCATORS).decode("ascii").split()
+        except FileNotFoundError:
+            kept = []
+        if kept and secrets.randbelow(_AGAIN_EACH) == 0:
+            return secrets.choice(kept)
+        locator = secrets.token_hex(_LOCATOR_BYTES)
+        kept = [*kept[1 - _KEPT_LOCATORS :], locator]
+        self._store.write(_RANDOM_LOCATORS, " ".join(kept).encode("ascii"))
+        return locator
 
     def _body(self, reply_id: str, reply_to: ReplyTo, message: Mapping[str, str], today: date) -> bytes:
         """Return what is posted: the sealed message and what the site needs to keep it, and nothing of the tip.

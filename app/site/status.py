@@ -12,14 +12,16 @@ from datetime import date
 from time import time
 from typing import Any
 
-from app.core.errors import OutboxError
+from app.core.errors import MemoryStoreError, OutboxError
 from app.core.resources import ROOT
 from app.delivery.clock import days_left, nz_day
 from app.delivery.database import Database
 from app.delivery.leases import AgencyQueue, Leases
+from app.delivery.memory_sqlite import MEMORY_FILE
+from app.delivery.memory_store import MemoryStore
 from app.delivery.outbox import Outbox
 from app.site.config import EXPIRY_WARNING_DAYS, Config
-from app.site.factory import SCHEMA_REMEDIES
+from app.site.factory import SCHEMA_REMEDIES, open_memory_store
 from app.site.guide.loader import load_library
 from app.site.guide.models import ENGLISH
 from app.vault.age import ENVELOPE_BYTES
@@ -117,6 +119,8 @@ def read_status(config: Config) -> SiteStatus:
     actions += [f"{name}: envelopes wait for an agency that is not configured; put it back" for name in sorted(unknown)]
     if queue.last_window and now - queue.last_window > 3 * config.forward.window + 60:
         actions.append("the forwarder has not run for three windows; start it")
+    elif queue.last_window:
+        actions += _memory_actions(config)
     return SiteStatus(tuple(agencies), tuple(actions + _contact_actions()))
 
 
@@ -135,6 +139,31 @@ def _database_actions(database: Database, words_room: int) -> list[str]:
     if free < words_room:
         return ["less than words_room is free where the outbox lies, so no files are taken: free space"]
     return []
+
+
+def _memory_actions(config: Config) -> list[str]:
+    """Return what to do about a memory store that cannot be used, although the forwarder, which runs, would make it."""
+    folder = config.memory.folder
+    if folder is None:
+        is_usable, mend = _answers(open_memory_store(config.memory), config.intake.id), "start its Redis"
+    else:
+        is_usable, mend = folder.is_dir(), f"make {folder} and give the site's user the right to it"
+        # A folder or a file that is made here could belong to another user, and shut the site out.
+        if is_usable and (folder / MEMORY_FILE).exists():
+            is_usable = _answers(open_memory_store(config.memory), config.intake.id)
+    if is_usable:
+        return []
+    return [f"the memory store cannot be used, so no files are taken, and a form may be sent twice: {mend}"]
+
+
+def _answers(store: MemoryStore, agency: str) -> bool:
+    try:
+        store.level(agency)
+    except MemoryStoreError:
+        return False
+    finally:
+        store.close()
+    return True
 
 
 def _agency_actions(agency: AgencyDeliveries, window: int, now: float) -> list[str]:

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from app.core.errors import OutboxError
+from app.delivery import outbox
 from app.desk.case import Case, RedactionDraft, case_from_words
 from app.desk.dispatch import (
     build_referral,
@@ -270,3 +272,31 @@ def test_a_referral_of_a_case_that_changed_meanwhile_is_refused(office):
             with pytest.raises(RefusedError, match="changed"):
                 act()
         assert desk.waiting_deliveries() == {}
+
+
+def test_referrals_of_one_send_leave_together_or_not_at_all(office, monkeypatch):
+    """Where the disk is full after the first of two referrals nothing leaves; sent again, each authority gets one."""
+    one = office.drop(tip())
+    with office.desk() as desk:
+        receive(desk)
+        desk.cases.claim(one, "Ana")
+        parties = [desk.config.authorities[name] for name in ("police", "mbie")]
+        read = desk.cases.redact(one, "Ana", RedactionDraft(summary="x", authorities=("police", "mbie"), looked=True))
+        for party in parties:
+            confirm_key(desk.cases, party, "Ana")
+        put, calls = outbox.insert_envelope, []
+
+        def full(*arguments):
+            calls.append(arguments)
+            if len(calls) == 2:
+                raise OutboxError("disk-full")
+            put(*arguments)
+
+        monkeypatch.setattr(outbox, "insert_envelope", full)
+        with pytest.raises(OutboxError, match="disk-full"):
+            send_referrals(read, parties, desk.referral_context, "Ana")
+        assert (len(calls), desk.waiting_deliveries()) == (2, {})
+        assert desk.cases.get(one).referrals == ()
+        send_referrals(desk.cases.get(one), parties, desk.referral_context, "Ana")
+        desk.forwarder.run_once()
+        assert [len(office.referred(party.id)) for party in parties] == [1, 1]

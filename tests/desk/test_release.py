@@ -40,25 +40,6 @@ def test_what_the_outbox_refuses_counts_as_not_sent(office, desk, monkeypatch):
     assert done == ["not-sent", "to-translator", "not-sent", "referred", "in-outbox"]
 
 
-def test_what_reached_the_outbox_stays_sent_where_the_next_is_refused(office, desk, monkeypatch):
-    """Of two referrals, the one that is in the outbox stays in the case; only the other counts as not sent."""
-    case, parties = _ready(office, desk)
-    put, calls = desk.outbox.put, []
-
-    def put_once(envelopes):
-        calls.append(envelopes)
-        if len(calls) > 1:
-            raise OutboxError("disk-full")
-        put(envelopes)
-
-    monkeypatch.setattr(desk.outbox, "put", put_once)
-    with pytest.raises(OutboxError):
-        send_referrals(case, parties, desk.referral_context, "Ana")
-    now = desk.cases.get(case.id)
-    assert [one.authority for one in now.referrals] == ["police"]
-    assert (now.state, now.leaving) == (State.REFERRED, ())
-
-
 @pytest.mark.parametrize("reached", [True, False])
 def test_a_desk_that_was_killed_while_sending_decides_at_the_next_start(office, monkeypatch, reached):
     """What is in the outbox stays sent; what is not counts as not sent, and a note says that it must be sent again."""

@@ -95,6 +95,20 @@ def test_a_watcher_sees_one_post_an_hour_of_one_length_whether_or_not_somebody_w
             open_reply(b64decode(body["message"]), reply_to().key, body["locator"])
 
 
+def test_locators_come_again_whether_or_not_somebody_wrote(tmp_path, endpoint):
+    """Among posts that say nothing about a quarter goes under a locator that had one before, after a restart too."""
+    site, address, ca = endpoint
+    office, clock, site.statuses = Office(tmp_path, replies=address, more=ca), Clock(), [204]
+    for _ in range(4):
+        with office.desk(clock=clock) as desk:
+            for _ in range(30):
+                clock.next_hour(desk)
+    locators = [json.loads(request.body)["locator"] for request in site.requests]
+    assert len(locators) == 120
+    assert 8 <= len(locators) - len(set(locators)) <= 60
+    assert set(locators[:60]) & set(locators[60:])
+
+
 def test_a_restart_makes_no_post_come_early(tmp_path, endpoint):
     """The hour of the last post outlives the desk: opened first, or again within the hour, it posts nothing."""
     site, address, ca = endpoint

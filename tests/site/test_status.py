@@ -106,6 +106,25 @@ def test_status_says_when_the_forwarder_does_not_run(path, outbox):
     assert acts(path) == ["the forwarder has not run for three windows; start it"]
 
 
+@pytest.mark.parametrize("store", ["a folder that is not there", "a folder that is a file", "a Redis that is away"])
+def test_status_says_when_the_memory_store_cannot_be_used(path, outbox, tmp_path, store):
+    """While forwarders run, a memory store that cannot be used needs an action, and status makes none itself."""
+    window = int(time.time()) // 5 * 5
+    Leases(outbox.database).take_window(window, seconds=5, lease=60)
+    folder = load_config(path, {}).memory.folder
+    folder.mkdir()
+    assert acts(path) == []
+    if store == "a Redis that is away":
+        variables = {"HAUMARU_MEMORY_FOLDER": "", "HAUMARU_MEMORY_URL": "redis://127.0.0.1:1"}
+    else:
+        variables = {"HAUMARU_MEMORY_FOLDER": str(tmp_path / "store")}
+        if store == "a folder that is a file":
+            (tmp_path / "store").write_text("")
+    (act,) = acts(path, **variables)
+    assert act.startswith("the memory store cannot be used, so no files are taken")
+    assert not (tmp_path / "store").is_dir()
+
+
 def test_status_tells_of_a_disk_that_fills_up_before_it_is_full(path, monkeypatch):
     """Less free space than is kept for words needs an action; with no space left the form says "not sent"."""
     usage = status.shutil.disk_usage(path)

@@ -1,32 +1,45 @@
-"""Envelopes and outboxes for the tests of delivery, and what is in an outbox."""
+"""Real envelopes of tips and decoys for the tests of what a watcher sees, and outboxes that several nodes share."""
 
 import os
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
-from sqlalchemy import func, select
-
-from app.delivery.leases import Leases
+from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
-from app.vault.tip import TipId, new_tip_id
+from app.vault.age import seal
+from app.vault.keys import DEMONSTRATION, recipient_of
+from app.vault.tip import Tip, TipFile, new_decoy, new_tip_id
+from app.vault.tip_bundles import to_bundles
 
-NOW = datetime(2026, 11, 22, 5, 43, 21, tzinfo=UTC).timestamp()
-MIDNIGHT = datetime(2026, 11, 21, 11, 0, 0, tzinfo=UTC).timestamp()  # in New Zealand
-ENVELOPE = 140_000
-SECRET = b"marker-of-what-was-sent"
-
-
-def make(size: int = ENVELOPE, tip: TipId | None = None) -> Envelope:
-    return Envelope(tip or new_tip_id(), "intake", os.urandom(size))
+RECIPIENTS = [recipient_of(DEMONSTRATION)]
 
 
-def waiting(box: Outbox) -> dict[str, bytes]:
-    leases = Leases(box.database)
-    owner = leases.acquire_lease(NOW, seconds=60)
-    found = {one.id: leases.load(one.id) for one in leases.claim(owner, ready={"intake"})}
-    leases.release(owner)
-    return found
+def sealed(tip: Tip) -> list[Envelope]:
+    return [Envelope(bundle.id, "intake", seal(bundle.data, RECIPIENTS)) for bundle in to_bundles(tip)]
 
 
-def count(box: Outbox, table: object) -> int:
-    with box.database.read() as connection:
-        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+def decoy(_: str) -> Envelope:
+    return sealed(new_decoy())[0]
+
+
+def real(*, photograph: bool = False) -> list[Envelope]:
+    """The envelopes of a tip: words of any length, with a photograph of 200 kB or without."""
+    files = (TipFile("files/1.jpg", "image/jpeg", (), os.urandom(200_000)),) if photograph else ()
+    answers = {"what": "x" * random.randrange(9_000)}
+    return sealed(Tip(id=new_tip_id(), received=datetime.now(UTC).date(), answers=answers, files=files))
+
+
+@contextmanager
+def nodes(number: int = 1) -> Iterator[list[Outbox]]:
+    """So many nodes on one outbox and one memory store, which are in memory here: no power is lost."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="haumaru-") as folder:
+        boxes = [
+            Outbox(f"sqlite:///{folder}/outbox.db", SqliteMemoryStore(Path(folder) / "memory")) for _ in range(number)
+        ]
+        yield boxes
+        for box in boxes:
+            box.database.close()

@@ -25,10 +25,13 @@ START = 1_795_326_000
 
 
 class OutboxInMemory:
-    """What a forwarder and a sender do with an outbox and its memory store, in dictionaries."""
+    """What a forwarder and a sender do with an outbox and its memory store, in dictionaries.
 
-    def __init__(self, chance: random.Random) -> None:
-        self.database = self.memory = self
+    The desk's outbox, for authorities, has no memory store: `remembers` is false.
+    """
+
+    def __init__(self, chance: random.Random, *, remembers: bool = True) -> None:
+        self.database, self.memory = self, self if remembers else None
         self._chance = chance
         self.tried: dict[TipId, bool] = {}
         self.known: dict[TipId, EnvelopeKind] = {}
@@ -42,11 +45,13 @@ class OutboxInMemory:
             del self.tried[one], self.known[one]
         for number, envelope in enumerate(envelopes):
             self.tried[envelope.id] = False
-            self.known[envelope.id] = EnvelopeKind("part" if number else "words", len(envelopes) - 1)
+            if self.memory:
+                self.known[envelope.id] = EnvelopeKind("part" if number else "words", len(envelopes) - 1)
 
     def put_decoy(self, decoy: Envelope) -> None:
         self.tried[decoy.id] = False
-        self.known[decoy.id] = DECOY
+        if self.memory:
+            self.known[decoy.id] = DECOY
 
     def settle(self, tip: TipId, *, decoy: Envelope | None = None) -> None:
         del self.tried[tip]

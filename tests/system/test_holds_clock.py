@@ -41,7 +41,7 @@ def test_an_agency_away_for_a_day(tmp_path, monkeypatch):
     settings = load_config(demo.prepare_folder(tmp_path / "demo"), {"HAUMARU_FORWARD_WINDOW": "10min"})
     inbox, away, clock = tmp_path / "demo" / "inbox", tmp_path / "away", Clock()
     monkeypatch.setattr("app.site.status.time", clock)
-    box = Outbox(settings.outbox_url, SqliteMemoryStore(tmp_path / "memory"))
+    box = Outbox(settings.outbox_url, SqliteMemoryStore(settings.memory.folder))
     rules = ForwardRules(WINDOW, {"example": Pace(settings.forward.cells, settings.forward.stock)})
     forwarder = Forwarder(box, {"example": FolderTransport(inbox, clock=clock)}, rules, make_decoy=make, clock=clock)
     inbox.rename(away)

@@ -2,35 +2,27 @@
 
 import gzip
 import itertools
-import os
 import random
 import socket
-import tempfile
 import threading
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 
 import brotli
 import pytest
 
 from app.core.errors import DeliveryError
 from app.delivery.forwarder import Forwarder, ForwardRules
-from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.pace import Pace
 from app.site import demo, factory
 from app.site.config import load_config
 from app.site.web import padding
-from app.vault.age import ENVELOPE_BYTES, seal
-from app.vault.keys import DEMONSTRATION, recipient_of
-from app.vault.tip import Tip, TipFile, new_decoy, new_tip_id
-from app.vault.tip_bundles import to_bundles
+from app.vault.age import ENVELOPE_BYTES
+from tests.support.envelopes import decoy, nodes, real
 from tests.support.faults import Clock, deployment, report, scale, up
 from tests.support.ports import free_port
 from tests.support.visit import KNOWN
@@ -129,7 +121,6 @@ def test_the_plan_without_a_filter_has_one_address(port):
 
 # What leaves
 
-RECIPIENTS = [recipient_of(DEMONSTRATION)]
 PACE = Pace(cells=4, stock=16)
 
 
@@ -153,33 +144,6 @@ class Line:
 
     def probe(self, *, seconds: float) -> int | None:  # noqa: ARG002  # a transport's second verb
         return None
-
-
-def sealed(tip: Tip) -> list[Envelope]:
-    return [Envelope(bundle.id, "intake", seal(bundle.data, RECIPIENTS)) for bundle in to_bundles(tip)]
-
-
-def decoy(_: str) -> Envelope:
-    return sealed(new_decoy())[0]
-
-
-def real(*, photograph: bool = False) -> list[Envelope]:
-    """The envelopes of a tip: words of any length, with a photograph of 200 kB or without."""
-    files = (TipFile("files/1.jpg", "image/jpeg", (), os.urandom(200_000)),) if photograph else ()
-    answers = {"what": "x" * random.randrange(9_000)}
-    return sealed(Tip(id=new_tip_id(), received=datetime.now(UTC).date(), answers=answers, files=files))
-
-
-@contextmanager
-def nodes(number: int = 1) -> Iterator[list[Outbox]]:
-    """So many nodes on one outbox and one memory store, which are in memory here: no power is lost."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="haumaru-") as folder:
-        boxes = [
-            Outbox(f"sqlite:///{folder}/outbox.db", SqliteMemoryStore(Path(folder) / "memory")) for _ in range(number)
-        ]
-        yield boxes
-        for box in boxes:
-            box.database.close()
 
 
 def forwarder(box: Outbox, line: Line, pace: Pace = PACE) -> Forwarder:

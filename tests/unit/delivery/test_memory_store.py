@@ -1,6 +1,7 @@
 """The memory store on both backends: forms, held tips, and which envelopes are decoys."""
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -259,3 +260,45 @@ def test_a_folder_without_room_holds_no_more(monkeypatch, memory_folder):
     with pytest.raises(HeldFullError):
         store.hold(KEY, b"data", ends=ENDS, limit=LIMIT, now=NOW)
     assert list((memory_folder / "held").iterdir()) == []
+
+
+def test_a_folder_that_is_deleted_is_made_anew_for_all(memory_folder):
+    """Where the folder is deleted under open files both processes go on with one new store, which is empty."""
+    one, other = SqliteMemoryStore(memory_folder), SqliteMemoryStore(memory_folder)
+    old, new = ids(2)
+    one.list_decoy("intake", old)
+    assert other.kinds("intake") == {old: DECOY}
+    for count in range(1, 4):
+        shutil.rmtree(memory_folder)
+        assert one.kinds("intake") == {}
+        other.list_decoy("intake", new)
+        other.set_level("intake", count)
+        assert (one.kinds("intake"), one.level("intake")) == ({new: DECOY}, count)
+    one.close()
+    other.close()
+
+
+def _use_every_page(store: SqliteMemoryStore) -> None:
+    store.list_decoy("intake", new_tip_id())
+    store.kinds("intake")
+
+
+@pytest.mark.parametrize("damage", [b"no database", bytes(8192)], ids=["header", "pages"])
+def test_a_damaged_file_is_replaced(memory_folder, damage):
+    """A damaged file fails one call, is deleted, and all processes go on with one new file, which is empty."""
+    one, other = SqliteMemoryStore(memory_folder), SqliteMemoryStore(memory_folder)
+    for _ in range(400):
+        one.list_decoy("intake", new_tip_id())
+    assert len(other.kinds("intake")) == 400
+    file = memory_folder / "memory.db"
+    whole = file.read_bytes()
+    at = 0 if damage[0] else 4096
+    file.write_bytes(whole[:at] + damage * 3 + whole[at + 3 * len(damage) :])
+    other.close()
+    with pytest.raises(MemoryStoreError):
+        _use_every_page(other)
+    (new,) = ids(1)
+    other.list_decoy("intake", new)
+    assert (one.kinds("intake"), other.kinds("intake")) == ({new: DECOY}, {new: DECOY})
+    one.close()
+    other.close()
