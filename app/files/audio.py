@@ -1,8 +1,9 @@
 """Rebuilds WAV from its samples and MP3 from its frames, so that nothing remains but sound.
 
 A WAV becomes a new header and the samples. An MP3 becomes its layer III frames alone: no ID3, APE or Lyrics tag, no
-Xing, LAME or VBRI frame, nothing between frames, and zeros in the ancillary bits, which no decoder plays (LAME writes
-its name there). Sources: RIFF (Multimedia Programming Interface 1.0), ISO 11172-3, 2.4.1, and ISO 13818-3.
+Xing, LAME or VBRI frame, nothing between frames, and zeros in what no decoder plays: the ancillary bits (LAME writes
+its name there), the private, copyright, original and emphasis bits, and the fields of a silent granule. The checksum of
+a frame is computed anew. Sources: RIFF (Multimedia Programming Interface 1.0), ISO 11172-3, 2.4.1, and ISO 13818-3.
 """
 
 # ruff: noqa: PLR2004 - the numbers are constants of the formats
@@ -26,7 +27,8 @@ _KBITS = {
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _MPEG1_HERTZ = (44_100, 48_000, 32_000)
-_MPEG1, _MONO = 3, 3
+_MPEG1, _JOINT_STEREO, _MONO = 3, 1, 3
+_CRC_POLYNOMIAL = 0x8005  # ISO 11172-3, 2.4.3.1
 _SEEK_TABLE_NAMES = (b"Xing", b"Info", b"VBRI")
 _MIN_FRAMES = 3
 _ID3_FRAMES = {
@@ -78,7 +80,8 @@ def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 class _Frame:
     """A layer III frame: `head` is its header, CRC and side information, `main` the rest (ISO 11172-3, 2.4.1)."""
 
-    head: bytes
+    head: bytes  # as it came
+    clean_head: bytes
     main: bytes
     back: int  # main_data_begin: how many bytes before `main` this frame's data begins
     bits: int  # the length of this frame's data, without ancillary bits
@@ -95,11 +98,11 @@ def rebuild_mp3(data: bytes) -> WorkerResult:
         kinds.add(RemovedKind.ENCODER)
     main_data = b"".join(frame.main for frame in frames)
     cleaned = _zero_ancillary_bits(frames, main_data)
-    if cleaned != main_data:
+    if cleaned != main_data or any(frame.clean_head != frame.head for frame in frames):
         kinds.add(RemovedKind.ENCODER)
     parts, at = [], 0
     for frame in frames:
-        parts += [frame.head, cleaned[at : at + len(frame.main)]]
+        parts += [frame.clean_head, cleaned[at : at + len(frame.main)]]
         at += len(frame.main)
     return single_file_result(OutputFormat.MP3, b"".join(parts), kinds)
 
@@ -154,20 +157,46 @@ def _parse_frame(data: bytes) -> _Frame:
     mpeg1, mono = data[1] >> 3 & 3 == _MPEG1, data[3] >> 6 == _MONO
     side_at = 4 if data[1] & 1 else 6
     side_size = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
-    side = data[side_at : side_at + side_size]
-    bits = int.from_bytes(side, "big")
-    length = len(side) * 8
-
-    def field(at: int, width: int) -> int:
-        return bits >> max(0, length - at - width) & (1 << width) - 1
-
+    side = int.from_bytes(data[side_at : side_at + side_size], "big")
+    width = side_size * 8
     channels = 1 if mono else 2
-    if mpeg1:
-        back, first, granules, step = field(0, 9), 9 + (5 if mono else 3) + 4 * channels, 2, 59
-    else:
-        back, first, granules, step = field(0, 8), 8 + channels, 1, 63
-    used = sum(field(first + step * place, 12) for place in range(granules * channels))
-    return _Frame(data[: side_at + side_size], data[side_at + side_size :], back, used)
+    back_bits, private_bits = (9, 5 if mono else 3) if mpeg1 else (8, channels)
+    first = back_bits + private_bits + (4 * channels if mpeg1 else 0)
+    step, granules = (59, 2) if mpeg1 else (63, 1)
+    clean_side = _without_bits(side, width, back_bits, private_bits)
+    used = 0
+    for at in range(first, first + step * granules * channels, step):
+        size = _bits(side, width, at, 12)
+        used += size
+        clean_side = clean_side if size else _without_bits(clean_side, width, at, step)
+    head = data[: side_at + side_size]
+    clean_head = _clean_head(data[:4], clean_side.to_bytes(side_size, "big"))
+    return _Frame(head, clean_head, data[len(head) :], _bits(side, width, 0, back_bits), used)
+
+
+def _bits(number: int, width: int, at: int, count: int) -> int:
+    return number >> max(0, width - at - count) & (1 << count) - 1
+
+
+def _without_bits(number: int, width: int, at: int, count: int) -> int:
+    return number & ~((1 << count) - 1 << max(0, width - at - count))
+
+
+def _clean_head(header: bytes, side: bytes) -> bytes:
+    """Return a frame's header and side information with zeros in what no decoder plays, under a new checksum."""
+    is_joint = header[3] >> 6 == _JOINT_STEREO
+    header = header[:2] + bytes([header[2] & 0xFE, header[3] & (0xF0 if is_joint else 0xC0)])
+    checksum = b"" if header[1] & 1 else _crc16(header[2:] + side).to_bytes(2, "big")
+    return header + checksum + side
+
+
+def _crc16(data: bytes) -> int:
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ (_CRC_POLYNOMIAL if crc & 0x8000 else 0)) & 0xFFFF
+    return crc
 
 
 def _zero_ancillary_bits(frames: list[_Frame], main: bytes) -> bytes:

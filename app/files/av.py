@@ -8,7 +8,6 @@ because the cut pictures would still be in the file. A voice, a face or a place 
 
 import importlib
 import io
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +24,7 @@ from av.video.stream import VideoStream
 
 from app.core.errors import FileRefusedError
 from app.files.bitstreams import (
+    HEADER_FILTERS,
     UNIT_FILTERS,
     clean_aac_config,
     clean_aac_packet,
@@ -32,7 +32,7 @@ from app.files.bitstreams import (
     clean_opus_packet,
     video_parameter_sets,
 )
-from app.files.containers import is_truncated
+from app.files.containers import is_truncated, plain_boxes
 from app.files.metadata_media import media_metadata_kinds
 from app.files.protocol import OutputFormat, RemovedKind, WorkerResult, single_file_result
 
@@ -42,10 +42,15 @@ for _module in ("subtitles.stream", "subtitles.codeccontext", "filter.graph", "a
 
 _DEMUXERS = {b"OggS": "ogg", b"RIFF": "wav"}
 _MUXERS = {OutputFormat.MP4: "mp4", OutputFormat.M4A: "ipod", OutputFormat.OGG: "ogg"}
-_MP4_OPTIONS = {"fflags": "+bitexact", "use_editlist": "0", "movflags": "+negative_cts_offsets"}
-_COPIED_VIDEO_CODECS = {*UNIT_FILTERS, "vp9"}
+_MP4_OPTIONS = {
+    "fflags": "+bitexact",
+    "use_editlist": "0",
+    "movflags": "+negative_cts_offsets",
+    "video_track_timescale": "90000",  # the source's own could be any number
+}
+_OGG_OPTIONS = {"fflags": "+bitexact", "avoid_negative_ts": "make_zero"}
+_COPIED_VIDEO_CODECS = {*HEADER_FILTERS, "vp9"}
 _OGG_CODECS = {"opus", "vorbis"}
-_COLOUR_PROFILE_BOX = re.compile(rb"colr(?=(?:.{8})?(?:prof|rICC))", re.DOTALL)
 _HEADER_CLEANERS = {"aac": clean_aac_config, "opus": clean_opus_head}
 _PACKET_CLEANERS = {"aac": clean_aac_packet, "opus": clean_opus_packet}
 _AAC_HERTZ = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -75,6 +80,14 @@ def rebuild_media(data: bytes) -> WorkerResult:
     av.logging.set_level(None)
     if data[:4] not in _DEMUXERS and is_truncated(data):
         raise FileRefusedError("damaged")
+    try:
+        return _rebuild(data, reencode=False)
+    except av.error.InvalidDataError:
+        # A header that cannot be written anew is never copied; the pictures may still be read.
+        return _rebuild(data, reencode=True)
+
+
+def _rebuild(data: bytes, *, reencode: bool) -> WorkerResult:
     target = io.BytesIO()
     with _open_recording(data) as source:
         kinds = media_metadata_kinds(data, source)
@@ -82,18 +95,18 @@ def rebuild_media(data: bytes) -> WorkerResult:
         sound = next(iter(source.streams.audio), None)
         cut = video is not None and _is_cut(data, video.index)
         output_format = _output_format(video, sound)
-        options = _MP4_OPTIONS if output_format is not OutputFormat.OGG else {"fflags": "+bitexact"}
+        options = _MP4_OPTIONS if output_format is not OutputFormat.OGG else _OGG_OPTIONS
         with av.open(target, "w", format=_MUXERS[output_format], container_options=options) as sink:
-            tracks = [_video_track(sink, video, reencode=cut)] if video else []
+            tracks = [_video_track(sink, video, reencode=cut or reencode)] if video else []
             tracks += [_audio_track(sink, sound, output_format)] if sound else []
             _remux(source, sink, tracks)
     return single_file_result(output_format, target.getvalue(), kinds | ({RemovedKind.CUT} if cut else set()))
 
 
 def _open_recording(data: bytes) -> InputContainer:
-    # FFmpeg would copy an embedded colour profile, and with it the profile's name, so the box is renamed first.
-    data = _COLOUR_PROFILE_BOX.sub(b"free", data)
-    return av.open(io.BytesIO(data), "r", format=_DEMUXERS.get(data[:4], "mov"))
+    if data[:4] in _DEMUXERS:
+        return av.open(io.BytesIO(data), "r", format=_DEMUXERS[data[:4]])
+    return av.open(io.BytesIO(plain_boxes(data)), "r", format="mov")
 
 
 def _codec_name(stream: Stream) -> str:
@@ -149,8 +162,8 @@ def _video_track(sink: OutputContainer, source: VideoStream, *, reencode: bool) 
     if reencode or name not in _COPIED_VIDEO_CODECS:
         return _reencoded_video_track(sink, source)
     target = sink.add_stream_from_template(source, opaque=True)
-    units = BitStreamFilterContext(UNIT_FILTERS.get(name, "null"), source, target)
-    if name in UNIT_FILTERS:
+    units = BitStreamFilterContext(HEADER_FILTERS.get(name, "null"), source, target)
+    if name in HEADER_FILTERS:
         target.codec_context.extradata = video_parameter_sets(name, target.codec_context.extradata or b"")
 
     def filter_packet(packet: _Packet | None) -> Iterable[_Packet]:

@@ -18,6 +18,9 @@ UNIT_FILTERS: Mapping[str, str] = {
     "hevc": "filter_units=pass_types=0-9|16-21|32-34",
     "av1": "filter_units=pass_types=1|3-4|6-7",
 }
+# The same, and each parameter set and header written anew from its fields, so that nothing is left after the last
+# field. A header that FFmpeg cannot read makes the filter fail.
+HEADER_FILTERS: Mapping[str, str] = {codec: f"{units},{codec}_metadata" for codec, units in UNIT_FILTERS.items()}
 
 _START_CODE = re.compile(rb"\x00\x00\x00?\x01")
 _PARAMETER_SET_UNITS = {"h264": (0x1F, 0, {7, 8}), "hevc": (0x7E, 1, {32, 33, 34})}
@@ -26,7 +29,7 @@ _SEQUENCE_HEADER_OBU = 1
 _AAC_LC, _SBR, _PS = 2, 5, 29
 _ESCAPE_RATE, _MAX_CHANNELS = 13, 7
 _DATA_ELEMENT, _FILL_ELEMENT = 4, 6
-_OPUS_HEAD_BYTES = 19
+_OPUS_HEAD_BYTES, _OPUS_HERTZ = 19, 48_000
 
 
 def video_parameter_sets(codec: str, extradata: bytes) -> bytes:
@@ -98,11 +101,15 @@ def clean_aac_packet(packet: bytes) -> bytes:
 
 
 def clean_opus_head(extradata: bytes) -> bytes | None:
-    """Return an OpusHead with nothing after it, or None if the data is none (RFC 7845, 5.1)."""
+    """Return an OpusHead with nothing after it, or None if the data is none (RFC 7845, 5.1).
+
+    The sample rate of the original, which no decoder needs, becomes 48 kHz.
+    """
     if len(extradata) < _OPUS_HEAD_BYTES or extradata[:8] != b"OpusHead":
         return None
     channels, mapping_family = extradata[9], extradata[18]
-    return extradata[: _OPUS_HEAD_BYTES + (2 + channels if mapping_family else 0)]
+    head = extradata[:8] + b"\1" + extradata[9:12] + _OPUS_HERTZ.to_bytes(4, "little")
+    return head + extradata[16 : _OPUS_HEAD_BYTES + (2 + channels if mapping_family else 0)]
 
 
 def clean_opus_packet(packet: bytes) -> bytes:

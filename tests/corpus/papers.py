@@ -229,7 +229,7 @@ def _odt() -> Specimen:
         "META-INF/manifest.xml": f"<a>{plant.mark('manifest')}</a>",
         "Object 1/content.xml": f"<a>{plant.mark('embedded object')}</a>",
     }
-    return Specimen("letter.odt", _zip(parts, plant.mark("comment of the zip")), plant.places, ("Visible  words",))
+    return Specimen("letter.odt", _zip(parts, plant.mark("comment of the zip")), plant.places, ("Visible words",))
 
 
 def _text() -> Specimen:

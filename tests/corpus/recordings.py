@@ -1,11 +1,13 @@
 """Recordings with marks in tags, boxes, tracks and inside the coded streams."""
 
 import io
+import re
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.packet import Packet
 from PIL import Image
 
@@ -32,6 +34,13 @@ def still(codec: str = "libx265") -> bytes:
     return _recorded("mp4", [_video(codec, [scene()])])
 
 
+def music(seconds: float = 1.0, channels: int = 1) -> bytes:
+    """An MP3 of a tone, its frames and nothing else."""
+    layout = "mono" if channels == 1 else "stereo"
+    source = _Source("libmp3lame", sine(seconds, channels=channels), _RATE, {}, layout=layout)
+    return _recorded("mp3", [source], id3v2_version="0", write_xing="0")
+
+
 def turned(codec: str) -> bytes:
     """A recording of a telephone held upright: a quarter turn is noted beside the pictures."""
     source = _video(codec, [scene()] * 5)
@@ -48,6 +57,41 @@ def cut_by_edit_list(hidden: int = 5, shown: int = 10) -> bytes:
     ticks = 1000 // 25
     edited = struct.pack(">Ii", duration - hidden * ticks, start + hidden * _ticks_a_picture(data))
     return patch(data, elst[8:16], edited)
+
+
+def with_data_after_headers(codec: str, name: str, mark: bytes) -> bytes:
+    """An MP4 with a mark after the last field of each parameter set or sequence header, in its box and its packets."""
+    pictures = io.BytesIO(_recorded("mp4", [_video(codec, [scene()] * 3)]))
+    target = io.BytesIO()
+    with av.open(pictures) as source, av.open(target, "w", format="mp4") as sink:
+        video = source.streams.video[0]
+        stream = sink.add_stream_from_template(video, opaque=True)
+        units = BitStreamFilterContext("null" if name == "av1" else f"{name}_mp4toannexb", video, stream)
+        extradata = stream.codec_context.extradata
+        headers = _av1_header(bytes(next(source.demux(video))), mark) if name == "av1" else _units(extradata, mark)
+        source.seek(0)
+        stream.codec_context.extradata = extradata[:4] + headers if name == "av1" else headers
+        for packet in source.demux(video):
+            pts, dts, base, key = packet.pts, packet.dts, video.time_base, packet.is_keyframe
+            for made in units.filter(packet):
+                planted = Packet(headers + bytes(made))
+                planted.pts, planted.dts, planted.time_base, planted.is_keyframe = pts, dts, base, key
+                planted.stream = stream
+                sink.mux(planted)
+    return target.getvalue()
+
+
+def _units(extradata: bytes, mark: bytes) -> bytes:
+    """The parameter sets of a header with start codes (Annex B), each with a mark after it."""
+    kinds = {0x67, 0x68, 0x40, 0x42, 0x44}  # the first byte of each in H.264 and HEVC
+    units = re.split(rb"\x00\x00\x00?\x01", extradata)
+    return b"".join(b"\0\0\0\1" + unit + mark for unit in units if unit and unit[0] in kinds)
+
+
+def _av1_header(packet: bytes, mark: bytes) -> bytes:
+    """The sequence header OBU of a packet, with a mark in it; its length takes one byte (AV1 Bitstream 5.3.2)."""
+    at = packet.index(b"\x0a")
+    return b"\x0a" + bytes([packet[at + 1] + len(mark)]) + packet[at + 2 : at + 2 + packet[at + 1]] + mark
 
 
 def sine(seconds: float = 1.0, rate: int = _RATE, channels: int = 1) -> list[av.AudioFrame]:
