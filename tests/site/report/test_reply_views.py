@@ -6,6 +6,7 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
+from werkzeug.test import Client
 
 from app.core.errors import OutboxError, ReplyError
 from app.delivery.clock import nz_day
@@ -231,3 +232,20 @@ def test_a_database_that_is_away_is_not_called_a_report_that_was_not_sent(site):
     assert (answer.status, linked(answer)) == (503, ["#code"])
     assert "Something went wrong" in answer.text
     assert "not sent" not in answer.text
+
+
+def test_the_log_counts_no_visitor(site, caplog):
+    """300 unsigned posts, wrong codes, guesses and double presses leave no line in the log."""
+    client = Client(site.app, use_cookies=False)
+    statuses = {
+        client.post("/agency/replies", base_url=site.base, data=b"{}", headers={"Haumaru-Signature": "x"}).status_code
+        for _ in range(300)
+    }
+    assert statuses == {403}
+    token = site.get("/en/reply").document.one("input", name="csrf_token").attrs["value"]
+    twice = {"csrf_token": token, "step": "answer", "code": new_code(), "what": "They moved."}
+    assert [site.post("/en/reply", twice).status for _ in range(2)] == [200, 409]
+    assert press(site, "read", code="no code").status == 422
+    assert press(site, "nonsense", code="no code").status == 400
+    assert site.post("/en/reply", {"step": "read"}, Sec_Fetch_Site="cross-site").status == 403
+    assert caplog.records == []
