@@ -45,10 +45,11 @@ def log_rarely(message: str, *codes: str) -> None:
 
 def place_of(error: BaseException) -> str:
     """Return the module and line of our own code where an exception rose, or `-`."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        _, ours, module = frame.filename.replace("\\", "/").rpartition("/app/")
+    # Not `extract_tb`, which reads the source: the file's access time would say when the error was met.
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        _, ours, module = frame.f_code.co_filename.replace("\\", "/").rpartition("/app/")
         if ours:
-            return f"{module}:{frame.lineno}"
+            return f"{module}:{line}"
     return "-"
 
 

@@ -26,6 +26,7 @@ from app.delivery.clock import SteadyClock, nz_midnight
 from app.delivery.schema import SCHEMA_VERSION, blob_id, looks, metadata, verified_blob, version, windows
 
 BUSY_SECONDS = 30
+_DAY_AND_MORE_SECONDS = 26 * 3600  # from one midnight into the next day, in which a day has 23 to 25 hours
 PAGE_BYTES = 8192
 WAL_PAGES = 2048  # 16 MiB: SQLite empties the log itself beyond that, should readers keep us from doing so
 LOCK = 0x4861756D  # PostgreSQL's advisory lock, for work of one process at a time
@@ -202,12 +203,17 @@ class Database:
             self._set_file_times(time.time())
 
     def _set_file_times(self, now: float) -> None:
+        """Date the files to the day, and their last reading to its end.
+
+        A file system mounted with `relatime`, as is usual, then notes no reading before that end (mount(8)).
+        """
         assert self.path is not None
         moment = nz_midnight(now).timestamp()
+        end = nz_midnight(moment + _DAY_AND_MORE_SECONDS).timestamp()
         for suffix in ("", "-wal", "-shm"):
             file = self.path.with_name(self.path.name + suffix)
             if file.exists():
-                os.utime(file, (moment, moment))
+                os.utime(file, (end, moment))
 
     @contextmanager
     def _one_writer(self) -> Iterator[None]:

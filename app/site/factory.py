@@ -42,6 +42,7 @@ from app.site.guide.loader import load_catalogue_reviews, load_library
 from app.site.guide.models import Library, Review, page_path
 from app.site.guide.prerender import csp_hash, minified_stylesheet, render_all
 from app.site.guide.views import GuideViews
+from app.site.preload import preload_app, preload_tables
 from app.site.report.held import HeldTipStore
 from app.site.report.reply_views import ReplyViews
 from app.site.report.responses import ReportContext
@@ -131,6 +132,7 @@ def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
         handouts=make_handouts(library),
         pages={},
     )
+    preload_tables()
     app, guide = _create_app(prerendered, root, time)
     # Every page links to the form, whose views are added later, with the database.
     app.add_url_rule(page_path("<lang:lang>", "report"), "report.form", build_only=True)
@@ -162,6 +164,7 @@ def create_site_app(prerendered: Prerendered, *, root: Path = ROOT, clock: Calla
     """Return the Flask application with every route of the site, without the middleware in front of it."""
     app, guide = _create_app(prerendered, root, clock)
     _add_report(app, guide, prerendered, root, clock)
+    preload_app(app, prerendered.library.editions)
     return app
 
 

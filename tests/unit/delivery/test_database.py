@@ -247,7 +247,7 @@ def test_tables_begin_at_the_start_of_the_file(file):
 
 
 def test_the_files_are_private_and_dated(file):
-    """The folder is 0700, the files are 0600, and after a tidying their times are the day's beginning."""
+    """The folder is 0700, the files are 0600, and after a tidying their times are the day's two ends."""
     with opened(file) as box:
         box.put([make()])
         box.tidy(NOW)
@@ -256,7 +256,7 @@ def test_the_files_are_private_and_dated(file):
     assert files.keys() == {"outbox.db", "outbox.db-wal", "outbox.db-shm"}
     for each in files.values():
         assert stat.S_IMODE(each.st_mode) == 0o600
-        assert (each.st_mtime, each.st_atime) == (MIDNIGHT, MIDNIGHT)
+        assert (each.st_mtime, each.st_atime) == (MIDNIGHT, MIDNIGHT + 86_400)
 
 
 # Faults
