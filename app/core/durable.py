@@ -6,6 +6,7 @@ the temporary name are refused. Every fault of the disk is an OSError, which cal
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -14,7 +15,8 @@ def write_atomically(
 ) -> None:
     """Replace or create a file as a whole; the folder must exist.
 
-    `timestamp` (unix seconds) becomes the access and modification time; `attempt` makes the temporary name the caller's
+    `timestamp` (unix seconds) becomes the access and modification time of the file and, where this user owns it, of the
+    folder; `attempt` makes the temporary name the caller's
     own. Raises OSError and removes the temporary file.
     """
     part = path.with_name(f".{path.name}.{attempt}.part" if attempt else f".{path.name}.part")
@@ -25,6 +27,9 @@ def write_atomically(
     except OSError:
         part.unlink(missing_ok=True)
         raise
+    if timestamp is not None:
+        with suppress(PermissionError):
+            os.utime(path.parent, (timestamp, timestamp))
     fsync_folder(path.parent)
 
 

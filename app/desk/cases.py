@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from hashlib import sha256
+from secrets import SystemRandom
 
 from app.core.errors import HaumaruError
 from app.delivery.clock import nz_day
@@ -79,6 +80,7 @@ class Cases:
             hashes = [sha256(path.read_bytes()).hexdigest() for path in paths]
         self._note_received(dict(zip(hashes, missed, strict=True)))
         self._finish_arrivals()
+        self.journal.save_arrivals()
         self.changes += 1
 
     def all(self) -> tuple[Case, ...]:
@@ -138,19 +140,38 @@ class Cases:
                 self._note_files(case)
 
     def _note_received(self, cases: Mapping[str, Case]) -> None:
-        """Journal that cases have come in, each under the SHA-256 of the envelope that brought its words."""
+        """Journal that cases have come in, each under the SHA-256 of the envelope that brought its words.
+
+        The caller saves the arrivals before the envelopes leave the inbox.
+        """
         entries = []
         for digest, case in cases.items():
             parent = self.parent(case)
             answers = f" answers {parent.id}" if parent else ""
             entries.append(JournalEntry(DESK, "received", case.id, f"envelope {digest}{answers}"))
-        self.journal.write(*entries)
+        self.journal.add_arrivals(*entries)
         self._case_ids.update(case.id for case in cases.values())
         self._hashes.update(cases)
 
+    def settle_arrivals(self) -> None:
+        """Once a day is over, write the files of what came in on it anew, in no order, and journal it.
+
+        Birth and change times of files cannot be set, and would show when, and in which order, the tips came. Raises
+        RefusedError.
+        """
+        over = self.journal.unsettled()
+        tips = {entry.tip for entry in over}.intersection(self._cases)
+        names = [f"{folder}/{tip}.age" for tip in tips for folder in ("tips", "envelopes")]
+        names += [name for tip in tips for name in self.parts.names(self._cases[tip])]
+        SystemRandom().shuffle(names)
+        for name in names:
+            with self._lock:
+                self.store.renew(name)
+        self.journal.settle(over)
+
     def _note_files(self, case: Case) -> None:
         if self.parts.is_complete(case):
-            self.journal.write(JournalEntry(DESK, "files-complete", case.id))
+            self.journal.add_arrivals(JournalEntry(DESK, "files-complete", case.id))
         self.changes += 1
 
     def parent(self, case: Case) -> Case | None:
@@ -292,6 +313,7 @@ class Cases:
                 return
             self.store.write(name, self.store.read(name))
             job.advance()
+        self.journal.reseal()
         self.journal.write(JournalEntry(DESK, "rekeyed", "", str(len(names))))
 
     def _put(self, case: Case) -> Case:

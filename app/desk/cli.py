@@ -193,7 +193,8 @@ def journal_verify(path: Path) -> None:
     Prints the number of lines and the hash of the last, to be noted elsewhere.
     """
     config = load_desk_config(path, os.environ)
-    count, last = verify_journal(config.store, public_bytes(_read_signing_key_file(config.signing_key)))
+    store = SealedStore(config.store, _read_identities(config.identities))
+    count, last = verify_journal(store, public_bytes(_read_signing_key_file(config.signing_key)))
     click.echo(f"{count} lines, unchanged; the last is {last}")
 
 
@@ -208,7 +209,7 @@ def rekey(path: Path) -> None:
     identities = _read_identities(config.identities)
     store = SealedStore(config.store, identities)
     with store.locked():
-        journal = Journal(config.store, _read_signing_key_file(config.signing_key), clock=time.time)
+        journal = Journal(store, _read_signing_key_file(config.signing_key), clock=time.time)
         job = Job("Sealing anew")
         Cases(store, journal, identities).reseal(job)
     click.echo(f"{job.done} items are sealed to {recipient_of(identities[0])[:24]}… now")

@@ -16,6 +16,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "disk-full": "The disk is full, so nothing was changed. Make room, then try again.",
         "disk": "The disk did not take it, so nothing was changed. Look at the disk, then try again.",
         "journal": "The journal was changed by something else than this desk. Run haumaru-desk journal verify.",
+        "store-former": "An earlier version made this store. Finish its tips with that version; name a new store here.",
         "parts-missing": "Not all parts of the files are here yet. They come on their own; the words can be worked on.",
         "gone": "There is no such tip. It may have been destroyed when its time was over.",
         "claimed": "Somebody else is working on this tip.",

@@ -54,6 +54,7 @@ class Inbox:
                     taken.append(path)
                 job.advance()
         finally:
+            self._cases.journal.save_arrivals()
             with as_refused_errors():
                 for path in taken:
                     path.unlink(missing_ok=True)
@@ -85,7 +86,7 @@ class Inbox:
     def _move_aside(self, path: Path, data: bytes, code: str) -> None:
         # The hash in the name keeps two envelopes apart that bear one id.
         name = f"{id_from_name(path.name) or new_tip_id()}.{sha256(data).hexdigest()[:16]}"
-        self._cases.journal.write(JournalEntry(DESK, "set-aside", name[:26], code))
+        self._cases.journal.add_arrivals(JournalEntry(DESK, "set-aside", name[:26], code))
         self._store.move_in(path, f"aside/{name}.{code}")
 
     def set_aside(self) -> list[tuple[str, str]]:

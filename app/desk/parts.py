@@ -55,6 +55,10 @@ class PartStore:
         """Return whether all parts of a case's files are here."""
         return self.count(case) == case.part_count
 
+    def names(self, case: Case) -> list[str]:
+        """Return the names in the store of a case's parts that are here."""
+        return [_proven_name(case, number) for number in sorted(self._proven.get(case.id, ()))]
+
     def receive(self, part: Part, envelope: bytes, cases: Iterable[Case]) -> Case | None:
         """Keep the envelope of a part: with the case that proves the part, otherwise to wait; return that case.
 

@@ -44,6 +44,7 @@ from app.vault.tip_bundles import to_bundles
 
 _LOOK_SECONDS = 1.0  # between looks into the inbox and at the clock
 _DESTROY_SECONDS = 3600.0
+_SETTLE_SECONDS = 60.0
 _MAX_PAUSE = 600.0  # seconds, after many failures
 
 _log = logging.getLogger("haumaru")
@@ -64,7 +65,7 @@ class Desk:
         steady: Callable[[], float],
     ) -> None:
         self.config, self.store, self.key, self.phrases, self.clock = config, store, key, phrases, clock
-        self.journal = Journal(config.store, key, clock=clock)
+        self.journal = Journal(store, key, clock=clock)
         self.cases = Cases(store, self.journal, identities, clock=clock)
         self.looks = OverdueLooks(store, clock=clock, steady=steady)
         self.inbox = Inbox(config.inbox, self.cases, store, identities)
@@ -153,6 +154,7 @@ class Desk:
             "delivery": (_LOOK_SECONDS, lambda: self.forwarder.run(self._stop)),
             "inbox": (_LOOK_SECONDS, self._look_into_inbox),
             "destroying": (_DESTROY_SECONDS, self.destroy_overdue),
+            "journal": (_SETTLE_SECONDS, self.cases.settle_arrivals),
         }
         if self.reply_poster:
             work["replies"] = (_LOOK_SECONDS, self.reply_poster.post_due)
@@ -203,7 +205,7 @@ def open_desk(
 
     Makes the folders that are missing. Raises RefusedError (`store-in-use`, `store-key`, `journal`, …), OutboxError.
     """
-    store = SealedStore(config.store, identities)
+    store = SealedStore(config.store, identities, clock=clock)
     with store.locked():
         _make_folders(config)
         desk = Desk(config, store, identities, key, phrases, clock=clock, steady=steady)

@@ -2,18 +2,20 @@
 
 The desk's own key is its first identity; the other identities still open what was sealed to them. A file is replaced
 as a whole or not at all. A second desk on the same folder is refused. Nothing decrypted is written, not even for a
-moment.
+moment. The times of files and folders are the beginning of the day, so that they do not show when something came.
 """
 
 import errno
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.core.durable import fsync_folder, write_atomically
 from app.core.errors import EnvelopeError
+from app.delivery.clock import nz_midnight
 from app.desk.errors import RefusedError
 from app.vault.age import seal
 from app.vault.age_open import unseal
@@ -26,8 +28,8 @@ _KEY_CHECK_WORDS = b"haumaru-desk/1"
 class SealedStore:
     """A folder and the identities that open its files; write only within `locked`."""
 
-    def __init__(self, folder: Path, identities: Sequence[Identity]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, identities: Sequence[Identity], *, clock: Callable[[], float] = time.time) -> None:
+        self.folder, self._clock = folder, clock
         self._identities = tuple(identities)
         self._own_recipients = (recipient_of(identities[0]),)
 
@@ -49,11 +51,11 @@ class SealedStore:
 
     def write(self, name: str, data: bytes) -> None:
         """Seal data and write them under a name such as `tips/<id>.age`; raises RefusedError `disk-full` or `disk`."""
-        replace_file(self.folder / name, self.seal(data))
+        self.put_sealed(name, self.seal(data))
 
     def put_sealed(self, name: str, envelope: bytes) -> None:
         """Write an envelope under a name such as `envelopes/<id>.age`, as it came; raises RefusedError."""
-        replace_file(self.folder / name, envelope)
+        replace_file(self.folder / name, envelope, timestamp=self.midnight())
 
     def seal(self, data: bytes) -> bytes:
         """Return data sealed to the desk's own key; one stanza is enough for what never leaves the desk."""
@@ -77,10 +79,11 @@ class SealedStore:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 path.rename(target)
+                self._date(target, target.parent)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                replace_file(target, path.read_bytes())
+                replace_file(target, path.read_bytes(), timestamp=self.midnight())
                 path.unlink()
 
     def delete(self, names: Iterable[str]) -> None:
@@ -92,12 +95,33 @@ class SealedStore:
                 folders.add((self.folder / name).parent)
             for folder in folders:
                 if folder.exists():
+                    self._date(folder)
                     fsync_folder(folder)
+
+    def renew(self, name: str) -> None:
+        """Write a file of the store again as it is, as a new file; a file that is gone is no error.
+
+        The new file's birth time, which nobody can set, is that of this moment. Raises RefusedError.
+        """
+        with suppress(FileNotFoundError):
+            self.put_sealed(name, (self.folder / name).read_bytes())
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is a file of this name."""
+        return (self.folder / name).exists()
+
+    def midnight(self) -> float:
+        """Return the beginning of the day in New Zealand, in unix seconds."""
+        return nz_midnight(self._clock()).timestamp()
 
     def list_names(self, folder: str) -> list[str]:
         """Return the sorted names of the complete files in a folder of the store."""
         path = self.folder / folder
         return sorted(entry.name for entry in path.iterdir() if entry.suffix != ".part") if path.exists() else []
+
+    def _date(self, *paths: Path) -> None:
+        for path in paths:
+            os.utime(path, (self.midnight(), self.midnight()))
 
     def _check_key(self) -> None:
         try:
@@ -106,11 +130,11 @@ class SealedStore:
             self.write(_KEY_CHECK, _KEY_CHECK_WORDS)
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, *, timestamp: float | None = None) -> None:
     """Replace a whole file durably and make its folder if need be; raises RefusedError `disk-full` or `disk`."""
     with as_refused_errors():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(path, data)
+        write_atomically(path, data, timestamp=timestamp)
 
 
 @contextmanager

@@ -20,9 +20,9 @@ def test_a_desk_that_does_not_open_leaves_the_store_free(office):
     with office.desk() as desk:
         desk.open_inbox()
         wait_for(lambda: desk.opening.ended)
-    path = office.store / "journal.jsonl"
+    path = office.store / "journal.sealed"
     whole = path.read_bytes()
-    path.write_bytes(whole.replace(b"received", b"deceived"))
+    path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
     with pytest.raises(RefusedError, match="journal"), office.desk():
         pass
     path.write_bytes(whole)

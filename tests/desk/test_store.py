@@ -5,16 +5,23 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
+from app.delivery.clock import nz_midnight
+from app.delivery.outbox import Envelope
+from app.desk.envelopes import deposit_envelope
 from app.desk.errors import RefusedError
 from app.desk.journal import verify_journal
 from app.desk.store import SealedStore
+from app.vault.age import ENVELOPE_BYTES
 from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
 from app.vault.signature import public_bytes
-from tests.support.desk import receive, tip
+from app.vault.tip import new_tip_id
+from app.vault.tip_bundles import to_bundles
+from tests.support.desk import NOON, jpeg, receive, tip
 from tests.support.paths import ROOT
 
 
@@ -94,8 +101,8 @@ def test_a_full_disk_changes_no_tip(office):
         assert desk.cases.get(one).holder == ""
         assert (office.store / f"tips/{one}.age").read_bytes() == before
         desk.cases.claim(one, "Ana")
-    count, _ = verify_journal(office.store, public_bytes(office.key))
-    assert count == 2
+    count, _ = verify_journal(SealedStore(office.store, [office.identity]), public_bytes(office.key))
+    assert count == 1
 
 
 def test_rekeying_seals_everything_to_the_new_identity(tmp_path, office):
@@ -117,6 +124,51 @@ def test_rekeying_seals_everything_to_the_new_identity(tmp_path, office):
     office.identity = new
     with office.desk() as desk:
         assert desk.cases.original(desk.cases.get(one)).id == one
+
+
+def test_files_and_folders_show_the_day_alone(office):
+    """Whatever comes in, is worked on or set aside, no time of a file or folder is finer than the day."""
+    one, other = office.drop(tip(files=(jpeg(),))), office.drop(tip())
+    (office.inbox / f"{'0' * 26}.age").write_bytes(b"nothing")
+    office.drop_bundle(to_bundles(tip(files=(jpeg(),)))[1])
+    with office.desk() as desk:
+        receive(desk)
+        desk.cases.claim(one, "Ana")
+        desk.cases.close(other, "Ana", "test")
+        paths = [path for path in office.store.rglob("*") if path.name != "lock" and "outbox" not in path.name]
+        assert {path.parent.name for path in paths} >= {"tips", "envelopes", "parts", "waiting", "aside"}
+        midnight = nz_midnight(NOON).timestamp()
+        assert [path.name for path in paths if path.stat().st_mtime != midnight] == []
+        deposit_envelope(office.inbox, Envelope(new_tip_id(), "", b"x" * ENVELOPE_BYTES))
+        today = nz_midnight(time.time()).timestamp()
+        assert {path.stat().st_mtime for path in (office.inbox, *office.inbox.iterdir())} == {today}
+
+
+def test_birth_and_change_times_show_neither_time_nor_order_once_the_day_is_over(office):
+    """The files of a day's tips are written anew, in no order, when the day is over: nobody can set those times."""
+    now = {"at": NOON}
+    with office.desk(clock=lambda: now["at"]) as desk:
+        came = []
+        for _ in range(12):
+            came.append(office.drop(tip(files=(jpeg(),))))
+            receive(desk)
+        desk.cases.claim(came[0], "Ana")
+        files = [path for folder in ("tips", "envelopes", "parts") for path in (office.store / folder).iterdir()]
+        before = {path: path.stat() for path in files}
+        desk.cases.settle_arrivals()
+        assert {path: path.stat().st_ino for path in files} == {path: old.st_ino for path, old in before.items()}
+        now["at"] += 86_400
+        desk.cases.settle_arrivals()
+        last = max(old.st_ctime_ns for old in before.values())
+        assert len(files) == 36
+        assert all(path.stat().st_ctime_ns > last for path in files)
+        order = sorted(came, key=lambda one: (office.store / f"envelopes/{one}.age").stat().st_ctime_ns)
+        assert order != came
+        assert desk.cases.get(came[0]).holder == "Ana"
+        assert {desk.cases.original(desk.cases.get(one)).id for one in came} == set(came)
+        assert desk.journal.unsettled() == []
+    with office.desk(clock=lambda: now["at"]) as desk:
+        assert {case.id for case in desk.cases.all()} == set(came)
 
 
 @pytest.fixture

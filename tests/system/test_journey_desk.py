@@ -139,8 +139,8 @@ def test_the_commands_verify_the_journal_and_tell_the_status(tmp_path):
     status = run("status", "--config", office.config)
     assert "0 envelopes wait in the inbox" in status.stdout
     assert status.returncode == 0
-    path = office.store / "journal.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'"Ana"', b'"Ben"', 1))
+    path = office.store / "journal.sealed"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
     broken = run("journal", "verify", "--config", office.config)
     assert broken.returncode == 1
     assert "was changed" in broken.stderr
