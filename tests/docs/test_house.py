@@ -19,7 +19,7 @@ LONGEST, SHORTEST, SCREEN = 350, 50, 40
 SHORT_MODULES = {
     "core/resources.py": "one path, which modules of five folders need",
     "desk/terminal.py": "what strangers wrote, made safe for a terminal: commands, exports and unpacked files need it",
-    "site/preload.py": "what is read at start spans the guide, the report and the text: no other module knows all three",
+    "site/preload.py": "what is read at start spans guide, report and text: no other module knows all three",
 }
 # Each program may have one module of each of these names; core has the errors that both share.
 NAMES_OF_BOTH = {"cli", "config", "factory", "errors", "views", "web"}
