@@ -72,7 +72,7 @@ class RedisMemoryStore:
         with _as_memory_errors():
             return self._form(key, now)[1]
 
-    def hold(self, key: bytes, data: bytes, *, ends: int, limit: int, now: float) -> None:
+    def hold(self, key: bytes, data: bytes | memoryview, *, ends: int, limit: int, now: float) -> None:
         """Hold encrypted bytes until `ends` (unix seconds); see MemoryStore."""
         with _as_memory_errors():
             if not self._reserve(keys=[_HELD_SIZES], args=[key, len(data), ends, limit, int(now)]):
@@ -85,11 +85,12 @@ class RedisMemoryStore:
             row, data = self._redis.hget(_HELD_SIZES, key), self._redis.get(_held_name(key))
             return data if row and int(row.split()[1]) > now else None
 
-    def is_held(self, key: bytes, now: float) -> bool:
-        """Return whether a key holds something, without reading it."""
+    def held_size(self, key: bytes, now: float) -> int:
+        """Return how many bytes a key holds; see MemoryStore."""
         with _as_memory_errors():
             row = self._redis.hget(_HELD_SIZES, key)
-            return bool(row and int(row.split()[1]) > now and self._redis.exists(_held_name(key)))
+            there = row and int(row.split()[1]) > now and self._redis.exists(_held_name(key))
+            return int(row.split()[0]) if there else 0
 
     def extend(self, key: bytes, ends: int, now: float) -> bool:
         """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""

@@ -66,7 +66,7 @@ class SqliteMemoryStore:
             wanted = "SELECT 1 FROM forms WHERE key = ? AND sent AND ends > ?"
             return connection.execute(wanted, (key, now)).fetchone() is not None
 
-    def hold(self, key: bytes, data: bytes, *, ends: int, limit: int, now: float) -> None:
+    def hold(self, key: bytes, data: bytes | memoryview, *, ends: int, limit: int, now: float) -> None:
         """Hold encrypted bytes until `ends` (unix seconds); see MemoryStore."""
         with _as_memory_errors():
             _make_private(self._folder)
@@ -86,11 +86,12 @@ class SqliteMemoryStore:
             return file.read() if os.fstat(file.fileno()).st_mtime > now else None
         return None
 
-    def is_held(self, key: bytes, now: float) -> bool:
-        """Return whether a key holds something, without reading it."""
+    def held_size(self, key: bytes, now: float) -> int:
+        """Return how many bytes a key holds; see MemoryStore."""
         with _as_memory_errors(), suppress(FileNotFoundError):
-            return self._path(key).stat().st_mtime > now
-        return False
+            found = self._path(key).stat()
+            return found.st_size if found.st_mtime > now else 0
+        return 0
 
     def extend(self, key: bytes, ends: int, now: float) -> bool:
         """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""
@@ -261,7 +262,7 @@ def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _write(path: Path, data: bytes, ends: int) -> None:
+def _write(path: Path, data: bytes | memoryview, ends: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         os.utime(descriptor, (ends, ends))

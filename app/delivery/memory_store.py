@@ -51,7 +51,7 @@ class MemoryStore(Protocol):
     def was_sent(self, key: bytes, now: float) -> bool:
         """Return whether a form or a held tip was sent."""
 
-    def hold(self, key: bytes, data: bytes, *, ends: int, limit: int, now: float) -> None:
+    def hold(self, key: bytes, data: bytes | memoryview, *, ends: int, limit: int, now: float) -> None:
         """Hold encrypted bytes until `ends` (unix seconds), in place of those that the key held before.
 
         Raises HeldFullError where all that is held would be more than `limit` bytes.
@@ -60,8 +60,8 @@ class MemoryStore(Protocol):
     def held(self, key: bytes, now: float) -> bytes | None:
         """Return what a key holds; None if nothing, or if its time is over."""
 
-    def is_held(self, key: bytes, now: float) -> bool:
-        """Return whether a key holds something, without reading it."""
+    def held_size(self, key: bytes, now: float) -> int:
+        """Return how many bytes a key holds, 0 if nothing, or if its time is over."""
 
     def extend(self, key: bytes, ends: int, now: float) -> bool:
         """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""

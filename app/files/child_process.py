@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 
 from app.core.errors import FileRefusedError
 from app.files.protocol import EXIT_CODES, MAX_OUTPUT_BYTES, Task
@@ -25,7 +26,7 @@ _OUT_OF_MEMORY = {-signal.SIGABRT, -signal.SIGTRAP, -signal.SIGILL}
 _OUT_OF_TIME = {-signal.SIGXCPU, -signal.SIGKILL}
 
 
-def run_worker(task: Task, untrusted_file: bytes, *, seconds: float, most: int = MAX_OUTPUT_BYTES) -> bytes:
+def run_worker(task: Task, untrusted_file: bytes, *, seconds: float, most: int = MAX_OUTPUT_BYTES) -> BytesIO:
     """Return one worker's raw result: at most `most` bytes of files, within `seconds` of wall-clock time.
 
     Raises FileRefusedError with a key of `protocol.REFUSALS` for everything else that can happen.
@@ -82,13 +83,13 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _exchange(process: subprocess.Popen[bytes], data: bytes, deadline: float, most: int) -> bytes:
+def _exchange(process: subprocess.Popen[bytes], data: bytes, deadline: float, most: int) -> BytesIO:
     """Write the file and read the result at the same time, so that neither pipe blocks the other."""
     assert process.stdin is not None
     assert process.stdout is not None
     stdin, stdout = process.stdin.fileno(), process.stdout.fileno()
     os.set_blocking(stdin, False)
-    rest, result = memoryview(data), bytearray()
+    rest, result = memoryview(data), BytesIO()
     with selectors.DefaultSelector() as ready:
         ready.register(stdin, selectors.EVENT_WRITE)
         ready.register(stdout, selectors.EVENT_READ)
@@ -103,12 +104,12 @@ def _exchange(process: subprocess.Popen[bytes], data: bytes, deadline: float, mo
                         ready.unregister(stdin)
                         process.stdin.close()
                 elif chunk := os.read(stdout, _CHUNK):
-                    result += chunk
+                    result.write(chunk)
                 else:
                     ready.unregister(stdout)
-                if len(result) > most:
+                if result.tell() > most:
                     raise FileRefusedError("too-large")
-    return bytes(result)
+    return result
 
 
 def _write_chunk(pipe: int, rest: memoryview) -> memoryview:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 
 from app.core.errors import BusyError, FileRefusedError
 from app.files.child_process import run_worker
@@ -27,9 +28,13 @@ from app.files.protocol import (
 )
 from app.files.sandbox import ATTEMPTS
 from app.files.sniff import task_for
-from app.files.turns import FileTurns, cores
+from app.files.turns import FileTurns
 
 _SECONDS_A_FILE = 30.0
+# Of one request; each takes memory.
+_FILES_AT_ONCE = 2
+_SMALL_OUTPUT = 16_000_000
+_LARGE_OUTPUT = 100_000_000
 _SECONDS_TO_PROBE = 10.0
 _SECONDS_AT_THE_DESK = 60.0
 _MAX_PAGE_BYTES = 96 * 1024 * 1024
@@ -104,10 +109,34 @@ def clean_files(
     if not untrusted_files:
         return ()
     turn = partial((turns or FileTurns()).turn, networks)
-    with ThreadPoolExecutor(cores()) as pool:
-        clean = partial(_clean_file, turn, time.monotonic() + limits.seconds)
-        results = list(pool.map(clean, range(1, len(untrusted_files) + 1), untrusted_files))
-    return _refuse_overflow(results, limits.bytes_out)
+    total = sum(map(len, untrusted_files))
+    results = _Results(min(limits.bytes_out, most_output(total)))
+    clean = partial(_clean_file, turn, time.monotonic() + limits.seconds)
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+        jobs = [
+            pool.submit(lambda number, file: results.add(number, clean(number, file)), number, file)
+            for number, file in enumerate(untrusted_files, 1)
+        ]
+        for job in jobs:
+            job.result()
+    return results.in_order()
+
+
+def most_output(length: int) -> int:
+    """Return how many bytes may be made of files of so many bytes: small ones may grow, large ones hardly."""
+    return min(MAX_OUTPUT_BYTES, max(_SMALL_OUTPUT, min(4 * length, _LARGE_OUTPUT), length * 5 // 4))
+
+
+def memory_to_clean(sizes: Sequence[int]) -> int:
+    """Return how many bytes of memory, beside the files themselves, cleaning files of these sizes takes at most.
+
+    That is what is made of the files at work, and of those that are ready; or, once the files as they came are gone,
+    what was made, and its bundles.
+    """
+    total, made = sum(sizes), most_output(sum(sizes))
+    at_work = sum(map(most_output, sorted(sizes)[-_FILES_AT_ONCE:]))
+    ready = made if len(sizes) > _FILES_AT_ONCE else 0
+    return max(at_work + ready, 2 * made - total)
 
 
 def redact_file(data: bytes, boxes: Mapping[int, Sequence[Box]]) -> CleanedFile:
@@ -131,7 +160,7 @@ def probe_sandbox() -> tuple[str, ...]:
 
     Raises FileRefusedError("no-sandbox") if the child could do any of them, or could not run.
     """
-    denied = run_worker(Task.PROBE, b"", seconds=_SECONDS_TO_PROBE).decode("ascii", "replace").splitlines()
+    denied = run_worker(Task.PROBE, b"", seconds=_SECONDS_TO_PROBE).getvalue().decode("ascii", "replace").splitlines()
     if set(denied) != set(ATTEMPTS):
         raise FileRefusedError("no-sandbox")
     return tuple(denied)
@@ -152,7 +181,8 @@ def _clean_file(turn: Turn, deadline: float, number: int, untrusted_file: bytes)
 def _run_task(task: Task, data: bytes, *, seconds: float) -> WorkerResult:
     if seconds <= 0:
         raise FileRefusedError("no-time")
-    return _check_formats(task, unpack_result(run_worker(task, data, seconds=seconds)))
+    most = MAX_OUTPUT_BYTES if task is Task.REDACT else most_output(len(data))
+    return _check_formats(task, unpack_result(run_worker(task, data, seconds=seconds, most=most)))
 
 
 def _check_formats(task: Task, result: WorkerResult) -> WorkerResult:
@@ -167,16 +197,25 @@ def _cleaned_file(number: int, result: WorkerResult) -> CleanedFile:
     return CleanedFile(f"files/{number}.{file.format.extension}", file.format.media_type, result.removed(), file.data)
 
 
-def _refuse_overflow(
-    results: Sequence[CleanedFile | RefusedFile], bytes_left: int
-) -> tuple[CleanedFile | RefusedFile, ...]:
-    """Return the same results, with those refused that do not fit beside the ones before them."""
-    kept: list[CleanedFile | RefusedFile] = []
-    for number, result in enumerate(results, 1):
-        size = len(result.data) if isinstance(result, CleanedFile) else 0
-        if size > bytes_left:
-            kept.append(RefusedFile(number, "too-large"))
-        else:
-            bytes_left -= size
-            kept.append(result)
-    return tuple(kept)
+class _Results:
+    """What has become of the files so far: cleaned ones are kept as long as they fit together, in their order."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, Lock()
+        self._by_number: dict[int, CleanedFile | RefusedFile] = {}
+
+    def add(self, number: int, result: CleanedFile | RefusedFile) -> None:
+        """Add one file, and refuse those that do not fit beside the ones before them."""
+        with self._lock:
+            self._by_number[number] = result
+            left = self._most
+            for number, result in sorted(self._by_number.items()):  # noqa: PLR1704
+                size = len(result.data) if isinstance(result, CleanedFile) else 0
+                if size > left:
+                    self._by_number[number] = RefusedFile(number, "too-large")
+                else:
+                    left -= size
+
+    def in_order(self) -> tuple[CleanedFile | RefusedFile, ...]:
+        """Return all of them."""
+        return tuple(result for _, result in sorted(self._by_number.items()))

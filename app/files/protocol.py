@@ -2,8 +2,8 @@
 
 The sets are what a worker is asked to do (`Task`), what a cleaned file may be (`OutputFormat`), what may be said about
 the parts that were removed (`RemovedKind`: never a value, only the kind), and why a file may be refused (`REFUSALS`).
-A result is a header of numbers, then the files' bytes. `unpack_result` trusts none of the bytes and refuses a result
-that is wrong in any number.
+A result is the files' bytes, then the numbers, so that a file can be taken from the front of the buffer without a copy.
+`unpack_result` trusts none of the bytes and refuses a result that is wrong in any number.
 """
 
 import struct
@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from io import BytesIO
 
 from app.core.errors import N_, FileRefusedError
 
-MAX_OUTPUT_BYTES = 28 * 1024 * 1024
+MAX_OUTPUT_BYTES = 128 * 1024 * 1024
 MAX_PAGES = 100
 MAX_IMAGE_PIXELS = 25_000_000
 
@@ -129,7 +130,7 @@ _OUTPUT_FORMATS = tuple(OutputFormat)
 _REMOVED_KINDS = tuple(RemovedKind)
 _MAGIC = b"HMR1"
 # The magic number, the number of files, and one bit for each kind that was removed.
-_HEADER = struct.Struct("<4sHQ")
+_TRAILER = struct.Struct("<4sHQ")
 # A file's format and its length in bytes.
 _FILE_ENTRY = struct.Struct("<BI")
 _BOX_COUNT = struct.Struct("<I")
@@ -163,42 +164,45 @@ def single_file_result(output_format: OutputFormat, data: bytes, kinds: Iterable
 
 
 def pack_result(result: WorkerResult) -> Sequence[bytes]:
-    """Return a result as chunks for the pipe, in order: the header with one entry a file, then each file's bytes."""
+    """Return a result as chunks for the pipe, in order: each file's bytes, one entry a file, then the numbers."""
     mask = sum(1 << place for place, kind in enumerate(_REMOVED_KINDS) if kind in result.kinds)
     entries = [_FILE_ENTRY.pack(_OUTPUT_FORMATS.index(file.format), len(file.data)) for file in result.files]
-    header = _HEADER.pack(_MAGIC, len(result.files), mask) + b"".join(entries)
-    return [header, *(file.data for file in result.files)]
+    return [*(file.data for file in result.files), *entries, _TRAILER.pack(_MAGIC, len(result.files), mask)]
 
 
-def unpack_result(untrusted_result: bytes, *, most_files: int = 1) -> WorkerResult:
+def unpack_result(untrusted_result: BytesIO, *, most_files: int = 1) -> WorkerResult:
     """Return a worker's result once every number and every magic number in the bytes is checked.
 
-    Raises FileRefusedError("damaged") if anything is wrong, or if there are more than `most_files` files.
+    The buffer is used up; of a result with one file nothing is copied. Raises FileRefusedError("damaged") if anything
+    is wrong, or if there are more than `most_files` files.
     """
-    try:
-        magic, count, mask = _HEADER.unpack_from(untrusted_result)
-        entries = [
-            _FILE_ENTRY.unpack_from(untrusted_result, _HEADER.size + place * _FILE_ENTRY.size) for place in range(count)
-        ]
-    except struct.error:
-        raise FileRefusedError("damaged") from None
-    offset = _HEADER.size + count * _FILE_ENTRY.size
-    total = sum(size for _, size in entries)
-    if (
-        magic != _MAGIC
-        or not 1 <= count <= most_files
-        or mask >> len(_REMOVED_KINDS)
-        or offset + total != len(untrusted_result)
-    ):
-        raise FileRefusedError("damaged")
+    entries, kinds, length = _read_trailer(untrusted_result, most_files)
+    untrusted_result.truncate(length)
+    data, at = untrusted_result.getvalue(), 0
     files = []
     for number, size in entries:
-        data = untrusted_result[offset : offset + size]
-        offset += size
-        if not size or number >= len(_OUTPUT_FORMATS) or not _OUTPUT_FORMATS[number].matches(data):
+        piece = data if len(entries) == 1 else data[at : at + size]
+        at += size
+        if not size or number >= len(_OUTPUT_FORMATS) or not _OUTPUT_FORMATS[number].matches(piece):
             raise FileRefusedError("damaged")
-        files.append(OutputFile(_OUTPUT_FORMATS[number], data))
-    return WorkerResult(tuple(files), frozenset(kind for place, kind in enumerate(_REMOVED_KINDS) if mask >> place & 1))
+        files.append(OutputFile(_OUTPUT_FORMATS[number], piece))
+    return WorkerResult(tuple(files), kinds)
+
+
+def _read_trailer(result: BytesIO, most_files: int) -> tuple[list[tuple[int, int]], frozenset[RemovedKind], int]:
+    """Return format and size of each file, the kinds of what was removed, and the length of all files."""
+    with result.getbuffer() as raw:
+        start = len(raw) - _TRAILER.size
+        if start < 0:
+            raise FileRefusedError("damaged")
+        magic, count, mask = _TRAILER.unpack_from(raw, start)
+        length = start - count * _FILE_ENTRY.size
+        if magic != _MAGIC or not 1 <= count <= most_files or mask >> len(_REMOVED_KINDS) or length < 0:
+            raise FileRefusedError("damaged")
+        entries = [_FILE_ENTRY.unpack_from(raw, length + place * _FILE_ENTRY.size) for place in range(count)]
+    if sum(size for _, size in entries) != length:
+        raise FileRefusedError("damaged")
+    return entries, frozenset(kind for place, kind in enumerate(_REMOVED_KINDS) if mask >> place & 1), length
 
 
 def pack_boxes(data: bytes, boxes: Mapping[int, Sequence[Box]]) -> bytes:

@@ -150,6 +150,7 @@ def _serve(config: Config) -> None:
 def _worker(prerendered: factory.Prerendered) -> WSGIApplication:
     process.harden_process()
     process.use_batch_scheduling()
+    process.return_memory_at_once()
     quiet_logs()
     return factory.build_site(prerendered)
 

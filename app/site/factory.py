@@ -61,8 +61,6 @@ from app.web.networks import NetworkReader
 
 # Bytes of a request beside its files: the text of the form, and what multipart adds around each part.
 _BODY_MARGIN = 1_000_000
-# What a body takes in memory at its peak, in times its length: the body, and what is made of its files.
-_PEAK_FACTOR = 3
 # Of the room for held tips one network may fill this share, counted in each worker by itself.
 _SHARE_OF_HELD = 0.25
 SCHEMA_REMEDIES = {
@@ -144,15 +142,15 @@ def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
 def build_site(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[], float] = time) -> PrerenderedPages:
     """Return the WSGI application of one process; call it after forking, because it opens the database."""
     server, report = prerendered.config.server, prerendered.config.report
-    app = create_site_app(prerendered, root=root, clock=clock)
+    room = BodyRoom(threads=server.threads, memory=server.body_memory)
+    app = create_site_app(prerendered, room, root=root, clock=clock)
     hosts = frozenset(urlsplit(origin).netloc for origin in origins(prerendered.config))
     visitors = NetworkReader(clock=clock)
     limiter: Any = BodyLimiter(
         app,
         hosts=hosts,
-        room=BodyRoom(threads=server.threads, memory=server.body_memory),
+        room=room,
         max_body=report.max_upload + _BODY_MARGIN,
-        peak=lambda length: _PEAK_FACTOR * length,
         networks=lambda environ: share_names(visitors.of_environ(environ)),
     )
     if server.proxies:  # outermost, so that bodies are shared among visitors, not proxies
@@ -160,10 +158,12 @@ def build_site(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[
     return PrerenderedPages(limiter, pages=prerendered.pages, hosts=hosts)
 
 
-def create_site_app(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[], float] = time) -> Flask:
+def create_site_app(
+    prerendered: Prerendered, room: BodyRoom, *, root: Path = ROOT, clock: Callable[[], float] = time
+) -> Flask:
     """Return the Flask application with every route of the site, without the middleware in front of it."""
     app, guide = _create_app(prerendered, root, clock)
-    _add_report(app, guide, prerendered, root, clock)
+    _add_report(app, guide, prerendered, room, root=root, clock=clock)
     preload_app(app, prerendered.library.editions)
     return app
 
@@ -252,7 +252,7 @@ def _open_outbox(config: Config, memory: MemoryStore) -> Outbox:
 
 
 def _add_report(
-    app: Flask, guide: GuideViews, prerendered: Prerendered, root: Path, clock: Callable[[], float]
+    app: Flask, guide: GuideViews, prerendered: Prerendered, room: BodyRoom, *, root: Path, clock: Callable[[], float]
 ) -> None:
     config, limits = prerendered.config, prerendered.config.limits
     rates = RateLimits(
@@ -269,12 +269,15 @@ def _add_report(
         config=config,
         origins=origins(config),
         outbox=outbox,
-        held=HeldTipStore(memory, outbox, share=_SHARE_OF_HELD / config.server.workers, draw=visitors.draw),
+        held=HeldTipStore(
+            memory, outbox, share=_SHARE_OF_HELD / config.server.workers, draw=visitors.draw, room=room.memory
+        ),
         rates=rates,
         secret=prerendered.secret,
         phrases=load_phrases(root / "content"),
         clean_files=partial(clean.clean_files, limits=file_limits, turns=FileTurns()),
         waiting=NetworkShares(config.server.threads // 4, draw=visitors.draw),
+        memory=room.memory,
         visitors=visitors,
         render=guide.render,
         clock=clock,

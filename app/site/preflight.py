@@ -21,12 +21,21 @@ from app.delivery.clock import days_left
 from app.delivery.destinations import open_transport
 from app.delivery.outbox import Outbox
 from app.files.clean import probe_sandbox
+from app.files.sandbox import MEMORY_BYTES
+from app.files.turns import cores
 from app.site.config import EXPIRY_WARNING_DAYS, Config, load_config
 from app.site.factory import SCHEMA_REMEDIES, form_secret, open_memory_store, served_languages
 from app.site.guide.loader import load_library
+from app.site.report.held import MAX_HELD_BYTES
 from app.vault.age import ENVELOPE_BYTES
 
 _PROBE_SECONDS = 15
+_MB = 1_000_000
+# What one worker takes at rest, with short bodies on all its threads; and two derivations of receipt codes.
+_WORKER_BYTES = 200_000_000
+_CODES_BYTES = 2 * 64 * 1024**2
+# The limits of the unit in deploy/systemd, and of a container (cgroups(7), version 2).
+_MEMORY_LIMITS = ("/sys/fs/cgroup/system.slice/haumaru.service/memory.max", "/sys/fs/cgroup/memory.max")
 
 _DAY_SECONDS = 86_400
 # The file systems of Linux that have no disk (statfs(2)); a tmpfs may swap, of which `host_warnings` warns.
@@ -90,10 +99,29 @@ def host_warnings(config: Config) -> list[str]:
         warnings.append("[server] proxies: anyone who reaches bind may forge the header; bind to 127.0.0.1")
     if config.site.secure and loopback and not server.proxies:
         warnings.append("[server] proxies: behind a proxy everybody has one address; say how many proxies there are")
+    needed, there = most_memory(config), _memory_limit()
+    if needed > there:
+        warnings.append(
+            f"[server] body_memory: up to {needed // _MB} MB are needed, with workers and files being cleaned, and "
+            f"there are {there // _MB} MB; make body_memory or workers less, or MemoryMax of the unit more"
+        )
     left = days_left(config.intake.expires, time())
     if left < EXPIRY_WARNING_DAYS:
         warnings.append(f"[[agency]] {config.intake.id} expires: in {left} days the form closes; rotate the key")
     return warnings
+
+
+def most_memory(config: Config) -> int:
+    """Return how many bytes the site takes with every limit reached at once; `deploy/README.md` has the same sum."""
+    worker = _WORKER_BYTES + config.server.body_memory + _CODES_BYTES
+    return config.server.workers * worker + cores() * MEMORY_BYTES + MAX_HELD_BYTES
+
+
+def _memory_limit() -> int:
+    """Return the bytes that the site may take: the machine's, or those of its unit or container where they are less."""
+    found = [int(line.split()[1]) * 1024 for line in _read_lines("/proc/meminfo") if line.startswith("MemTotal:")]
+    limits = [_first_line(path) for path in _MEMORY_LIMITS]
+    return min([*found, *(int(limit) for limit in limits if limit.isdigit())], default=2**63)
 
 
 def _has_unencrypted_swap() -> bool:

@@ -44,14 +44,14 @@ def unpack(bundle: bytes, names: re.Pattern[str]) -> dict[str, bytes]:
     return members
 
 
-def pack_files(files: Mapping[str, bytes]) -> bytes:
-    """Return the files as a stored zip without padding.
+def pack_files(files: Mapping[str, bytes]) -> Iterator[bytes]:
+    """Yield the files as a stored zip without padding, piece by piece: the bytes of a file are not copied.
 
     Raises BundleError `too-large` for 4 GiB or more, which a plain zip cannot hold.
     """
     if files_length({name: len(data) for name, data in files.items()}) >= _MAX_ZIP_BYTES:
         raise BundleError("too-large")
-    return b"".join(_pieces(files))
+    yield from _pieces(files)
 
 
 def unpack_files(data: bytes, names: re.Pattern[str]) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,23 +56,42 @@ def count_parts(length: int) -> int:
     return -(-length // SLICE_BYTES)
 
 
-def split(data: bytes, *, tip: TipId, key: bytes, ids: Callable[[int], TipId]) -> list[Part]:
-    """Return the parts of some bytes, each with its HMAC under a 32-byte key; `ids` gives the id of each number.
+def split(
+    pieces: Callable[[], Iterable[bytes]], length: int, *, tip: TipId, key: bytes, ids: Callable[[int], TipId]
+) -> Iterator[Part]:
+    """Yield the parts of `length` bytes, each with its HMAC under a 32-byte key; `ids` gives the id of each number.
 
-    Raises BundleError `too-large` for more than 8,192 parts (1 GiB), `part` for an id that is given twice.
+    `pieces` is called twice, and gives the bytes each time: no copy of all of them is made. Raises BundleError
+    `too-large` for more than 8,192 parts (1 GiB), `part` for an id that is given twice.
     """
-    count = count_parts(len(data))
+    count = count_parts(length)
     if count > MAX_PARTS:
         raise BundleError("too-large")
-    digest = hashlib.sha256(data).digest()
-    parts = []
-    for number in range(1, count + 1):
-        piece = data[(number - 1) * SLICE_BYTES : number * SLICE_BYTES]
-        part_id = ids(number)
-        mac = _mac(key, _place(part_id, tip, number, count), piece)
-        parts.append(Part(part_id, tip, number, count, mac, digest, piece))
-    _check(len({tip, *(part.id for part in parts)}) == count + 1)
-    return parts
+    part_ids = [ids(number) for number in range(1, count + 1)]
+    _check(len({tip, *part_ids}) == count + 1)
+    sha256 = hashlib.sha256()
+    for piece in pieces():
+        sha256.update(piece)
+    for number, data in enumerate(_slices(pieces()), 1):
+        part_id = part_ids[number - 1]
+        mac = _mac(key, _place(part_id, tip, number, count), data)
+        yield Part(part_id, tip, number, count, mac, sha256.digest(), data)
+
+
+def _slices(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in slices of one length, the last one shorter."""
+    waiting = bytearray()
+    for piece in pieces:
+        rest = memoryview(piece)
+        while rest:
+            taken = rest[: SLICE_BYTES - len(waiting)]
+            waiting += taken
+            rest = rest[len(taken) :]
+            if len(waiting) == SLICE_BYTES:
+                yield bytes(waiting)
+                waiting.clear()
+    if waiting:
+        yield bytes(waiting)
 
 
 def proven_parts(candidates: Iterable[Part], *, tip: TipId, key: bytes, count: int) -> dict[int, Part]:

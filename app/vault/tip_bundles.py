@@ -10,7 +10,7 @@ import base64
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -80,15 +80,30 @@ def _random_id(_number: int) -> TipId:
     return new_tip_id()
 
 
-def to_bundles(tip: Tip, *, part_ids: Callable[[int], TipId] = _random_id) -> list[Bundle]:
-    """Return the bundles of a tip, each of 128 KiB: its words first, then its parts, whose ids `part_ids` gives.
+class TipBundles:
+    """The bundles of a tip, each of 128 KiB: its words first, then its parts, whose ids `part_ids` gives.
 
-    The key that proves the parts is new each time. Raises BundleError: `too-large` for words beyond one bundle or files
-    beyond 1 GiB, `tip` for text that is not Unicode, `part` for an id that is given twice.
+    They are made one at a time, so that going through them needs memory for no more than one; a second time would give
+    other bundles, because the key that proves the parts is new each time. Raises BundleError: `too-large` for words
+    beyond one bundle or files beyond 1 GiB, `tip` for text that is not Unicode, `part` for an id that is given twice.
     """
-    words = _words(tip)
-    first = pack({"tip.json": words_to_json(words), "tip.txt": _encode(words_to_text(words))})
-    return [Bundle(tip.id, first), *split_files(tip.files, tip=tip.id, key=words.key, part_ids=part_ids)]
+
+    def __init__(self, tip: Tip, *, part_ids: Callable[[int], TipId] = _random_id) -> None:
+        self._tip, self._part_ids = tip, part_ids
+
+    def __len__(self) -> int:
+        return 1 + _words(self._tip).part_count
+
+    def __iter__(self) -> Iterator[Bundle]:
+        tip, words = self._tip, _words(self._tip)
+        first = pack({"tip.json": words_to_json(words), "tip.txt": _encode(words_to_text(words))})
+        yield Bundle(tip.id, first)
+        yield from _file_bundles(tip.files, tip=tip.id, key=words.key, part_ids=self._part_ids)
+
+
+def to_bundles(tip: Tip, *, part_ids: Callable[[int], TipId] = _random_id) -> list[Bundle]:
+    """Return all bundles of a tip at once; see TipBundles."""
+    return list(TipBundles(tip, part_ids=part_ids))
 
 
 def split_files(
@@ -98,8 +113,18 @@ def split_files(
 
     Raises BundleError: `too-large` for files beyond 1 GiB, `part` for an id that is given twice.
     """
-    data = pack_files({file.path: file.data for file in files}) if files else b""
-    return [Bundle(part.id, pack_part(part)) for part in split(data, tip=tip, key=key, ids=part_ids)]
+    return list(_file_bundles(files, tip=tip, key=key, part_ids=part_ids))
+
+
+def _file_bundles(
+    files: Sequence[TipFile], *, tip: TipId, key: bytes, part_ids: Callable[[int], TipId]
+) -> Iterator[Bundle]:
+    if not files:
+        return
+    members = {file.path: file.data for file in files}
+    length = files_length({path: len(data) for path, data in members.items()})
+    for part in split(lambda: pack_files(members), length, tip=tip, key=key, ids=part_ids):
+        yield Bundle(part.id, pack_part(part))
 
 
 def count_file_parts(files: Sequence[FileEntry]) -> int:

@@ -13,7 +13,7 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
-_CHUNK = 64 * 1024
+_CHUNK = 256 * 1024  # so large that each goes back to the system when it is freed
 _LOOK_SECONDS = 0.25
 
 

@@ -8,7 +8,8 @@ always take what is free. What is refused was not taken, and nobody is told how 
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import Condition
+from time import monotonic
 
 from app.web.networks import Networks
 
@@ -37,7 +38,7 @@ class NetworkShares:
     ) -> None:
         self._total, self._share, self._reserve, self._draw = total, share, reserve, draw
         self._used, self._of = 0, Counter[str]()
-        self._lock = Lock()
+        self._change = Condition()
 
     @property
     def used(self) -> int:
@@ -46,21 +47,37 @@ class NetworkShares:
 
     def take(self, networks: Sequence[str], amount: int = 1) -> bool:
         """Take an amount for a request of these networks, narrowest first; return False where it was not taken."""
-        with self._lock:
+        with self._change:
             if not self._fits(networks, amount):
                 return False
-            self._used += amount
-            self._of.update(dict.fromkeys(networks, amount))
+            self._add(networks, amount)
+            return True
+
+    def take_more(self, networks: Sequence[str], amount: int, *, seconds: float) -> bool:
+        """Take more for a request that was let in: all that is free counts; wait at most so many seconds."""
+        end = monotonic() + seconds
+        with self._change:
+            while amount > self._total - self._used:
+                left = end - monotonic()
+                if amount > self._total or left <= 0:
+                    return False
+                self._change.wait(left)
+            self._add(networks, amount)
             return True
 
     def give_back(self, networks: Sequence[str], amount: int = 1) -> None:
         """Give back what `take` took."""
-        with self._lock:
+        with self._change:
             self._used -= amount
+            self._change.notify_all()
             for network in set(networks):
                 self._of[network] -= amount
                 if self._of[network] <= 0:
                     del self._of[network]
+
+    def _add(self, networks: Sequence[str], amount: int) -> None:
+        self._used += amount
+        self._of.update(dict.fromkeys(networks, amount))
 
     def _fits(self, networks: Sequence[str], amount: int) -> bool:
         free = self._total - self._used

@@ -37,8 +37,9 @@ def test_the_example_of_tip_json_is_what_the_program_makes():
 
 def test_the_example_of_part_json_proves_itself_to_the_words():
     """The example of `part.json` is the part of the example's words, and the files come out of it."""
-    data = pack_files(FILES)
-    parts = split(data, tip=words().tip.id, key=words().key, ids=lambda _: TipId("1" * 26))
+    data = b"".join(pack_files(FILES))
+    how = {"tip": words().tip.id, "key": words().key, "ids": lambda _: TipId("1" * 26)}
+    parts = list(split(lambda: [data], len(data), **how))
     assert [unpack(pack_part(part), EVERYTHING)["part.json"] for part in parts] == [PART_JSON]
     assert f"the slice has {len(data)} bytes" in TEXT
     assert [file.data for file in from_bundles(words(), parts).files] == [*FILES.values()]

@@ -91,7 +91,7 @@ def _part(data: bytes) -> None:
 
 
 def _files_seeds() -> list[bytes]:
-    return [bundle.pack_files({"files/1.jpg": b"\xff\xd8\xff", "files/2.pdf": b""}), bundle.pack_files({})]
+    return [b"".join(bundle.pack_files(files)) for files in ({"files/1.jpg": b"\xff\xd8\xff", "files/2.pdf": b""}, {})]
 
 
 @cache

@@ -1,6 +1,7 @@
 """What the commands `check` and `status` print for an operator."""
 
 import os
+import re
 import sqlite3
 import subprocess
 import time
@@ -17,7 +18,7 @@ from app.site import demo, preflight
 from app.site.config import load_config
 from app.vault.keys import new_identity, recipient_of
 from tests.support.databases import redis_server
-from tests.support.paths import BIN
+from tests.support.paths import BIN, ROOT
 from tests.support.servers import Certificates, smtp
 
 TODAY = nz_day(time.time())
@@ -190,7 +191,7 @@ def test_an_expired_key_is_a_fault_and_one_about_to_is_a_warning(path):
 def test_what_the_site_cannot_correct_is_a_warning(path, monkeypatch):
     """Unencrypted swap, piped core dumps, a forgeable proxy header and a missing sandbox are warnings."""
     files = {"/proc/swaps": ["Filename Type", "/swapfile file"], "/proc/sys/kernel/core_pattern": ["|/usr/bin/apport"]}
-    monkeypatch.setattr(preflight, "_read_lines", lambda name: files[name])
+    monkeypatch.setattr(preflight, "_read_lines", lambda name: files.get(name, []))
 
     def no_sandbox():
         raise FileRefusedError("no-sandbox")
@@ -219,3 +220,22 @@ def test_build_makes_every_sheet_and_page(tmp_path):
     assert (tmp_path / "sheets" / "en.pdf").read_bytes().startswith(b"%PDF-")
     assert "pages; the largest" in done.stdout
     assert Path(tmp_path / "sheets" / "sheets.zip").exists()
+
+
+def test_less_memory_than_every_limit_takes_together_is_a_warning(path, tmp_path, monkeypatch):
+    """Where the unit or the machine has less than workers, bodies and files may take, `check` names both figures."""
+    monkeypatch.setattr(preflight, "_MEMORY_LIMITS", (str(tmp_path / "memory.max"),))
+    (tmp_path / "memory.max").write_text("500000000\n")
+    assert any("[server] body_memory: up to" in line and "there are 500 MB" in line for line in words(path))
+    (tmp_path / "memory.max").write_text("max\n")
+    plenty = {"HAUMARU_SERVER_BODY_MEMORY": "1MB", "HAUMARU_SERVER_WORKERS": "1"}
+    assert not any("body_memory" in line for line in words(path, **plenty))
+
+
+def test_the_unit_has_memory_for_every_limit_at_once(path, monkeypatch):
+    """With two workers, two processors and the keys as they are shipped, MemoryMax of the unit is enough."""
+    monkeypatch.setattr(preflight, "cores", lambda: 2)
+    settings = load_config(path, {})
+    unit = (ROOT / "deploy" / "systemd" / "haumaru.service").read_text()
+    most = preflight.most_memory(replace(settings, server=replace(settings.server, workers=2)))
+    assert most <= int(re.search(r"^MemoryMax=(\d+)G$", unit, re.MULTILINE)[1]) * 2**30

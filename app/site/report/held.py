@@ -33,13 +33,14 @@ from app.delivery.outbox import Outbox
 from app.vault.age import hkdf_sha256
 from app.vault.bundle import BUNDLE_BYTES
 from app.vault.tip import parse_tip_id
-from app.vault.tip_bundles import Bundle
+from app.vault.tip_bundles import Bundle, TipBundles
 from app.web.network_shares import NetworkShares
 
 DRAFT_BYTES = 16
 MAX_HELD_BYTES = 256 * 1024**2  # of all held tips together
 MAX_HELD_SECONDS = 2 * 3600
-MAX_OPEN = 4  # in one process: an open tip takes three times its bytes
+MAX_OPEN = 4  # in one process
+_MAX_WAITING = 12  # requests of one process that open a tip, or wait to
 _WAIT_SECONDS = 20
 _CONTEXT = b"haumaru/held/1"
 _SALT_BYTES = 16
@@ -51,8 +52,9 @@ _NONCE_BYTES = 12
 class HeldTipStore:
     """The held tips of one memory store; their envelopes go into `outbox`.
 
-    One network may fill the fraction `share` of the room, or down to half of that as `draw` says (see
-    NetworkShares). Which network holds what is known to this process alone, and to no store.
+    `room` counts the bytes of memory that open tips take, two for each byte held. One network may fill the fraction
+    `share` of what may be held, or down to half of that as `draw` says (see NetworkShares). Which network holds what is
+    known to this process alone, and to no store.
     """
 
     def __init__(
@@ -62,15 +64,23 @@ class HeldTipStore:
         *,
         share: float = 1.0,
         draw: Callable[[str, str], float] = lambda _network, _purpose: 0.0,
+        room: NetworkShares | None = None,
     ) -> None:
         self._memory, self._outbox = memory, outbox
-        self._places = threading.BoundedSemaphore(MAX_OPEN)
+        self._room = room or NetworkShares(2 * MAX_HELD_BYTES)
+        self._openings, self._places = NetworkShares(_MAX_WAITING), threading.BoundedSemaphore(MAX_OPEN)
         self._shares = NetworkShares(MAX_HELD_BYTES, share=share, reserve=0.25, draw=draw)
         self._lock = threading.Lock()
         self._taken: dict[bytes, _TakenRoom] = {}
 
     def hold(
-        self, draft: bytes, bundles: Sequence[Bundle], *, nonce: bytes, now: float, networks: Sequence[str] = ()
+        self,
+        draft: bytes,
+        bundles: TipBundles | Sequence[Bundle],
+        *,
+        nonce: bytes,
+        now: float,
+        networks: Sequence[str] = (),
     ) -> int:
         """Hold the bundles of a tip for 30 to 45 minutes from `now` (unix seconds); `nonce` is the form's.
 
@@ -93,21 +103,42 @@ class HeldTipStore:
         return int(now + MAX_HELD_SECONDS) // QUARTER_HOUR_SECONDS * QUARTER_HOUR_SECONDS
 
     @contextmanager
-    def opened(self, draft: bytes, *, now: float) -> Iterator[list[Bundle]]:
+    def opened(self, draft: bytes, *, now: float, networks: Sequence[str] = ()) -> Iterator["HeldBundles"]:
         """Give the bundles of a held tip, which stays held; few are open at once, because they take memory.
 
         Raises AlreadySentError if the tip was sent before, HeldDestroyedError if its sender destroyed the tip,
         HeldGoneError if the tip is not there for another reason, BusyError.
         """
-        if not self._places.acquire(timeout=_WAIT_SECONDS):
-            raise BusyError
-        try:
+        with self._place(networks), self._memory_of(draft, now):
             data = self._memory.held(memory_key(draft), now)
             if data is None or self.was_discarded(draft, now=now):
                 raise self._absent(draft, now)
-            yield _decrypt(draft, data)
+            yield HeldBundles(draft, data)
+
+    @contextmanager
+    def _place(self, networks: Sequence[str]) -> Iterator[None]:
+        """Hold one of the few places in which a tip is opened; few requests of a network wait for one."""
+        if not self._openings.take(networks):
+            raise BusyError
+        try:
+            if not self._places.acquire(timeout=_WAIT_SECONDS):
+                raise BusyError
+            try:
+                yield
+            finally:
+                self._places.release()
         finally:
-            self._places.release()
+            self._openings.give_back(networks)
+
+    @contextmanager
+    def _memory_of(self, draft: bytes, now: float) -> Iterator[None]:
+        amount = 2 * self._memory.held_size(memory_key(draft), now)
+        if not self._room.take_more((), amount, seconds=_WAIT_SECONDS):
+            raise BusyError
+        try:
+            yield
+        finally:
+            self._room.give_back((), amount)
 
     def extend(self, draft: bytes, *, latest: int, now: float) -> None:
         """Hold a tip for 30 minutes more, but not beyond `latest`, which `hold` returned.
@@ -131,7 +162,7 @@ class HeldTipStore:
     def discard(self, draft: bytes, *, now: float) -> None:
         """Destroy a held tip that was not sent, so that no confirmation can send it any more; raises as `opened`."""
         with self.opened(draft, now=now) as bundles:
-            words_id = bundles[0].id
+            words_id = next(iter(bundles)).id
         self._outbox.use_up(words_id, self._memory, draft=draft, mark=_discard_key(draft), now=now)
         self._memory.drop_held(memory_key(draft))
 
@@ -150,7 +181,7 @@ class HeldTipStore:
             with self._lock:
                 others = list(self._taken)
             for other in others:
-                if not self._memory.is_held(other, now):
+                if not self._memory.held_size(other, now):
                     self._give_room_back(other)
             if not self._shares.take(room.networks, room.size):
                 raise HeldFullError
@@ -176,29 +207,44 @@ def _discard_key(draft: bytes) -> bytes:
     return memory_key(b"discarded" + draft)
 
 
-def _encrypt(draft: bytes, bundles: Sequence[Bundle]) -> bytes:
-    salt = secrets.token_bytes(_SALT_BYTES)
-    cipher, context = _cipher(draft, salt), _context(len(bundles))
-    pieces = (_PIECE.pack(bundle.id.encode("ascii"), bundle.data) for bundle in bundles)
-    sealed = (cipher.encrypt(_nonce(number), piece, context) for number, piece in enumerate(pieces))
-    return b"".join([salt, *sealed])
-
-
-def _decrypt(draft: bytes, data: bytes) -> list[Bundle]:
-    salt, sealed = data[:_SALT_BYTES], memoryview(data)[_SALT_BYTES:]
-    count = len(sealed) // _SEALED_PIECE_BYTES
+def _encrypt(draft: bytes, bundles: TipBundles | Sequence[Bundle]) -> memoryview:
+    salt, count = secrets.token_bytes(_SALT_BYTES), len(bundles)
     cipher, context = _cipher(draft, salt), _context(count)
-    bundles = []
-    try:
-        for number in range(count):
-            piece = sealed[number * _SEALED_PIECE_BYTES : (number + 1) * _SEALED_PIECE_BYTES]
-            identifier, bundle = _PIECE.unpack(cipher.decrypt(_nonce(number), piece, context))
-            bundles.append(Bundle(parse_tip_id(identifier.decode("ascii")), bundle))
-    except InvalidTag:
-        raise HeldGoneError from None
-    if not bundles:
-        raise HeldGoneError
-    return bundles
+    data = memoryview(bytearray(_SALT_BYTES + count * _SEALED_PIECE_BYTES))
+    data[:_SALT_BYTES] = salt
+    for number, bundle in enumerate(bundles):
+        piece = _PIECE.pack(bundle.id.encode("ascii"), bundle.data)
+        data[_piece(number)] = cipher.encrypt(_nonce(number), piece, context)
+    return data
+
+
+class HeldBundles:
+    """The bundles of an open held tip, decrypted one at a time; HeldGoneError where the bytes were altered or cut."""
+
+    def __init__(self, draft: bytes, data: bytes) -> None:
+        self._data, self._count = memoryview(data), (len(data) - _SALT_BYTES) // _SEALED_PIECE_BYTES
+        self._cipher = _cipher(draft, data[:_SALT_BYTES])
+        if self._count < 1:
+            raise HeldGoneError
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Bundle]:
+        context = _context(self._count)
+        for number in range(self._count):
+            try:
+                piece = self._cipher.decrypt(_nonce(number), self._data[_piece(number)], context)
+            except InvalidTag:
+                raise HeldGoneError from None
+            identifier, bundle = _PIECE.unpack(piece)
+            yield Bundle(parse_tip_id(identifier.decode("ascii")), bundle)
+
+
+def _piece(number: int) -> slice:
+    """Return where the sealed bundle of a number lies."""
+    at = _SALT_BYTES + number * _SEALED_PIECE_BYTES
+    return slice(at, at + _SEALED_PIECE_BYTES)
 
 
 def _cipher(draft: bytes, salt: bytes) -> ChaCha20Poly1305:

@@ -47,6 +47,7 @@ class ReportContext:
     phrases: PhraseTrie
     clean_files: CleanFiles
     waiting: NetworkShares
+    memory: NetworkShares
     visitors: NetworkReader
     render: Callable[..., str]
     clock: Callable[[], float]
@@ -61,6 +62,7 @@ class ReportContext:
             clean_files=self.clean_files,
             words_room=self.config.limits.words_room,
             waiting=self.waiting,
+            memory=self.memory,
         )
 
     @property

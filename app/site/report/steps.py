@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
+from io import SEEK_END
+from typing import Any
 
 from flask import Blueprint, Response, request
 from flask_babel import gettext as _
@@ -176,7 +178,13 @@ class ReportViews:
     def _confirm(self, form: ReportForm) -> Response:
         context = self._context
         try:
-            parts = confirm(_draft(), context.submission_context, nonce=form.current.nonce, now=context.clock())
+            parts = confirm(
+                _draft(),
+                context.submission_context,
+                nonce=form.current.nonce,
+                now=context.clock(),
+                networks=context.networks,
+            )
         except (OutboxError, BusyError) as error:
             return self._held_error(form, error)
         hours = arrival_hours(parts, context.submission_context, context.config.forward) if parts else 0
@@ -209,8 +217,8 @@ class ReportViews:
     # What a step is made of.
 
     def _submit(self, form: ReportForm, files: Sequence[FileStorage], most_waiting: int | None) -> Response:
-        untrusted_files = tuple(file.stream.read() for file in files)
-        self._require_room([len(file) for file in untrusted_files])
+        self._require_room([_size(file) for file in files])
+        untrusted_files = [_take_out(file) for file in files]
         code, keys = self._receipt() if form.reply.data else (None, None)
         submission = Submission(
             answers=form.answers(request.form.getlist("remove")),
@@ -284,6 +292,18 @@ def _refused_body(status: int) -> PageError:
     shown = HTTPStatus.SERVICE_UNAVAILABLE if status == HTTPStatus.REQUEST_TIMEOUT else status
     seconds = _RETRY_SECONDS if shown == HTTPStatus.SERVICE_UNAVAILABLE else 0
     return PageError(shown, _(_REFUSED.get(status, BusyError.message)), seconds)
+
+
+def _size(file: FileStorage) -> int:
+    return file.stream.seek(0, SEEK_END)
+
+
+def _take_out(file: FileStorage) -> bytes:
+    """Return the bytes of an upload and empty it; a buffer in memory hands them over without a copy."""
+    stream: Any = file.stream
+    data: bytes = stream.getvalue()
+    stream.close()
+    return data
 
 
 def _draft() -> bytes:

@@ -7,9 +7,9 @@ promise that, both raise, and nothing was sent.
 
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 
 from app.core.errors import (
     AlreadySentError,
@@ -22,12 +22,12 @@ from app.core.errors import (
 from app.delivery.clock import days_left, nz_day
 from app.delivery.memory_store import PART
 from app.delivery.outbox import Envelope, Outbox
-from app.files.clean import CleanedFile, RefusedFile
+from app.files.clean import CleanedFile, RefusedFile, memory_to_clean
 from app.site.config import AgencyConfig, ForwardConfig
 from app.site.report.held import DRAFT_BYTES, HeldTipStore
 from app.vault.age import seal
 from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id
-from app.vault.tip_bundles import Bundle, to_bundles
+from app.vault.tip_bundles import Bundle, TipBundles
 from app.web.network_shares import NetworkShares
 
 CleanFiles = Callable[[Sequence[bytes], Sequence[str]], Sequence[CleanedFile | RefusedFile]]
@@ -35,6 +35,7 @@ CleanedFiles = tuple[CleanedFile | RefusedFile, ...]
 # Cleaned files take at most the larger of these: a picture of one colour must not become a hundred envelopes.
 _MIN_CLEANED_BYTES = 4 * 1024**2
 _MAX_GROWTH = 10  # times what was uploaded
+_WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ class Submission:
     `nonce` makes a form send once. `reply_to` is where the desk may leave a reply; `answers_to` is the locator of the
     reply that this submission answers. `envelope_id` makes the ids of the envelopes from the receipt code (0 for the
     words, then the parts); without it they are random. `networks` are the sender's, narrowest first, under hourly
-    names: files wait for their turns by network, and none may hold more than its share.
+    names: files wait for their turns by network, and none may hold more than its share. `untrusted_files` is empty once
+    they are cleaned, so that they take no memory any more.
     """
 
     answers: Mapping[str, str | tuple[str, ...]]
     nonce: bytes
-    untrusted_files: tuple[bytes, ...] = ()
+    untrusted_files: list[bytes] = field(default_factory=list)
     reply_to: ReplyTo | None = None
     answers_to: str | None = None
     envelope_id: Callable[[int], TipId] | None = None
@@ -61,7 +63,7 @@ class SubmissionContext:
     """What a submission passes through: the agency, the outbox, held tips, and the cleaning of files.
 
     Files are taken only while `words_room` bytes are free where the outbox lies. `waiting` has a place for each request
-    whose files are cleaned or wait.
+    whose files are cleaned or wait, and `memory` counts the bytes that they take.
     """
 
     agency: AgencyConfig
@@ -70,6 +72,7 @@ class SubmissionContext:
     clean_files: CleanFiles
     words_room: int
     waiting: NetworkShares
+    memory: NetworkShares
 
 
 @dataclass(frozen=True)
@@ -92,27 +95,27 @@ def submit(
     `now` is in unix seconds; the tip keeps only its day. Raises BundleError `too-large`, FileRefusedError, BusyError,
     WordsFullError where `most_waiting` words of tips wait already, or another OutboxError; then nothing was sent.
     """
-    if submission.untrusted_files:
-        _require_room_to_hold(context, most_waiting, now)
-    files = _clean(submission, context) if submission.untrusted_files else ()
-    bundles = _bundles(submission, files, now)
-    if not files:
-        sealed = _seal_bundles(bundles, context.agency)
+    if not submission.untrusted_files:
+        sealed = _seal_bundles(_bundles(submission, (), now), context.agency)
         context.outbox.put(sealed, nonce=submission.nonce, now=now, most_waiting=most_waiting)
         return Submitted()
-    _require_room_to_hold(context, most_waiting, now)  # cleaning took its time
-    draft = secrets.token_bytes(DRAFT_BYTES)
-    latest = context.held.hold(draft, bundles, nonce=submission.nonce, networks=submission.networks, now=now)
-    return Submitted(files, draft, latest)
+    _require_room_to_hold(context, most_waiting, now)
+    with _memory_for_files(submission, context):
+        files = _clean(submission, context)
+        submission.untrusted_files.clear()
+        _require_room_to_hold(context, most_waiting, now)  # cleaning took its time
+        bundles, draft = _bundles(submission, files, now), secrets.token_bytes(DRAFT_BYTES)
+        latest = context.held.hold(draft, bundles, nonce=submission.nonce, networks=submission.networks, now=now)
+        return Submitted(files, draft, latest)
 
 
-def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: float) -> int:
+def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: float, networks: Sequence[str] = ()) -> int:
     """Seal a held tip to the agency and put it into the outbox; return the number of its parts.
 
     Raises AlreadySentError, HeldGoneError or another OutboxError, or BusyError; then nothing was sent just now.
     """
     try:
-        with context.held.opened(draft, now=now) as bundles:
+        with context.held.opened(draft, now=now, networks=networks) as bundles:
             context.outbox.put(_seal_bundles(bundles, context.agency), nonce=nonce, draft=draft, now=now)
             parts = len(bundles) - 1
     except AlreadySentError:
@@ -150,6 +153,19 @@ def _require_room_to_hold(context: SubmissionContext, most_waiting: int | None, 
         context.outbox.require_room(context.agency.id, most_waiting, now=now, to_hold=True)
 
 
+@contextmanager
+def _memory_for_files(submission: Submission, context: SubmissionContext) -> Iterator[None]:
+    """Hold the memory that cleaning takes beside the files as they came; raises BusyError where there is none soon."""
+    sizes = [len(file) for file in submission.untrusted_files]
+    amount = memory_to_clean(sizes)
+    if not context.memory.take_more(submission.networks, amount, seconds=_WAIT_SECONDS):
+        raise BusyError
+    try:
+        yield
+    finally:
+        context.memory.give_back(submission.networks, amount)
+
+
 def _clean(submission: Submission, context: SubmissionContext) -> CleanedFiles:
     """Return the files, cleaned or refused.
 
@@ -165,17 +181,18 @@ def _clean(submission: Submission, context: SubmissionContext) -> CleanedFiles:
         files = tuple(context.clean_files(untrusted_files, networks))
     finally:
         context.waiting.give_back(networks)
+    uploaded = sum(map(len, untrusted_files))
     cleaned = sum(len(file.data) for file in files if isinstance(file, CleanedFile))
-    if cleaned > max(_MIN_CLEANED_BYTES, _MAX_GROWTH * sum(map(len, untrusted_files))):
+    if cleaned > max(_MIN_CLEANED_BYTES, _MAX_GROWTH * uploaded):
         raise BundleError("too-large")
     return files
 
 
-def _seal_bundles(bundles: Sequence[Bundle], agency: AgencyConfig) -> list[Envelope]:
+def _seal_bundles(bundles: Iterable[Bundle], agency: AgencyConfig) -> list[Envelope]:
     return [Envelope(bundle.id, agency.id, seal(bundle.data, agency.recipients)) for bundle in bundles]
 
 
-def _bundles(submission: Submission, files: CleanedFiles, now: float) -> list[Bundle]:
+def _bundles(submission: Submission, files: CleanedFiles, now: float) -> TipBundles:
     new_id = submission.envelope_id or (lambda _number: new_tip_id())
     tip = Tip(
         id=new_id(0),
@@ -189,4 +206,4 @@ def _bundles(submission: Submission, files: CleanedFiles, now: float) -> list[Bu
         reply=submission.reply_to,
         answers_to=submission.answers_to,
     )
-    return to_bundles(tip, part_ids=new_id)
+    return TipBundles(tip, part_ids=new_id)

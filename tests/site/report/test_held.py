@@ -58,7 +58,7 @@ def bundles(size: int = 300_000):
 def opened(store: HeldTipStore, draft: bytes, *, now: float):
     """The bundles of a held tip."""
     with store.opened(draft, now=now) as made:
-        return made
+        return list(made)
 
 
 def extend(store: HeldTipStore, draft: bytes, *, now: float) -> None:

@@ -51,12 +51,18 @@ def context(tmp_path) -> Iterator[SubmissionContext]:
         memory = SqliteMemoryStore(Path(folder))
         outbox = Outbox(f"sqlite:///{tmp_path}/outbox.db", memory)
         yield SubmissionContext(
-            agency, outbox, HeldTipStore(memory, outbox), clean, words_room=0, waiting=NetworkShares(8)
+            agency,
+            outbox,
+            HeldTipStore(memory, outbox),
+            clean,
+            words_room=0,
+            waiting=NetworkShares(8),
+            memory=NetworkShares(10**9),
         )
 
 
 def submission(*files: bytes, **more) -> Submission:
-    return Submission({"what": "They keep our wages."}, os.urandom(16), files, **more)
+    return Submission({"what": "They keep our wages."}, os.urandom(16), list(files), **more)
 
 
 def waiting(context, identity: str = DEMONSTRATION):

@@ -33,7 +33,7 @@ def no_sandbox(monkeypatch):
             exit_code = worker._run(worker._load_task(task))
         if exit_code:
             raise FileRefusedError(child_process._refusal_code(exit_code))
-        return b"".join(output)
+        return io.BytesIO(b"".join(output))
 
     monkeypatch.setattr(clean, "run_worker", run_worker)
 

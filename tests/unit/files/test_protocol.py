@@ -1,6 +1,7 @@
 """What passes between worker and parent: results and boxes."""
 
 from contextlib import suppress
+from io import BytesIO
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ def test_a_result_is_read_back():
     """The parent unpacks what the worker packs, and names the removed kinds in their order."""
     files = (OutputFile(OutputFormat.TEXT, b"a"), OutputFile(OutputFormat.JPEG, b"\xff\xd8\xffb"))
     result = WorkerResult(files, frozenset({RemovedKind.OTHER, RemovedKind.GPS}))
-    assert unpack_result(b"".join(pack_result(result)), most_files=2) == result
+    assert unpack_result(BytesIO(b"".join(pack_result(result))), most_files=2) == result
     assert result.removed() == ("GPS position", "other metadata")
 
 
@@ -35,7 +36,7 @@ def test_a_changed_result_is_valid_or_refused(data):
     place = data.draw(st.integers(0, len(raw)))
     wrong = raw[:place] + data.draw(st.binary(max_size=12)) + raw[data.draw(st.integers(place, len(raw))) :]
     with suppress(FileRefusedError):
-        (file,) = unpack_result(wrong).files
+        (file,) = unpack_result(BytesIO(wrong)).files
         assert file.format.matches(file.data)
 
 
@@ -43,7 +44,7 @@ def test_a_file_without_its_format_s_magic_number_is_refused():
     """A text that a worker declares as a video is refused."""
     raw = b"".join(pack_result(WorkerResult((OutputFile(OutputFormat.MP4, b"not a video"),))))
     with pytest.raises(FileRefusedError, match="damaged"):
-        unpack_result(raw)
+        unpack_result(BytesIO(raw))
 
 
 def test_boxes_come_before_the_file():
