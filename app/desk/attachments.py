@@ -14,6 +14,7 @@ from app.core.errors import BundleError, BusyError, FileRefusedError
 from app.desk.case import Case
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
+from app.desk.parts import PartStore
 from app.files.clean import CleanedFile, CleanLimits, RefusedFile, clean_files, pdf_page_images, redact_file
 from app.files.protocol import Box
 
@@ -48,6 +49,11 @@ class Attachments:
         self._cases = cases
         self._cache: OrderedDict[str, tuple[Attachment, ...]] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def parts(self) -> PartStore:
+        """The parts that bring the files."""
+        return self._cases.parts
 
     def of(self, case: Case) -> tuple[Attachment, ...]:
         """Return the files of a tip, cleaned again; none while a part of them is missing.

@@ -14,7 +14,7 @@ from hashlib import sha256
 from secrets import SystemRandom
 
 from app.core.errors import HaumaruError
-from app.delivery.clock import nz_day
+from app.delivery.clock import days_left, nz_day
 from app.desk.arrival import case_of_arrival, with_arrived_answers
 from app.desk.case import Case, CaseNote, Outcome, RedactionDraft, State
 from app.desk.case_json import decode_case, encode_case
@@ -58,6 +58,10 @@ class Cases:
     def today(self) -> date:
         """Return the day in New Zealand."""
         return nz_day(self._clock())
+
+    def days_left(self, last_day: date) -> int:
+        """Return the whole days from today to a last day; negative once that day is past."""
+        return days_left(last_day, self._clock())
 
     def load(self, job: Job) -> None:
         """Open every record, until done or stopped; raises RefusedError `store-key` or `store-damaged`."""

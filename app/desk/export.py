@@ -15,14 +15,18 @@ from app.desk.case import Case, State
 from app.desk.cases import Cases
 from app.desk.jobs import Job
 from app.desk.journal import JournalEntry
+from app.desk.parts import PartStore
 from app.desk.terminal import escape_json
 from app.files.clean import CleanedFile
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def export_json(case: Case) -> bytes:
-    """Return a case as indented JSON: what came, and what the desk did; raises RefusedError `objectionable`."""
+def export_json(case: Case, parts: PartStore) -> bytes:
+    """Return a case as indented JSON: what came, which parts of its files are missing, and what the desk did.
+
+    Raises RefusedError `objectionable`.
+    """
     case.require_shown()
     fields = {
         "format": "haumaru-export/1",
@@ -33,6 +37,7 @@ def export_json(case: Case) -> bytes:
         "answers": dict(case.answers),
         "translation": case.translation,
         "files": [{"path": one.path, "type": one.type, "removed": one.removed} for one in case.files],
+        "parts": {"count": case.part_count, "missing": parts.missing(case)},
         "notes": [{"day": one.day.isoformat(), "who": one.who, "text": one.text} for one in case.notes],
         "thread": [{"day": one.day.isoformat(), "who": one.who or "sender", "text": one.text} for one in case.thread],
         "referrals": [json.loads(one.text) | {"signature": one.signature} for one in case.referrals],
@@ -42,7 +47,7 @@ def export_json(case: Case) -> bytes:
 
 def export_members(case: Case, attachments: Attachments) -> dict[str, bytes]:
     """Return the files of a case's zip by name, without the manifest; raises RefusedError, BusyError."""
-    found = {"tip.json": export_json(case)}
+    found = {"tip.json": export_json(case, attachments.parts)}
     for attachment in attachments.of(case):
         if isinstance(attachment.result, CleanedFile):
             found[attachment.path] = attachment.result.data

@@ -3,13 +3,12 @@
 The queue's page and `haumaru-desk status` both show it. Nothing is opened, so no identity is needed.
 """
 
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.delivery.clock import nz_day
+from app.delivery.clock import days_left
 from app.delivery.forwarder import DEFAULT_PACE
-from app.delivery.leases import Leases
+from app.delivery.leases import AgencyQueue, Leases
 from app.delivery.outbox import Outbox
 from app.delivery.pace import Pace
 from app.desk.config import REPLY_SITE_ID, Authority, DeskConfig
@@ -25,11 +24,11 @@ class HealthReport:
     action_needed: bool
 
 
-def expiring_keys(config: DeskConfig, today: date) -> list[tuple[str, int]]:
-    """Return the owners of keys that expire within six weeks or have expired, each with the days that are left."""
+def expiring_keys(config: DeskConfig, now: float) -> list[tuple[str, int]]:
+    """Return the owners of keys that expire within six weeks of `now` (unix seconds), and the days that are left."""
     parties = (*config.authorities.values(), *config.translators.values())
     ends = {"This desk": config.expires} | {party.name: party.expires for party in parties}
-    left = {name: (end - today).days for name, end in ends.items()}
+    left = {name: days_left(end, now) for name, end in ends.items()}
     return [(name, days) for name, days in left.items() if days <= EXPIRY_WARNING_DAYS]
 
 
@@ -38,12 +37,12 @@ def party_pace(party: Authority) -> Pace:
     return Pace(cells=party.cells, stock=party.cells) if party.cells else DEFAULT_PACE
 
 
-def waiting_deliveries(outbox: Outbox, config: DeskConfig) -> dict[str, tuple[int, str]]:
-    """Return how many envelopes beyond its stock wait for each party, and the last failure's code ("" for none)."""
+def waiting_deliveries(outbox: Outbox, config: DeskConfig) -> dict[str, AgencyQueue]:
+    """Return the queue of each party: how many envelopes beyond its stock wait, and how its deliveries fail."""
     parties = {**config.authorities, **config.translators}
     stocks = {name: party_pace(party).stock for name, party in parties.items()}
     queues = Leases(outbox.database).status().agencies
-    return {name: (max(0, one.waiting - stocks.get(name, 0)), one.code) for name, one in queues.items()}
+    return {name: replace(one, waiting=max(0, one.waiting - stocks.get(name, 0))) for name, one in queues.items()}
 
 
 def waiting_sentence(name: str, count: int) -> str:
@@ -58,15 +57,18 @@ def check_health(config: DeskConfig, now: float) -> HealthReport:
     """Return what waits, fails and expires at `now` (Unix seconds), as far as files and the outbox say."""
     waiting = _count_files(config.inbox, "*.age")
     aside = _count_files(config.store / "aside", "*")
-    expiring = expiring_keys(config, nz_day(now))
+    expiring = expiring_keys(config, now)
     deliveries = _deliveries(config)
     lines = [f"{waiting} envelopes wait in the inbox", f"{aside} were set aside"]
     lines += [f"{name}: the key {_expiry_words(days)}; arrange a new one" for name, days in expiring]
-    lines += [
-        waiting_sentence(name, count) + (f": {code}" if code else "") for name, (count, code) in deliveries.items()
-    ]
-    failing = any(code for _, code in deliveries.values())
+    lines += [waiting_sentence(name, queue.waiting) + _failure_words(queue) for name, queue in deliveries.items()]
+    failing = any(queue.code for queue in deliveries.values())
     return HealthReport(tuple(lines), action_needed=bool(aside or expiring or failing))
+
+
+def _failure_words(queue: AgencyQueue) -> str:
+    since = f", since {queue.since.isoformat()}" if queue.since else ""
+    return f": {queue.code}{since}" if queue.code else ""
 
 
 def _expiry_words(days: int) -> str:
@@ -77,7 +79,7 @@ def _count_files(folder: Path, pattern: str) -> int:
     return sum(1 for _ in folder.glob(pattern)) if folder.exists() else 0
 
 
-def _deliveries(config: DeskConfig) -> dict[str, tuple[int, str]]:
+def _deliveries(config: DeskConfig) -> dict[str, AgencyQueue]:
     database = config.store / "outbox.db"
     if not database.exists():
         return {}

@@ -51,6 +51,11 @@ class PartStore:
         """Return how many of a case's parts are here."""
         return len(self._proven[case.id]) if case.id in self._proven else 0
 
+    def missing(self, case: Case) -> list[int]:
+        """Return the numbers of a case's parts that are not here, counted from 1."""
+        here = self._proven.get(case.id, set())
+        return [number for number in range(1, case.part_count + 1) if number not in here]
+
     def is_complete(self, case: Case) -> bool:
         """Return whether all parts of a case's files are here."""
         return self.count(case) == case.part_count

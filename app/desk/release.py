@@ -216,7 +216,7 @@ def _require_unchanged(now: Case, case: Case) -> None:
 
 
 def _require_usable_key(party: Authority, context: ReferralContext) -> None:
-    if party.expires < context.cases.today():
+    if context.cases.days_left(party.expires) < 0:
         raise RefusedError("expired")
     if not is_key_confirmed(context.cases, party):
         raise RefusedError("unconfirmed")

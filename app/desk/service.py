@@ -107,14 +107,15 @@ class Desk:
 
     def waiting_deliveries(self) -> dict[str, tuple[int, str]]:
         """Return how many envelopes wait for each party, or for the site, and the last failure's code."""
-        deliveries = waiting_deliveries(self.outbox, self.config)
+        queues = waiting_deliveries(self.outbox, self.config)
+        deliveries = {name: (queue.waiting, queue.code) for name, queue in queues.items()}
         _, code = deliveries.get(REPLY_SITE_ID, (0, ""))
         deliveries[REPLY_SITE_ID] = (self.replies.count_waiting(), code)
         return {name: (count, code) for name, (count, code) in deliveries.items() if count or code}
 
     def expiring(self) -> list[tuple[str, int]]:
         """Return whose keys expire within six weeks, or have expired: a name and the days that are left."""
-        return expiring_keys(self.config, self.cases.today())
+        return expiring_keys(self.config, self.clock())
 
     # What goes on in the background.
 

@@ -106,7 +106,7 @@ def test_open_shows_a_terminal_nothing_that_it_obeys(tmp_path, office):
     hostile_name.unlink()
     with office.desk() as desk:
         receive(desk)
-        assert not obeyed(export_json(desk.cases.get(one)).decode())
+        assert not obeyed(export_json(desk.cases.get(one), desk.cases.parts).decode())
 
 
 def test_open_joins_the_parts_of_one_call_and_says_how_many_are_missing(tmp_path, office):

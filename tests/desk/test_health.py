@@ -39,7 +39,7 @@ def test_a_key_is_named_from_six_weeks_before_its_last_day(desk, days, words):
     health = check_health(_expiring(desk.config, days), NOON)
     assert words in health.lines
     assert health.action_needed
-    assert expiring_keys(_expiring(desk.config, EXPIRY_WARNING_DAYS + 1), TODAY) == []
+    assert expiring_keys(_expiring(desk.config, EXPIRY_WARNING_DAYS + 1), NOON) == []
 
 
 def test_an_envelope_in_the_inbox_waits_and_one_that_was_set_aside_asks_to_act(office, desk):
@@ -63,5 +63,5 @@ def test_a_delivery_asks_to_act_only_when_it_failed(desk):
     assert not waiting.action_needed
     Leases(desk.outbox.database).record_failure("police", "refused", now=NOON)
     failed = check_health(desk.config, NOON)
-    assert any("police" in line and line.endswith(": refused") for line in failed.lines)
+    assert any("police" in line and line.endswith(": refused, since 2026-11-22") for line in failed.lines)
     assert failed.action_needed

@@ -79,7 +79,7 @@ def save_export(tip: str) -> AnyResponse:
     desk, case = current_desk(), _open_case(tip)
     desk.journal.write(JournalEntry(current_handler(), "exported", case.id))
     if request.form.get("as") == "json":
-        return file_to_save(export_json(case), f"{case.id}.json", "application/json")
+        return file_to_save(export_json(case, desk.cases.parts), f"{case.id}.json", "application/json")
     return file_to_save(zip_with_manifest(export_members(case, desk.attachments)), f"{case.id}.zip", "application/zip")
 
 

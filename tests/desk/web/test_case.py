@@ -10,7 +10,8 @@ import zipfile
 from PIL import Image
 
 from app.vault.tip import TipFile
-from tests.support.desk import jpeg, picture, receive, tip
+from app.vault.tip_bundles import to_bundles
+from tests.support.desk import big_file, jpeg, picture, receive, tip
 
 
 def test_a_locked_tip_is_shown_nowhere(browser, desk, one):
@@ -32,6 +33,22 @@ def test_a_locked_tip_is_shown_nowhere(browser, desk, one):
     assert done.count("opened") == 2
     assert done.count("refused") >= 3
     assert "packhouse" not in browser.get("/?view=objectionable").text
+
+
+def test_an_export_says_which_parts_of_the_files_are_missing(browser, desk, office):
+    """While parts of its files are on their way, the JSON of a tip names them; when all are there it names none."""
+    sent = tip(files=(big_file(parts=3),))
+    words, *parts = to_bundles(sent)
+    office.drop_bundle(words)
+    office.drop_bundle(parts[1])
+    receive(desk)
+    export = json.loads(browser.post(f"/tips/{sent.id}/export", **{"as": "json"}).data)
+    assert export["parts"] == {"count": 3, "missing": [1, 3]}
+    office.drop_bundle(parts[0])
+    office.drop_bundle(parts[2])
+    receive(desk)
+    export = json.loads(browser.post(f"/tips/{sent.id}/export", **{"as": "json"}).data)
+    assert export["parts"] == {"count": 3, "missing": []}
 
 
 def test_a_tip_is_exported_with_hashes(browser, desk, one):
