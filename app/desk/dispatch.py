@@ -49,6 +49,7 @@ REMOVED_KINDS: Mapping[str, str] = {
     "only": "what few people know",
     "name": "name",
     "self": "what says who the sender is",
+    "mark": "unusual letters or signs",
 }
 _BY_HAND = "words marked by a handler"
 _BOXES = "parts of pictures"

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from app.core.errors import N_
+from app.text.hidden_marks import find_hidden_marks
 from app.text.patterns import PhoneLookups, find_patterns
 from app.text.phrases import WARNED_SECTIONS, Finding, PhraseMatch, PhraseTrie, Word, split_words
 
@@ -48,6 +49,10 @@ FINDING_REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "only": N_("This says that few people know. Whoever reads it may guess who wrote."),
         "name": N_("This may be your name. We do not need it."),
         "self": N_("This says who you are. If only one person fits, it names you."),
+        "mark": N_(
+            "Unusual letters or signs. They can be a hidden mark that shows from whom a text was copied. "
+            "If you did not type them, take them out."
+        ),
     }
 )
 """Each kind of finding and the reason that is shown: an English sentence, the key of its translations.
@@ -98,7 +103,8 @@ def find_identifying(
         for each in find_patterns(text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)
     )
     in_phrases = _phrase_candidates(words, matches, phrases.stop_words, about_suspects=about_suspects)
-    return _resolve_overlaps(text, [*shapes, *in_phrases])
+    marks = (_Candidate(each, each.end) for each in find_hidden_marks(text))
+    return _resolve_overlaps(text, [*shapes, *in_phrases, *marks])
 
 
 def remove_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from app.core import unicode
-from app.text import find, patterns, phrases
+from app.text import find, hidden_marks, patterns, phrases, skeleton
 from app.text.find import FINDING_REASONS
 
 FOUND = [
@@ -71,12 +71,12 @@ def test_every_kind_has_its_reason(all_phrases):
     in_phrases = {rule.kind for rules in all_phrases.rules.values() for rule in rules}
     shown = {kind for kind in in_phrases if kind in phrases.WARNED_SECTIONS} - {"named"}
     shapes = {kind for _, kind, _ in FOUND if kind}
-    assert shown | shapes == set(FINDING_REASONS)
+    assert shown | shapes | {"mark"} == set(FINDING_REASONS)
 
 
 PATTERNS = [
     pytest.param(value, id=f"{module.__name__}.{name}")
-    for module in (find, patterns, phrases, unicode)
+    for module in (find, hidden_marks, patterns, phrases, skeleton, unicode)
     for name, value in vars(module).items()
     if isinstance(value, re.Pattern)
 ]
