@@ -161,6 +161,11 @@ class RedisMemoryStore:
             found[TipId(each.decode())] = EnvelopeKind(name, int(rank))
         return found
 
+    def count_words(self, agency: str) -> int:
+        """Return how many of an agency's envelopes are known as the words of tips."""
+        with _as_memory_errors():
+            return sum(row.startswith(WORDS.encode()) for row in self._redis.hvals(_tips_name(agency)))
+
     def level(self, agency: str) -> int:
         """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
         with _as_memory_errors():

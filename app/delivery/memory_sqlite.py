@@ -145,6 +145,12 @@ class SqliteMemoryStore:
             rows = connection.execute("SELECT id, kind, rank FROM envelopes WHERE agency = ?", (agency,))
             return {TipId(each): EnvelopeKind(kind, rank) for each, kind, rank in rows}
 
+    def count_words(self, agency: str) -> int:
+        """Return how many of an agency's envelopes are known as the words of tips."""
+        with self._transaction() as connection:
+            found = connection.execute("SELECT count(*) FROM envelopes WHERE agency = ? AND kind = ?", (agency, WORDS))
+            return int(found.fetchone()[0])
+
     def level(self, agency: str) -> int:
         """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
         with self._transaction() as connection:

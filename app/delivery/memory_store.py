@@ -92,6 +92,9 @@ class MemoryStore(Protocol):
     def kinds(self, agency: str) -> Mapping[TipId, EnvelopeKind]:
         """Return what is known of an agency's envelopes; one that is missing counts as a tip's words."""
 
+    def count_words(self, agency: str) -> int:
+        """Return how many of an agency's envelopes are known as the words of tips."""
+
     # How far an agency's share of the outbox is filled, for the forwarder.
 
     def level(self, agency: str) -> int:

@@ -7,7 +7,7 @@ desk), or while it is away, tips are taken all the same: then no decoy gives its
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,7 +19,7 @@ from app.core.errors import AlreadySentError, HaumaruError, MemoryStoreError, Ou
 from app.core.log import log_rarely
 from app.delivery.clock import QUARTER_HOUR_SECONDS
 from app.delivery.database import BUSY_SECONDS, Database
-from app.delivery.memory_store import WORDS, EnvelopeKind, MemoryStore, memory_key
+from app.delivery.memory_store import MemoryStore, memory_key
 from app.delivery.schema import (
     blob_id,
     cells,
@@ -130,9 +130,7 @@ class Outbox:
         Held tips, of which some are never sent, take at most half of the room. Parts, decoys, and envelopes that the
         memory store does not know take none.
         """
-        none: Mapping[TipId, EnvelopeKind] = {}
-        kinds = self._remember(lambda memory: memory.kinds(agency), none)
-        words = sum(kind.name == WORDS for kind in kinds.values())
+        words = self._remember(lambda memory: memory.count_words(agency), 0)
         held, most_held = self._remember(lambda memory: memory.count_held(now), 0), most_waiting // 2
         if words + min(held, most_held) >= most_waiting or (to_hold and held >= most_held):
             raise WordsFullError

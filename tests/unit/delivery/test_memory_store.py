@@ -126,6 +126,9 @@ def test_held_bytes_end(stores):
     assert not other.extend(memory_key(b"never"), ENDS, NOW)
     assert not other.extend(KEY, ENDS + 3600, ENDS + 1800)
     assert one.held(OTHER, ENDS - 1) == b"other"
+    assert [other.count_held(moment) for moment in (NOW, ENDS - 1, ENDS, ENDS + 1800)] == [2, 2, 1, 0]
+    one.hold(KEY, b"data", ends=ENDS + 1800, limit=LIMIT, now=NOW)
+    one.hold(OTHER, b"other", ends=ENDS, limit=LIMIT, now=NOW)
     assert one.held(OTHER, ENDS) is None
     assert one.held(KEY, ENDS) == b"data"
     assert one.held(KEY, ENDS + 1800) is None
@@ -193,6 +196,8 @@ def test_tips_are_known_by_their_parts(stores):
     }
     assert other.kinds("elsewhere") == {}
     assert other.take_decoys("intake", 9) == []
+    other.list_decoy("intake", new_tip_id())
+    assert (one.count_words("intake"), one.count_words("elsewhere")) == (2, 0)
 
 
 def test_what_leaves_is_forgotten(stores):
