@@ -28,6 +28,7 @@ from app.site.report.submit import Submission, is_closed, submit
 from app.vault.reply import open_reply
 from app.vault.tip import ReplyTo
 from app.web.http import same_origin
+from app.web.network_shares import NetworkShares
 
 # Readers who may wait for a derivation; one runs at a time in each process.
 _WAITING = 8
@@ -99,6 +100,7 @@ class ReplyViews:
         self._responses = ReportResponses(context)
         self._box = ReplyStore(context.outbox.database)
         self._derivations = DerivationQueue(waiting=_WAITING)
+        self._code_places = NetworkShares(_WAITING + 1, draw=context.visitors.draw)
 
     def add_to(self, blueprint: Blueprint) -> None:
         """Add the routes `reply` (GET), `reply_step` and `agency_replies` (POST) to a blueprint."""
@@ -198,7 +200,8 @@ class ReplyViews:
         try:
             with self._context.rates.reserved("reply"):
                 code = parse_code(request.form.get("code", ""))
-                keys = self._derivations.derive(code)
+                with self._context.place(self._code_places):
+                    keys = self._derivations.derive(code)
             return ReplyAccess(code, keys.locator, keys.reply_key)
         except RateError as error:
             minutes = str(-(-error.seconds // 60))

@@ -5,7 +5,8 @@ that a later step shows what happened to the files and nothing that somebody mad
 two that the views ask for after the outbox has the tip.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 from flask import Response, g, request
 from itsdangerous import BadData, URLSafeSerializer
 
+from app.core.errors import BusyError
 from app.core.unicode import clean_text
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import ReceiptCode, code_as_numbers
@@ -69,6 +71,17 @@ class ReportContext:
     def networks(self) -> tuple[str, ...]:
         """Return the networks of the current request, narrowest first, under hourly names."""
         return share_names(self.visitors.of_environ(request.environ))
+
+    @contextmanager
+    def place(self, places: NetworkShares) -> Iterator[None]:
+        """Take one of the places that visitors' networks share, for the time of the block; raises BusyError."""
+        networks = self.networks
+        if not places.take(networks):
+            raise BusyError
+        try:
+            yield
+        finally:
+            places.give_back(networks)
 
     def open_form(self, form_class: type[_Form], *, min_fill: int = 0) -> _Form:
         """Return a form with what the request sent; one that came back sooner than `min_fill` seconds is refused."""

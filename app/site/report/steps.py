@@ -47,6 +47,7 @@ from app.site.report.responses import (
 from app.site.report.submit import Submission, arrival_hours, confirm, is_closed, submit
 from app.vault.tip import ReplyTo
 from app.web.http import REFUSED, same_origin
+from app.web.network_shares import NetworkShares
 
 # Senders who may wait for their receipt code; each derivation takes 64 MiB and a tenth of a second.
 _WAITING = 8
@@ -67,6 +68,7 @@ class ReportViews:
         self._context = context
         self._responses = ReportResponses(context)
         self._derivations = DerivationQueue(waiting=_WAITING)
+        self._code_places = NetworkShares(_WAITING + 1, draw=context.visitors.draw)
         self._steps: dict[str, Callable[[ReportForm], Response]] = {
             "edit": self._edit,
             "check": self._check,
@@ -187,7 +189,8 @@ class ReportViews:
             )
         except (OutboxError, BusyError) as error:
             return self._held_error(form, error)
-        hours = arrival_hours(parts, context.submission_context, context.config.forward) if parts else 0
+        late = context.visitors.draw(context.networks[0], "files")
+        hours = arrival_hours(parts, context.submission_context, context.config.forward, late=late) if parts else 0
         return self._responses.with_code("report/sent.html", _typed_code("code"), files_hours=hours)
 
     def _discard(self, form: ReportForm) -> Response:
@@ -237,7 +240,8 @@ class ReportViews:
 
     def _receipt(self) -> tuple[ReceiptCode, ReceiptKeys]:
         code = new_code()
-        return code, self._derivations.derive(code)
+        with self._context.place(self._code_places):
+            return code, self._derivations.derive(code)
 
     def _form(self) -> ReportForm:
         return self._context.open_form(ReportForm, min_fill=self._context.config.report.min_fill)

@@ -126,16 +126,17 @@ def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: floa
     return parts
 
 
-def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig) -> int:
+def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig, *, late: float = 0.0) -> int:
     """Return within how many hours the `parts` of a tip leave: 2, 4, 8 …, with the parts that wait before them.
 
-    At least a quarter of the cells are for parts while any wait. The powers of two say little of the backlog.
+    At least a quarter of the cells are for parts while any wait. The time is given as longer by `late`, a part of the
+    time that is drawn for each network and hour: so the powers of two do not tell when one part more waits.
     """
     waiting = 0
     with suppress(MemoryStoreError):
         kinds = context.outbox.memory.kinds(context.agency.id) if context.outbox.memory else {}
         waiting = sum(kind.name == PART for kind in kinds.values())
-    seconds = (4 * max(parts, waiting) / forward.cells + 1) * forward.window
+    seconds = (4 * max(parts, waiting) / forward.cells + 1) * forward.window * (1 + late)
     hours = 2
     while 3600 * hours < seconds:
         hours *= 2
