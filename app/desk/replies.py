@@ -89,6 +89,11 @@ class ReplyQueue:
         first_day = self._cases.today() - timedelta(days=DAYS)
         return sum(len(_unposted(case, first_day)) for case in self._cases.all() if _reply_to(case))
 
+    def number(self, reply_id: str) -> int:
+        """Return the place of a reply in its thread, so that the site can show the replies of a day in their order."""
+        places = (place for case in self._cases.all() for place, one in enumerate(case.thread) if one.id == reply_id)
+        return next(places, 0)
+
     def note_posted(self, reply_id: str) -> None:
         """Note that the site has a reply; raises RefusedError."""
         self._cases.note_posted(reply_id)

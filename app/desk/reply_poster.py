@@ -86,8 +86,8 @@ class ReplyPoster:
         waiting, today = self._queue.waiting(), nz_day(self._clock())
         if waiting:
             reply_to, message = secrets.choice(waiting)
-            fields = {"kind": "message", "text": message.text, "day": message.day.isoformat()}
-            self._post(self._body(message.id, reply_to, fields, today))
+            said = {"text": message.text, "day": message.day.isoformat(), "number": self._queue.number(message.id)}
+            self._post(self._body(message.id, reply_to, {"kind": "message", **said}, today))
             self._queue.note_posted(message.id)
         else:
             reply_to = ReplyTo(secrets.token_bytes(KEY_BYTES), self._random_locator())
@@ -109,7 +109,7 @@ class ReplyPoster:
         self._store.write(_RANDOM_LOCATORS, " ".join(kept).encode("ascii"))
         return locator
 
-    def _body(self, reply_id: str, reply_to: ReplyTo, message: Mapping[str, str], today: date) -> bytes:
+    def _body(self, reply_id: str, reply_to: ReplyTo, message: Mapping[str, object], today: date) -> bytes:
         """Return what is posted: the sealed message and what the site needs to keep it, and nothing of the tip.
 
         The last day counts from today, so that it does not show since when a reply waited.

@@ -95,6 +95,24 @@ def test_a_watcher_sees_one_post_an_hour_of_one_length_whether_or_not_somebody_w
             open_reply(b64decode(body["message"]), reply_to().key, body["locator"])
 
 
+def test_replies_of_one_day_carry_their_order(tmp_path, endpoint):
+    """Each post says, sealed, at which place of the thread its reply stands: the site can show them in order."""
+    site, address, ca = endpoint
+    office, clock, site.statuses = Office(tmp_path, replies=address, more=ca), Clock(), [204]
+    with office.desk(clock=clock) as desk:
+        _write(desk, office, "One", "Two", "Three")
+        for _ in range(3):
+            clock.next_hour(desk)
+    bodies = [json.loads(request.body) for request in site.requests]
+    opened = [open_reply(b64decode(body["message"]), reply_to().key, body["locator"]) for body in bodies]
+    assert [message["text"] for message in sorted(opened, key=lambda message: message["number"])] == [
+        "One",
+        "Two",
+        "Three",
+    ]
+    assert len({message["number"] for message in opened}) == 3
+
+
 def test_locators_come_again_whether_or_not_somebody_wrote(tmp_path, endpoint):
     """Among posts that say nothing about a quarter goes under a locator that had one before, after a restart too."""
     site, address, ca = endpoint
