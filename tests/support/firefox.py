@@ -32,10 +32,10 @@ class Firefox:
         self._count = 0
         self.ask("NewSession", acceptInsecureCerts=True)
 
-    def ask(self, name: str, **values: object) -> object:
+    def ask(self, command: str, /, **values: object) -> object:
         """Send one command and hand back its value."""
         self._count += 1
-        line = json.dumps([0, self._count, f"WebDriver:{name}", values])
+        line = json.dumps([0, self._count, f"WebDriver:{command}", values])
         self._wire.sendall(f"{len(line)}:{line}".encode())
         _, _, error, result = self._read()
         assert error is None, error
@@ -65,8 +65,18 @@ class Firefox:
         self.ask("Back")
 
     def click(self, css: str) -> None:
+        self.ask("ElementClick", id=self._find(css))
+
+    def fill(self, css: str, text: str) -> None:
+        """Type a text into a field, or choose the file of that path."""
+        self.ask("ElementSendKeys", id=self._find(css), text=text)
+
+    def value(self, css: str) -> str:
+        return str(self.ask("GetElementProperty", id=self._find(css), name="value"))
+
+    def _find(self, css: str) -> str:
         element = self.ask("FindElement", using="css selector", value=css)
-        self.ask("ElementClick", id=next(iter(element.values())))
+        return next(iter(element.values()))
 
     def close(self) -> None:
         self._wire.close()

@@ -12,12 +12,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from http import HTTPStatus
 
 from flask import Blueprint, Response, request
 from flask_babel import format_date
 from flask_babel import gettext as _
 
-from app.core.errors import AlreadySentError, HaumaruError, OutboxError, RateError, ReplyError, ReplyKnownError
+from app.core.errors import (
+    AlreadySentError,
+    BusyError,
+    HaumaruError,
+    OutboxError,
+    RateError,
+    ReplyError,
+    ReplyKnownError,
+)
 from app.core.log import log_error
 from app.delivery.receipt_codes import DerivationQueue, Locator, ReceiptCode, parse_code
 from app.delivery.reply_store import ReplyStore, read_reply_post
@@ -26,13 +35,14 @@ from app.site.report.forms import ReplyForm
 from app.site.report.responses import PageError, ReportContext, ReportResponses
 from app.site.report.submit import Submission, is_closed, submit
 from app.vault.reply import open_reply
-from app.vault.tip import ReplyTo
-from app.web.http import same_origin
+from app.vault.tip import SCHEMA, ReplyTo
+from app.web.http import REFUSED, same_origin
 from app.web.network_shares import NetworkShares
 
 # Readers who may wait for a derivation; one runs at a time in each process.
 _WAITING = 8
 _RETRY_SECONDS = 60
+_CODE_LENGTH = 400  # characters of a typed code
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -114,17 +124,19 @@ class ReplyViews:
 
     def run_step(self, lang: str) -> Response:  # noqa: ARG002
         """Read, answer or delete a reply, whichever button was pressed."""
-        form = self._context.open_form(ReplyForm)
-        form.validate()
+        form, name = self._context.open_form(ReplyForm), request.form.get("step", "")
         steps = {"read": self._read, "answer": self._answer, "done": self._delete}
-        step = steps.get(request.form.get("step", ""))
         try:
-            if step is None:
+            if refused := request.environ.get(REFUSED):
+                raise _refused_body(refused)
+            if name not in steps:
                 raise _code_error(400, _("We did not understand that button."))
             self._require_our_page(form)
-            return step(form, self._open_access())
+            access = self._open_access()
+            form.validate()
+            return steps[name](form, access)
         except PageError as error:
-            return self._ask_for_code(error)
+            return self._ask_for_code(error) if name != "answer" else self._ask_again(form, error)
 
     def store_reply(self) -> Response:
         """Keep a reply that a desk posts: 204, 409 where it was stored before, 403 for everything else."""
@@ -192,14 +204,14 @@ class ReplyViews:
     def _require_our_page(self, form: ReplyForm) -> None:
         if not same_origin(self._context.origins):
             raise _code_error(403, _("Your browser did not say that this came from our own page. Try again."))
-        if form.token_error:
+        if form.check_token():
             raise _code_error(400, _("This page was open for too long. Please try again."))
 
     def _open_access(self) -> ReplyAccess:
         """Return what the typed code opens; raises PageError. Whether there is a reply for it makes no difference."""
         try:
             with self._context.rates.reserved("reply"):
-                code = parse_code(request.form.get("code", ""))
+                code = parse_code(request.form.get("code", "")[:_CODE_LENGTH])
                 with self._context.place(self._code_places):
                     keys = self._derivations.derive(code)
             return ReplyAccess(code, keys.locator, keys.reply_key)
@@ -234,12 +246,27 @@ class ReplyViews:
         )
 
     def _ask_for_code(self, problem: PageError | None) -> Response:
-        return self._responses.page("report/reply.html", problem, token=self._new_token())
+        return self._responses.page("report/reply.html", problem, form=None, code="", token=self._new_token())
+
+    def _ask_again(self, form: ReplyForm, problem: PageError) -> Response:
+        """Return the page with the answer as it was typed; the code stays in the page unless it is the problem."""
+        code = "" if problem.status == HTTPStatus.UNPROCESSABLE_ENTITY else request.form.get("code", "")[:_CODE_LENGTH]
+        sentences = [sentence for each in problem.errors.values() for sentence in each]
+        if code:
+            problem = PageError(problem.status, seconds=problem.seconds, errors={"what": sentences})
+        return self._responses.page("report/reply.html", problem, form=form, code=code, token=self._new_token())
 
 
 def _seen() -> list[str]:
     """Return the digests of the replies that the page showed; none from a page that showed none."""
     return [each for each in request.form.getlist("seen") if _DIGEST.fullmatch(each)]
+
+
+def _refused_body(status: int) -> PageError:
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        limit = f"{SCHEMA.field('what').max_length:,}"
+        return _code_error(status, _("This is too long. Use at most %(limit)s characters.", limit=limit))
+    return _code_error(HTTPStatus.SERVICE_UNAVAILABLE, _(BusyError.message), _RETRY_SECONDS)
 
 
 def _code_error(status: int, sentence: str, seconds: int = 0) -> PageError:

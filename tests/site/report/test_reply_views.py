@@ -14,6 +14,7 @@ from app.delivery.database import Database
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import DerivationQueue, derive_keys, new_code, parse_code
 from app.delivery.reply_store import ReplyPost, ReplyStore
+from app.site.report import forms
 from app.vault.age_open import unseal
 from app.vault.keys import DEMONSTRATION
 from app.vault.reply import SEALED_BYTES, seal_reply
@@ -249,3 +250,34 @@ def test_the_log_counts_no_visitor(site, caplog):
     assert press(site, "nonsense", code="no code").status == 400
     assert site.post("/en/reply", {"step": "read"}, Sec_Fetch_Site="cross-site").status == 403
     assert caplog.records == []
+
+
+def test_an_answer_comes_back_with_its_words_whatever_was_refused(tmp_path):
+    """From elsewhere, without a token, over the limit or under no code: the words stay, and a right code."""
+    limits = {"LIMITS_PER_ADDRESS": "1/hour", "SERVER_WORKERS": "1"}
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s", **limits)
+    code, words = new_code(), "They moved to a farm."
+    token = site.get("/en/reply").document.one("input", name="csrf_token").attrs["value"]
+    form = {"csrf_token": token, "step": "answer", "code": code, "what": words}
+    refused = [
+        site.post("/en/reply", form, Sec_Fetch_Site="cross-site"),
+        site.post("/en/reply", {**form, "csrf_token": "forged"}),
+        site.post("/en/reply", {**form, "code": "no code"}),
+        site.post("/en/reply", {**form, "what": words + " " * 600_000}),
+    ]
+    assert [answer.status for answer in refused] == [403, 400, 422, 413]
+    for answer in refused:
+        assert answer.document.one("textarea", name="what").text.strip() == words
+        kept = answer.document.one("input", name="code").attrs
+        assert kept.get("value", "") == ("" if answer.status == 422 else code)
+    assert press(site, "read", code=code).status == 200
+    over = site.post("/en/reply", form)
+    assert (over.status, over.document.one("textarea", name="what").text) == (429, words)
+
+
+def test_no_word_of_an_answer_is_looked_at_before_origin_token_and_rate(site):
+    """An answer from elsewhere, without a token or without a code costs no cleaning of its words."""
+    with patch.object(forms, "clean_text") as clean:
+        assert press(site, "answer", code="no code", what="x").status == 422
+        assert site.post("/en/reply", {"step": "answer", "what": "x", "csrf_token": "forged"}).status == 400
+    assert not clean.called
