@@ -139,13 +139,13 @@ def pages(desk: Desk) -> None:
     client = create_app(desk, sessions, demo=False).test_client()
     sessions.new_link()
     client.get(links[0].removeprefix(ORIGIN), base_url=ORIGIN)
-    cookie = client.get_cookie(sessions.cookie_name, domain="127.0.0.1")
+    cookie = client.get_cookie(sessions.cookie_name, domain="127.0.0.1", path=sessions.path)
     session = sessions.get(cookie.value if cookie else "")
     assert session is not None
     session.handler = "Ana"
 
     def ask(path: str) -> None:
-        answer = client.get(path, base_url=ORIGIN)
+        answer = client.get(sessions.path + path, base_url=ORIGIN)
         assert answer.status_code == 200
 
     def changed() -> None:

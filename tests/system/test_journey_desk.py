@@ -20,8 +20,8 @@ def run(*arguments, **more):
 
 
 def _first_tip(desk):
-    wait_for(lambda: re.search(r'href="/tips/([0-9a-z]{26})"', desk.get("/")))
-    return re.search(r'href="/tips/([0-9a-z]{26})"', desk.get("/"))[1]
+    wait_for(lambda: re.search(r'href="[^"]*/tips/([0-9a-z]{26})"', desk.get("/")))
+    return re.search(r'href="[^"]*/tips/([0-9a-z]{26})"', desk.get("/"))[1]
 
 
 def _refer(desk, one, authority="police", **more):
