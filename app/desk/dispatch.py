@@ -101,8 +101,7 @@ def key_fingerprint(authority: Authority) -> str:
 
 def is_key_confirmed(cases: Cases, authority: Authority) -> bool:
     """Whether the journal says that these very keys were compared by voice."""
-    what = _key_mark(authority)
-    return any(entry.did == "confirmed-key" and entry.what == what for entry in cases.journal.entries)
+    return cases.journal.has("confirmed-key", _key_mark(authority))
 
 
 def confirm_key(cases: Cases, authority: Authority, who: str) -> None:

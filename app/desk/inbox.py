@@ -107,6 +107,15 @@ class Inbox:
         self._cases.journal.write(JournalEntry(who, "destroyed-aside", name[:26]))
         self._store.delete([f"aside/{name}"])
 
+    def destroy_all(self, who: str, code: str) -> int:
+        """Destroy everything that was set aside for one reason; return how many there were. Raises RefusedError."""
+        names = [name for name in self._store.list_names("aside") if name.rpartition(".")[2] == code]
+        if not names:
+            raise RefusedError("gone")
+        self._cases.journal.write(JournalEntry(who, "destroyed-aside", "", f"{code} {len(names)}"))
+        self._store.delete([f"aside/{name}" for name in names])
+        return len(names)
+
     def _checked(self, untrusted_name: str) -> str:
         if untrusted_name not in self._store.list_names("aside"):
             raise RefusedError("gone")

@@ -69,6 +69,11 @@ class Journal:
         with self._lock:
             return sorted([*self._arrivals, *self._written], key=lambda one: (one.at[:10], "T" in one.at))
 
+    def has(self, did: str, what: str) -> bool:
+        """Return whether something was done once, by the codes of an entry."""
+        with self._lock:
+            return any(one.did == did and one.what == what for one in self._written)
+
     def write(self, *entries: JournalEntry) -> None:
         """Append what was done, with its time, durably, or none of it.
 

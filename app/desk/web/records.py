@@ -3,6 +3,8 @@
 An envelope that did not open is shown with its reason in words; only a handler destroys it.
 """
 
+from collections import Counter
+
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -10,6 +12,7 @@ from app.desk.statistics import StatisticsTable, kept_rows, statistics_tables, t
 from app.desk.web.context import current_desk, current_handler, file_to_save, render_page, see_other
 
 _SHOWN_LINES = 200
+_SHOWN_ASIDE = 200
 _WHY_ASIDE = {
     "no-match": "Sealed to a key that this desk does not hold. Add the identity file, then try again.",
     "file": "Not a plain file, or one that this desk may not read.",
@@ -48,15 +51,23 @@ def save_figures() -> AnyResponse:
 
 @blueprint.get("/aside")
 def show_aside() -> AnyResponse:
-    """Show the envelopes that did not open, each with its reason."""
-    rows = [(tip, code, _WHY_ASIDE.get(code, _WHY_BUNDLE)) for tip, code in current_desk().inbox.set_aside()]
-    return render_page("aside.html", rows=rows)
+    """Show the envelopes that did not open, each with its reason, and how many there are for each reason."""
+    aside = current_desk().inbox.set_aside()
+    rows = [(tip, code, _WHY_ASIDE.get(code, _WHY_BUNDLE)) for tip, code in aside[:_SHOWN_ASIDE]]
+    counts = Counter(code for _, code in aside)
+    many = [(code, count, _WHY_ASIDE.get(code, _WHY_BUNDLE)) for code, count in counts.items() if count > 1]
+    return render_page("aside.html", rows=rows, many=many, total=len(aside))
 
 
 @blueprint.post("/aside")
 def settle_aside() -> AnyResponse:
-    """Try to open one of them again, or destroy it."""
+    """Try to open one of them again, or destroy it, or destroy all that were set aside for one reason."""
     desk, name = current_desk(), request.form.get("name", "")
+    if request.form.get("do") == "destroy-all":
+        if request.form.get("sure") != "yes":
+            return see_other(url_for("records.show_aside"), "Nothing was done: tick the box first.")
+        count = desk.inbox.destroy_all(current_handler(), request.form.get("code", ""))
+        return see_other(url_for("records.show_aside"), f"{count} destroyed.")
     if request.form.get("do") == "destroy":
         desk.inbox.destroy(current_handler(), name)
         return see_other(url_for("records.show_aside"), "Destroyed.")

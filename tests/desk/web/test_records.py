@@ -27,6 +27,23 @@ def test_figures_and_journal_are_shown(browser, one):
     assert "claimed" in browser.get(f"/journal?tip={one}").text
 
 
+def test_a_flood_of_envelopes_that_do_not_open_is_listed_in_part_and_destroyed_at_once(browser, desk, office):
+    """Of three hundred pieces two hundred are listed; one press, with a tick, destroys those of one reason."""
+    for number in range(300):
+        (office.inbox / f"{number:026}.age").write_bytes(b"nothing %d" % number)
+    (office.inbox / "link.age").symlink_to("/etc/passwd")
+    receive(desk)
+    page = browser.get("/aside").text
+    assert page.count(">Try again<") == 200
+    assert "301 were set aside" in page
+    browser.post("/aside", do="destroy-all", code="armor")
+    assert len(desk.inbox.set_aside()) == 301, "one press is not enough"
+    browser.post("/aside", do="destroy-all", code="armor", sure="yes")
+    assert [code for _, code in desk.inbox.set_aside()] == ["file"]
+    assert (desk.journal.entries[-1].did, desk.journal.entries[-1].what) == ("destroyed-aside", "armor 300")
+    assert browser.post("/aside", do="destroy-all", code="armor", sure="yes").status_code == 404
+
+
 def test_what_was_set_aside_is_listed_and_settled(browser, desk, office):
     """An envelope that does not open is listed with its reason in words, tried again, and destroyed when told."""
     (office.inbox / f"{'0' * 26}.age").write_bytes(b"nothing")
