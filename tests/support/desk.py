@@ -282,10 +282,10 @@ class Program:
         return self.request("GET", path)[2].decode()
 
     def post(self, path: str, **fields: object) -> tuple[int, str]:
-        """Send a form; the status, and where it leads."""
+        """Send a form; the status, and where it leads, below the secret path."""
         body = urlencode({"token": self.token, **fields}, doseq=True)
         status, headers, _ = self.request("POST", path, body)
-        return status, headers.get("Location", "")
+        return status, headers.get("Location", "").removeprefix(self.secret)
 
     def request(self, method: str, path: str, body: str = "") -> tuple[int, Mapping[str, str], bytes]:
         """One request."""
