@@ -32,6 +32,7 @@ COMMANDS = {
     "exiftool": ("exiftool",),
     "java": ("java",),
     "nginx": ("nginx",),
+    "haproxy": ("haproxy",),
     "caddy": ("caddy",),
     "tor": ("tor",),
     "systemd": ("systemd-analyze",),

@@ -102,6 +102,13 @@ def best_language(accept_language: str, among: Iterable[str]) -> str:
     return DEFAULT
 
 
+def codes_by_tag(among: Iterable[str]) -> dict[str, str]:
+    """Return the codes by the primary language tags that browsers send for them, for a proxy (RFC 5646, 2.2.1)."""
+    codes = {code.lower(): code for code in among}
+    aliases = {alias: codes[tag] for alias, tag in _ALIASES.items() if tag in codes}
+    return {tag.partition("-")[0]: code for tag, code in codes.items()} | aliases
+
+
 def compile_catalogues(root: Path) -> list[Path]:
     """Compile each `messages.po` below `root` that is newer than its `messages.mo`; return the written paths.
 

@@ -93,8 +93,16 @@ def status(path: Path, *, as_json: bool) -> None:
 
 @cli.command()
 @click.option("-o", "folder", type=click.Path(path_type=Path), default="instance/sheets", help="Folder of the PDFs.")
-def build(folder: Path) -> None:
-    """Make the catalogues and the handouts again, and render every page once."""
+@click.option("--static", "static", type=click.Path(path_type=Path), help="Folder for the guidance pages as files.")
+@click.option("--config", "path", type=click.Path(path_type=Path), help="With --static: haumaru.toml.")
+def build(folder: Path, static: Path | None, path: Path | None) -> None:
+    """Make the catalogues and the handouts again, and render every page once; or write the pages as files."""
+    if (static is None) != (path is None):
+        raise click.UsageError("--static and --config need each other.")
+    if static is not None and path is not None:
+        count = factory.build_static(load_config(path, os.environ), static)
+        click.echo(f"{count} files in {static}; reload the proxy")
+        return
     for line in demo.build_outputs(folder):
         click.echo(line)
 

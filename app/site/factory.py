@@ -41,6 +41,7 @@ from app.site.guide.handouts import Handout, make_handouts
 from app.site.guide.loader import load_catalogue_reviews, load_library
 from app.site.guide.models import Library, Review, page_path
 from app.site.guide.prerender import csp_hash, minified_stylesheet, render_all
+from app.site.guide.static_files import StaticSite, write_static
 from app.site.guide.views import GuideViews
 from app.site.preload import preload_app, preload_tables
 from app.site.report.held import HeldTipStore
@@ -120,11 +121,16 @@ def served_languages(root: Path) -> tuple[str, ...]:
 
 def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
     """Check the content and render everything that does not change; `ConfigError` with every fault."""
+    return render_guide(config, form_secret(config.server.secret_file), root=root)
+
+
+def render_guide(config: Config, secret: bytes, *, root: Path = ROOT) -> Prerendered:
+    """Return what `prerender_site` returns, with any 32 bytes as the secret: no guidance page depends on them."""
     i18n.compile_catalogues(root / "translations")
     library, catalogue_reviews = _load_library(config, root)
     prerendered = Prerendered(
         config=config,
-        secret=form_secret(config.server.secret_file),
+        secret=secret,
         library=library,
         catalogue_reviews=catalogue_reviews,
         handouts=make_handouts(library),
@@ -144,7 +150,7 @@ def build_site(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[
     server, report = prerendered.config.server, prerendered.config.report
     room = BodyRoom(threads=server.threads, memory=server.body_memory)
     app = create_site_app(prerendered, room, root=root, clock=clock)
-    hosts = frozenset(urlsplit(origin).netloc for origin in origins(prerendered.config))
+    hosts = host_names(prerendered.config)
     visitors = NetworkReader(clock=clock)
     limiter: Any = BodyLimiter(
         app,
@@ -192,6 +198,18 @@ def origins(config: Config) -> tuple[str, ...]:
     if urlsplit(site.base_url).hostname in ("127.0.0.1", "localhost"):
         return (f"http://127.0.0.1:{port}", f"http://localhost:{port}", *site.origins[1:])
     return site.origins
+
+
+def host_names(config: Config) -> frozenset[str]:
+    """Return the values of Host under which the site answers (RFC 9110, 7.2)."""
+    return frozenset(urlsplit(origin).netloc for origin in origins(config))
+
+
+def build_static(config: Config, folder: Path) -> int:
+    """Write the guidance pages as files into `folder` and return how many; `ConfigError` with every fault."""
+    rendered = render_guide(config, secrets.token_bytes(32))
+    languages = i18n.codes_by_tag(rendered.library.editions)
+    return write_static(folder, StaticSite(rendered.pages, host_names(config), config.site.exit_url, languages))
 
 
 def _load_library(config: Config, root: Path) -> tuple[Library, Mapping[str, Review]]:

@@ -7,6 +7,8 @@ from tests.support.proxies import NAME
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEADERS, _SETTINGS, _DATA = 1, 4, 0
 _END_STREAM, _END_HEADERS = 1, 4
+# The preface and the client's settings, none of them (RFC 9113, 3.4).
+BEGINNING = _PREFACE + bytes(3) + bytes([_SETTINGS, 0]) + bytes(4)
 
 
 def answer_length(line: ssl.SSLSocket, path: str, coding: str) -> int:
@@ -15,7 +17,7 @@ def answer_length(line: ssl.SSLSocket, path: str, coding: str) -> int:
     fields = {":method": "GET", ":path": path, ":authority": NAME, ":scheme": "https", "accept-encoding": coding}
     # Each field as a literal that is not indexed (RFC 7541, 6.2.2).
     asked = b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
-    line.sendall(_PREFACE + _frame(_SETTINGS, 0, 0, b"") + _frame(_HEADERS, _END_STREAM | _END_HEADERS, 1, asked))
+    line.sendall(BEGINNING + _frame(_HEADERS, _END_STREAM | _END_HEADERS, 1, asked))
     total, ended = 0, False
     while not ended:
         length, kind, flags, stream = _head(_read(line, 9))

@@ -1,6 +1,7 @@
 """The proxies of deploy/ on loopback, from their own configuration with nothing changed but names, ports and places."""
 
 import http.client
+import os
 import shutil
 import socket
 import ssl
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import trustme
 
-from tests.support.paths import ROOT
+from tests.support.paths import BIN, ROOT
 from tests.support.ports import free_port
 from tests.support.site import Visitor
 
@@ -72,64 +73,72 @@ def rewritten(path: Path, *changes: tuple[str, str]) -> str:
 
 
 @contextmanager
-def nginx(folder: Path, site_port: int, *more: tuple[str, str]) -> Iterator[Proxy]:
-    """Run nginx with deploy/nginx/nginx.conf; whatever it would write of a body or an answer fails."""
+def haproxy(folder: Path, site_port: int, config: Path, *more: tuple[str, str]) -> Iterator[Proxy]:
+    """Run HAProxy with deploy/haproxy/haproxy.cfg, and nginx behind it with the pages that `haumaru build` makes."""
     ca, ports = _certificate(folder), (free_port(), free_port(), free_port())
+    static, socket_path = folder / "static", folder / "nginx.sock"
+    subprocess.run(
+        [BIN / "haumaru", "build", "--static", static, "--config", config], check=True, capture_output=True, cwd=folder
+    )
+    text = rewritten(
+        ROOT / "deploy" / "haproxy" / "haproxy.cfg",
+        ("    user haproxy\n    group haproxy\n", "    nbthread 2\n"),
+        # This machine may let a process open 20,000 files and no more.
+        ("    maxconn 10500\n", "    maxconn 7000\n"),
+        ("bind [::]:443 ", f"bind [::1]:{ports[0]} "),
+        ("    bind [::]:80 v6only\n", ""),
+        ("bind 0.0.0.0:443 ", f"bind 127.0.0.1:{ports[0]} "),
+        ("bind 0.0.0.0:80\n", f"bind 127.0.0.1:{ports[2]}\n"),
+        ("bind 127.0.0.1:8081", f"bind 127.0.0.1:{ports[1]}"),
+        ("/etc/ssl/haumaru", str(folder)),
+        ("/srv/haumaru", str(static)),
+        ("/run/haumaru-pages/nginx.sock", str(socket_path)),
+        ("127.0.0.1:8000", f"127.0.0.1:{site_port}"),
+        *more,
+    )
+    (folder / "haproxy.cfg").write_text(text)
+    command = ["haproxy", "-W", "-f", str(folder / "haproxy.cfg")]
+    with nginx(folder, static, socket_path), _running(command, folder, ca, ports) as proxy:
+        yield proxy
+
+
+@contextmanager
+def nginx(folder: Path, static: Path, socket_path: Path) -> Iterator[subprocess.Popen]:
+    """Run nginx with deploy/nginx/nginx.conf; whatever it would write of a request or an answer fails."""
     spool = [
         f"{kind}_temp_path {folder}/spool-{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     ]
     text = rewritten(
         ROOT / "deploy" / "nginx" / "nginx.conf",
-        ("user www-data;", "daemon off;"),
+        ("user www-data;", "user root;\ndaemon off;" if os.geteuid() == 0 else "daemon off;"),
         ("worker_processes auto;", "worker_processes 2;"),
         ("/run/nginx.pid", f"{folder}/nginx.pid"),
         ("access_log off;", "access_log off;\n    " + "\n    ".join(spool)),
-        ("example.org", NAME),
-        ("/etc/ssl/haumaru", str(folder)),
-        ("127.0.0.1:8000", f"127.0.0.1:{site_port}"),
-        ("listen [::]:443 ssl http2 default_server;", ""),
-        ("listen [::]:443 ssl http2;", ""),
-        ("listen [::]:80 default_server;", ""),
-        ("listen [::]:80;", ""),
-        ("listen 443 ", f"listen 127.0.0.1:{ports[0]} "),
-        ("listen 80 ", f"listen 127.0.0.1:{ports[2]} "),
-        ("listen 80;", f"listen 127.0.0.1:{ports[2]};"),
-        ("listen 127.0.0.1:8081", f"listen 127.0.0.1:{ports[1]}"),
-        *more,
+        ("/run/haumaru-pages/nginx.sock", str(socket_path)),
+        ("/srv/haumaru", str(static)),
     )
     (folder / "nginx.conf").write_text(text)
     command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    with _running(command, folder, ca, ports) as proxy:
+    with (folder / "nginx.log").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
+    try:
+        until = time.monotonic() + 30
+        while not socket_path.exists():
+            assert process.poll() is None, (folder / "nginx.log").read_text()
+            assert time.monotonic() < until
+            time.sleep(0.05)
         for place in folder.glob("spool-*"):
             shutil.rmtree(place)
-        yield proxy
-
-
-@contextmanager
-def caddy(folder: Path, site_port: int, *more: tuple[str, str]) -> Iterator[Proxy]:
-    """Run Caddy with deploy/caddy/Caddyfile, as Debian's version spells it."""
-    ca, ports = _certificate(folder), (free_port(), free_port(), free_port())
-    place = ROOT / "deploy" / "caddy"
-    shutil.copy(place / "body-2.6.caddy", folder / "body.caddy")
-    text = rewritten(
-        place / "Caddyfile",
-        ("admin off", f"admin off\n\thttp_port {ports[2]}\n\thttps_port {ports[0]}\n\tauto_https disable_redirects"),
-        ("example.org {", f"{NAME} {{"),
-        ("tls {", f"tls {folder}/fullchain.pem {folder}/privkey.pem {{"),
-        ("127.0.0.1:8000", f"127.0.0.1:{site_port}"),
-        ("http://:8081", f"http://:{ports[1]}"),
-        *more,
-    )
-    (folder / "Caddyfile").write_text(text)
-    command = ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
-    with _running(command, folder, ca, ports) as proxy:
-        yield proxy
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def _certificate(folder: Path) -> trustme.CA:
     ca = trustme.CA()
     certificate = ca.issue_cert(NAME)
-    certificate.private_key_pem.write_to_path(folder / "privkey.pem")
+    certificate.private_key_pem.write_to_path(folder / "fullchain.pem.key")
     chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
     (folder / "fullchain.pem").write_bytes(chain)
     return ca

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+# Content codings, the best first (RFC 9110, 8.4.1); "" is none.
+CODINGS = ("br", "gzip", "")
 # The cookie that closes the site for two minutes after the way out; short, because every request may carry it.
 EXIT_COOKIE = "x"
 _EXIT_COOKIE_PAIR = f"{EXIT_COOKIE}="
@@ -21,6 +23,13 @@ class PrerenderedAnswer(NamedTuple):
     gzip: bytes
     br: bytes
 
+    def coded(self, coding: str) -> tuple[list[tuple[str, str]], bytes, str]:
+        """Return all headers and the body for a coding, and the coding that the body has: "" where none is kept."""
+        body = getattr(self, coding) if coding else b""
+        sent, used = (body, coding) if body else (self.identity, "")
+        length = ("Content-Length", str(len(sent)))
+        return [*self.headers, length, *([("Content-Encoding", used)] if used else [])], sent, used
+
 
 class PrerenderedPages:
     """Serves `pages` by path to requests for one of `hosts`; hands every other request to `app`."""
@@ -28,7 +37,7 @@ class PrerenderedPages:
     def __init__(self, app: WSGIApplication, *, pages: Mapping[str, PrerenderedAnswer], hosts: frozenset[str]) -> None:
         self._app, self._hosts = app, hosts
         self._pages = {
-            path: {coding: _encode(page, coding) for coding in ("", "gzip", "br")} for path, page in pages.items()
+            path: {coding: page.coded(coding)[:2] for coding in CODINGS} for path, page in pages.items()
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -48,9 +57,3 @@ class PrerenderedPages:
                 return [body if method == "GET" else b""]
         return self._app(environ, start_response)
 
-
-def _encode(page: PrerenderedAnswer, coding: str) -> tuple[list[tuple[str, str]], bytes]:
-    body = getattr(page, coding) if coding else b""
-    sent = body or page.identity
-    length = ("Content-Length", str(len(sent)))
-    return [*page.headers, length, *([("Content-Encoding", coding)] if body else [])], sent
