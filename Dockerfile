@@ -18,7 +18,8 @@ RUN rm -r app/desk app/vault/age_open.py \
 
 FROM python:3.12-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /var/lib/haumaru --create-home --shell /usr/sbin/nologin haumaru \
-    && chmod 0700 /var/lib/haumaru
+    && chmod 0700 /var/lib/haumaru \
+    && install -d -o haumaru /srv/haumaru
 COPY --from=build /opt/haumaru /opt/haumaru
 ENV PATH=/opt/haumaru/.venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /var/lib/haumaru

@@ -12,8 +12,9 @@ redis:redis-server:redis-server
 java:java:default-jre-headless
 exiftool:exiftool:libimage-exiftool-perl
 poppler:pdftotext:poppler-utils
+haproxy:haproxy:haproxy
 nginx:nginx:nginx-light
-caddy:caddy:caddy
+ip:ip:iproute2
 tor:tor:tor
 systemd:systemd-analyze:systemd
 compose:docker-compose:docker-compose

@@ -33,7 +33,6 @@ COMMANDS = {
     "java": ("java",),
     "nginx": ("nginx",),
     "haproxy": ("haproxy",),
-    "caddy": ("caddy",),
     "tor": ("tor",),
     "systemd": ("systemd-analyze",),
     "compose": ("docker-compose",),

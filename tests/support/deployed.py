@@ -7,9 +7,7 @@ from pathlib import Path
 
 from tests.support.paths import BIN
 from tests.support.ports import free_port
-from tests.support.proxies import NAME
-
-ONION = "http://" + "a" * 56 + ".onion"
+from tests.support.proxies import NAME, ONION
 
 
 def configuration(folder: Path, **limits: str) -> tuple[Path, int]:

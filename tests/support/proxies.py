@@ -1,4 +1,4 @@
-"""The proxies of deploy/ on loopback, from their own configuration with nothing changed but names, ports and places."""
+"""The proxy of deploy/ on loopback, HAProxy and nginx behind it, from their own configuration with nothing changed but names, ports and places."""
 
 import http.client
 import os
@@ -8,23 +8,26 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
 
+from tests.support.attacker import circuit_line
 from tests.support.paths import BIN, ROOT
 from tests.support.ports import free_port
 from tests.support.site import Visitor
+from tests.support.units import Unit
 
 NAME = "haumaru.test"
+ONION = "http://" + "a" * 56 + ".onion"
 
 
 @dataclass
 class Proxy:
-    """A proxy that runs: its ports for TLS, the onion and plain http, where it may write, and all that it has said."""
+    """HAProxy that runs: its ports for TLS, the onion and plain http, where it may write, and all that it has said."""
 
     port: int
     onion_port: int
@@ -57,6 +60,21 @@ class Proxy:
         visitor._opener = urllib.request.build_opener(Handler(context=context), _NoRedirect)
         return visitor
 
+    def onion_visitor(self, circuit: int) -> Visitor:
+        """Somebody who comes on this circuit of Tor; pages name their own address as clearnet has it."""
+        visitor, port = Visitor(f"https://{NAME}", Host=ONION.removeprefix("http://")), self.onion_port
+
+        class Connection(http.client.HTTPConnection):
+            def connect(self) -> None:
+                self.sock = circuit_line(port, circuit)
+
+        class Handler(urllib.request.HTTPSHandler):
+            def https_open(self, request):
+                return self.do_open(Connection, request)
+
+        visitor._opener = urllib.request.build_opener(Handler, _NoRedirect)
+        return visitor
+
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_):
@@ -73,13 +91,14 @@ def rewritten(path: Path, *changes: tuple[str, str]) -> str:
 
 
 @contextmanager
-def haproxy(folder: Path, site_port: int, config: Path, *more: tuple[str, str]) -> Iterator[Proxy]:
+def haproxy(
+    folder: Path, site_port: int, config: Path, *more: tuple[str, str], variables: Mapping[str, str] | None = None
+) -> Iterator[Proxy]:
     """Run HAProxy with deploy/haproxy/haproxy.cfg, and nginx behind it with the pages that `haumaru build` makes."""
     ca, ports = _certificate(folder), (free_port(), free_port(), free_port())
     static, socket_path = folder / "static", folder / "nginx.sock"
-    subprocess.run(
-        [BIN / "haumaru", "build", "--static", static, "--config", config], check=True, capture_output=True, cwd=folder
-    )
+    build = [BIN / "haumaru", "build", "--static", static, "--config", config]
+    subprocess.run(build, check=True, capture_output=True, cwd=folder, env=os.environ | (variables or {}))
     text = rewritten(
         ROOT / "deploy" / "haproxy" / "haproxy.cfg",
         ("    user haproxy\n    group haproxy\n", "    nbthread 2\n"),
@@ -91,7 +110,7 @@ def haproxy(folder: Path, site_port: int, config: Path, *more: tuple[str, str]) 
         ("bind 0.0.0.0:80\n", f"bind 127.0.0.1:{ports[2]}\n"),
         ("bind 127.0.0.1:8081", f"bind 127.0.0.1:{ports[1]}"),
         ("/etc/ssl/haumaru", str(folder)),
-        ("/srv/haumaru", str(static)),
+        ("/srv/haumaru/site", str(static)),
         ("/run/haumaru-pages/nginx.sock", str(socket_path)),
         ("127.0.0.1:8000", f"127.0.0.1:{site_port}"),
         *more,
@@ -115,7 +134,7 @@ def nginx(folder: Path, static: Path, socket_path: Path) -> Iterator[subprocess.
         ("/run/nginx.pid", f"{folder}/nginx.pid"),
         ("access_log off;", "access_log off;\n    " + "\n    ".join(spool)),
         ("/run/haumaru-pages/nginx.sock", str(socket_path)),
-        ("/srv/haumaru", str(static)),
+        ("/srv/haumaru/site", str(static)),
     )
     (folder / "nginx.conf").write_text(text)
     command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
@@ -147,7 +166,9 @@ def _certificate(folder: Path) -> trustme.CA:
 @contextmanager
 def _running(command: list[str], folder: Path, ca: trustme.CA, ports: tuple[int, int, int]) -> Iterator[Proxy]:
     log = folder / "proxy.log"
-    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
+    (variable,) = Unit(ROOT / "deploy" / "systemd" / "haproxy.conf").settings["Environment"]
+    name, _, path = variable.partition("=")
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", name: path.replace("/etc", str(ROOT / "deploy"))}
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=env)
     try:

@@ -1,6 +1,5 @@
 """Every file of deploy/, checked by the tool that will read it, and the run-book's backup, tried."""
 
-import json
 import os
 import re
 import shutil
@@ -24,7 +23,10 @@ DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 # What `systemd-analyze security` may count at most, of 10; the site and the status, which reach nobody, 1.0.
 EXPOSURE = {"haumaru.service": 1.0, "haumaru-status.service": 1.0}
-PROXIES = ("caddy", "nginx", "tor@default")
+PROXIES = ("haproxy", "nginx", "tor@default")
+TLS_WORDS = ("no-tls-tickets", "tune.ssl.cachesize 0")
+# Bytes that one connection to HAProxy takes at most (tests/system/test_proxy_attacks.py measures it), and its pages.
+HELD_BY_A_CONNECTION, CACHE = 100_000, 32 << 20
 VARIABLES = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -65,7 +67,7 @@ def test_units_are_shut_in(path):
     assert "ignoring" not in done.stderr
 
 
-@pytest.mark.needs("systemd", "nginx", "caddy", "tor")
+@pytest.mark.needs("systemd", "haproxy", "nginx", "tor")
 @pytest.mark.parametrize("name", PROXIES)
 def test_the_drop_in_shuts_in_what_debian_ships(name, tmp_path):
     """With our drop-in, Debian's own units of the proxies and of Tor count below 3."""
@@ -94,47 +96,67 @@ def test_no_unit_writes_a_journal_to_disk():
     assert (journal.one("Storage"), journal.one("MaxRetentionSec")) == ("volatile", "1day")
 
 
-@pytest.mark.needs("nginx")
-def test_nginx_reads_its_configuration(tmp_path):
-    """`nginx -t` finds no fault, with nothing changed but where certificate, pid and names lie."""
+@pytest.fixture(scope="module")
+def proxy_folder(tmp_path_factory):
+    """A certificate, and the pages that `haumaru build --static` makes, where a configuration can name them."""
+    folder = tmp_path_factory.mktemp("proxy")
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x",
-        "-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem")  # fmt: skip
-    text = rewritten(DEPLOY / "nginx" / "nginx.conf", ("/etc/ssl/haumaru", str(tmp_path)), ("/run/", f"{tmp_path}/"))
-    (tmp_path / "nginx.conf").write_text(text)
-    done = run("nginx", "-e", "stderr", "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf")
+        "-keyout", folder / "fullchain.pem.key", "-out", folder / "fullchain.pem")  # fmt: skip
+    path, _ = configuration(folder)
+    done = run(BIN / "haumaru", "build", "--static", folder / "static", "--config", path)
     assert done.returncode == 0, done.stderr
-    assert "warn" not in done.stderr
+    return folder
 
 
-@pytest.mark.needs("caddy")
-def test_caddy_reads_its_configuration(tmp_path):
-    """`caddy validate` finds no fault, and the file is formatted as `caddy fmt` would."""
-    for name, body in (("caddy", "body-2.6.caddy"), ("compose", "body-2.6.caddy")):
-        folder = tmp_path / name
-        folder.mkdir()
-        shutil.copy(DEPLOY / name / "Caddyfile", folder)
-        shutil.copy(DEPLOY / "caddy" / body, folder / "body.caddy")
-        done = run("caddy", "validate", "--config", folder / "Caddyfile", "--adapter", "caddyfile",
-                   env={**os.environ, "HOME": str(tmp_path)})  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert "Valid configuration" in done.stdout + done.stderr
-        assert run("caddy", "fmt", folder / "Caddyfile").stdout == (folder / "Caddyfile").read_text()
-
-
-@pytest.mark.needs("caddy")
-def test_caddy_logs_and_keeps_nothing_of_requests(tmp_path):
-    """As Caddy itself understands its file: no access log, no logger of requests, bodies held whole in memory."""
-    shutil.copy(DEPLOY / "caddy" / "Caddyfile", tmp_path)
-    shutil.copy(DEPLOY / "caddy" / "body-2.6.caddy", tmp_path / "body.caddy")
-    done = run("caddy", "adapt", "--config", tmp_path / "Caddyfile", "--adapter", "caddyfile")
+@pytest.mark.needs("nginx")
+def test_nginx_reads_its_configuration(proxy_folder):
+    """`nginx -t` finds no fault, with nothing changed but where pages, pid and socket are."""
+    places = (("/srv/haumaru/site", str(proxy_folder / "static")), ("/run/", f"{proxy_folder}/"))
+    text = rewritten(DEPLOY / "nginx" / "nginx.conf", *places).replace("haumaru-pages/", "")
+    (proxy_folder / "nginx.conf").write_text(text)
+    done = run("nginx", "-e", "stderr", "-t", "-p", proxy_folder, "-c", proxy_folder / "nginx.conf")
     assert done.returncode == 0, done.stderr
-    adapted = json.loads(done.stdout)
-    assert adapted["logging"]["logs"]["default"]["exclude"] == ["http", "admin"]
-    for server in adapted["apps"]["http"]["servers"].values():
-        assert "logs" not in server
-        assert server["read_timeout"]
-        assert server["read_header_timeout"]
-    assert done.stdout.count('"buffer_requests":true') == 2
+    # Where no root runs the test, nginx says that `user` has no effect.
+    assert not [line for line in done.stderr.splitlines() if "warn" in line and '"user"' not in line]
+    assert "listen unix:" in text
+    assert len(re.findall(r"^\s*listen ", text, re.MULTILINE)) == 1
+
+
+@pytest.mark.needs("haproxy")
+@pytest.mark.parametrize("name", ["haproxy", "compose"])
+def test_haproxy_reads_its_configuration(name, proxy_folder):
+    """`haproxy -c` finds no fault and warns of nothing, and no line asks for a log."""
+    text = (DEPLOY / name / "haproxy.cfg").read_text()
+    for place, ours in (("/etc/ssl/haumaru", proxy_folder), ("/srv/haumaru/site", proxy_folder / "static")):
+        assert place in text
+        text = text.replace(place, str(ours))
+    # Only `-c` as root may look at user and group; this machine may let a process open 20,000 files and no more.
+    text = text.replace("    user haproxy\n    group haproxy\n", "").replace("maxconn 10500", "maxconn 7000")
+    (proxy_folder / "haproxy.cfg").write_text(text)
+    done = run("haproxy", "-c", "-f", proxy_folder / "haproxy.cfg")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    assert not re.search(r"^\s*(log |option httplog|option tcplog|stats |capture )", text, re.MULTILINE)
+    assert {"no-tls-tickets", "tune.ssl.cachesize 0"} <= {word for word in TLS_WORDS if word in text}
+
+
+def test_the_proxies_limits_add_up():
+    """Both frontends' connections fit the whole, and the site's threads are more than the requests let in to it."""
+    text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
+    whole = int(re.search(r"^    maxconn (\d+)$", text, re.MULTILINE)[1])
+    fronts = [int(found) for found in re.findall(r"^    maxconn (\d+)$", text, re.MULTILINE)[1:]]
+    assert sum(fronts) <= whole
+    assert whole * HELD_BY_A_CONNECTION + CACHE + 50_000_000 <= memory_limit(DEPLOY / "systemd" / "proxy.conf")
+    site = tomllib.loads((DEPLOY / "haumaru.toml").read_text())["server"]
+    places = [int(found) for found in re.findall(r"server site 127.0.0.1:8000 maxconn (\d+)", text)]
+    assert len(places) == 4
+    assert sum(places) < site["workers"] * site.get("threads", 64)
+
+
+def memory_limit(path: Path) -> int:
+    """MemoryMax= of a unit, in bytes."""
+    found = re.fullmatch(r"(\d+)([MG])", Unit(path).one("MemoryMax"))
+    return int(found[1]) << {"M": 20, "G": 30}[found[2]]
 
 
 @pytest.mark.needs("tor")
@@ -150,6 +172,7 @@ def test_tor_reads_its_configuration(name, tmp_path):
     assert not warnings
     for needed in ("PoWDefensesEnabled 1", "EnableIntroDoSDefense 1", "SafeLogging 1", "AvoidDiskWrites 1"):
         assert needed in text
+    assert "HiddenServiceExportCircuitID haproxy" in text
     assert "8000" not in text, "a proxy stands in front of the site for the onion service too"
 
 
@@ -161,14 +184,14 @@ def test_compose_reads_its_file(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     services = yaml.safe_load(done.stdout)["services"]
-    assert set(services) == {"site", "forwarder", "postgres", "redis", "memory", "caddy", "tor"}
+    assert set(services) == {"site", "forwarder", "postgres", "redis", "memory", "haproxy", "nginx", "pages", "tor"}
     for name, service in services.items():
         assert service["logging"] == {"driver": "none"}, name
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["ulimits"]["core"] == 0
         assert service["mem_limit"] == service["memswap_limit"], f"{name} could swap"
-    assert [name for name, one in services.items() if one.get("ports")] == ["caddy"]
+    assert [name for name, one in services.items() if one.get("ports")] == ["haproxy"]
     assert "out" not in services["site"]["networks"]
     for name in ("redis", "memory"):
         assert "volumes" not in services[name]

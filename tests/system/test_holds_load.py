@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import proxies
+from tests.support.attacker import circuit_line, keep_open
 from tests.support.faults import Deployment, Program, deployment, report, scale, until, up
 from tests.support.load import MADE, PAGES, SLOW, answers, slow, view
 from tests.support.ports import free_port
@@ -98,10 +99,10 @@ def test_slow_visitors_stop_no_reader_of_the_bare_site(tmp_path):
         report("slow, bare", open=len(peers), pages_read=len(PAGES) + len(MADE))
 
 
-@pytest.mark.needs("nginx")
+@pytest.mark.needs("haproxy", "nginx")
 @pytest.mark.usefixtures("many_sockets")
 def test_slow_visitors_stop_nobody_behind_the_proxy(tmp_path):
-    """Behind nginx as deployed, with 3,000 slow connections open, pages are read and tips are sent and delivered."""
+    """Behind HAProxy as deployed, with 1,000 slow connections of 125 circuits, pages are read and tips are delivered."""
     variables = {
         "HAUMARU_SITE_BASE_URL": f"https://{proxies.NAME}",
         "HAUMARU_SITE_ONION": f"http://{ONION}",
@@ -109,8 +110,10 @@ def test_slow_visitors_stop_nobody_behind_the_proxy(tmp_path):
     }
     (tmp_path / "proxy").mkdir()
     with site(tmp_path, **variables) as (here, _, port), ExitStack() as stack:
-        proxy = stack.enter_context(proxies.nginx(tmp_path / "proxy", port))
-        peers = slow(stack, proxy.onion_port, ONION)
+        folder = tmp_path / "proxy"
+        proxy = stack.enter_context(proxies.haproxy(folder, port, here.config, variables=variables))
+        lines = (circuit_line(proxy.onion_port, number % 125) for number in range(1000))
+        peers = keep_open(stack, lines, f"GET /en/help HTTP/1.1\r\nHost: {ONION}\r\nX-Slow: ".encode())
         visitor = proxy.visitor()
         for path in [*PAGES[:5], *MADE[:2]]:
             assert visitor.get(path).status == 200
@@ -118,7 +121,7 @@ def test_slow_visitors_stop_nobody_behind_the_proxy(tmp_path):
             assert visitor.send({"what": f"Sent past {len(peers)} slow ones, {number}"}).status == 200
         here.drain()
         assert here.delivered().total() == 3
-        report("slow, behind nginx", open=len(peers), pages_read=7, tips_sent=3)
+        report("slow, behind HAProxy", open=len(peers), pages_read=7, tips_sent=3)
 
 
 # Floods

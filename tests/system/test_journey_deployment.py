@@ -1,10 +1,10 @@
-"""A whole deployment on loopback: the units of deploy/, its proxies with TLS in front, and a tip sent through them."""
+"""A whole deployment on loopback: the units of deploy/, its proxy with TLS in front, and a tip sent through them."""
 
 import http.client
+import re
 import socket
+import ssl
 import time
-import urllib.error
-import urllib.request
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -13,19 +13,16 @@ import pytest
 from PIL import Image
 
 from tests.support import http1, http2
-from tests.support.deployed import ONION, configuration
+from tests.support.deployed import configuration
+from tests.support.attacker import ask, circuit_line, connect, secured
 from tests.support.paths import BIN, ROOT
 from tests.support.ports import free_port
-from tests.support.proxies import NAME, caddy, nginx
+from tests.support.proxies import NAME, ONION, haproxy
 from tests.support.site import open_all, wait_until_up
 from tests.support.units import Unit
 
-pytestmark = pytest.mark.needs("systemd")
+pytestmark = pytest.mark.needs("systemd", "haproxy", "nginx")
 SYSTEMD = ROOT / "deploy" / "systemd"
-PROXIES = [
-    pytest.param(nginx, marks=pytest.mark.needs("nginx"), id="nginx"),
-    pytest.param(caddy, marks=pytest.mark.needs("caddy"), id="caddy"),
-]
 
 
 def photograph() -> bytes:
@@ -38,8 +35,8 @@ def photograph() -> bytes:
 class Deployment:
     """The site, the forwarder and a proxy, until the test ends."""
 
-    def __init__(self, folder: Path, proxy, log: Path) -> None:
-        self.folder, self.proxy, self.log = folder, proxy, log
+    def __init__(self, folder: Path, proxy, log: Path, site_port: int) -> None:
+        self.folder, self.proxy, self.log, self.site_port = folder, proxy, log, site_port
         self.visitor = proxy.visitor
 
     def tip(self, what: str) -> dict:
@@ -54,7 +51,7 @@ class Deployment:
 
 
 @contextmanager
-def deployed(folder: Path, front, **limits: str):
+def deployed(folder: Path, **limits: str):
     """Everything started, in the order in which systemd would."""
     path, port = configuration(folder, **limits)
     log, place = folder / "units.log", folder / "proxy"
@@ -63,12 +60,12 @@ def deployed(folder: Path, front, **limits: str):
         site = stack.enter_context(Unit(SYSTEMD / "haumaru.service").started(BIN, path, log))
         stack.enter_context(Unit(SYSTEMD / "haumaru-forward.service").started(BIN, path, log))
         wait_until_up(f"http://127.0.0.1:{port}", site, log)
-        yield Deployment(folder, stack.enter_context(front(place, port)), log)
+        yield Deployment(folder, stack.enter_context(haproxy(place, port, path)), log, port)
 
 
-@pytest.fixture(scope="module", params=PROXIES)
-def deployment(request, tmp_path_factory):
-    with deployed(tmp_path_factory.mktemp("deployed"), request.param) as running:
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory):
+    with deployed(tmp_path_factory.mktemp("deployed")) as running:
         yield running
 
 
@@ -146,11 +143,20 @@ def test_plain_http_leads_pages_to_tls_and_desks_nowhere(deployment):
 
 def test_the_onion_service_has_the_proxy_in_front(deployment):
     """Tor's visitors come to the proxy's own port and are served under the onion's name."""
-    with socket.create_connection(("127.0.0.1", deployment.proxy.onion_port), 30) as line:
-        line.sendall(f"GET /en/ HTTP/1.1\r\nHost: {ONION[7:]}\r\nConnection: close\r\n\r\n".encode())
-        answer = b"".join(iter(lambda: line.recv(65536), b""))
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert b"</h1>" in answer
+    for path in ("/en/", "/en/report"):
+        with circuit_line(deployment.proxy.onion_port, 1) as line:
+            answer = ask(line, ONION[7:], path)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"</h1>" in answer
+
+
+def test_the_site_hears_of_the_circuit(tmp_path):
+    """Each circuit has a share of its own: what one has used up another still has."""
+    with deployed(tmp_path, per_address="2/hour") as running:
+        onion = running.proxy.onion_visitor
+        statuses = [onion(7).send({"what": f"Number {number}"}).status for number in range(3)]
+        assert statuses == [200, 200, 429]
+        assert onion(8).send({"what": "On another circuit"}).status == 200
 
 
 def test_nothing_is_logged_whatever_visitors_do(deployment):
@@ -174,10 +180,9 @@ def test_nothing_is_logged_whatever_visitors_do(deployment):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("front", PROXIES)
-def test_a_forged_address_counts_for_nothing(front, tmp_path):
+def test_a_forged_address_counts_for_nothing(tmp_path):
     """Who writes X-Forwarded-For is still counted by the address the proxy saw; somebody else is counted apart."""
-    with deployed(tmp_path, front, per_address="2/hour") as running:
+    with deployed(tmp_path, per_address="2/hour") as running:
         statuses = [
             running.visitor(X_Forwarded_For=f"198.51.100.{number}", Forwarded=f"for=198.51.100.{number}")
             .send({"what": f"Number {number}"})
@@ -188,27 +193,131 @@ def test_a_forged_address_counts_for_nothing(front, tmp_path):
         assert running.visitor("127.0.0.3").send({"what": "From another address"}).status == 200
 
 
-@pytest.mark.parametrize("front", PROXIES)
-def test_while_the_site_is_away_the_proxy_says_not_sent(front, tmp_path):
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The proxy without the site behind it."""
+    folder = tmp_path_factory.mktemp("alone")
+    path, port = configuration(folder)
+    (folder / "proxy").mkdir()
+    with haproxy(folder / "proxy", port, path) as proxy:
+        yield proxy
+
+
+def test_while_the_site_is_away_the_proxy_says_not_sent(alone):
     """Without the site behind it the proxy says that nothing was sent, logs nothing and never a false "sent"."""
-    with front(tmp_path, free_port()) as proxy:
-        answer = proxy.visitor("127.0.0.77").post("/en/report", {"what": "x"})
-        said = proxy.log.read_text()
+    answer = alone.visitor("127.0.0.77").post("/en/report", {"what": "x"})
     assert answer.status in (502, 503)
     assert answer.text.startswith("Not sent.")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
-    assert "127.0.0.77" not in said
+    assert "127.0.0.77" not in alone.log.read_text()
 
 
-@pytest.mark.needs("nginx")
+def test_while_the_site_is_away_every_page_is_there(alone):
+    """The guidance does not need the site: every page is read in each coding, and the handouts and the data too."""
+    paths = [line.split()[0] for line in (alone.folder / "static/haproxy/plain.map").read_text().splitlines()]
+    assert len(paths) > 300
+    with secured(connect(alone.port), alone.context(), NAME) as line:
+        connection = http.client.HTTPConnection("127.0.0.1")
+        connection.sock = line
+        for path in paths:
+            connection.request("GET", path, headers={"Host": NAME})
+            answer = connection.getresponse()
+            assert (answer.status, bool(answer.read())) == (200, True), path
+
+
+@pytest.mark.parametrize(
+    ("said", "language"), [("hi-IN,hi;q=0.9,en;q=0.8", "hi"), ("fil,en;q=0.5", "tl"), ("zh-TW", "zh-Hans"), ("de", "en")]
+)
+def test_while_the_site_is_away_the_first_page_knows_the_language(alone, said, language):
+    """Without the site the bare address leads to the page in the visitor's language, as the site itself would."""
+    answer = alone.visitor().get("/", **{"Accept-Language": said})
+    assert (answer.status, answer.headers["location"]) == (303, f"/{language}/")
+
+
+def test_while_the_site_is_away_the_way_out_holds(alone):
+    """A visitor who took the way out is led away by the proxy, from a page and from the form, but no desk is."""
+    for path in ("/en/help", "/en/report", "/", "/nowhere"):
+        answer = alone.visitor(Cookie="a=b; x=1").get(path)
+        assert (answer.status, answer.headers["location"]) == (303, "https://www.metservice.com/")
+        assert answer.headers["cache-control"] == "no-store"
+    assert alone.visitor(Cookie="x=1").post("/en/report", {"what": "x"}).status == 303
+    assert alone.visitor(Cookie="x=1").post("/agency/replies", {"a": "b"}).status == 503
+
+
+def test_the_proxy_knows_every_language_that_is_served(alone):
+    """The languages in the proxy's configuration are those for which there are pages."""
+    listed = re.search(r"language\(([a-z;]+),en\)", (alone.folder / "haproxy.cfg").read_text())
+    tags = [line.split()[0] for line in (alone.folder / "static/haproxy/languages.map").read_text().splitlines()]
+    assert sorted(listed[1].split(";")) == sorted(tags)
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip", "identity"])
+def test_pages_are_the_programs_own_answers(deployment, coding):
+    """What the proxy answers from its files is the site's own answer, header by header and byte by byte."""
+    folder = deployment.proxy.folder
+    paths = [line.split()[0] for line in (folder / "static/haproxy/plain.map").read_text().splitlines()]
+    chosen = [path for path in paths if not path.endswith(".pdf")] + [path for path in paths if path.endswith("en.pdf")]
+    for path in chosen:
+        for method in ("GET", "HEAD"):
+            ours, theirs = (_raw(deployment, port, method, path, coding) for port in ("proxy", "site"))
+            assert ours == theirs, path
+            assert ours[1]["cache-control"] == "no-store"
+
+
+def _raw(deployment, which: str, method: str, path: str, coding: str):
+    """Status, headers but for the date, and body as they came."""
+    if which == "site":
+        line = http.client.HTTPConnection("127.0.0.1", deployment.site_port, timeout=30)
+    else:
+        line = http.client.HTTPSConnection("127.0.0.1", deployment.proxy.port, timeout=30)
+        plain = socket.create_connection(("127.0.0.1", deployment.proxy.port), 30)
+        line.sock = deployment.proxy.context().wrap_socket(plain, server_hostname=NAME)
+    line.request(method, path, headers={"Host": NAME, "Accept-Encoding": coding})
+    answer = line.getresponse()
+    headers = {name.lower(): value for name, value in answer.getheaders()}
+    assert headers.pop("date")
+    found = answer.status, headers, answer.read()
+    line.close()
+    return found
+
+
+def test_the_way_out_is_the_sites_to_judge(deployment):
+    """A page that is asked for with the way out's cookie is answered by the site, not from a file."""
+    left = deployment.visitor().post("/go", {})
+    cookie = left.headers["set-cookie"].partition(";")[0]
+    answer = deployment.visitor(Cookie=cookie).get("/en/help")
+    assert (answer.status, answer.headers["location"]) == (303, "https://www.metservice.com/")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_no_tls_session_links_two_visits(deployment, version):
+    """The proxy hands out no ticket and no session id, so that a second visit cannot be told from a first."""
+    context = deployment.proxy.context()
+    context.minimum_version = context.maximum_version = version
+
+    def visit(session=None):
+        plain = socket.create_connection(("127.0.0.1", deployment.proxy.port), 30)
+        line = context.wrap_socket(plain, server_hostname=NAME, session=session)
+        line.sendall(f"HEAD /en/ HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+        while line.recv(4096):
+            pass
+        return line
+
+    with visit() as first:
+        assert first.session is None or not first.session.has_ticket
+        assert first.session is None or version is ssl.TLSVersion.TLSv1_3 or not first.session.id
+        with visit(first.session) as second:
+            assert not second.session_reused
+
+
 def test_a_form_that_is_open_outlives_a_restart(tmp_path):
     """An upgrade or a rollback stops the site and starts another: a form opened before is sent after."""
     path, port = configuration(tmp_path)
     log, unit, place = tmp_path / "units.log", Unit(SYSTEMD / "haumaru.service"), tmp_path / "proxy"
     place.mkdir()
-    with nginx(place, port) as proxy:
+    with haproxy(place, port, path) as proxy:
         with unit.started(BIN, path, log) as site:
             wait_until_up(f"http://127.0.0.1:{port}", site, log)
             checked = proxy.visitor().check({"what": "Begun before, sent after"})
@@ -216,21 +325,3 @@ def test_a_form_that_is_open_outlives_a_restart(tmp_path):
             wait_until_up(f"http://127.0.0.1:{port}", site, log)
             sent = proxy.visitor().post("/en/report", [*checked.form("/report").fields, ("step", "send")])
     assert sent.heading == "Your report was sent"
-
-
-@pytest.mark.needs("caddy")
-def test_a_proxy_may_unpack_what_was_filled_up(tmp_path):
-    """A proxy that asks for gzip and unpacks it, as one made with Go does by itself, gets the whole page."""
-    with deployed(tmp_path, lambda place, port: caddy(place, port, ("compression off", ""))) as running:
-        assert running.visitor().get("/en/help").status == 200
-
-
-@pytest.mark.needs("nginx")
-def test_the_proof_of_no_spooling_can_fail(tmp_path):
-    """With a buffer smaller than a body nginx would write it to disk, and the same request fails here."""
-    spooling = ("client_body_buffer_size 26m", "client_body_buffer_size 16k")
-    with deployed(tmp_path, lambda place, port: nginx(place, port, spooling)) as running:
-        visitor = running.visitor()
-        request = urllib.request.Request(f"https://{NAME}/en/report", data=b"x" * 100_000)
-        with pytest.raises(urllib.error.HTTPError, match="500"):
-            visitor._opener.open(request, timeout=60)

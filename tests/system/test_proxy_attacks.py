@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import http2
-from tests.support.deployed import ONION, configuration
-from tests.support.flood import ask, circuit_line, connect, connect_many, drip, everything, flood, open_lines, secured
+from tests.support.deployed import configuration
+from tests.support.attacker import ask, circuit_line, connect, connect_many, drip, everything, keep_open, open_lines, secured
 from tests.support.paths import BIN, ROOT
-from tests.support.proxies import NAME, Proxy, haproxy
+from tests.support.proxies import NAME, ONION, Proxy, haproxy
 from tests.support.site import wait_until_up
 from tests.support.units import Unit
 
@@ -68,7 +68,7 @@ def post(body: int, begun: str = "", host: str = NAME) -> bytes:
 
 def test_one_address_holds_few_connections_and_others_read(front, stack):
     """Of 1,500 connections from one address the proxy keeps 256, before it reads one byte, and others get pages."""
-    lines = flood(stack, connect_many(front.port, [ATTACKER] * 1500))
+    lines = keep_open(stack, connect_many(front.port, [ATTACKER] * 1500))
     assert len(open_lines(lines, 0.5)) <= 256
     assert read_page(front).startswith(b"HTTP/1.1 200")
     assert read_page(front, path="/en/report").startswith(b"HTTP/1.1 200")
@@ -79,7 +79,7 @@ def test_a_request_that_drips_ends_in_time(front, stack):
     begun = f"GET /en/help HTTP/1.1\r\nHost: {NAME}\r\nX-Slow: ".encode()
     tls = [secured(connect(front.port, ATTACKER), front.context(), NAME) for _ in range(20)]
     onion = [circuit_line(front.onion_port, 7) for _ in range(20)]
-    lines = flood(stack, [*tls, *onion], begun)
+    lines = keep_open(stack, [*tls, *onion], begun)
     drip(lines, 4)
     assert open_lines(lines, 0.5) == []
 
@@ -89,7 +89,7 @@ def test_a_dripping_frame_of_http2_ends_in_time(front, stack):
     context = front.context()
     context.set_alpn_protocols(["h2"])
     lines = [context.wrap_socket(connect(front.port, ATTACKER), server_hostname=NAME) for _ in range(10)]
-    flood(stack, lines, http2.BEGINNING + (4000).to_bytes(3, "big") + bytes([1, 1]) + (1).to_bytes(4, "big"))
+    keep_open(stack, lines, http2.BEGINNING + (4000).to_bytes(3, "big") + bytes([1, 1]) + (1).to_bytes(4, "big"))
     drip(lines, 5)
     assert open_lines(lines, 0.5) == []
 
@@ -97,7 +97,7 @@ def test_a_dripping_frame_of_http2_ends_in_time(front, stack):
 def test_a_short_body_that_drips_never_reaches_the_site(front, stack):
     """32 bodies at a few bytes a second are cut in time, and meanwhile the form can be sent from elsewhere."""
     lines = [secured(connect(front.port, ATTACKER), front.context(), NAME) for _ in range(32)]
-    flood(stack, lines, post(1_000_000, "what=slow"))
+    keep_open(stack, lines, post(1_000_000, "what=slow"))
     sent = front.visitor(OTHER).check({"what": "While others are slow"})
     assert sent.status == 200
     drip(lines, 3)
@@ -108,7 +108,7 @@ def test_long_bodies_of_one_network_leave_room_for_others(front, stack):
     """Of 64 long bodies from one /24, 8 reach the site; somebody elsewhere sends 2 MB meanwhile."""
     context = front.context()
     lines = [secured(connect(front.port, f"127.7.0.{1 + number % 200}"), context, NAME) for number in range(64)]
-    flood(stack, lines, post(1_000_000, "what=" + "x" * 40_000))
+    keep_open(stack, lines, post(1_000_000, "what=" + "x" * 40_000))
     time.sleep(0.5)
     visitor = front.visitor(OTHER)
     checked = visitor.check({"what": "A file goes with it"})
@@ -168,7 +168,7 @@ def test_a_network_of_ipv6_counts_as_one(front, stack, width):
     subprocess.run(["ip", "-6", "route", "replace", "local", "2001:db8::/32", "dev", "lo"], check=True)
     step = 1 << (56 - width)
     addresses = [f"2001:db8:77:{number * 43 * step % (1 << (64 - width)):x}::{number:x}" for number in range(1500)]
-    lines = flood(stack, connect_many(front.port, addresses, socket.AF_INET6))
+    lines = keep_open(stack, connect_many(front.port, addresses, socket.AF_INET6))
     assert len(open_lines(lines, 0.5)) <= (512 if width == 48 else 256)
     with secured(connect(front.port, "2001:db8:99::1", socket.AF_INET6), front.context(), NAME) as line:
         assert ask(line, NAME).startswith(b"HTTP/1.1 200")
@@ -183,14 +183,14 @@ def test_many_networks_at_once_leave_room_for_a_newcomer(tmp_path, stack):
     ]
     with started(tmp_path, *smaller) as (proxy, _):
         networks = [f"127.{number}.0.1" for number in range(100, 200)]
-        lines = flood(stack, connect_many(proxy.port, networks * 15))
+        lines = keep_open(stack, connect_many(proxy.port, networks * 15))
         assert 590 <= len(open_lines(lines, 0.5)) <= 610
         assert read_page(proxy).startswith(b"HTTP/1.1 200")
 
 
 def test_one_circuit_holds_few_connections_and_other_circuits_read(front, stack):
     """Of 200 connections on one circuit 32 are kept; another circuit reads the page, and so does clearnet."""
-    lines = flood(stack, (circuit_line(front.onion_port, 7) for _ in range(200)))
+    lines = keep_open(stack, (circuit_line(front.onion_port, 7) for _ in range(200)))
     assert len(open_lines(lines, 0.5)) <= 32
     with circuit_line(front.onion_port, 8) as line:
         assert ask(line, ONION[7:]).startswith(b"HTTP/1.1 200")
@@ -200,9 +200,9 @@ def test_one_circuit_holds_few_connections_and_other_circuits_read(front, stack)
 def test_a_full_onion_leaves_clearnet_alone(tmp_path, stack):
     """When circuits have taken every place of the onion service, clearnet is served as before, the form too."""
     with started(tmp_path, ("    maxconn 2000\n", "    maxconn 60\n")) as (proxy, _):
-        flood(stack, (circuit_line(proxy.onion_port, number) for number in range(100)))
+        keep_open(stack, (circuit_line(proxy.onion_port, number) for number in range(100)))
         long_body = post(1_000_000, "what=" + "x" * 40_000, ONION[7:])
-        flood(stack, (circuit_line(proxy.onion_port, 1000 + number) for number in range(60)), long_body)
+        keep_open(stack, (circuit_line(proxy.onion_port, 1000 + number) for number in range(60)), long_body)
         assert read_page(proxy).startswith(b"HTTP/1.1 200")
         assert proxy.visitor(OTHER).check({"what": "Not over Tor"}).status == 200
 
@@ -210,7 +210,7 @@ def test_a_full_onion_leaves_clearnet_alone(tmp_path, stack):
 def test_a_slow_reader_of_long_answers_keeps_no_place_of_the_site(front, stack):
     """40 readers who ask for a handout and never read it leave the pages and the form to others."""
     request = f"GET /sheets.zip HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode()
-    flood(stack, (secured(connect(front.port, ATTACKER), front.context(), NAME) for _ in range(40)), request)
+    keep_open(stack, (secured(connect(front.port, ATTACKER), front.context(), NAME) for _ in range(40)), request)
     assert read_page(front).startswith(b"HTTP/1.1 200")
     assert read_page(front, path="/en/report").startswith(b"HTTP/1.1 200")
 

@@ -75,7 +75,7 @@ def _is_closed(line: socket.socket) -> bool:
     return True
 
 
-def flood(stack: ExitStack, lines: Iterable[socket.socket], begun: bytes = b"") -> list[socket.socket]:
+def keep_open(stack: ExitStack, lines: Iterable[socket.socket], begun: bytes = b"") -> list[socket.socket]:
     """Keep connections that have said `begun` until the stack ends."""
     kept = []
     for line in lines:
