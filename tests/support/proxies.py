@@ -1,4 +1,7 @@
-"""The proxy of deploy/ on loopback, HAProxy and nginx behind it, from their own configuration with nothing changed but names, ports and places."""
+"""The proxy of deploy/ on loopback: HAProxy, and nginx behind it.
+
+Both read their own configuration, with nothing changed but names, ports and places.
+"""
 
 import http.client
 import os

@@ -1,6 +1,5 @@
 """Every file of deploy/, checked by the tool that will read it, and the run-book's backup, tried."""
 
-import os
 import re
 import shutil
 import subprocess

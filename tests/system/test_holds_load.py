@@ -102,7 +102,7 @@ def test_slow_visitors_stop_no_reader_of_the_bare_site(tmp_path):
 @pytest.mark.needs("haproxy", "nginx")
 @pytest.mark.usefixtures("many_sockets")
 def test_slow_visitors_stop_nobody_behind_the_proxy(tmp_path):
-    """Behind HAProxy as deployed, with 1,000 slow connections of 125 circuits, pages are read and tips are delivered."""
+    """Behind HAProxy, with 1,000 slow connections of 125 circuits, pages are read and tips are delivered."""
     variables = {
         "HAUMARU_SITE_BASE_URL": f"https://{proxies.NAME}",
         "HAUMARU_SITE_ONION": f"http://{ONION}",

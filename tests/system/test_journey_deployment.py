@@ -13,10 +13,9 @@ import pytest
 from PIL import Image
 
 from tests.support import http1, http2
-from tests.support.deployed import configuration
 from tests.support.attacker import ask, circuit_line, connect, secured
+from tests.support.deployed import configuration
 from tests.support.paths import BIN, ROOT
-from tests.support.ports import free_port
 from tests.support.proxies import NAME, ONION, haproxy
 from tests.support.site import open_all, wait_until_up
 from tests.support.units import Unit
@@ -228,7 +227,8 @@ def test_while_the_site_is_away_every_page_is_there(alone):
 
 
 @pytest.mark.parametrize(
-    ("said", "language"), [("hi-IN,hi;q=0.9,en;q=0.8", "hi"), ("fil,en;q=0.5", "tl"), ("zh-TW", "zh-Hans"), ("de", "en")]
+    ("said", "language"),
+    [("hi-IN,hi;q=0.9,en;q=0.8", "hi"), ("fil,en;q=0.5", "tl"), ("zh-TW", "zh-Hans"), ("de", "en")],
 )
 def test_while_the_site_is_away_the_first_page_knows_the_language(alone, said, language):
     """Without the site the bare address leads to the page in the visitor's language, as the site itself would."""

@@ -16,8 +16,18 @@ from pathlib import Path
 import pytest
 
 from tests.support import http2
+from tests.support.attacker import (
+    ask,
+    circuit_line,
+    connect,
+    connect_many,
+    drip,
+    everything,
+    keep_open,
+    open_lines,
+    secured,
+)
 from tests.support.deployed import configuration
-from tests.support.attacker import ask, circuit_line, connect, connect_many, drip, everything, keep_open, open_lines, secured
 from tests.support.paths import BIN, ROOT
 from tests.support.proxies import NAME, ONION, Proxy, haproxy
 from tests.support.site import wait_until_up
@@ -133,9 +143,7 @@ def test_a_body_without_a_length_is_refused(front, stack, method):
     before = _memory(front)
     line = secured(connect(front.port, ATTACKER), front.context(), NAME)
     stack.callback(line.close)
-    line.sendall(
-        f"{method} /en/report HTTP/1.1\r\nHost: {NAME}\r\n{FORM}Transfer-Encoding: chunked\r\n\r\n".encode()
-    )
+    line.sendall(f"{method} /en/report HTTP/1.1\r\nHost: {NAME}\r\n{FORM}Transfer-Encoding: chunked\r\n\r\n".encode())
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     answer = b""
     try:

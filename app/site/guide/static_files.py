@@ -97,11 +97,7 @@ def _file_name(path: str, answer: PrerenderedAnswer) -> str:
 def _add_location(locations: dict[str, str], target: Path, headers: list[tuple[str, str]]) -> None:
     """Add the block of nginx for the files that end like `target`; AssertionError if two of them differ in headers."""
     end = "".join(target.suffixes)
-    kept = "".join(
-        f'    add_header {name} "{_quoted(value)}";\n'
-        for name, value in headers
-        if name not in _NGINX_OWN
-    )
+    kept = "".join(f'    add_header {name} "{_quoted(value)}";\n' for name, value in headers if name not in _NGINX_OWN)
     pattern, content_type = end.replace(".", "\\."), _quoted(dict(headers)["Content-Type"])
     # An empty Last-Modified is none: when the files were written is nobody's business.
     own = f'    types {{ }}\n    default_type "{content_type}";\n    add_header Last-Modified "";\n'

@@ -36,9 +36,7 @@ class PrerenderedPages:
 
     def __init__(self, app: WSGIApplication, *, pages: Mapping[str, PrerenderedAnswer], hosts: frozenset[str]) -> None:
         self._app, self._hosts = app, hosts
-        self._pages = {
-            path: {coding: page.coded(coding)[:2] for coding in CODINGS} for path, page in pages.items()
-        }
+        self._pages = {path: {coding: page.coded(coding)[:2] for coding in CODINGS} for path, page in pages.items()}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -56,4 +54,3 @@ class PrerenderedPages:
                 start_response("200 OK", headers)
                 return [body if method == "GET" else b""]
         return self._app(environ, start_response)
-
