@@ -159,6 +159,7 @@ def test_the_onion_service_has_the_proxy_in_front(deployment):
         assert b"</h1>" in answer
 
 
+@pytest.mark.slow
 def test_the_site_hears_of_the_circuit(tmp_path):
     """Each circuit has a share of its own: what one has used up another still has."""
     with deployed(tmp_path, per_address="2/hour") as running:
