@@ -110,7 +110,8 @@ class Journal:
         with self._lock:
             shuffled = SystemRandom().sample(over, len(over))
             self._append(sorted(shuffled, key=lambda one: one.at))
-            self._arrivals = [one for one in self._arrivals if one not in over]
+            settled = set(over)
+            self._arrivals = [one for one in self._arrivals if one not in settled]
             self._save_arrivals()
 
     def reseal(self) -> None:

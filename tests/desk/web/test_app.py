@@ -100,6 +100,17 @@ def test_nothing_a_sender_wrote_is_run(office, desk, browser):
         assert "<img src=x" not in answer.text
 
 
+def test_a_sender_turns_no_line_of_the_desk_round(office, desk, browser):
+    """Words that reverse a line stand in an element of their own on each screen, whose end ends them (UAX #9, HTML)."""
+    texts = {"what": "\u202eexe.gnp this is a text of more than eight words that two tips have", "where": "\u202eyawa"}
+    ids = [office.drop(tip(texts)) for _ in range(2)]
+    receive(desk)
+    for path in ("/", f"/tips/{ids[0]}"):
+        page = browser.get(path).text
+        isolated = re.findall(r'(?:dir="auto"[^<>]*>|<bdi>)\u202e', page)
+        assert len(isolated) == page.count("\u202e") >= 2, path
+
+
 def test_templates_and_views_type_no_address():
     """Pages and views ask Flask for each address; only a route's own line writes it."""
     room = ROOT / "app/desk"
