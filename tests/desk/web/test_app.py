@@ -108,7 +108,7 @@ def test_a_sender_turns_no_line_of_the_desk_round(office, desk, browser):
     for path in ("/", f"/tips/{ids[0]}"):
         page = browser.get(path).text
         isolated = re.findall(r'(?:dir="auto"[^<>]*>|<bdi>)\u202e', page)
-        assert len(isolated) == page.count("\u202e") >= 2, path
+        assert len(isolated) == page.count("\u202e") >= 1, path
 
 
 def test_templates_and_views_type_no_address():
