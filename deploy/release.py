@@ -18,6 +18,10 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import images
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 DIST = ROOT / "dist"
@@ -211,6 +215,8 @@ def main() -> None:
     sys.stdout.write(
         f"{number}: the wheel is the same from two builds, works alone, and stands on {count} packages\n{sums}"
     )
+    # Last, so that all else is known where no registry of images can be reached.
+    images.main([])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Every file of deploy/, checked by the tool that will read it, and the run-book's backup, tried."""
 
+import difflib
 import re
+import runpy
 import shutil
 import subprocess
 import tomllib
@@ -150,6 +152,30 @@ def test_the_proxies_limits_add_up():
     places = [int(found) for found in re.findall(r"server site 127.0.0.1:8000 maxconn (\d+)", text)]
     assert len(places) == 4
     assert sum(places) < site["workers"] * site.get("threads", 64)
+
+
+def test_the_containers_proxy_differs_only_in_its_neighbours():
+    """In containers HAProxy has the same configuration but for its user and the places of site and Tor."""
+    one, other = ((DEPLOY / name / "haproxy.cfg").read_text().splitlines() for name in ("haproxy", "compose"))
+    changed = [line[2:].strip() for line in difflib.ndiff(one[1:], other[1:]) if line.startswith(("- ", "+ "))]
+    own = ("user ", "group ", "bind 127.0.0.1:8081", "bind 172.31.250.2:8081", "server site ", "server-template site ",
+           "resolvers ", "nameserver ", "hold ", "# Which sites")  # fmt: skip
+    assert all(line == "" or line.startswith(own) for line in changed), changed
+
+
+def test_an_image_without_a_digest_is_named_and_pinned():
+    """Each image that deploy/ starts from is found, and gets the digest that the registry gives."""
+    images = runpy.run_path(str(DEPLOY / "images.py"))
+    text = "FROM debian:x AS build\nFROM debian:x\n    image: haumaru:1\n    image: redis:7\n"
+    assert images["unpinned"](text) == ["debian:x", "redis:7"]
+    digest = "sha256:" + "0" * 64
+    pinned = images["pin"](text, lambda _: digest)
+    assert pinned.splitlines()[0] == f"FROM debian:x@{digest} AS build"
+    assert images["unpinned"](pinned) == []
+    composed = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"].values()
+    named = {service["image"] for service in composed if "image" in service}
+    without = {name for name in named if "@" not in name and not name.startswith("haumaru:")}
+    assert without <= set(images["all_unpinned"]())
 
 
 def memory_limit(path: Path) -> int:

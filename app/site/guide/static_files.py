@@ -49,6 +49,9 @@ def write_static(folder: Path, site: StaticSite) -> int:
         shutil.rmtree(left, ignore_errors=True)
     new.mkdir(parents=True)
     count = _write(new, site)
+    # The proxy's own users read them, whatever the mask of whoever writes: these are pages for everybody.
+    for path in (new, *new.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     if folder.exists():
         folder.rename(old)
     new.rename(folder)

@@ -81,3 +81,8 @@ def test_an_eleventh_language_is_a_folder(tmp_path):
     path.write_text('own_name = "?"\nrules_of = "qqq"\n')
     with pytest.raises(ConfigError):
         i18n.known_languages(tmp_path)
+
+
+def test_a_proxy_learns_which_tag_means_which_language():
+    """Browsers' primary tags lead to the codes of the site, Filipino to Tagalog and every Chinese to ours."""
+    assert i18n.codes_by_tag(["en", "zh-Hans", "tl"]) == {"en": "en", "zh": "zh-Hans", "tl": "tl", "fil": "tl"}
