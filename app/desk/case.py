@@ -190,10 +190,15 @@ class Case:
         )
 
     def require_open(self) -> None:
-        """Raise RefusedError `objectionable` or `not-open` unless there is still something to do."""
+        """Raise RefusedError unless there is still something to do, and nothing is just leaving.
+
+        The codes: `objectionable`, `not-open`, `busy`.
+        """
         self.require_shown()
         if not self.open:
             raise RefusedError("not-open")
+        if self.leaving:
+            raise RefusedError("busy")
 
     def require_shown(self) -> None:
         """Raise RefusedError `objectionable` if the tip is locked away."""
@@ -203,7 +208,7 @@ class Case:
     def require_holder(self, who: str, *, states: frozenset[State] = OPEN_STATES) -> None:
         """Raise RefusedError unless `who` works on this tip, and it is in one of the states.
 
-        The codes: `objectionable`, `not-open`, `state`, `claimed` (somebody else works on it), `not-claimed`.
+        The codes: `objectionable`, `not-open`, `busy`, `state`, `claimed` (somebody else works on it), `not-claimed`.
         """
         self.require_open()
         if self.state not in states:
@@ -224,8 +229,7 @@ class Case:
 
     def released(self, who: str, *, force: bool = False) -> "Case":
         """Return the tip with nobody working on it; `force` takes the tip from another handler."""
-        if not force:
-            self.require_holder(who)
+        self.require_open() if force else self.require_holder(who)
         untouched = self.state is State.WORK and not self.draft.by
         return replace(self, holder="", state=State.NEW if untouched else self.state)
 

@@ -5,7 +5,7 @@ seals and sends what is built here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -67,6 +67,7 @@ class ReferralContext:
     key: Ed25519PrivateKey
     phrases: PhraseTrie
     contact: str
+    sending: set[str] = field(default_factory=set)  # the ids of what is being sealed now
 
     def redaction(self, case: Case) -> Redaction:
         """Return the redaction of a tip by its own draft; raises RefusedError, or BusyError, for its files."""

@@ -6,11 +6,12 @@ is taken back in the case; what a killed desk left undecided is decided at the n
 that has expired or was never confirmed by voice. With two-person release nothing leaves that only one person looked at.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from app.core.errors import BundleError
-from app.delivery.outbox import Envelope, Outbox
+from app.delivery.outbox import Envelope
 from app.desk.case import Case, CaseNote, SentReferral, State
 from app.desk.cases import DESK, Cases
 from app.desk.config import Authority
@@ -63,8 +64,9 @@ def send_referrals(
         return now.referred(sent, holder="" if second else now.holder)
 
     what = "to " + " ".join(party.id for party in parties)
-    context.cases.change(case.id, second or who, "referred", refer, what=what)
-    return _put_into_outbox(case, prepared, context, second or who)
+    with _sending(prepared, context):
+        context.cases.change(case.id, second or who, "referred", refer, what=what)
+        return _put_into_outbox(case, prepared, context, second or who)
 
 
 def prepare_referral(case: Case, context: ReferralContext, who: str) -> Case:
@@ -93,8 +95,9 @@ def send_to_translator(
         _require_unchanged(now, case)
         return now.handed_over(who, prepared[0].id, second=second)
 
-    context.cases.change(case.id, second or who, "to-translator", hand_over, what=translator.id)
-    return _put_into_outbox(case, prepared, context, second or who)
+    with _sending(prepared, context):
+        context.cases.change(case.id, second or who, "to-translator", hand_over, what=translator.id)
+        return _put_into_outbox(case, prepared, context, second or who)
 
 
 def prepare_hand_over(case: Case, translator: Authority, context: ReferralContext, who: str) -> Case:
@@ -115,14 +118,16 @@ def without_files(case: Case) -> Case:
     return replace(case, draft=replace(case.draft, files=()))
 
 
-def decide_interrupted(cases: Cases, outbox: Outbox) -> None:
-    """Decide what a killed desk left undecided: what is not in the outbox counts as not sent, and a note says so.
+def decide_interrupted(context: ReferralContext) -> None:
+    """Decide what a killed desk or a full disk left undecided, and nobody is sending now.
 
-    Call this before the forwarder begins. Raises RefusedError and OutboxError.
+    What is not in the outbox counts as not sent, and a note says so. Call this before the forwarder begins, then from
+    time to time. Raises RefusedError and OutboxError.
     """
+    cases = context.cases
     for case in cases.all():
-        if case.leaving:
-            sent = frozenset(outbox.present([TipId(one) for one in case.leaving]))
+        if case.leaving and not context.sending.intersection(case.leaving):
+            sent = frozenset(context.outbox.present([TipId(one) for one in case.leaving]))
             note = CaseNote(cases.today(), DESK, _INTERRUPTED)
             cases.change(case.id, DESK, "interrupted", _after_interruption(sent, note))
 
@@ -136,6 +141,16 @@ def _after_interruption(sent: frozenset[TipId], note: CaseNote) -> Callable[[Cas
         return replace(now, state=state, holder="", referrals=referrals, notes=(*now.notes, note), leaving=())
 
     return decide
+
+
+@contextmanager
+def _sending(prepared: Sequence[ReadyReferral], context: ReferralContext) -> Iterator[None]:
+    ids = {one.id for one in prepared}
+    context.sending.update(ids)
+    try:
+        yield
+    finally:
+        context.sending.difference_update(ids)
 
 
 def _put_into_outbox(before: Case, prepared: Sequence[ReadyReferral], context: ReferralContext, who: str) -> Case:

@@ -138,7 +138,7 @@ class Desk:
         def load(job: Job) -> None:
             self.cases.load(job)
             if not (job.stopped or self._stop.is_set()):
-                decide_interrupted(self.cases, self.outbox)
+                decide_interrupted(self.referral_context)
                 self._start_background()
 
         return start_job(self.loading, load)
@@ -155,6 +155,7 @@ class Desk:
             "delivery": (_LOOK_SECONDS, lambda: self.forwarder.run(self._stop)),
             "inbox": (_LOOK_SECONDS, self._look_into_inbox),
             "destroying": (_DESTROY_SECONDS, self.destroy_overdue),
+            "sending": (_SETTLE_SECONDS, lambda: decide_interrupted(self.referral_context)),
             "journal": (_SETTLE_SECONDS, self.cases.settle_arrivals),
         }
         if self.reply_poster:

@@ -5,6 +5,7 @@ import pytest
 from app.core.errors import OutboxError
 from app.desk.case import RedactionDraft, State
 from app.desk.dispatch import confirm_key
+from app.desk.errors import RefusedError
 from app.desk.release import decide_interrupted, send_referrals, send_to_translator
 from tests.support.desk import receive, tip
 
@@ -57,8 +58,54 @@ def test_a_desk_that_was_killed_while_sending_decides_at_the_next_start(office, 
             send_referrals(case, parties[:1], desk.referral_context, "Ana")
         assert len(desk.cases.get(case.id).leaving) == 1
     with office.desk() as desk:
-        decide_interrupted(desk.cases, desk.outbox)
+        decide_interrupted(desk.referral_context)
         now = desk.cases.get(case.id)
         assert now.leaving == ()
         assert (now.state, len(now.referrals)) == ((State.REFERRED, 1) if reached else (State.WORK, 0))
         assert ["may not have left" in note.text for note in now.notes] == ([] if reached else [True])
+
+
+def test_nobody_changes_a_tip_while_its_referral_is_being_sealed(office, desk, monkeypatch):
+    """While envelopes are sealed, closing, giving back and sending again are refused; a note is not, and is kept."""
+    case, parties = _ready(office, desk)
+    put, refused = desk.outbox.put, []
+
+    def put_slowly(envelopes):
+        for act in (
+            lambda: desk.cases.close(case.id, "Ana", "finished"),
+            lambda: desk.cases.release(case.id, "Ana"),
+            lambda: desk.cases.release(case.id, "Ben", force=True),
+            lambda: send_referrals(desk.cases.get(case.id), parties, desk.referral_context, "Ana"),
+        ):
+            with pytest.raises(RefusedError) as error:
+                act()
+            refused.append(error.value.code)
+        desk.cases.note(case.id, "Ben", "seen")
+        decide_interrupted(desk.referral_context)
+        put(envelopes)
+
+    monkeypatch.setattr(desk.outbox, "put", put_slowly)
+    send_referrals(case, parties[:1], desk.referral_context, "Ana")
+    now = desk.cases.get(case.id)
+    assert refused == ["busy"] * 4
+    assert (len(now.referrals), now.leaving, [note.text for note in now.notes]) == (1, (), ["seen"])
+    assert desk.waiting_deliveries() == {"police": (1, "")}
+
+
+def test_what_a_full_disk_left_undecided_is_decided_later(office, desk, monkeypatch):
+    """The referral is in the outbox and the disk is full before the case says so: the next look decides it as sent."""
+    case, parties = _ready(office, desk)
+    change = desk.cases.change
+
+    def fail(tip_id, who, did, transition, **more):
+        if did == "in-outbox":
+            raise RefusedError("disk-full")
+        return change(tip_id, who, did, transition, **more)
+
+    monkeypatch.setattr(desk.cases, "change", fail)
+    with pytest.raises(RefusedError, match="disk-full"):
+        send_referrals(case, parties[:1], desk.referral_context, "Ana")
+    assert len(desk.cases.get(case.id).leaving) == 1
+    decide_interrupted(desk.referral_context)
+    now = desk.cases.get(case.id)
+    assert (now.state, len(now.referrals), now.leaving, now.notes) == (State.REFERRED, 1, (), ())
