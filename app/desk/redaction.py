@@ -22,6 +22,7 @@ from app.text.skeleton import skeleton_words
 from app.vault.tip import SCHEMA
 
 MAX_TEXT_FILE = 60_000  # bytes of a file whose words can be marked in a browser; a longer one is not sent
+MAX_MARKABLE = 120_000  # characters of all text of one tip whose words can be marked; a file beyond them is not sent
 # Choices for which referral.json has keys of their own: shown and sent as such, never searched.
 SEPARATE = frozenset({"danger", "children", "kinds"})
 TRANSLATION = "translation"
@@ -94,11 +95,18 @@ def answer_texts(case: Case) -> dict[str, str]:
 
 
 def redactable_texts(case: Case, files: Sequence[Attachment]) -> dict[str, str]:
-    """Return the free text by field, and each file that is text under its path, unless it is too long to be marked."""
+    """Return the free text by field, and each file that is text under its path, as far as they can be marked.
+
+    A file that is too long, alone or after the answers and files before it, is left out.
+    """
     fields = answer_texts(case)
+    left = MAX_MARKABLE - sum(map(len, fields.values()))
     for file in files:
         if file.kind == "text" and isinstance(file.result, CleanedFile) and len(file.result.data) <= MAX_TEXT_FILE:
-            fields[file.path] = clean_text(file.result.data.decode("utf-8", "replace"))
+            text = clean_text(file.result.data.decode("utf-8", "replace"))
+            if len(text) <= left:
+                fields[file.path] = text
+                left -= len(text)
     return fields
 
 

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.desk.attachments import Attachment
 from app.desk.case import RedactionDraft, case_from_words
-from app.desk.redaction import Redaction, answer_texts, find_removed
+from app.desk.redaction import MAX_MARKABLE, Redaction, answer_texts, find_removed, redactable_texts
+from app.files.clean import CleanedFile
 from app.text.find import REMOVED_PLACEHOLDER
 from tests.support.desk import tip, words_of
 
@@ -113,6 +115,19 @@ def test_words_that_only_resemble_a_name_stay():
     assert not find_removed(
         ["They all fell ill at the mall; call 021 555 0188."], ("Ali", "Lil", "Mail", "021 555 0199")
     )
+
+
+def test_the_text_that_can_be_marked_has_a_total_limit():
+    """Ten long text files cost a handler's page no more than two: what does not fit is left out, and not sent."""
+    size = 50_000
+    files = [
+        Attachment(f"files/{number}.txt", CleanedFile(f"files/{number}.txt", "text/plain", (), b"a" * size))
+        for number in range(1, 11)
+    ]
+    case = case_from_words(words_of(tip({"what": "hello"})), ())
+    fields = redactable_texts(case, files)
+    assert list(fields) == ["what", "files/1.txt", "files/2.txt"]
+    assert sum(map(len, fields.values())) <= MAX_MARKABLE
 
 
 def test_common_words_of_a_mark_stay_elsewhere():

@@ -20,18 +20,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core import i18n
 from app.core.errors import HaumaruError
-from app.core.unicode import clean_text
+from app.core.unicode import clean_document_text, clean_text
 from app.delivery import receipt_codes, reply_store
 from app.desk import imap
 from app.desk.config import load_desk_config
 from app.desk.referral import Referral, pack_referral, read_referral, referral_words
+from app.desk.similarity import text_sketch
 from app.files import sniff
 from app.site import demo, factory
 from app.site.config import load_config
 from app.text.find import find_identifying, remove_spans
 from app.text.phrases import PhraseTrie, load_phrases
+from app.text.skeleton import skeleton_words
 from app.vault import age_open, bundle, keys, part, reply, tip, tip_bundles
 from app.vault.age import seal
+from tests.support.growth import MOST_GROWTH, growth
 from tests.support.paths import ROOT
 
 _SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -233,6 +236,23 @@ def _hygiene(data: bytes) -> None:
     remove_spans(said, [(one.start, one.end) for one in found])
 
 
+def _cost(data: bytes) -> None:
+    """Cleaning, finding and comparing take no longer for each letter of a long text than of a short one."""
+    unit = _text(data[:48]) or " "
+
+    def work(text: str) -> None:
+        said = clean_text(text)
+        find_identifying(said, phrases=_phrases())
+        text_sketch(text)
+        tuple(skeleton_words(text))
+        clean_document_text(text)
+
+    times = growth(work, unit, 500)
+    assert times < MOST_GROWTH or growth(work, unit, 2000) < MOST_GROWTH, (
+        f"{unit!r} repeated: {times:.1f} times as long"
+    )
+
+
 TARGETS = {
     "envelope": Target(
         lambda data: age_open.unseal(data, [keys.DEMONSTRATION]),
@@ -272,6 +292,9 @@ TARGETS = {
     ),
     "text": Target(
         _hygiene, lambda: [b"My name is Rangi Sample, 021 555 0199, IRD 49-091-850", "मेरा नाम राम है".encode()]
+    ),
+    "text-cost": Target(
+        _cost, lambda: ["a\u0301\u0323".encode(), b"my name is A B ", b"021 555 01", "\u0f73\u0f72".encode()], slow=True
     ),
     "request": Target(_request, _request_seeds, slow=True),
 }

@@ -4,6 +4,9 @@ import gc
 import time
 from collections.abc import Callable
 
+MOST_GROWTH = 8.0
+"""The most times that four times the input may take: four where work is linear, sixteen where it is quadratic."""
+
 
 def processor_time(work: Callable[[], object], *, tries: int = 2) -> float:
     """The least processor time, in seconds, that some work takes in a few tries."""
