@@ -1,7 +1,8 @@
 """`make release-check`: everything that a release promises, tried; what is published goes to dist/.
 
 One version everywhere; a wheel that anybody builds from the same commit to the same bytes; that wheel installed from
-the lock file alone and run as the public side runs it; a list of what is in it (CycloneDX), and of every licence.
+the lock file alone and run as the public side runs it; a list of what is in it (CycloneDX), and of every licence. Both
+lock files are compared with the published faults of their packages, where that database can be reached.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +28,9 @@ BIN = Path(sys.executable).parent
 DIST = ROOT / "dist"
 LICENCES = ROOT / "docs" / "licences.md"
 LOCK = ROOT / "requirements.lock"
+LOCKS = (LOCK, ROOT / "requirements-dev.lock")
+# The database of published faults (https://osv.dev) that `uv audit` asks.
+FAULTS = "https://api.osv.dev/"
 
 # Licences under which what we depend on may come, by SPDX name; a licence that is not here is a fault.
 FITTING = {
@@ -161,9 +165,55 @@ def bill_of_materials(programs: Path, target: Path) -> int:
 
 def pinned() -> Iterator[tuple[str, str]]:
     """Each package of the lock file and its version."""
-    for line in LOCK.read_text().splitlines():
+    for name, number, _ in pins(LOCK):
+        yield name, number
+
+
+def pins(lock: Path) -> Iterator[tuple[str, str, str]]:
+    """Each package of a lock file, its version, and on which systems it is meant: a marker, or nothing."""
+    for line in lock.read_text().splitlines():
         if found := _PINNED.match(line):
-            yield found[1], found[2]
+            yield found[1], found[2], found[3] or ""
+
+
+def known_faults(lock: Path, service: str = FAULTS) -> list[str] | None:
+    """The published faults of the packages of a lock file, a line for each; None where nobody could be asked."""
+    found: list[str] = []
+    asked = list(pins(lock))
+    # A package that has a version for each of several systems is asked for once with each.
+    while asked:
+        batch = {name: number for name, number, _ in reversed(asked)}
+        asked = [(name, number, marker) for name, number, marker in asked if batch[name] != number]
+        faults = _faults_of(batch, service)
+        if faults is None:
+            return None
+        found += faults
+    return found
+
+
+def _faults_of(packages: Mapping[str, str], service: str) -> list[str] | None:
+    """The published faults of some packages, by `uv audit`, whose own kind of lock file is made here."""
+    wanted = [f'{{ name = "{name}", specifier = "=={number}" }}' for name, number in packages.items()]
+    source = 'source = { registry = "nowhere" }'  # a folder, so that no registry is asked
+    locked = [f'[[package]]\nname = "{name}"\nversion = "{number}"\n{source}\n' for name, number in packages.items()]
+    head = f'version = 1\nrequires-python = ">=3.11"\n[manifest]\nrequirements = [{", ".join(wanted)}]\n'
+    listed = "".join(f'#   "{name}=={number}",\n' for name, number in packages.items())
+    with TemporaryDirectory() as folder:
+        script = Path(folder) / "locked.py"
+        script.write_text(f'# /// script\n# requires-python = ">=3.11"\n# dependencies = [\n{listed}# ]\n# ///\n')
+        script.with_name("locked.py.lock").write_text("\n".join([head, *locked]))
+        command = [BIN / "uv", "audit", "--frozen", "--script", script, "--service-url", service]
+        options = ["--output-format", "json", "--preview-features", "audit-command,json-output"]
+        done = subprocess.run([*command, *options], cwd=folder, check=False, capture_output=True, text=True)
+    if done.returncode not in (0, 1):
+        return None
+    report = json.loads(done.stdout)
+    if report["summary"]["audited_packages"] != len(packages):
+        return None
+    return [
+        f"{each['dependency']['name']} {each['dependency']['version']}: {each['display_id']}"
+        for each in report["vulnerabilities"]
+    ]
 
 
 def licence(name: str) -> tuple[str, str]:
@@ -198,6 +248,14 @@ def main() -> None:
         fail(f"version {number} is not said in {', '.join(wrong)}; write it there")
     if bad := [f"{name} ({licence(name)[0]})" for name, _ in pinned() if unfitting(licence(name)[0])]:
         fail(f"a licence that is not in the list: {', '.join(bad)}; read it, then add it or take another package")
+    for lock in LOCKS:
+        faults = known_faults(lock)
+        if faults:
+            fail(
+                f"{lock.name} has packages with published faults: {', '.join(faults)}; take later ones, then make lock"
+            )
+        unasked = f"NOT compared with published faults, because {FAULTS} did not answer; run this again where it does"
+        sys.stdout.write(f"{lock.name}: {unasked if faults is None else 'no published fault'}\n")
     LICENCES.write_text(licence_list())
     DIST.mkdir(exist_ok=True)
     with TemporaryDirectory() as place:

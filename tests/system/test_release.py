@@ -1,8 +1,11 @@
 """What a release promises: one version, a reproducible wheel that works alone, fitting licences, its parts listed."""
 
+import json
 import subprocess
 import sys
 import sysconfig
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -78,3 +81,49 @@ def test_what_is_in_a_release_is_listed(tmp_path):
     for name, version in release.pinned():
         if name not in ("async-timeout", "tzdata", "av", "deprecated"):
             assert f"pkg:pypi/{name}@{version}" in text, name
+
+
+class PublishedFaults(BaseHTTPRequestHandler):
+    """Answers as https://api.osv.dev does: one package of each lock file has a fault."""
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
+        self.server.asked += [(one["package"]["name"], one["version"]) for one in asked]
+        fault = {"vulns": [{"id": "TEST-1", "modified": "2026-01-01T00:00:00Z"}]}
+        self.answer({"results": [fault if one["package"]["name"] == "flask" else {} for one in asked]})
+
+    def do_GET(self):
+        affected = {"package": {"ecosystem": "PyPI", "name": "flask"}, "ranges": [], "versions": [version_of("flask")]}
+        self.answer({"id": "TEST-1", "modified": "2026-01-01T00:00:00Z", "affected": [affected]})
+
+    def answer(self, value):
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def version_of(name):
+    return next(number for package, number in release.pinned() if package == name)
+
+
+@pytest.mark.parametrize("lock", release.LOCKS, ids=lambda path: path.name)
+def test_a_published_fault_of_a_locked_package_is_found(lock):
+    """Every package of both lock files is asked for; the one with a fault is named with its version."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), PublishedFaults) as server:
+        server.asked = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = release.known_faults(lock, f"http://127.0.0.1:{server.server_port}/")
+        server.shutdown()
+    assert found == [f"flask {version_of('flask')}: TEST-1"]
+    assert sorted(server.asked) == sorted((name, number) for name, number, _ in release.pins(lock))
+
+
+def test_a_database_of_faults_that_does_not_answer_is_no_clean_answer(monkeypatch):
+    """Where nobody can be asked, the answer is not "no fault"."""
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    assert release.known_faults(release.LOCK, "http://127.0.0.1:9/") is None
