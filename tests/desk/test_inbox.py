@@ -23,10 +23,8 @@ def test_envelopes_come_in_and_decoys_vanish(office):
         assert [case.id for case in desk.cases.all()] == [one]
         assert (office.store / f"envelopes/{one}.age").read_bytes() == came
         assert list(office.inbox.iterdir()) == []
-        assert [(entry.did, entry.tip) for entry in desk.journal.entries] == [
-            ("received", one),
-            ("files-complete", one),
-        ]
+        came = sorted((entry.did, entry.tip, entry.at) for entry in desk.journal.entries)
+        assert came == [("files-complete", one, "2026-11-22"), ("received", one, "2026-11-22")], "in no order"
         assert not list(office.store.rglob(f"*{decoy.id}*"))
 
 
