@@ -15,9 +15,8 @@ def write_atomically(
 ) -> None:
     """Replace or create a file as a whole; the folder must exist.
 
-    `timestamp` (unix seconds) becomes the access and modification time of the file and, where this user owns it, of the
-    folder; `attempt` makes the temporary name the caller's
-    own. Raises OSError and removes the temporary file.
+    `timestamp` (unix seconds) becomes the access and modification time of the file, and of the folder where that allows
+    it; `attempt` makes the temporary name the caller's own. Raises OSError and removes the temporary file.
     """
     part = path.with_name(f".{path.name}.{attempt}.part" if attempt else f".{path.name}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,7 +27,7 @@ def write_atomically(
         part.unlink(missing_ok=True)
         raise
     if timestamp is not None:
-        with suppress(PermissionError):
+        with suppress(OSError):  # the file is there: a folder of somebody else, or of a network, keeps its own time
             os.utime(path.parent, (timestamp, timestamp))
     fsync_folder(path.parent)
 

@@ -13,6 +13,7 @@ def test_a_file_is_replaced_whole_with_its_mode_and_times(tmp_path):
     path = tmp_path / "a.age"
     path.write_bytes(b"old" * 1000)
     write_atomically(path, b"new", mode=0o600, timestamp=86_400.0)
+    assert path.parent.stat().st_mtime == 86_400.0
     assert [file.name for file in tmp_path.iterdir()] == ["a.age"]
     assert path.stat().st_mode & 0o777 == 0o600
     assert (path.stat().st_mtime, path.stat().st_atime) == (86_400.0, 86_400.0)
