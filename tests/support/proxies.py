@@ -5,13 +5,14 @@ Both read their own configuration, with nothing changed but names, ports and pla
 
 import http.client
 import os
+import resource
 import shutil
 import socket
 import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,7 @@ def nginx(folder: Path, static: Path, socket_path: Path) -> Iterator[subprocess.
     (folder / "nginx.conf").write_text(text)
     command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
     with (folder / "nginx.log").open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, preexec_fn=_rules())  # noqa: PLW1509  # the tests have no threads
     try:
         until = time.monotonic() + 30
         while not socket_path.exists():
@@ -155,6 +156,12 @@ def nginx(folder: Path, static: Path, socket_path: Path) -> Iterator[subprocess.
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _rules() -> Callable[[], None]:
+    """The rules of the drop-in for proxies, under which both run."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return Unit(ROOT / "deploy" / "systemd" / "proxy.conf").rules(files=min(most, 20_000))
 
 
 def _certificate(folder: Path) -> trustme.CA:
@@ -173,7 +180,7 @@ def _running(command: list[str], folder: Path, ca: trustme.CA, ports: tuple[int,
     name, _, path = variable.partition("=")
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", name: path.replace("/etc", str(ROOT / "deploy"))}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=env)
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=env, preexec_fn=_rules())  # noqa: PLW1509  # the tests have no threads
     try:
         for port in ports[:2]:
             _wait_for(port, process, log)

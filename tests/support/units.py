@@ -11,7 +11,7 @@ import os
 import resource
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,15 +47,13 @@ class Unit:
             allowed = allowed - names if value.startswith("~") else allowed | names
         return allowed | _spelt_out("@default")
 
-    @contextmanager
-    def started(self, programs: Path, config: Path, log: Path) -> Iterator[subprocess.Popen]:
-        """The unit's process, ended as systemd ends it: SIGTERM, and after a while SIGKILL."""
-        allowed = self.system_calls()
-        mask, files = int(self.one("UMask"), 8), int((self.settings["LimitNOFILE"] or ["1024"])[0])
+    def rules(self, *, files: int = 1024) -> Callable[[], None]:
+        """What a process does before it becomes the unit's program; `files` it may open where the unit does not say."""
+        mask, files = int(self.one("UMask"), 8), int((self.settings["LimitNOFILE"] or [str(files)])[0])
         core = int(self.one("LimitCORE"))
-        libc, filters = ctypes.CDLL(None, use_errno=True), _filter(allowed)
+        libc, filters = ctypes.CDLL(None, use_errno=True), _filter(self.system_calls())
 
-        def enter():
+        def enter() -> None:
             os.umask(mask)
             resource.setrlimit(resource.RLIMIT_CORE, (core, core))
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
@@ -64,6 +62,11 @@ class Unit:
                 libc.prctl(_PR_SET_MDWE, _MDWE_REFUSE_EXEC_GAIN, 0, 0, 0)  # kernels before 6.3 do not know it
             filters()
 
+        return enter
+
+    @contextmanager
+    def started(self, programs: Path, config: Path, log: Path) -> Iterator[subprocess.Popen]:
+        """The unit's process, ended as systemd ends it: SIGTERM, and after a while SIGKILL."""
         with log.open("ab") as output:
             process = subprocess.Popen(
                 self.command(programs, config),
@@ -72,7 +75,7 @@ class Unit:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=enter,  # noqa: PLW1509  # the tests have no threads of their own
+                preexec_fn=self.rules(),  # noqa: PLW1509  # the tests have no threads of their own
             )
         try:
             yield process

@@ -162,6 +162,15 @@ def test_a_body_without_a_length_is_refused(front, stack, method):
     assert line.recv(65536).startswith(b"HTTP/1.1 411")
 
 
+def test_a_connection_holds_little(front, stack):
+    """A connection over TLS that has sent as much as it may before its request is whole takes less than 100 kB."""
+    begun = f"GET /en/help HTTP/1.1\r\nHost: {NAME}\r\nX-Slow: {'x' * 14_000}".encode()
+    before, context = _memory(front), front.context()
+    lines = [secured(connect(front.port, f"127.8.{number}.1"), context, NAME) for number in range(200)]
+    keep_open(stack, lines, begun)
+    assert _memory(front) - before < 200 * 100_000
+
+
 def _memory(proxy: Proxy) -> int:
     """The bytes that HAProxy's processes hold (proc(5), statm)."""
     found = subprocess.run(["pgrep", "-P", str(proxy.process.pid)], capture_output=True, text=True, check=True).stdout
@@ -182,6 +191,7 @@ def test_a_network_of_ipv6_counts_as_one(front, stack, width):
         assert ask(line, NAME).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.slow
 def test_many_networks_at_once_leave_room_for_a_newcomer(tmp_path, stack):
     """100 networks that hold all they may fill two thirds of the places and no more: a newcomer reads a page."""
     smaller = [
@@ -205,6 +215,7 @@ def test_one_circuit_holds_few_connections_and_other_circuits_read(front, stack)
     assert read_page(front).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.slow
 def test_a_full_onion_leaves_clearnet_alone(tmp_path, stack):
     """When circuits have taken every place of the onion service, clearnet is served as before, the form too."""
     with started(tmp_path, ("    maxconn 2000\n", "    maxconn 60\n")) as (proxy, _):
