@@ -83,7 +83,7 @@ def send(netloc: str, numbers: range) -> list[float]:
 
 
 def main() -> None:
-    # Of the first tips of many networks, as many may wait as leave in half a day: 4 of each minute.
+    # Of the first tips of many networks, as many may wait as leave in ten hours: 4 of each minute.
     settings = {"HAUMARU_FORWARD_WINDOW": "1min", "HAUMARU_SERVER_PROXIES": "1"}
     disks, rates, times = [], [], []
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:

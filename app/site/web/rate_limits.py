@@ -33,9 +33,11 @@ _FIRST_TIPS = MappingProxyType(
 _LOOKS = 6  # for each tip: people look several times before they send once
 _BACKLOG_WINDOWS = 6  # of words, which a second tip may find waiting,
 _SOON_SECONDS = 600  # or what leaves within this time: it delays nobody
-_DAY_SECONDS = 86400  # in which the words leave that a first tip may find waiting
+_FIRST_SECONDS = 14 * 3600  # in which the words leave that a first tip may find waiting: a thousand in an hour come in
 _LEAST_DRAWN = 10  # half of less would refuse people too soon
-_ONION_SHARE = 0.5  # of those: circuits cost nothing, and must not close the form elsewhere
+_LEAST_SHARE = 0.5  # of an amount, where its share is drawn
+_LEAST_WAITING = 0.75
+_ONION_SHARE = 0.25  # of those: circuits cost nothing, and must not make reports from elsewhere wait
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,13 @@ class RateLimits:
         self._amounts = {"tip": amount, "look": amount * _LOOKS, "reply": amount}
         windows = max(_BACKLOG_WINDOWS, _SOON_SECONDS // pace.window)
         self._most_second = windows * pace.cells
-        self._most_first = max(windows, _DAY_SECONDS // pace.window) * pace.cells
+        self._most_first = max(windows, _FIRST_SECONDS // pace.window) * pace.cells
 
     @contextmanager
     def reserved(self, purpose: str) -> Iterator[Place]:
         """Reserve a "tip", a "look" or a "reply" for this request's networks, given back if the block raises.
 
-        A network's first tip of an hour may find a day's words waiting, every other one six windows of words. Raises
+        A network's first tip of an hour may find 14 hours of words waiting, any other six windows of words. Raises
         RateError, also in place of a WordsFullError of the block.
         """
         networks, places, first = self._networks(), ExitStack(), False
@@ -113,10 +115,10 @@ class RateLimits:
         most = self._most_first if first else self._most_second
         if first and networks[0].width in ("circuit", "onion"):
             most = ceil(most * _ONION_SHARE)
-        return self._drawn(most, networks[0], "waiting")
+        return self._drawn(most, networks[0], "waiting", least=_LEAST_WAITING)
 
-    def _drawn(self, amount: int, network: Network, purpose: str) -> int:
-        """Return a number from half of an amount to all of it, fixed for a network and an hour."""
+    def _drawn(self, amount: int, network: Network, purpose: str, *, least: float = _LEAST_SHARE) -> int:
+        """Return a number from the `least` part of an amount to all of it, fixed for a network and an hour."""
         if amount < _LEAST_DRAWN:
             return amount
-        return amount - int(self._reader.draw(network.key, purpose) * (amount // 2 + 1))
+        return amount - int(self._reader.draw(network.key, purpose) * (int(amount * (1 - least)) + 1))

@@ -20,7 +20,7 @@ ONION = "x.onion"
 CIRCUIT = "fc00:dead:beef:4dad:0:ffff"
 APP = Flask("limits")
 BACKLOG = 6 * 16  # words that leave within six windows
-DAY = 144 * 16
+FIRST = 14 * 6 * 16  # those that leave within 14 hours
 
 
 def rates(**changes):
@@ -162,15 +162,15 @@ def test_without_circuits_the_onion_service_has_a_share_of_its_own():
     assert 1 <= share(one, "9.9.9.9", host=ONION) <= 2  # a forged Host
 
 
-def test_a_networks_first_tip_may_find_a_days_words_waiting():
-    """The first tip of an hour may find half a day to a day of words waiting, the next ones at most six windows."""
+def test_a_networks_first_tip_may_find_more_words_waiting():
+    """The first tip of an hour may find the words of 10 to 14 hours waiting, the next ones at most six windows."""
     now = [7200.0]
     one = rates(clock=lambda: now[0])
-    assert DAY // 2 <= take(one, "192.0.2.1") <= DAY
-    assert BACKLOG // 2 <= take(one, "192.0.2.1") <= BACKLOG
-    assert DAY // 2 <= take(one, "198.51.100.1") <= DAY
+    assert 3 * FIRST // 4 <= take(one, "192.0.2.1") <= FIRST
+    assert 3 * BACKLOG // 4 <= take(one, "192.0.2.1") <= BACKLOG
+    assert 3 * FIRST // 4 <= take(one, "198.51.100.1") <= FIRST
     now[0] += 3600
-    assert DAY // 2 <= take(one, "192.0.2.1") <= DAY
+    assert 3 * FIRST // 4 <= take(one, "192.0.2.1") <= FIRST
 
 
 def test_a_first_tip_that_was_not_taken_is_still_to_come():
@@ -198,11 +198,11 @@ def test_a_wide_network_has_few_first_tips(addresses, most):
     assert most // 2 <= firsts <= most
 
 
-def test_circuits_leave_half_of_the_room_to_others():
-    """First tips over Tor may find half of those words waiting that first tips elsewhere may."""
+def test_circuits_leave_most_of_the_room_to_others():
+    """First tips over Tor may find a quarter of those words waiting that first tips elsewhere may."""
     one = rates()
     over_tor = [take(one, f"{CIRCUIT}:2:{number:x}", host=ONION) for number in range(200)]
-    assert DAY // 4 <= min(over_tor) < max(over_tor) <= DAY // 2
+    assert 3 * FIRST // 16 <= min(over_tor) < max(over_tor) <= FIRST // 4
 
 
 def test_a_full_backlog_is_told_as_a_limit_and_counts_for_nothing():
