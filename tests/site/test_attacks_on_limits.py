@@ -133,7 +133,6 @@ def test_one_attacker_delays_no_honest_report_for_long(attack, hostile, hours):
     assert found.most_backlog <= 6 * 16 + 12
 
 
-@pytest.mark.slow
 def test_a_hundred_addresses_delay_honest_reports_by_hours(attack):
     """Under a hundred addresses each first report of others is taken, and half of those leave within three hours."""
     found = attack.run(addresses(100), hours=4, tries=2, rest=6)
@@ -142,7 +141,6 @@ def test_a_hundred_addresses_delay_honest_reports_by_hours(attack):
     assert found.within(0.5) <= 3
 
 
-@pytest.mark.slow
 def test_an_hour_of_a_thousand_addresses_shuts_nobody_out(attack):
     """In an hour in which a thousand addresses send, each first report of others is taken, and leaves within a day."""
     found = attack.run(addresses(1000), hours=1, tries=1, rest=14)
