@@ -23,6 +23,8 @@ WORDS_BYTES = 200_000
 # Text alone, and all text of a form together, has at most so many bytes.
 MAX_TEXT_BYTES = 500_000
 _MAX_PARTS = 200
+# Werkzeug's handler of decoding errors: escapes that are no UTF-8 stay as they were typed.
+_KEEP_ESCAPES = "werkzeug.url_quote"
 
 
 class MemoryRequest(Request):
@@ -71,7 +73,7 @@ def fields_at_head(untrusted_head: bytes, mimetype: str, options: Mapping[str, s
         # The end may be in the middle of a character's escape.
         text = re.sub(r"%[0-9A-Fa-f]?$", "", untrusted_head.decode("ascii", "ignore"))
         try:
-            return parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=_MAX_PARTS)
+            return parse_qsl(text, keep_blank_values=True, errors=_KEEP_ESCAPES, max_num_fields=_MAX_PARTS)
         except ValueError:
             return []
     boundary = options.get("boundary", "").encode("ascii", "ignore")
