@@ -139,6 +139,7 @@ def nginx(folder: Path, static: Path, socket_path: Path) -> Iterator[subprocess.
         ("access_log off;", "access_log off;\n    " + "\n    ".join(spool)),
         ("/run/haumaru-pages/nginx.sock", str(socket_path)),
         ("/srv/haumaru/site", str(static)),
+        ("/var/lib/haumaru-acme", f"{folder}/acme"),
     )
     (folder / "nginx.conf").write_text(text)
     command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]

@@ -160,6 +160,21 @@ def test_plain_http_leads_pages_to_tls_and_desks_nowhere(deployment):
         line.close()
 
 
+def test_a_certificate_authority_finds_what_the_acme_client_put_there(deployment):
+    """What an ACME client writes into its folder is read over plain http, and nothing beside that folder."""
+    place = deployment.proxy.folder / "acme" / ".well-known" / "acme-challenge"
+    place.mkdir(parents=True)
+    (place / "token").write_text("proof")
+    for path in ("token", "../../../fullchain.pem", "%2e%2e/%2e%2e/%2e%2e/fullchain.pem.key"):
+        line = http.client.HTTPConnection("127.0.0.1", deployment.proxy.http_port, timeout=30)
+        line.request("GET", f"/.well-known/acme-challenge/{path}", headers={"Host": NAME})
+        answer = line.getresponse()
+        text = answer.read()
+        line.close()
+        assert (answer.status == 200) == (path == "token"), path
+        assert b"BEGIN" not in text
+
+
 def test_the_onion_service_has_the_proxy_in_front(deployment):
     """Tor's visitors come to the proxy's own port and are served under the onion's name."""
     for path in ("/en/", "/en/report"):
