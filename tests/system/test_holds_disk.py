@@ -4,14 +4,14 @@ import os
 import random
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from app.core.errors import OutboxError
 from app.delivery.database import PAGE_BYTES
 from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.outbox import Envelope, Outbox
@@ -20,7 +20,7 @@ from app.delivery.transports import FolderTransport
 from app.vault.tip import new_tip_id
 from tests.support import databases
 from tests.support.damage import damaged_copies, pages_by_kind
-from tests.support.faults import LONG, Deployment, deployment, report, scale, until, up
+from tests.support.faults import LONG, Clock, Deployment, deployment, report, scale, until, up
 from tests.support.ports import free_port
 from tests.support.senders import Ledger, Sender, send_all, words
 
@@ -223,9 +223,16 @@ def _comes_through(place: Path, spoiled: bytes, tips: dict[str, bytes], what: st
     (place / "outbox.db").write_bytes(spoiled)
     box = Outbox(f"sqlite:///{place}/outbox.db")
     rules = ForwardRules(window=600, paces={"intake": Pace(cells=2 * len(tips))})
-    forwarder = Forwarder(box, {"intake": FolderTransport(place / "inbox")}, rules)
-    with suppress(OutboxError):  # the file cannot be written to
-        forwarder.run_window(int(time.time()) // 600 * 600)
+    clock, stop = Clock(), threading.Event()
+    forwarder = Forwarder(box, {"intake": FolderTransport(place / "inbox")}, rules, clock=clock)
+    end = clock() + rules.window
+
+    def wait(seconds: float) -> None:
+        clock.wait(seconds)
+        if clock() >= end:
+            stop.set()
+
+    forwarder.run_agency("intake", stop, wait)
     left = {file.stem: file.read_bytes() for file in (place / "inbox").glob("*.age")}
     assert left.items() <= tips.items(), f"what leaves is whole: {what}"
     by_itself = left == tips
