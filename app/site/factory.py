@@ -274,6 +274,7 @@ def _add_report(
 ) -> None:
     config, limits = prerendered.config, prerendered.config.limits
     rates = RateLimits(
+        app,
         url=limits.url,
         per_address=limits.per_address,
         workers=config.server.workers,

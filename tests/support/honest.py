@@ -52,7 +52,12 @@ class Siege:
         self._memory = SqliteMemoryStore(folder / "memory")
         self._outbox = Outbox(f"sqlite:///{folder}/outbox.db", self._memory)
         self._limits = RateLimits(
-            url="memory://", per_address="20/hour", workers=1, pace=WordsPace(CELLS, WINDOW), clock=lambda: self.now
+            self._app,
+            url="memory://",
+            per_address="20/hour",
+            workers=1,
+            pace=WordsPace(CELLS, WINDOW),
+            clock=lambda: self.now,
         )
         self._plans = WindowPlans(Pace(CELLS), self._dice)
         self._honest: dict[TipId, float] = {}

@@ -11,10 +11,12 @@ from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from flask import Flask
+from flask_limiter import Limiter
 from limits import RateLimitItemPerHour
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, storage_from_string
-from limits.strategies import FixedWindowRateLimiter
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter, RateLimiter
 from redis.exceptions import RedisError
 
 from app.core.errors import RateError
@@ -32,13 +34,15 @@ class Share:
 
 
 class ShareCounter:
-    """Counts in the store of a URL: `memory://` or `redis://…`."""
+    """Counts for an application in the store of a URL: `memory://` or `redis://…`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, app: Flask, url: str) -> None:
+        # No route has a limit of Flask-Limiter's own: what counts is known only once something was taken.
+        limiter = Limiter(lambda: "", app=app, storage_uri=url, strategy="fixed-window", headers_enabled=False)
         self._local = FixedWindowRateLimiter(MemoryStorage())
         self._lock = threading.Lock()  # MemoryStorage can lose a count when two threads begin a share at once
-        self._storage: Any = None if url.startswith("memory:") else storage_from_string(url)
-        self._shared = FixedWindowRateLimiter(self._storage) if self._storage else None
+        self._storage: Any = None if url.startswith("memory:") else limiter.storage
+        self._shared: RateLimiter | None = limiter.limiter if self._storage else None
 
     def reserve(self, shares: Sequence[Share], *, seconds: int) -> Callable[[], None]:
         """Reserve a place in each share; return what gives the places back.
@@ -73,7 +77,7 @@ class ShareCounter:
                 return self._take_of(self._shared, share)
         return self._take_of(self._local, share)
 
-    def _take_of(self, limiter: FixedWindowRateLimiter, share: Share) -> Callable[[], None] | None:
+    def _take_of(self, limiter: RateLimiter, share: Share) -> Callable[[], None] | None:
         def give_back() -> None:
             with suppress(*_STORE_ERRORS):  # otherwise the place stays taken until the hour ends
                 self._hit(limiter, share, -1)
@@ -83,6 +87,6 @@ class ShareCounter:
         give_back()
         return None
 
-    def _hit(self, limiter: FixedWindowRateLimiter, share: Share, cost: int) -> bool:
+    def _hit(self, limiter: RateLimiter, share: Share, cost: int) -> bool:
         with self._lock if limiter is self._local else nullcontext():
             return limiter.hit(RateLimitItemPerHour(share.amount, namespace="haumaru"), share.name, cost=cost)
