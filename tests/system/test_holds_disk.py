@@ -194,6 +194,7 @@ def test_a_database_that_goes_away_and_comes_back(tmp_path):
 # Damage
 
 
+@pytest.mark.slow
 def test_a_damaged_page(tmp_path):
     """Whichever page is damaged, and however: each acknowledged tip leaves whole, by itself or with `--once`."""
     source = tmp_path / "source" / "outbox.db"

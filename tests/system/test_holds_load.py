@@ -55,7 +55,7 @@ def test_tips_leave_memory_as_it_was(tmp_path):
     pace = {"HAUMARU_FORWARD_WINDOW": "5s", "HAUMARU_FORWARD_CELLS": "100", "HAUMARU_FORWARD_STOCK": "100"}
     with site(tmp_path, **pace) as (here, program, port):
         forwarder = here.forwarder()
-        ledger, done = send_all([port], first := words(max(100, tips // 5)))
+        ledger, done = send_all([port], first := words(max(400, tips // 5)))
         until(done, "the first tips", seconds=3_600)
         before, before_forwarder = program.memory(), forwarder.memory()
         rest, done = send_all([port], words(tips))
