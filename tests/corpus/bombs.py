@@ -138,10 +138,10 @@ def _wide_tiff() -> bytes:
     return bytes(data)
 
 
-def _pages(count: int) -> bytes:
+def _pages(count: int, size: tuple[int, int] = (100, 100)) -> bytes:
     target, document = io.BytesIO(), pikepdf.new()
     for _ in range(count):
-        document.add_blank_page(page_size=(100, 100))
+        document.add_blank_page(page_size=size)
     document.save(target)
     return target.getvalue()
 
@@ -231,9 +231,9 @@ def _wide_rows() -> bytes:
     return target.getvalue()
 
 
-def slow_text() -> bytes:
-    """Half a million accents on one letter, in the order that takes longest to sort."""
-    return b"a" + ("\u0301\u0316" * 250_000).encode()
+def slow_pages() -> bytes:
+    """A PDF of a hundred pages of A4, which take some seconds."""
+    return _pages(100, (595, 842))
 
 
 def _entities() -> bytes:

@@ -48,6 +48,7 @@ def test_page_views_leave_memory_as_it_was(tmp_path):
     assert after - before < 16 * MIB
 
 
+@pytest.mark.slow
 def test_tips_leave_memory_as_it_was(tmp_path):
     """However many tips are sent, site and forwarder hold what they held after the first of them; all are delivered."""
     tips = scale(150, 10_000)
