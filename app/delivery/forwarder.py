@@ -28,6 +28,7 @@ DEFAULT_PACE = Pace(cells=16)
 RECOVERABLE_CODES = frozenset({"corrupt", "database", "memory"})
 RUN_ONCE_SECONDS = 900
 _LONGEST_WAIT = 30.0  # so that a corrected clock is noticed
+_NOTICED_WITHIN = 1.0  # so soon the forwarder ends that is told to stop
 
 _log = logging.getLogger("haumaru.forward")
 
@@ -101,7 +102,9 @@ class Forwarder:
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop` is set, then finish the deliveries that have begun."""
         with self._threads(lambda agency: self.run_agency(agency, stop)):
-            stop.wait()
+            # A signal that comes just as a wait without an end begins would be noticed by nobody.
+            while not stop.wait(_NOTICED_WITHIN):
+                pass
         with suppress(OutboxError):
             self._windows.release()
 

@@ -78,6 +78,7 @@ def test_a_form_begun_on_one_node_ends_on_another(two_sites):
     assert here.delivered() == Counter({"Held here, confirmed there": 1})
 
 
+@pytest.mark.slow
 def test_limits_count_over_all_nodes(tmp_path, postgres, redis):
     """Whoever has sent as often as they may on one node may not go on at the next."""
     limits = {"HAUMARU_LIMITS_PER_ADDRESS": "6/hour"}

@@ -50,6 +50,7 @@ def test_armored_and_plain_envelopes_open(size, tmp_path):
     assert unseal(envelope, [PLAIN_IDENTITY]) == data
 
 
+@pytest.mark.slow
 def test_every_byte_counts():
     """Whichever byte of an envelope is changed, it is refused."""
     codes = set()
