@@ -184,7 +184,7 @@ def _contact_actions() -> list[str]:
     old = [
         contact.id
         for contact in library.editions[ENGLISH].contacts.values()
-        if contact.number and not contact.dated and (nz_day(time()) - contact.as_at).days > _MAX_CONTACT_AGE_DAYS
+        if not contact.dated and (nz_day(time()) - contact.as_at).days > _MAX_CONTACT_AGE_DAYS
     ]
     return (
         [f"contacts {', '.join(old)}: were last checked over {_MAX_CONTACT_AGE_DAYS} days ago; call them"]

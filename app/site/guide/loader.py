@@ -5,8 +5,9 @@
     content/<lang>/contacts.toml          what each contact is for, and whether the contact learns who calls
     content/<lang>/safety.toml            the sentences that are the same on every page
 
-Every language must have every page, with the keys, list lengths and links of the English. Raises one `ConfigError`
-with all faults, each with its file and its remedy.
+Every language must have every page, with the keys, list lengths and links of the English. A translation that was made
+from other English keeps its own shape until it is brought up to date: its review is stale, and its page says so.
+Raises one `ConfigError` with all faults, each with its file and its remedy.
 """
 
 import re
@@ -43,6 +44,15 @@ _LIST_LENGTHS: Mapping[str, Mapping[str, int]] = {
     "home": {"doors": 4},
     "self-check": {"questions": 8},
     "signs": {"signs": 7, "do": 0, "dont": 0, "child": 0},
+}
+# The texts that templates and handouts show; a translation has them even while it is behind the English.
+_TEXTS: Mapping[str, tuple[str, ...]] = {
+    "self-check": (
+        *("yes_heading", "yes", "yes_contacts", "none_heading", "none"),
+        *("danger_heading", "danger", "danger_contacts"),
+        *("part_true", "deportation", "private", "clear", "print"),
+    ),
+    "signs": ("signs_intro", "child_heading"),
 }
 _CATALOGUE_HEADER = re.compile(r'^"(X-[A-Za-z-]+): (.*?)\\n"$', re.MULTILINE)
 _FRONT_MATTER = re.compile(r"-{3,}[ \t]*\n(.*?)^-{3,}[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -237,13 +247,16 @@ def _check_lists(slug: str, raw: Mapping[str, Any], fault: Fault) -> None:
         value = raw.get(key)
         if not isinstance(value, list) or not value or (length and len(value) != length):
             fault(f"{key} must be a list of {length or 'one or more'}; write each on a line of its own after a dash")
+    for key in _TEXTS.get(slug, ()):
+        if not raw.get(key):
+            fault(f"{key} is missing; write it")
 
 
 def _compare_editions(translated: Edition, english: Edition, faults: list[str]) -> None:
-    """Report where a translation has other keys, list lengths, links or headings than its English."""
+    """Report where a translation of today's English has other keys, list lengths, links or headings than it."""
     for slug, page in translated.pages.items():
         fault, model = _fault_in(f"content/{translated.lang}/{slug}.md", faults), english.pages.get(slug)
-        if model is None:
+        if model is None or page.review.stale:
             continue
         own, model_shape = _shape(page.raw), _shape(model.raw)
         unlike = sorted(key for key in own.keys() | model_shape.keys() if own.get(key, 0) != model_shape.get(key, 0))

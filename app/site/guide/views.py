@@ -22,7 +22,7 @@ from app.core.errors import N_
 from app.core.i18n import Language
 from app.site.config import SiteConfig
 from app.site.guide.handouts import ZIP_NAME, Handout
-from app.site.guide.models import ENGLISH, Contact, Edition, Library, page_path
+from app.site.guide.models import ENGLISH, HOURS, Contact, Edition, Library, page_path
 from app.site.guide.plan import PILLARS, TIMETABLES, PlanFilter, count_actions, filter_actions, to_csv, to_json
 
 _TEMPLATES = {
@@ -33,10 +33,10 @@ _TEMPLATES = {
     "sheet": "sheets.html",
 }
 _ERROR_TITLES = {
-    404: N_("There is no such page here"),
-    413: N_("That was too much at once"),
-    429: N_("Too many at once"),
-    503: N_("Too many at once"),
+    404: N_("We cannot find that page"),
+    413: N_("What you sent is too big"),
+    429: N_("The site is busy"),
+    503: N_("The site is busy"),
 }
 _OTHER_ERROR_TITLE = N_("Something went wrong")
 _SECURITY_TXT_DAYS = 180
@@ -91,10 +91,20 @@ class GuideViews:
             *(url_for(f"guide.{name}") for name in files),
         )
 
-    def render(self, template: str, lang: str, *, reviewed: bool = True, here: str | None = None, **values: Any) -> str:
+    def render(
+        self,
+        template: str,
+        lang: str,
+        *,
+        reviewed: bool = True,
+        behind: bool = False,
+        here: str | None = None,
+        **values: Any,
+    ) -> str:
         """Return a template that extends `base.html`, rendered in the frame.
 
-        `reviewed` is the review of its words; `here` is the page's own path, empty for a page without an address.
+        `reviewed` is the review of its words, `behind` says that they were made from other English than today's; `here`
+        is the page's own path, empty for a page without an address.
         """
         code = lang if lang in self._library.editions else ENGLISH
         edition = self._library.editions[code]
@@ -110,6 +120,7 @@ class GuideViews:
             "menu": self._menu(code),
             "safety": edition.safety,
             "contacts": edition.contacts,
+            "behind": behind,
             "reviewed": reviewed and edition.common.reviewed and self._reviewed.get(code, True),
             "gettext": _template_gettext(),
         }
@@ -167,8 +178,11 @@ class GuideViews:
             _TEMPLATES.get(slug, "page.html"),
             lang,
             reviewed=page.review.reviewed,
+            behind=page.review.stale,
             page=page,
             sheet=edition.pages["sheet"].words,
+            named=self._named_contacts(edition, slug),
+            hours={key: _(words) for key, words in HOURS.items()},
             **values,
         )
 
@@ -222,6 +236,12 @@ class GuideViews:
             "not_checked": self._library.editions[ENGLISH].pages["sheet"].words["not_checked"],
         }
 
+    def _named_contacts(self, edition: Edition, slug: str) -> tuple[Contact, ...]:
+        """Return the contacts that a page links to, in this language or in English, in the order of the contacts."""
+        links = edition.pages[slug].links | self._library.editions[ENGLISH].pages[slug].links
+        named = {link.removeprefix("contact:").partition("#")[0] for link in links if link.startswith("contact:")}
+        return tuple(contact for key, contact in edition.contacts.items() if key in named)
+
     def _preferred_language(self) -> str:
         return i18n.best_language(request.headers.get("Accept-Language", ""), tuple(self._library.editions))
 
@@ -250,7 +270,7 @@ class GuideViews:
                 for slug, page in pages.items()
                 if slug != "home"
             ]
-            links.insert(1, MenuLink(_("Report without your name"), url_for("report.form", lang=lang)))
+            links.insert(1, MenuLink(_("Make an anonymous report"), url_for("report.form", lang=lang)))
             self._menus[lang] = tuple(links)
         return self._menus[lang]
 

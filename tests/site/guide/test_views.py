@@ -6,8 +6,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from markupsafe import Markup
 
-from app.site.guide.models import SLUGS
+from app.site.guide.models import SLUGS, page_path
 from app.site.guide.prerender import csp_hash
 from app.site.web import padding
 from app.vault.keys import new_identity, recipient_of
@@ -146,6 +147,34 @@ def test_an_unreviewed_translation_says_so_and_how_to_help(site):
                 for link in site.get(f"/{code}/help").document.all("a", href=f"/{code}/about")
                 if note in link.around
             ]
+
+
+def test_a_page_says_that_its_translation_is_behind_and_links_to_the_english(site):
+    """A page has the note exactly where the English has changed since its translation was made."""
+    for code in site.languages:
+        for slug, page in site.prerendered.library.editions[code].pages.items():
+            document = site.get(page_path(code, slug)).document
+            notes = document.all("p", class_="unchecked behind")
+            assert len(notes) == page.review.stale, f"{code}/{slug}"
+            links = [link for link in document.all("a", href=page_path("en", slug), lang="en") if link.within("main")]
+            assert len(links) == len(notes)
+
+
+def test_a_page_that_names_an_agency_shows_its_number_hours_and_whether_it_learns_who_calls(site):
+    """In every language the numbers of the agencies that a page or its English names stand on it, with their words."""
+    editions = site.prerendered.library.editions
+    for code in site.languages:
+        for slug in ("response", "law", "signs", "help"):
+            text = site.get(page_path(code, slug)).document.one("main").text
+            links = editions[code].pages[slug].links | editions["en"].pages[slug].links
+            named = {link.removeprefix("contact:").partition("#")[0] for link in links if link.startswith("contact:")}
+            for key in named:
+                contact = editions[code].contacts[key]
+                assert contact.number in text
+                assert Markup(contact.learns).striptags() in " ".join(text.split())
+    english = site.get("/en/help").document.one("main").text
+    assert "Open day and night, every day." in english
+    assert "We do not know the hours." in english
 
 
 def test_reviewed_only_hides_what_nobody_signed(site, tmp_path):
