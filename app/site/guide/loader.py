@@ -48,9 +48,9 @@ _LIST_LENGTHS: Mapping[str, Mapping[str, int]] = {
 # The texts that templates and handouts show; a translation has them even while it is behind the English.
 _TEXTS: Mapping[str, tuple[str, ...]] = {
     "self-check": (
-        *("yes_heading", "yes", "yes_contacts", "none_heading", "none"),
+        *("yes_heading", "yes", "none_heading", "none"),
         *("danger_heading", "danger", "danger_contacts"),
-        *("part_true", "deportation", "private", "clear", "print"),
+        *("part_true", "private", "clear", "print"),
     ),
     "signs": ("signs_intro", "child_heading"),
 }

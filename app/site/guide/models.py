@@ -21,12 +21,14 @@ ENGLISH = "en"
 SLUGS = (
     "home",
     "help",
+    "visa",
     "self-check",
     "signs",
     "what-is-trafficking",
     "law",
     "response",
     "plan",
+    "plan-actions",
     "sheet",
     "contact",
     "anonymity",
@@ -35,7 +37,7 @@ SLUGS = (
     "about",
 )
 # A page's own address, where it differs from its name in `content/`.
-_ADDRESSES = {"home": "", "sheet": "sheets"}
+_ADDRESSES = {"home": "", "plan-actions": "plan/actions", "sheet": "sheets"}
 # The keys that record the review of a translated file: in front matter, TOML files and catalogues alike.
 REVIEW_KEYS = frozenset({"source_digest", "status", "reviewed_by", "reviewed_on"})
 _REQUIRED = ("id", "name", "asks_name", "source", "as_at")

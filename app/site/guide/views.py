@@ -27,11 +27,15 @@ from app.site.guide.plan import PILLARS, TIMETABLES, PlanFilter, count_actions, 
 
 _TEMPLATES = {
     "home": "home.html",
+    "help": "lines.html",
     "self-check": "self-check.html",
     "signs": "signs.html",
-    "plan": "plan.html",
+    "plan-actions": "plan.html",
     "sheet": "sheets.html",
+    "contact": "lines.html",
 }
+# What a yes to each of the eight questions leads to: the style shows a step once one of its questions has a yes.
+_QUESTION_STEPS = ("danger work", "danger", "danger", "work", "work", "work", "danger", "work")
 _ERROR_TITLES = {
     404: N_("We cannot find that page"),
     413: N_("What you sent is too big"),
@@ -164,14 +168,14 @@ class GuideViews:
         edition = self._library.editions[lang]
         page = edition.pages[slug]
         values: dict[str, Any] = {}
-        if slug == "plan":
+        if slug == "plan-actions":
             wanted = PlanFilter(**{key: request.args.get(key, "") for key in ("pillar", "agency", "timetable", "goal")})
             if request.query_string and not wanted:
                 # The whole plan is prerendered without a query, and padded like every other page.
                 return redirect(request.path, 303)
             values = self._plan_values(wanted)
         elif slug == "self-check":
-            values = _self_check_values(edition)
+            values = _self_check_values(edition, self._library.editions[ENGLISH])
         elif slug == "sheet":
             values = self._handout_values(edition)
         return self.render(
@@ -237,7 +241,9 @@ class GuideViews:
         }
 
     def _named_contacts(self, edition: Edition, slug: str) -> tuple[Contact, ...]:
-        """Return the contacts that a page links to, in this language or in English, in the order of the contacts."""
+        """Return the contacts that a page names: those it links to, in this language or in English, or all of them."""
+        if _TEMPLATES.get(slug) == "lines.html":
+            return tuple(edition.contacts.values())
         links = edition.pages[slug].links | self._library.editions[ENGLISH].pages[slug].links
         named = {link.removeprefix("contact:").partition("#")[0] for link in links if link.startswith("contact:")}
         return tuple(contact for key, contact in edition.contacts.items() if key in named)
@@ -275,13 +281,19 @@ class GuideViews:
         return self._menus[lang]
 
 
-def _self_check_values(edition: Edition) -> dict[str, tuple[Contact, ...]]:
-    """Return whom to call after a yes, and in danger now."""
-    words = edition.pages["self-check"].words
+def _self_check_values(edition: Edition, english: Edition) -> dict[str, Any]:
+    """Return which questions lead to which step, the contacts of each step, and who to call in danger now."""
+    words = english.pages["self-check"].words
+    contacts = {step: values["contacts"] for step, values in words["steps"].items()}
     return {
-        key: tuple(edition.contacts[str(identifier)] for identifier in words[key])
-        for key in ("yes_contacts", "danger_contacts")
+        "leads": _QUESTION_STEPS,
+        "steps": {step: _contacts(edition, identifiers) for step, identifiers in contacts.items()},
+        "danger_contacts": _contacts(edition, words["danger_contacts"]),
     }
+
+
+def _contacts(edition: Edition, identifiers: Sequence[str]) -> tuple[Contact, ...]:
+    return tuple(edition.contacts[str(identifier)] for identifier in identifiers)
 
 
 def _robots_txt(base_url: str, *, demo: bool) -> str:

@@ -110,7 +110,7 @@ def test_all_faults_are_told_at_once_with_their_files(tree):
         ("hi/help.md", "source_digest:", "digest:", "source_digest is missing"),
         (
             "hi/help.md",
-            "(contact:mbie-2020)",
+            "(contact:victims-information)",
             "(contact:police-105)",
             "stand in one of this file and the English only",
         ),
@@ -142,7 +142,7 @@ def test_changed_english_makes_a_translation_stale_and_voids_its_review(tree):
 
 def test_a_translation_that_is_behind_keeps_its_own_shape(tree):
     """New parts of the English are no fault of a translation, which is stale until it has them; a lost text is one."""
-    spoil(tree / "en" / "help.md", "## Who", "## A new part\n\nCall [](contact:inz).\n\n## Who")
+    spoil(tree / "en" / "help.md", "{#phone}", "## A new part\n\nCall [](contact:inz).\n\n{#phone}")
     spoil(tree / "en" / "signs.md", "child_heading:", "new: A new text\nchild_heading:")
     library = load_library(tree, ("en", "hi"))
     assert library.stale == ("content/hi/help.md", "content/hi/signs.md")
@@ -165,11 +165,12 @@ def test_only_a_wholly_reviewed_language_is_left_by_reviewed_only(tree):
     assert tuple(load_library(tree, ("en", "hi")).only_reviewed().editions) == ("en", "hi")
 
 
-def test_no_translation_is_stale():
-    """Every translated file was made from the English of today."""
-    stale = load_library(REAL, KNOWN).stale
-    remedy = "bring these up to date with the English, then: make digests FILE=help, with CODE=sm for one language only"
-    assert stale == (), remedy
+def test_what_every_page_shows_is_never_behind(library):
+    """In every language the safety sentences and the words about the numbers were made from the English of today."""
+    shared = ("/safety.toml", "/contacts.toml")
+    remedy = "bring these up to date with the English, then: make digests FILE=safety, with CODE=sm for one language"
+    assert [name for name in library.stale if name.endswith(shared)] == [], remedy
+    assert not [code for code, edition in library.editions.items() if edition.common.stale], remedy
 
 
 def test_html_in_a_translators_file_stays_text():
@@ -225,10 +226,14 @@ def test_the_emergency_sentence_is_not_told_twice(library):
 
 
 def test_numbers_names_and_links_equal_the_english(library):
-    """Each translated page has the telephone numbers, amounts, years and Latin names of acts that the English has."""
+    """A page made from today's English has its phone numbers, amounts and years; one that is behind adds no number."""
     english = library.editions["en"]
+    known = set().union(*(numbers(page) for page in english.pages.values())) | MAY_BE_WORDS
     for code, edition in library.editions.items():
         for slug, page in edition.pages.items():
+            if page.review.stale:
+                assert numbers(page) <= known, f"content/{code}/{slug}.md has {sorted(numbers(page) - known)}"
+                continue
             missing = numbers(english.pages[slug]) - numbers(page) - MAY_BE_WORDS
             assert not missing, f"content/{code}/{slug}.md lacks {sorted(missing)}"
             added = numbers(page) - numbers(english.pages[slug]) - MAY_BE_WORDS

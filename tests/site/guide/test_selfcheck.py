@@ -48,6 +48,31 @@ def test_a_yes_shows_police_mbie_and_crime_stoppers(site, documents):
             assert contacts[identifier].href in shown
 
 
+def test_each_yes_leads_to_its_steps(site, documents):
+    """Locks, permission and threats lead to danger, pay and debt to work, a passport to both; two lines always show."""
+    leads = ["danger work", "danger", "danger", "work", "work", "work", "danger", "work"]
+    steps = {"danger": ("police-111", "police-105"), "work": ("mbie-exploitation",)}
+    steps["always"] = ("crime-stoppers", "victim-support")
+    for code, document in documents.items():
+        answers = [radio.attrs["class"] for radio in document.all("input", type="radio") if "class" in radio.attrs]
+        assert answers == [f"yes {lead}" for lead in leads]
+        contacts = site.prerendered.library.editions[code].contacts
+        for step, identifiers in steps.items():
+            block = document.one("div", class_=f"if-{step}")
+            assert document.one("div", class_="if-yes") in block.around
+            shown = {link.attrs["href"] for link in document.all("a") if block in link.around}
+            assert {contacts[identifier].href for identifier in identifiers} <= shown
+    style = site.get("/en/self-check").document.html.partition("<style>")[2].partition("</style>")[0]
+    hidden = style.partition("@supports selector(:has(a))")[2]
+    for step in ("danger", "work"):
+        assert f".check:not(:has(.{step}:checked)) .if-{step}" in hidden
+        assert f".if-{step}" not in style.partition("@supports selector(:has(a))")[0]
+    assert ".if-always" not in style
+    english = documents["en"].one("div", class_="if-work").text
+    assert "Migrant Exploitation Protection Work Visa" in english
+    assert "whatever your visa is" in english
+
+
 def test_danger_now_comes_before_the_questions(documents):
     """111 stands in the page before the first question."""
     for document in documents.values():

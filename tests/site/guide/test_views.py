@@ -154,7 +154,7 @@ def test_a_page_says_that_its_translation_is_behind_and_links_to_the_english(sit
     for code in site.languages:
         for slug, page in site.prerendered.library.editions[code].pages.items():
             document = site.get(page_path(code, slug)).document
-            notes = document.all("p", class_="unchecked behind")
+            notes = document.all("p", class_="behind")
             assert len(notes) == page.review.stale, f"{code}/{slug}"
             links = [link for link in document.all("a", href=page_path("en", slug), lang="en") if link.within("main")]
             assert len(links) == len(notes)
@@ -235,7 +235,7 @@ def test_the_plan_is_filtered_by_a_plain_get_form(site):
     numbers = [f'<li value="{n}">' for n in range(1, 29)]
 
     def shown(query):
-        html = site.get(f"/en/plan{query}").document.html
+        html = site.get(f"/en/plan/actions{query}").document.html
         return [n for n, mark in enumerate(numbers, 1) if mark in html]
 
     assert shown("") == list(range(1, 29))
