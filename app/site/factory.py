@@ -138,8 +138,9 @@ def render_guide(config: Config, secret: bytes, *, root: Path = ROOT) -> Prerend
     )
     preload_tables()
     app, guide = _create_app(prerendered, root, time)
-    # Every page links to the form, whose views are added later, with the database.
-    app.add_url_rule(page_path("<lang:lang>", "report"), "report.form", build_only=True)
+    # Every page links to the forms, whose views are added later, with the database.
+    for name, endpoint in (("report", "report.form"), ("reply", "report.reply")):
+        app.add_url_rule(page_path("<lang:lang>", name), endpoint, build_only=True)
     with app.test_request_context():
         paths = guide.prerendered_paths()
     return replace(prerendered, pages=render_all(app, paths, config.site.base_url))

@@ -230,7 +230,9 @@ def _read_contact(row: Mapping[str, Any], fault: Callable[[str], None]) -> Conta
 
 def _contact_problems(row: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{key} is missing; write it" for key in _REQUIRED if not row.get(key))
-    known = {*_REQUIRED, *_OPTIONAL, *_FLAGS}
+    if "anonymous" in row:
+        yield 'anonymous has become asks_name; write asks_name = "no" where they do not ask for a name'
+    known = {*_REQUIRED, *_OPTIONAL, *_FLAGS, "anonymous"}
     yield from (f"{key} is not known; correct its spelling" for key in sorted(row.keys() - known))
     flags = [key for key in _FLAGS if not isinstance(row.get(key, False), bool)]
     yield from (f"{key} is neither true nor false; write one of them" for key in flags)

@@ -276,7 +276,10 @@ class GuideViews:
                 for slug, page in pages.items()
                 if slug != "home"
             ]
-            links.insert(1, MenuLink(_("Make an anonymous report"), url_for("report.form", lang=lang)))
+            links[1:1] = [
+                MenuLink(_("Make an anonymous report"), url_for("report.form", lang=lang)),
+                MenuLink(_("Look for a reply"), url_for("report.reply", lang=lang)),
+            ]
             self._menus[lang] = tuple(links)
         return self._menus[lang]
 

@@ -102,6 +102,7 @@ def test_all_faults_are_told_at_once_with_their_files(tree):
         ("contacts.toml", 'asks_name = "yes"', 'asks_name = "perhaps"', "asks_name is not right"),
         ("contacts.toml", 'from_overseas = "+64', 'from_overseas = "064', "from_overseas does not start with +"),
         ("contacts.toml", "silent = true", "loud = true", "loud is not known"),
+        ("contacts.toml", 'asks_name = "no"', 'anonymous = "yes"', "anonymous has become asks_name"),
         ("contacts.toml", 'id = "police-105"', 'id = "police-111"', "stands twice"),
         ("plan.toml", "number = 28\n", "number = 29\n", "not numbered 1 to 28"),
         ("plan.toml", 'agencies = ["Police", "DoL", "Customs"]', 'agencies = ["FBI"]', "agencies names what the plan"),

@@ -108,12 +108,13 @@ def test_every_page_names_itself_in_every_language(site):
         assert {link.attrs["hreflang"]: link.attrs["href"] for link in links} == expected
 
 
-def test_every_page_has_open_graph_text_and_no_picture(site, pages):
-    """A shared link shows the title and description of the page, and needs no picture."""
+def test_a_shared_link_shows_only_the_name_of_the_site(site, pages):
+    """The preview of a link that is sent to somebody names nothing that the page is about, and needs no picture."""
     for path in pages:
         document = site.get(path).document
         for name in ("og:title", "og:description", "og:site_name", "og:type"):
-            assert document.one("meta", property=name).attrs["content"]
+            content = document.one("meta", property=name).attrs["content"]
+            assert content == ("website" if name == "og:type" else "Haumaru")
         assert not document.all("meta", property="og:image")
 
 
@@ -244,6 +245,23 @@ def test_the_plan_is_filtered_by_a_plain_get_form(site):
     assert shown("?timetable=ongoing&pillar=prevention") == [6, 7, 8]
     assert shown("?goal=7") == []
     assert shown("?pillar=%3Cscript%3E") == []
+
+
+def test_the_way_back_to_a_reply_is_in_the_menu_and_the_operators_address_on_contact(site):
+    """Who comes back with a code finds the page, and who wants to write to the operator finds the address."""
+    for code in site.languages:
+        assert site.get(f"/{code}/").document.all("a", href=f"/{code}/reply")
+        contact = site.get(f"/{code}/contact").document
+        assert site.prerendered.config.site.contact_email in contact.one("main").text
+
+
+def test_the_united_nations_definition_stands_once_as_a_quotation(site):
+    """The definition stands in its own words in one quoted block of one page, beside the plain words."""
+    words = "the recruitment, transportation, transfer, harbouring or receipt of persons"
+    found = [slug for slug in SLUGS if words in site.get(page_path("en", slug)).document.one("main").text]
+    assert found == ["what-is-trafficking"]
+    document = site.get("/en/what-is-trafficking").document
+    assert words in " ".join(document.one("blockquote").text.split())
 
 
 def test_the_plan_is_there_as_csv_and_json(site):
