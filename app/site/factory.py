@@ -216,7 +216,7 @@ def build_static(config: Config, folder: Path) -> int:
 def _load_library(config: Config, root: Path) -> tuple[Library, Mapping[str, Review]]:
     """Return what is served, and the review of each catalogue; `reviewed_only` leaves out what nobody has signed."""
     codes = served_languages(root / "content")
-    library = load_library(root / "content", codes)
+    library = load_library(root / "content", codes, config.content)
     catalogue_reviews = load_catalogue_reviews(root / "translations", codes)
     if not config.site.reviewed_only:
         return library, catalogue_reviews

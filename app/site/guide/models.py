@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -164,6 +165,24 @@ class Edition:
     def reviewed(self) -> bool:
         """Return whether a speaker has signed every file as it is now."""
         return self.common.reviewed and all(page.review.reviewed for page in self.pages.values())
+
+
+@dataclass(frozen=True)
+class GuideFolders:
+    """The program's content, and the operator's own, which lies over it."""
+
+    program: Path
+    own: Path | None
+
+    def find(self, name: str) -> Path:
+        """Return the operator's own file of this name, or else the program's."""
+        own = self.own_file(name)
+        return own if own is not None else self.program / name
+
+    def own_file(self, name: str) -> Path | None:
+        """Return the operator's own file of this name where there is one."""
+        own = self.own / name if self.own is not None else None
+        return own if own is not None and own.is_file() else None
 
 
 @dataclass(frozen=True)
