@@ -92,6 +92,14 @@ def test_everything_it_could_say_is_there_without_a_style(documents):
             assert block.text
 
 
+def test_no_page_promises_that_nobody_is_watching(site, documents):
+    """No site can know who looks at the screen; the self-check says what is true: the site cannot see the answers."""
+    assert "This site cannot see your answers." in documents["en"].text
+    for path, page in site.prerendered.pages.items():
+        if path.startswith("/en/"):
+            assert b"Nobody is watching" not in page.identity
+
+
 def test_it_never_says_that_someone_is_or_is_not_a_victim(documents):
     """The English gives no verdict: all no “does not mean that nothing is wrong”."""
     text = documents["en"].text
