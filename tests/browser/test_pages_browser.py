@@ -371,6 +371,15 @@ def test_the_four_doors_of_home_stand_in_the_first_screen_of_a_phone(site, tab):
         assert all(door["y"] + 44 <= bar for door in doors), f"{code}: {doors[-1]} under {bar}"
 
 
+def test_the_first_door_of_home_shows_on_a_small_and_low_phone(site, tab):
+    """At 320 by 450 pixels, under the notice of a demonstration, 24 pixels of the first door are above the bar."""
+    page = tab(PHONE)
+    for code in site.languages:
+        page.goto(f"{site.base}/{code}/")
+        room = page.locator(".exit").bounding_box()["y"] - page.locator(".doors a").first.bounding_box()["y"]
+        assert room >= 24, f"{code}: {room}"
+
+
 def test_a_sheets_page_prints_on_one_side_of_a4(site, tab):
     """In every language the sheet as a page is one page of paper."""
     page = tab()
