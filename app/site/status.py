@@ -9,7 +9,6 @@ import math
 import shutil
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from time import time
 from typing import Any
 
@@ -100,7 +99,7 @@ def read_status(config: Config) -> SiteStatus:
     try:
         queue = Leases(database).status()
     except OutboxError:
-        return SiteStatus((), tuple(actions + _contact_actions(config.content)))
+        return SiteStatus((), tuple(actions + _contact_actions()))
     finally:
         database.close()
     agencies = []
@@ -122,7 +121,7 @@ def read_status(config: Config) -> SiteStatus:
         actions.append("the forwarder has not run for three windows; start it")
     elif queue.last_window:
         actions += _memory_actions(config)
-    return SiteStatus(tuple(agencies), tuple(actions + _contact_actions(config.content)))
+    return SiteStatus(tuple(agencies), tuple(actions + _contact_actions()))
 
 
 def _database_actions(database: Database, words_room: int) -> list[str]:
@@ -180,15 +179,15 @@ def _agency_actions(agency: AgencyDeliveries, window: int, now: float) -> list[s
     return actions
 
 
-def _contact_actions(own: Path | None) -> list[str]:
-    library = load_library(ROOT / "content", (ENGLISH,), own)
+def _contact_actions() -> list[str]:
+    library = load_library(ROOT / "content", (ENGLISH,))
     old = [
         contact.id
         for contact in library.editions[ENGLISH].contacts.values()
-        if not contact.dated and (nz_day(time()) - contact.as_at).days > _MAX_CONTACT_AGE_DAYS
+        if contact.number and not contact.dated and (nz_day(time()) - contact.as_at).days > _MAX_CONTACT_AGE_DAYS
     ]
     return (
-        [f"contacts {', '.join(old)}: were last checked over {_MAX_CONTACT_AGE_DAYS} days ago; run haumaru contacts"]
+        [f"contacts {', '.join(old)}: were last checked over {_MAX_CONTACT_AGE_DAYS} days ago; call them"]
         if old
         else []
     )
