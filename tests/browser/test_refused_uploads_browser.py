@@ -8,7 +8,7 @@ from tests.support.browser import PHONE, chromium
 from tests.support.firefox import firefox
 from tests.support.site import demonstration
 
-pytestmark = pytest.mark.needs("browser")
+pytestmark = [pytest.mark.needs("browser"), pytest.mark.slow]
 
 STORY = 'They hold our passports: Tāne, 李 and "Sina". <b>Six</b> of us & more.'
 PLACE = "The packhouse behind the school"

@@ -60,6 +60,7 @@ def send_some(sender: Sender, ledger: Ledger, number: int) -> None:
 # No room
 
 
+@pytest.mark.slow
 def test_a_full_disk(tmp_path):
     """Where no file can grow the form says "not sent"; with room again it sends, and all of it is delivered."""
     with running(tmp_path, f"sqlite:///{tmp_path}/outbox/outbox.db") as (here, _, ledger, sender):
@@ -155,6 +156,7 @@ if LONG:  # it needs the right to mount, which a container seldom has
 
 
 @pytest.mark.needs("postgres")
+@pytest.mark.slow
 def test_a_site_that_starts_while_its_database_is_away(tmp_path):
     """It serves pages and says "not sent"; once the database is there it sends, without a restart. So do forwarders."""
     with databases.postgres() as server:

@@ -44,6 +44,7 @@ def two_sites(tmp_path, postgres, redis) -> Iterator[tuple[Deployment, list[int]
         yield here, ports
 
 
+@pytest.mark.slow
 def test_two_sites_and_two_forwarders(two_sites):
     """Forwarders are killed in the middle: every acknowledged tip is delivered, and the agency sees each id once."""
     here, ports = two_sites
@@ -95,6 +96,7 @@ def test_limits_count_over_all_nodes(tmp_path, postgres, redis):
     assert statuses == [200] * 6 + [429] * 4
 
 
+@pytest.mark.slow
 def test_one_window_over_all_nodes(postgres, redis, tmp_path):
     """However many forwarders run, what leaves in a window is its cells, never twice as many; and nothing is lost."""
     url, window, start = postgres.database(), 600, 1_795_326_000

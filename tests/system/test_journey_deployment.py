@@ -20,7 +20,7 @@ from tests.support.proxies import NAME, ONION, haproxy
 from tests.support.site import open_all, wait_until_up
 from tests.support.units import Unit
 
-pytestmark = pytest.mark.needs("systemd", "haproxy", "nginx")
+pytestmark = [pytest.mark.needs("systemd", "haproxy", "nginx"), pytest.mark.slow]
 SYSTEMD = ROOT / "deploy" / "systemd"
 
 

@@ -612,6 +612,7 @@ def test_so_many_a_window_and_no_more(lite):
 
 
 @pytest.mark.needs("postgres")
+@pytest.mark.slow
 def test_the_loop_outlives_the_database(caplog):
     """While the database is away the loop goes on with a code in the log; what was delivered is not sent twice."""
     clock, stop = Clock(), threading.Event()
@@ -732,6 +733,7 @@ def test_two_forwarders_deliver_each_once(url, box, memory_folder, certificates)
     assert ids(box, cells.c.owner.is_not(None)) == set()
 
 
+@pytest.mark.slow
 def test_killed_forwarders_lose_nothing(url, box, memory_folder, certificates):
     """Forwarders killed at random, again and again, while tips arrive: every one of them is delivered, whole."""
     tips, kills = [make() for _ in range(40)], 6

@@ -214,6 +214,7 @@ for number in range(int(sys.argv[3]), 1000):
 """
 
 
+@pytest.mark.slow
 def test_forms_sent_again_after_a_kill(url, memory_folder):
     """A sender who sends again what a killed process may have taken is told the truth: each tip is there, once."""
     following = 0

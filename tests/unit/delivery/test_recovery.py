@@ -44,6 +44,7 @@ def waiting(database: Database) -> dict[str, bytes]:
     return {each: database.read_blob(each.encode(), blobs, spares) for each in ids}
 
 
+@pytest.mark.slow
 def test_every_envelope_of_a_damaged_outbox_is_found(damageable, tmp_path):
     """Whichever page is damaged, of whatever kind: all envelopes are found, whole, and the file is left as it is."""
     file, tips = damageable

@@ -34,6 +34,7 @@ def pdf(pages: int) -> bytes:
     return target.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_bad_file_is_refused_with_its_own_sentence(name):
     """Bombs, truncated, encrypted, empty and unknown files are each refused with a code that has a sentence."""

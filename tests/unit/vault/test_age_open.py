@@ -60,6 +60,7 @@ def test_every_byte_counts():
     assert codes == {"armor", "header", "no-match", "mac", "payload"}
 
 
+@pytest.mark.slow
 def test_every_length_counts():
     """Wherever an envelope is cut, and wherever a byte is put in or taken out, it is refused."""
     for at in range(len(SMALL)):
