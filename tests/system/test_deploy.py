@@ -272,6 +272,7 @@ def test_an_alert_says_what_to_do(tmp_path):
     assert "intake: no backlog, delivering, key for " in mail
 
 
+@pytest.mark.slow
 def test_what_is_backed_up_is_enough(tmp_path):
     """The backup of docs/rotation.md, restored elsewhere, is a configuration without a fault and the same site."""
     (tmp_path / "old").mkdir()

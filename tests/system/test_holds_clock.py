@@ -36,6 +36,7 @@ def dropped(folder: Path) -> dict[str, bytes]:
     return {file.stem: file.read_bytes() for file in folder.glob("*.age")}
 
 
+@pytest.mark.slow
 def test_an_agency_away_for_a_day(tmp_path, monkeypatch):
     """Windows over midnight without the agency, tips all the while: status says so, and all arrive when it is back."""
     settings = load_config(demo.prepare_folder(tmp_path / "demo"), {"HAUMARU_FORWARD_WINDOW": "10min"})
@@ -109,6 +110,7 @@ class Senders:
                 pass
 
 
+@pytest.mark.slow
 def test_clocks_that_jump_both_ways(tmp_path):
     """Clocks put forward and back by minutes to years, under sites and forwarder: what is acknowledged arrives."""
     clock, inbox, stop = Clock(), tmp_path / "inbox", threading.Event()

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from app.delivery.database import PAGE_BYTES
 from app.delivery.leases import Leases
 from app.delivery.memory_sqlite import SqliteMemoryStore
@@ -168,6 +170,7 @@ def classify(beats: int, *, in_place: bool) -> tuple[dict[str, float], float]:
     return found, math.sqrt((1 / len(some) + 1 / len(others)) / 12)  # Mann and Whitney, 1947
 
 
+@pytest.mark.slow
 def test_one_copy_of_the_disk_does_not_tell_tips_from_decoys():
     """Each measure of where an envelope's bytes lie is at chance."""
     beats = scale(800, 6_000)
@@ -178,12 +181,14 @@ def test_one_copy_of_the_disk_does_not_tell_tips_from_decoys():
     assert abs(worst[1] - 0.5) < DEVIATIONS * deviation, found
 
 
+@pytest.mark.slow
 def test_these_measures_would_tell():
     """Where tips do not take the places of decoys the same measures tell them: the classifier is not blind."""
     found, deviation = classify(scale(800, 2_000), in_place=False)
     assert max(abs(each - 0.5) for each in found.values()) > DEVIATIONS * deviation, found
 
 
+@pytest.mark.slow
 def test_two_copies_within_a_window_tell_that_a_photograph_came():
     """More of the first copy is gone in the second than leaves: so many decoys gave their places to a tip's envelopes.
 

@@ -35,6 +35,7 @@ def site(folder: Path, **variables: str) -> Iterator[tuple[Deployment, Program, 
 # Growth
 
 
+@pytest.mark.slow
 def test_page_views_leave_memory_as_it_was(tmp_path):
     """However many pages are read, the site's processes hold what they held after the first of them."""
     views = scale(30_000, 1_000_000)
@@ -90,6 +91,7 @@ def many_sockets() -> None:
 
 
 @pytest.mark.usefixtures("many_sockets")
+@pytest.mark.slow
 def test_slow_visitors_stop_no_reader_of_the_bare_site(tmp_path):
     """With 3,000 slow connections open at once, every page is still read."""
     with site(tmp_path) as (_, _program, port), ExitStack() as stack:
@@ -102,6 +104,7 @@ def test_slow_visitors_stop_no_reader_of_the_bare_site(tmp_path):
 
 @pytest.mark.needs("haproxy", "nginx")
 @pytest.mark.usefixtures("many_sockets")
+@pytest.mark.slow
 def test_slow_visitors_stop_nobody_behind_the_proxy(tmp_path):
     """Behind HAProxy, with 1,000 slow connections of 125 circuits, pages are read and tips are delivered."""
     variables = {
@@ -150,6 +153,7 @@ def guarded(tmp_path) -> Iterator[tuple[Deployment, int]]:
         yield here, free_port()
 
 
+@pytest.mark.slow
 def test_a_flood_from_one_address(guarded):
     """An address that floods is refused after its share; others send."""
     here, port = guarded
@@ -164,6 +168,7 @@ def test_a_flood_from_one_address(guarded):
     ledger.settle("flood from one address", here.delivered())
 
 
+@pytest.mark.slow
 def test_a_flood_from_many_addresses(guarded):
     """A flood from all over a /24 is refused after the share of the /24; others send, over Tor too."""
     here, port = guarded
@@ -182,6 +187,7 @@ def test_a_flood_from_many_addresses(guarded):
     ledger.settle("flood from many addresses", here.delivered(), addresses=len(many))
 
 
+@pytest.mark.slow
 def test_a_flood_through_the_onion_service(guarded):
     """Where Tor names no circuits, a flood over Tor uses up the onion service's share, and others elsewhere send."""
     here, port = guarded
@@ -197,6 +203,7 @@ def test_a_flood_through_the_onion_service(guarded):
     ledger.settle("flood through the onion service", here.delivered())
 
 
+@pytest.mark.slow
 def test_a_flood_from_one_circuit(guarded):
     """Where Tor names circuits, a flood through one leaves all others on the onion able to send."""
     here, port = guarded

@@ -92,6 +92,7 @@ def photograph() -> bytes:
     return data.getvalue()
 
 
+@pytest.mark.slow
 def test_a_sender_is_told_what_the_loss_of_the_memory_store_has_cost(place):
     """Who held a tip reads that it waits no longer, and gets the words back; what was sent before and anew arrives."""
     here, lose = place

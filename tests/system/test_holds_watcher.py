@@ -229,6 +229,7 @@ def test_after_a_refused_window_tips_and_decoys_come_back_alike():
     assert again[0] | again[1] == refused
 
 
+@pytest.mark.slow
 def test_no_gap_between_deliveries_tells_a_tip_from_a_decoy():
     """At a real pace, the time from a tip's delivery to the next one is as after a decoy's."""
     line, stop, mine, begun = Line(time.time), threading.Event(), set(), []

@@ -149,6 +149,7 @@ def test_the_commands_verify_the_journal_and_tell_the_status(tmp_path):
     assert refused.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_wrong_keys_end_with_one_clear_line(tmp_path):
     """Given a wrong passphrase, another identity, a second desk or a faulty file, each ends with one clear line."""
     office = Office(tmp_path)
@@ -207,6 +208,7 @@ def test_every_fault_of_the_configuration_is_told_at_once(tmp_path):
     assert "secret-password" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_desk_that_is_killed_loses_nothing(tmp_path):
     """Given 200 tips, some with files, when the desk is killed again and again, then all are there, once each."""
     office = Office(tmp_path)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import urllib.request
 
+import pytest
+
 from tests.support.paths import BIN, ROOT
 from tests.support.site import Visitor, demonstration
 
@@ -142,6 +144,7 @@ def test_a_new_identity_opens_what_is_sealed_to_it(tmp_path, monkeypatch):
     assert re.fullmatch(r"haumaru-desk: .+; .+\n", again.stderr)
 
 
+@pytest.mark.slow
 def test_the_public_side_runs_without_what_opens_tips(tmp_path):
     """The public image's file set, with neither the desk nor `age_open`, takes a tip and delivers it."""
     copy = tmp_path / "image"

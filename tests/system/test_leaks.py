@@ -229,6 +229,7 @@ def test_a_leaky_server_would_be_caught(kept):
         assert {line.split(" in ")[0] for line in found} == {"path", "agent", "address"}
 
 
+@pytest.mark.slow
 def test_a_delivered_mail_says_nothing_but_that_there_is_one(kept, tmp_path):
     """A tip that goes by mail leaves nothing of its sender in a header, a name, or a time finer than the day."""
     certificates = Certificates(tmp_path)

@@ -15,6 +15,7 @@ SHIPPED = (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text(encoding="utf-
 
 
 @pytest.mark.needs("haproxy")
+@pytest.mark.slow
 def test_behind_the_shipped_proxy_the_words_come_back(tmp_path, monkeypatch):
     """Files for which there is no memory, and files that are too long: 503 and 413, and the page has the words."""
     # The pages name the site's own address, and this visitor reads them under the proxy's.

@@ -38,6 +38,7 @@ def _committed(name: str) -> bool:
     ).returncode
 
 
+@pytest.mark.slow
 def test_the_wheel_alone_is_a_working_demonstration(wheel, tmp_path):
     """`pip install haumaru-*.whl` and `haumaru demo`, without the repository and without the desk, take a tip."""
     place = tmp_path / "machine"
