@@ -3,6 +3,7 @@
     serve      the site alone              status     what waits, and which actions are needed
     forward    deliver the outbox          build      catalogues, handouts, a check of every page
     check      every fault and remedy      demo       site and forwarder on loopback, with their own keys
+    contacts   does each number still hold
 
 No code that opens a tip can be reached from here.
 """
@@ -16,14 +17,20 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
+from time import time
 from wsgiref.types import WSGIApplication
 
 import click
 
 from app.core import process
 from app.core.log import log, quiet_logs
+from app.core.resources import ROOT
+from app.delivery.clock import nz_day
 from app.site import demo, factory, preflight
 from app.site.config import Config, load_config
+from app.site.guide.confirmation import confirm_contacts
+from app.site.guide.loader import load_library
+from app.site.guide.models import ENGLISH, GuideFolders
 from app.site.status import read_status
 
 # Connections that one worker holds at once; an idle or slow connection costs some memory and no thread.
@@ -89,6 +96,19 @@ def status(path: Path, *, as_json: bool) -> None:
     report = read_status(load_config(path, os.environ))
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
     sys.exit(1 if report.actions_needed else 0)
+
+
+@cli.command()
+@_CONFIG
+def contacts(path: Path) -> None:
+    """Ask whether each contact still holds, and write today into your own contacts; exit 1 if one does not."""
+    config = load_config(path, os.environ)
+    folders = GuideFolders(ROOT / "content", config.content)
+    found = load_library(folders.program, (ENGLISH,), folders.own).editions[ENGLISH].contacts.values()
+    wrong = confirm_contacts(found, folders, nz_day(time()), holds=partial(click.confirm, default=None))
+    if wrong:
+        click.echo(f"Correct {', '.join(wrong)} in {config.content}/contacts.toml.")
+    sys.exit(1 if wrong else 0)
 
 
 @cli.command()

@@ -123,6 +123,7 @@ class Config:
     report: ReportConfig
     agencies: tuple[AgencyConfig, ...]
     folder: Path
+    content: Path | None
     outbox_url: str
     limits: LimitsConfig
     memory: MemoryConfig
@@ -151,6 +152,7 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
         report=_read_report(root.table("report")),
         agencies=tuple(_read_agency(row, folder) for row in root.tables("agency")),
         folder=folder,
+        content=_read_content(root.table("content")),
         outbox_url=_read_outbox_url(root.table("outbox"), folder),
         limits=_read_limits(root.table("limits")),
         memory=_read_memory(root.table("memory")),
@@ -272,6 +274,12 @@ def _read_outbox_url(reader: Reader, folder: Path) -> str:
     if parts.drivername != "postgresql+psycopg":
         reader.fault("url", "is of another kind", "write sqlite:///instance/outbox.db or postgresql+psycopg://…")
     return url
+
+
+def _read_content(reader: Reader) -> Path | None:
+    folder = reader.path("folder")
+    reader.reject_unknown_keys()
+    return folder
 
 
 def _read_limits(reader: Reader) -> LimitsConfig:

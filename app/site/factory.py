@@ -138,8 +138,9 @@ def render_guide(config: Config, secret: bytes, *, root: Path = ROOT) -> Prerend
     )
     preload_tables()
     app, guide = _create_app(prerendered, root, time)
-    # Every page links to the form, whose views are added later, with the database.
-    app.add_url_rule(page_path("<lang:lang>", "report"), "report.form", build_only=True)
+    # Every page links to the forms, whose views are added later, with the database.
+    for name, endpoint in (("report", "report.form"), ("reply", "report.reply")):
+        app.add_url_rule(page_path("<lang:lang>", name), endpoint, build_only=True)
     with app.test_request_context():
         paths = guide.prerendered_paths()
     return replace(prerendered, pages=render_all(app, paths, config.site.base_url))
@@ -215,7 +216,7 @@ def build_static(config: Config, folder: Path) -> int:
 def _load_library(config: Config, root: Path) -> tuple[Library, Mapping[str, Review]]:
     """Return what is served, and the review of each catalogue; `reviewed_only` leaves out what nobody has signed."""
     codes = served_languages(root / "content")
-    library = load_library(root / "content", codes)
+    library = load_library(root / "content", codes, config.content)
     catalogue_reviews = load_catalogue_reviews(root / "translations", codes)
     if not config.site.reviewed_only:
         return library, catalogue_reviews

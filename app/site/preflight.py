@@ -142,7 +142,7 @@ def _first_line(path: str) -> str:
 
 def _check_content(config: Config) -> list[PreflightFinding]:
     try:
-        library = load_library(ROOT / "content", served_languages(ROOT / "content"))
+        library = load_library(ROOT / "content", served_languages(ROOT / "content"), config.content)
     except ConfigError as error:
         return [PreflightFinding(fault=True, text=text) for text in error.faults]
     warnings = [

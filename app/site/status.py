@@ -9,6 +9,7 @@ import math
 import shutil
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from time import time
 from typing import Any
 
@@ -99,7 +100,7 @@ def read_status(config: Config) -> SiteStatus:
     try:
         queue = Leases(database).status()
     except OutboxError:
-        return SiteStatus((), tuple(actions + _contact_actions()))
+        return SiteStatus((), tuple(actions + _contact_actions(config.content)))
     finally:
         database.close()
     agencies = []
@@ -121,7 +122,7 @@ def read_status(config: Config) -> SiteStatus:
         actions.append("the forwarder has not run for three windows; start it")
     elif queue.last_window:
         actions += _memory_actions(config)
-    return SiteStatus(tuple(agencies), tuple(actions + _contact_actions()))
+    return SiteStatus(tuple(agencies), tuple(actions + _contact_actions(config.content)))
 
 
 def _database_actions(database: Database, words_room: int) -> list[str]:
@@ -179,15 +180,15 @@ def _agency_actions(agency: AgencyDeliveries, window: int, now: float) -> list[s
     return actions
 
 
-def _contact_actions() -> list[str]:
-    library = load_library(ROOT / "content", (ENGLISH,))
+def _contact_actions(own: Path | None) -> list[str]:
+    library = load_library(ROOT / "content", (ENGLISH,), own)
     old = [
         contact.id
         for contact in library.editions[ENGLISH].contacts.values()
-        if contact.number and not contact.dated and (nz_day(time()) - contact.as_at).days > _MAX_CONTACT_AGE_DAYS
+        if not contact.dated and (nz_day(time()) - contact.as_at).days > _MAX_CONTACT_AGE_DAYS
     ]
     return (
-        [f"contacts {', '.join(old)}: were last checked over {_MAX_CONTACT_AGE_DAYS} days ago; call them"]
+        [f"contacts {', '.join(old)}: were last checked over {_MAX_CONTACT_AGE_DAYS} days ago; run haumaru contacts"]
         if old
         else []
     )

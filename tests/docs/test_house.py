@@ -27,8 +27,8 @@ NAMES_OF_BOTH = {"cli", "config", "factory", "errors", "views", "web"}
 # Plain English words that a name may hold beside the terms of docs/house.md.
 GLUE = set("already at by first for from guess haumaru i n in new next of on one other soon text to too".split())
 PAGES = set(
-    "help self-check signs what-is-trafficking law response plan contact anonymity privacy accessibility about sheets"
-    " report reply".split()
+    "help visa self-check signs what-is-trafficking law response plan contact anonymity privacy accessibility about"
+    " sheets report reply".split()
 )
 
 
@@ -218,6 +218,7 @@ def test_the_route_list_is_the_contract_s(tmp_path):
     assert rules - pages == {
         "GET /",
         "GET /<lang>/",
+        "GET /<lang>/plan/actions",
         "POST /<lang>/report",
         "POST /<lang>/reply",
         "GET /<lang>/sheets/<name>.pdf",

@@ -64,7 +64,7 @@ def answer(peer: socket.socket, path: str, coding: str) -> tuple[int, bytes]:
 def paths(languages: tuple[str, ...]) -> list[str]:
     """Every page in these languages, the forms, pages that are not there, and the plan filtered."""
     every = [f"/{lang}/{page}" for lang in languages for page in PAGES]
-    return every + [f"/{lang}/plan{query}" for lang in languages for query in FILTERS]
+    return every + [f"/{lang}/plan/actions{query}" for lang in languages for query in FILTERS]
 
 
 @pytest.mark.parametrize(("coding", "most"), [("br", 12_000), ("gzip", 14_000), ("", 64 * 1024)])
@@ -115,8 +115,8 @@ def test_the_length_is_the_same_with_every_header_that_a_real_site_sends(tmp_pat
 
 def test_the_plan_without_a_filter_has_one_address(port):
     """A filter form sent empty leads to the page that is ready, and in the class."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/en/plan?pillar=&goal=") as answer:
-        assert answer.url == f"http://127.0.0.1:{port}/en/plan"
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/en/plan/actions?pillar=&goal=") as answer:
+        assert answer.url == f"http://127.0.0.1:{port}/en/plan/actions"
 
 
 # What leaves

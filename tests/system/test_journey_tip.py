@@ -85,7 +85,7 @@ def test_each_page_of_the_report_says_first_that_it_is_no_emergency_service(visi
     sent = visitor.post("/en/report", [*checked.form("/report").fields, ("step", "send")])
     for answer in (form, checked, sent):
         main = answer.document.one("main").text
-        assert main.startswith("This is not an emergency service. Nobody reads this straight away.")
+        assert main.startswith("This is not an emergency service. Nobody reads your report straight away.")
         assert not re.search(r"help is (coming|on its way)|untraceable|100 ?%", answer.words)
 
 

@@ -5,8 +5,11 @@
     content/<lang>/contacts.toml          what each contact is for, and whether the contact learns who calls
     content/<lang>/safety.toml            the sentences that are the same on every page
 
-Every language must have every page, with the keys, list lengths and links of the English. Raises one `ConfigError`
-with all faults, each with its file and its remedy.
+Every language must have every page, with the keys, list lengths and links of the English. A translation that was made
+from other English keeps its own shape until it is brought up to date: its review is stale, and its page says so.
+An operator's own folder lies over `content/`: its pages take the place of the program's, its contacts and sentences
+take the place of those with the same id or key. Raises one `ConfigError` with all faults, each with its file and its
+remedy.
 """
 
 import re
@@ -29,6 +32,7 @@ from app.site.guide.models import (
     SOURCE_REVIEW,
     Contact,
     Edition,
+    GuideFolders,
     Library,
     Page,
     Review,
@@ -44,22 +48,36 @@ _LIST_LENGTHS: Mapping[str, Mapping[str, int]] = {
     "self-check": {"questions": 8},
     "signs": {"signs": 7, "do": 0, "dont": 0, "child": 0},
 }
+# The texts that templates and handouts show; a translation has them even while it is behind the English.
+_TEXTS: Mapping[str, tuple[str, ...]] = {
+    "self-check": (
+        *("yes_heading", "yes", "none_heading", "none"),
+        *("danger_heading", "danger", "danger_contacts"),
+        *("part_true", "private", "clear", "print"),
+    ),
+    "signs": ("signs_intro", "child_heading"),
+}
 _CATALOGUE_HEADER = re.compile(r'^"(X-[A-Za-z-]+): (.*?)\\n"$', re.MULTILINE)
 _FRONT_MATTER = re.compile(r"-{3,}[ \t]*\n(.*?)^-{3,}[ \t]*$", re.DOTALL | re.MULTILINE)
 Fault = Callable[[str], None]
 
 
-def load_library(root: Path, codes: Iterable[str]) -> Library:
-    """Return the content below `root` in these languages, English among them; `ConfigError` with every fault."""
+def load_library(root: Path, codes: Iterable[str], own: Path | None = None) -> Library:
+    """Return the content below `root` in these languages, English among them; `ConfigError` with every fault.
+
+    `own` is the operator's folder, whose pages and contacts lie over those of `root`.
+    """
     faults: list[str] = []
-    contact_rows = _read_toml(root / "contacts.toml", faults.append).get("contact", [])
-    contacts = read_contacts(contact_rows, _fault_in("content/contacts.toml", faults))
+    folders = GuideFolders(root, own)
+    if own is not None and not own.is_dir():
+        faults.append(f"[content] folder: {own} is not a folder; make it, or leave the key out")
+    contacts = read_contacts(_contact_rows(folders, faults), _fault_in("content/contacts.toml", faults))
     plan = read_plan(_read_toml(root / "plan.toml", faults.append), _fault_in("content/plan.toml", faults))
-    english = _EditionReader(root, ENGLISH, contacts, faults)
+    english = _EditionReader(folders, ENGLISH, contacts, faults)
     editions = {ENGLISH: english.read()}
     for code in codes:
         if code != ENGLISH:
-            translated = _EditionReader(root, code, contacts, faults).read()
+            translated = _EditionReader(folders, code, contacts, faults).read()
             editions[code] = translated
             _compare_editions(translated, editions[ENGLISH], faults)
     if faults:
@@ -125,11 +143,18 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
     return front if isinstance(front, dict) else {}, text[match.end() :].strip()
 
 
+def _contact_rows(folders: GuideFolders, faults: list[str]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = _read_toml(folders.program / "contacts.toml", faults.append).get("contact", [])
+    path = folders.own_file("contacts.toml")
+    own = {row.get("id"): row for row in _read_toml(path, faults.append).get("contact", [])} if path else {}
+    return [own.pop(row.get("id"), row) for row in rows] + list(own.values())
+
+
 class _EditionReader:
     """Reads the files of one language and collects their faults."""
 
-    def __init__(self, root: Path, lang: str, contacts: Mapping[str, Contact], faults: list[str]) -> None:
-        self._root, self._lang, self._shared_contacts, self._faults = root, lang, contacts, faults
+    def __init__(self, folders: GuideFolders, lang: str, contacts: Mapping[str, Contact], faults: list[str]) -> None:
+        self._folders, self._lang, self._shared_contacts, self._faults = folders, lang, contacts, faults
         self._stale: list[str] = []
         self._safety: dict[str, str] = {}
 
@@ -172,7 +197,9 @@ class _EditionReader:
         return lambda text: render_line(text, links)
 
     def _review(self, name: str, record: Mapping[str, Any]) -> Review:
-        english = self._root / ENGLISH / name
+        return self._review_of(self._folders.find(f"{ENGLISH}/{name}"), name, record)
+
+    def _review_of(self, english: Path, name: str, record: Mapping[str, Any]) -> Review:
         if self._lang == ENGLISH or not record or not english.exists():
             return SOURCE_REVIEW
         found = read_review(record, english.read_bytes(), self._fault(name))
@@ -181,8 +208,11 @@ class _EditionReader:
         return found
 
     def _read_table(self, name: str) -> tuple[dict[str, Any], Review]:
-        table = _read_toml(self._root / self._lang / name, self._faults.append)
-        return {key: value for key, value in table.items() if key not in REVIEW_KEYS}, self._review(name, table)
+        table = _read_toml(self._folders.program / self._lang / name, self._faults.append)
+        review = self._review_of(self._folders.program / ENGLISH / name, name, table)
+        own = self._folders.own_file(f"{self._lang}/{name}")
+        whole = table | (_read_toml(own, self._faults.append) if own else {})
+        return {key: value for key, value in whole.items() if key not in REVIEW_KEYS}, review
 
     def _read_contacts(self, uses: Mapping[str, Any]) -> dict[str, Contact]:
         fault, line = self._fault("contacts.toml"), self._line("contacts.toml")
@@ -202,7 +232,7 @@ class _EditionReader:
     def _read_page(self, slug: str) -> Page | None:
         name = f"{slug}.md"
         fault, links = self._fault(name), self._links(name)
-        text = _read_text(self._root / self._lang / name, self._faults.append)
+        text = _read_text(self._folders.find(f"{self._lang}/{name}"), self._faults.append)
         if text is None:
             return None
         try:
@@ -237,13 +267,16 @@ def _check_lists(slug: str, raw: Mapping[str, Any], fault: Fault) -> None:
         value = raw.get(key)
         if not isinstance(value, list) or not value or (length and len(value) != length):
             fault(f"{key} must be a list of {length or 'one or more'}; write each on a line of its own after a dash")
+    for key in _TEXTS.get(slug, ()):
+        if not raw.get(key):
+            fault(f"{key} is missing; write it")
 
 
 def _compare_editions(translated: Edition, english: Edition, faults: list[str]) -> None:
-    """Report where a translation has other keys, list lengths, links or headings than its English."""
+    """Report where a translation of today's English has other keys, list lengths, links or headings than it."""
     for slug, page in translated.pages.items():
         fault, model = _fault_in(f"content/{translated.lang}/{slug}.md", faults), english.pages.get(slug)
-        if model is None:
+        if model is None or page.review.stale:
             continue
         own, model_shape = _shape(page.raw), _shape(model.raw)
         unlike = sorted(key for key in own.keys() | model_shape.keys() if own.get(key, 0) != model_shape.get(key, 0))

@@ -154,6 +154,8 @@ def _resolve_links(children: Sequence[Token], links: Links) -> Iterator[Token]:
         elif token.type == "link_close" and skip_close:
             skip_close = False
         else:
+            if "](" in token.content and token.type == "text":
+                links.fault(f"{token.content} is not a link; write page:, contact:, safety: or https:")
             yield token
 
 

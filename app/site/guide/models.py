@@ -4,28 +4,32 @@ Every value is frozen. A contact is accepted only with its source and a day; a r
 `read_contacts` and `read_review` report what is wrong through their `fault` callback and never raise for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
+from app.core.errors import N_
 from app.site.guide.plan import Plan
 
 ENGLISH = "en"
 SLUGS = (
     "home",
     "help",
+    "visa",
     "self-check",
     "signs",
     "what-is-trafficking",
     "law",
     "response",
     "plan",
+    "plan-actions",
     "sheet",
     "contact",
     "anonymity",
@@ -34,12 +38,20 @@ SLUGS = (
     "about",
 )
 # A page's own address, where it differs from its name in `content/`.
-_ADDRESSES = {"home": "", "sheet": "sheets"}
+_ADDRESSES = {"home": "", "plan-actions": "plan/actions", "sheet": "sheets"}
 # The keys that record the review of a translated file: in front matter, TOML files and catalogues alike.
 REVIEW_KEYS = frozenset({"source_digest", "status", "reviewed_by", "reviewed_on"})
-_REQUIRED = ("id", "name", "anonymous", "source", "as_at")
-_OPTIONAL = ("number", "tel", "url", "hours")
-_FLAGS = ("dated",)
+_REQUIRED = ("id", "name", "asks_name", "source", "as_at")
+_OPTIONAL = ("number", "tel", "url", "hours", "from_overseas")
+# A key that says yes or no, and its value where the key is left out.
+_FLAGS = {"dated": True, "free": False, "silent": False, "text": False, "languages": False}
+_ASKS_NAME = ("yes", "no", "ask")
+# The opening hours that the program has words for in every language; other hours are shown as they are written.
+HOURS = {
+    "": N_("We do not know the hours."),
+    "always": N_("Open day and night, every day."),
+    "weekdays-6-22": N_("Open Monday to Friday, 6am to 10pm, but not on public holidays."),
+}
 
 
 def page_path(lang: str, slug: str) -> str:
@@ -49,22 +61,30 @@ def page_path(lang: str, slug: str) -> str:
 
 @dataclass(frozen=True)
 class Contact:
-    """One number or address to call; `anonymous` is "yes", "no" or "ask".
+    """One number or address to call; `asks_name` is "yes", "no", or "ask" where the caller has to ask first.
 
-    `dated` says that `as_at` is the day that the source itself gives. `use` (what the contact is for) and `learns`
-    (whether the contact learns who calls) are HTML in the language of the edition.
+    `hours` is a key of `HOURS` or the hours in words. `free`: a call costs nothing. `silent`: a person who cannot
+    speak gets help too. `text`: people who are deaf can send a text message. `languages`: an interpreter can join the
+    call. `from_overseas` is the number for callers in another country, as it is shown. `dated` says that `as_at` is
+    the day that the source itself gives. `use` (what the contact is for) and `learns` (whether the contact learns who
+    calls) are HTML in the language of the edition.
     """
 
     id: str
     name: str
-    anonymous: str
+    asks_name: str
     source: str
     as_at: date
     number: str = ""
     tel: str = ""
     url: str = ""
     hours: str = ""
+    from_overseas: str = ""
     dated: bool = True
+    free: bool = False
+    silent: bool = False
+    text: bool = False
+    languages: bool = False
     use: str = ""
     learns: str = ""
 
@@ -72,6 +92,11 @@ class Contact:
     def href(self) -> str:
         """Return the link that calls the number (RFC 3966), or an empty text."""
         return f"tel:{self.tel}" if self.tel else ""
+
+    @property
+    def overseas_href(self) -> str:
+        """Return the link that calls the number for callers in another country (RFC 3966), or an empty text."""
+        return f"tel:{self.from_overseas.replace(' ', '')}" if self.from_overseas else ""
 
     @property
     def host(self) -> str:
@@ -143,6 +168,24 @@ class Edition:
 
 
 @dataclass(frozen=True)
+class GuideFolders:
+    """The program's content, and the operator's own, which lies over it."""
+
+    program: Path
+    own: Path | None
+
+    def find(self, name: str) -> Path:
+        """Return the operator's own file of this name, or else the program's."""
+        own = self.own_file(name)
+        return own if own is not None else self.program / name
+
+    def own_file(self, name: str) -> Path | None:
+        """Return the operator's own file of this name where there is one."""
+        own = self.own / name if self.own is not None else None
+        return own if own is not None and own.is_file() else None
+
+
+@dataclass(frozen=True)
 class Library:
     """All editions by language code, in the order of the languages, and the plan."""
 
@@ -197,19 +240,29 @@ def _row_fault(fault: Callable[[str], None], identifier: str, words: str) -> Non
 
 
 def _read_contact(row: Mapping[str, Any], fault: Callable[[str], None]) -> Contact:
-    for key in _REQUIRED:
-        if not row.get(key):
-            fault(f"{key} is missing; write it")
-    for key in row.keys() - {*_REQUIRED, *_OPTIONAL, *_FLAGS}:
-        fault(f"{key} is not known; correct its spelling")
+    for problem in _contact_problems(row):
+        fault(problem)
+    values: dict[str, Any] = {key: str(row.get(key, "")) for key in (*_REQUIRED[:-1], *_OPTIONAL)}
+    values |= {key: bool(row.get(key, usual)) for key, usual in _FLAGS.items()}
+    return Contact(as_at=_read_day(row.get("as_at"), fault), **values)
+
+
+def _contact_problems(row: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"{key} is missing; write it" for key in _REQUIRED if not row.get(key))
+    if "anonymous" in row:
+        yield 'anonymous has become asks_name; write asks_name = "no" where they do not ask for a name'
+    known = {*_REQUIRED, *_OPTIONAL, *_FLAGS, "anonymous"}
+    yield from (f"{key} is not known; correct its spelling" for key in sorted(row.keys() - known))
+    flags = [key for key in _FLAGS if not isinstance(row.get(key, False), bool)]
+    yield from (f"{key} is neither true nor false; write one of them" for key in flags)
     if bool(row.get("number")) != bool(row.get("tel")):
-        fault("number and tel go together; write both or neither")
+        yield "number and tel go together; write both or neither"
     if not str(row.get("url", "https://")).startswith("https://"):
-        fault("url does not start with https://; write the whole address")
-    if row.get("anonymous") not in ("yes", "no", "ask"):
-        fault('anonymous is not right; write "yes", "no" or "ask"')
-    texts: dict[str, Any] = {key: str(row.get(key, "")) for key in (*_REQUIRED[:-1], *_OPTIONAL)}
-    return Contact(as_at=_read_day(row.get("as_at"), fault), dated=bool(row.get("dated", True)), **texts)
+        yield "url does not start with https://; write the whole address"
+    if not str(row.get("from_overseas", "+")).startswith("+"):
+        yield "from_overseas does not start with +; write the whole number"
+    if row.get("asks_name") not in _ASKS_NAME:
+        yield 'asks_name is not right; write "yes", "no" or "ask"'
 
 
 def _read_day(value: object, fault: Callable[[str], None]) -> date:

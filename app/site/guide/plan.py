@@ -1,7 +1,8 @@
 """The Government's Plan of Action of 2009 as data: read and checked, filtered, counted, written as CSV and JSON.
 
-The rows keep the plan's own English words. The plan marked new work and business as usual by colours, which the
-source text lost: no field holds that difference.
+The rows keep the plan's own English words. Where the plan's overview words a row otherwise than its section, `overview`
+has those words; `agency_note` has the whole of an agency's entry where it says more than a name. The plan marked new
+work and business as usual by colours, which the source text lost: no field holds that difference.
 """
 
 import csv
@@ -50,6 +51,8 @@ class Action:
     timetable: str
     timetable_class: tuple[str, ...]
     measure: str
+    overview: str = ""
+    agency_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class PlanFilter:
 
 
 _TEXTS = ("pillar", "objective", "action", "timetable", "measure")
+_OPTIONAL = frozenset({"overview", "agency_note"})
 _TUPLES = ("goals", "principles", "agencies", "timetable_class")
 
 
@@ -94,7 +98,7 @@ def read_plan(table: Mapping[str, Any], fault: Callable[[str], None]) -> Plan:
     principles, abbreviations = table.get("principles", {}), table.get("abbreviations", {})
     actions = []
     for row in table.get("action", []):
-        missing = {"number", *_TEXTS, *_TUPLES} ^ row.keys()
+        missing = {"number", *_TEXTS, *_TUPLES} ^ (row.keys() - _OPTIONAL)
         if missing:
             fault(f"[[action]] {row.get('number', '?')}: {', '.join(sorted(missing))} missing or not known; correct it")
             continue

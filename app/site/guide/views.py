@@ -22,21 +22,25 @@ from app.core.errors import N_
 from app.core.i18n import Language
 from app.site.config import SiteConfig
 from app.site.guide.handouts import ZIP_NAME, Handout
-from app.site.guide.models import ENGLISH, Contact, Edition, Library, page_path
+from app.site.guide.models import ENGLISH, HOURS, Contact, Edition, Library, page_path
 from app.site.guide.plan import PILLARS, TIMETABLES, PlanFilter, count_actions, filter_actions, to_csv, to_json
 
 _TEMPLATES = {
     "home": "home.html",
+    "help": "lines.html",
     "self-check": "self-check.html",
     "signs": "signs.html",
-    "plan": "plan.html",
+    "plan-actions": "plan.html",
     "sheet": "sheets.html",
+    "contact": "lines.html",
 }
+# What a yes to each of the eight questions leads to: the style shows a step once one of its questions has a yes.
+_QUESTION_STEPS = ("danger work", "danger", "danger", "work", "work", "work", "danger", "work")
 _ERROR_TITLES = {
-    404: N_("There is no such page here"),
-    413: N_("That was too much at once"),
-    429: N_("Too many at once"),
-    503: N_("Too many at once"),
+    404: N_("We cannot find that page"),
+    413: N_("What you sent is too big"),
+    429: N_("The site is busy"),
+    503: N_("The site is busy"),
 }
 _OTHER_ERROR_TITLE = N_("Something went wrong")
 _SECURITY_TXT_DAYS = 180
@@ -91,10 +95,20 @@ class GuideViews:
             *(url_for(f"guide.{name}") for name in files),
         )
 
-    def render(self, template: str, lang: str, *, reviewed: bool = True, here: str | None = None, **values: Any) -> str:
+    def render(
+        self,
+        template: str,
+        lang: str,
+        *,
+        reviewed: bool = True,
+        behind: bool = False,
+        here: str | None = None,
+        **values: Any,
+    ) -> str:
         """Return a template that extends `base.html`, rendered in the frame.
 
-        `reviewed` is the review of its words; `here` is the page's own path, empty for a page without an address.
+        `reviewed` is the review of its words, `behind` says that they were made from other English than today's; `here`
+        is the page's own path, empty for a page without an address.
         """
         code = lang if lang in self._library.editions else ENGLISH
         edition = self._library.editions[code]
@@ -110,6 +124,7 @@ class GuideViews:
             "menu": self._menu(code),
             "safety": edition.safety,
             "contacts": edition.contacts,
+            "behind": behind,
             "reviewed": reviewed and edition.common.reviewed and self._reviewed.get(code, True),
             "gettext": _template_gettext(),
         }
@@ -153,22 +168,25 @@ class GuideViews:
         edition = self._library.editions[lang]
         page = edition.pages[slug]
         values: dict[str, Any] = {}
-        if slug == "plan":
+        if slug == "plan-actions":
             wanted = PlanFilter(**{key: request.args.get(key, "") for key in ("pillar", "agency", "timetable", "goal")})
             if request.query_string and not wanted:
                 # The whole plan is prerendered without a query, and padded like every other page.
                 return redirect(request.path, 303)
             values = self._plan_values(wanted)
         elif slug == "self-check":
-            values = _self_check_values(edition)
+            values = _self_check_values(edition, self._library.editions[ENGLISH])
         elif slug == "sheet":
             values = self._handout_values(edition)
         return self.render(
             _TEMPLATES.get(slug, "page.html"),
             lang,
             reviewed=page.review.reviewed,
+            behind=page.review.stale,
             page=page,
             sheet=edition.pages["sheet"].words,
+            named=self._named_contacts(edition, slug),
+            hours={key: _(words) for key, words in HOURS.items()},
             **values,
         )
 
@@ -222,6 +240,14 @@ class GuideViews:
             "not_checked": self._library.editions[ENGLISH].pages["sheet"].words["not_checked"],
         }
 
+    def _named_contacts(self, edition: Edition, slug: str) -> tuple[Contact, ...]:
+        """Return the contacts that a page names: those it links to, in this language or in English, or all of them."""
+        if _TEMPLATES.get(slug) == "lines.html":
+            return tuple(edition.contacts.values())
+        links = edition.pages[slug].links | self._library.editions[ENGLISH].pages[slug].links
+        named = {link.removeprefix("contact:").partition("#")[0] for link in links if link.startswith("contact:")}
+        return tuple(contact for key, contact in edition.contacts.items() if key in named)
+
     def _preferred_language(self) -> str:
         return i18n.best_language(request.headers.get("Accept-Language", ""), tuple(self._library.editions))
 
@@ -250,18 +276,27 @@ class GuideViews:
                 for slug, page in pages.items()
                 if slug != "home"
             ]
-            links.insert(1, MenuLink(_("Report without your name"), url_for("report.form", lang=lang)))
+            links[1:1] = [
+                MenuLink(_("Make an anonymous report"), url_for("report.form", lang=lang)),
+                MenuLink(_("Look for a reply"), url_for("report.reply", lang=lang)),
+            ]
             self._menus[lang] = tuple(links)
         return self._menus[lang]
 
 
-def _self_check_values(edition: Edition) -> dict[str, tuple[Contact, ...]]:
-    """Return whom to call after a yes, and in danger now."""
-    words = edition.pages["self-check"].words
+def _self_check_values(edition: Edition, english: Edition) -> dict[str, Any]:
+    """Return which questions lead to which step, the contacts of each step, and who to call in danger now."""
+    words = english.pages["self-check"].words
+    contacts = {step: values["contacts"] for step, values in words["steps"].items()}
     return {
-        key: tuple(edition.contacts[str(identifier)] for identifier in words[key])
-        for key in ("yes_contacts", "danger_contacts")
+        "leads": _QUESTION_STEPS,
+        "steps": {step: _contacts(edition, identifiers) for step, identifiers in contacts.items()},
+        "danger_contacts": _contacts(edition, words["danger_contacts"]),
     }
+
+
+def _contacts(edition: Edition, identifiers: Sequence[str]) -> tuple[Contact, ...]:
+    return tuple(edition.contacts[str(identifier)] for identifier in identifiers)
 
 
 def _robots_txt(base_url: str, *, demo: bool) -> str:

@@ -59,6 +59,17 @@ def test_the_overview_counts_each_action_under_each_of_its_times(whole):
     assert sum(sum(row.values()) for row in counts.values()) == 28 + 2
 
 
+def test_seven_rows_hold_the_other_words_of_the_overview_and_row_26_its_whole_agency(whole):
+    """Where the plan words a row in two ways, the data have both; row 26 names funded interpreters."""
+    assert [action.number for action in whole.actions if action.overview] == [11, 13, 14, 17, 20, 21, 22]
+    assert {action.number: action.agency_note for action in whole.actions if action.agency_note} == {
+        26: "MoJ – funded interpreters"
+    }
+    assert "orange" in whole.note
+    assert "green" in whole.note
+    assert "MoJ – funded interpreters" in to_csv(whole)
+
+
 def test_csv_and_json_hold_the_same_rows(whole):
     """CSV and JSON hold every field of every action."""
     rows = list(csv.DictReader(io.StringIO(to_csv(whole), newline="")))

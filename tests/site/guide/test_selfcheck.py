@@ -48,6 +48,31 @@ def test_a_yes_shows_police_mbie_and_crime_stoppers(site, documents):
             assert contacts[identifier].href in shown
 
 
+def test_each_yes_leads_to_its_steps(site, documents):
+    """Locks, permission and threats lead to danger, pay and debt to work, a passport to both; two lines always show."""
+    leads = ["danger work", "danger", "danger", "work", "work", "work", "danger", "work"]
+    steps = {"danger": ("police-111", "police-105"), "work": ("mbie-exploitation",)}
+    steps["always"] = ("crime-stoppers", "victim-support")
+    for code, document in documents.items():
+        answers = [radio.attrs["class"] for radio in document.all("input", type="radio") if "class" in radio.attrs]
+        assert answers == [f"yes {lead}" for lead in leads]
+        contacts = site.prerendered.library.editions[code].contacts
+        for step, identifiers in steps.items():
+            block = document.one("div", class_=f"if-{step}")
+            assert document.one("div", class_="if-yes") in block.around
+            shown = {link.attrs["href"] for link in document.all("a") if block in link.around}
+            assert {contacts[identifier].href for identifier in identifiers} <= shown
+    style = site.get("/en/self-check").document.html.partition("<style>")[2].partition("</style>")[0]
+    hidden = style.partition("@supports selector(:has(a))")[2]
+    for step in ("danger", "work"):
+        assert f".check:not(:has(.{step}:checked)) .if-{step}" in hidden
+        assert f".if-{step}" not in style.partition("@supports selector(:has(a))")[0]
+    assert ".if-always" not in style
+    english = documents["en"].one("div", class_="if-work").text
+    assert "Migrant Exploitation Protection Work Visa" in english
+    assert "whatever your visa is" in english
+
+
 def test_danger_now_comes_before_the_questions(documents):
     """111 stands in the page before the first question."""
     for document in documents.values():
@@ -65,6 +90,14 @@ def test_everything_it_could_say_is_there_without_a_style(documents):
             block = document.one("div", class_=name)
             assert region in block.around
             assert block.text
+
+
+def test_no_page_promises_that_nobody_is_watching(site, documents):
+    """No site can know who looks at the screen; the self-check says what is true: the site cannot see the answers."""
+    assert "This site cannot see your answers." in documents["en"].text
+    for path, page in site.prerendered.pages.items():
+        if path.startswith("/en/"):
+            assert b"Nobody is watching" not in page.identity
 
 
 def test_it_never_says_that_someone_is_or_is_not_a_victim(documents):

@@ -6,8 +6,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from markupsafe import Markup
 
-from app.site.guide.models import SLUGS
+from app.site.guide.models import SLUGS, page_path
 from app.site.guide.prerender import csp_hash
 from app.site.web import padding
 from app.vault.keys import new_identity, recipient_of
@@ -107,12 +108,13 @@ def test_every_page_names_itself_in_every_language(site):
         assert {link.attrs["hreflang"]: link.attrs["href"] for link in links} == expected
 
 
-def test_every_page_has_open_graph_text_and_no_picture(site, pages):
-    """A shared link shows the title and description of the page, and needs no picture."""
+def test_a_shared_link_shows_only_the_name_of_the_site(site, pages):
+    """The preview of a link that is sent to somebody names nothing that the page is about, and needs no picture."""
     for path in pages:
         document = site.get(path).document
         for name in ("og:title", "og:description", "og:site_name", "og:type"):
-            assert document.one("meta", property=name).attrs["content"]
+            content = document.one("meta", property=name).attrs["content"]
+            assert content == ("website" if name == "og:type" else "Haumaru")
         assert not document.all("meta", property="og:image")
 
 
@@ -146,6 +148,34 @@ def test_an_unreviewed_translation_says_so_and_how_to_help(site):
                 for link in site.get(f"/{code}/help").document.all("a", href=f"/{code}/about")
                 if note in link.around
             ]
+
+
+def test_a_page_says_that_its_translation_is_behind_and_links_to_the_english(site):
+    """A page has the note exactly where the English has changed since its translation was made."""
+    for code in site.languages:
+        for slug, page in site.prerendered.library.editions[code].pages.items():
+            document = site.get(page_path(code, slug)).document
+            notes = document.all("p", class_="behind")
+            assert len(notes) == page.review.stale, f"{code}/{slug}"
+            links = [link for link in document.all("a", href=page_path("en", slug), lang="en") if link.within("main")]
+            assert len(links) == len(notes)
+
+
+def test_a_page_that_names_an_agency_shows_its_number_hours_and_whether_it_learns_who_calls(site):
+    """In every language the numbers of the agencies that a page or its English names stand on it, with their words."""
+    editions = site.prerendered.library.editions
+    for code in site.languages:
+        for slug in ("response", "law", "signs", "help"):
+            text = site.get(page_path(code, slug)).document.one("main").text
+            links = editions[code].pages[slug].links | editions["en"].pages[slug].links
+            named = {link.removeprefix("contact:").partition("#")[0] for link in links if link.startswith("contact:")}
+            for key in named:
+                contact = editions[code].contacts[key]
+                assert contact.number in text
+                assert Markup(contact.learns).striptags() in " ".join(text.split())
+    english = site.get("/en/help").document.one("main").text
+    assert "Open day and night, every day." in english
+    assert "We do not know the hours." in english
 
 
 def test_reviewed_only_hides_what_nobody_signed(site, tmp_path):
@@ -206,7 +236,7 @@ def test_the_plan_is_filtered_by_a_plain_get_form(site):
     numbers = [f'<li value="{n}">' for n in range(1, 29)]
 
     def shown(query):
-        html = site.get(f"/en/plan{query}").document.html
+        html = site.get(f"/en/plan/actions{query}").document.html
         return [n for n, mark in enumerate(numbers, 1) if mark in html]
 
     assert shown("") == list(range(1, 29))
@@ -215,6 +245,23 @@ def test_the_plan_is_filtered_by_a_plain_get_form(site):
     assert shown("?timetable=ongoing&pillar=prevention") == [6, 7, 8]
     assert shown("?goal=7") == []
     assert shown("?pillar=%3Cscript%3E") == []
+
+
+def test_the_way_back_to_a_reply_is_in_the_menu_and_the_operators_address_on_contact(site):
+    """Who comes back with a code finds the page, and who wants to write to the operator finds the address."""
+    for code in site.languages:
+        assert site.get(f"/{code}/").document.all("a", href=f"/{code}/reply")
+        contact = site.get(f"/{code}/contact").document
+        assert site.prerendered.config.site.contact_email in contact.one("main").text
+
+
+def test_the_united_nations_definition_stands_once_as_a_quotation(site):
+    """The definition stands in its own words in one quoted block of one page, beside the plain words."""
+    words = "the recruitment, transportation, transfer, harbouring or receipt of persons"
+    found = [slug for slug in SLUGS if words in site.get(page_path("en", slug)).document.one("main").text]
+    assert found == ["what-is-trafficking"]
+    document = site.get("/en/what-is-trafficking").document
+    assert words in " ".join(document.one("blockquote").text.split())
 
 
 def test_the_plan_is_there_as_csv_and_json(site):

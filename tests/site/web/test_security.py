@@ -19,7 +19,7 @@ EVERYWHERE = [
     "/en/self-check",
     "/en/report",
     "/en/reply",
-    "/en/plan?pillar=prevention",
+    "/en/plan/actions?pillar=prevention",
     "/plan.csv",
     "/plan.json",
     "/sheets.zip",
