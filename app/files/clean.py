@@ -16,6 +16,7 @@ from threading import Lock
 from app.core.errors import BusyError, FileRefusedError
 from app.files.child_process import run_worker
 from app.files.protocol import (
+    MAX_COVER_BYTES,
     MAX_OUTPUT_BYTES,
     MAX_PAGES,
     REFUSALS,
@@ -24,6 +25,7 @@ from app.files.protocol import (
     Task,
     WorkerResult,
     pack_boxes,
+    pack_page,
     unpack_result,
 )
 from app.files.sandbox import ATTEMPTS
@@ -52,17 +54,24 @@ _FORMATS_OF_TASK: Mapping[Task, set[OutputFormat]] = {
     Task.TEXT: {OutputFormat.TEXT},
     Task.PAGES: _PICTURES,
     Task.REDACT: {*_PICTURES, OutputFormat.PDF},
+    Task.COVER: {OutputFormat.JPEG},
 }
 
 
 @dataclass(frozen=True)
 class CleanedFile:
-    """A file that may go into a bundle: `path` like "files/1.jpg", `removed` the kinds of what was removed."""
+    """A file that may go into a bundle: `path` like "files/1.jpg", `removed` the kinds of what was removed.
+
+    `preview` is a JPEG of at most 160 pixels a side and 6,000 bytes without metadata, or empty where nothing can be
+    seen. `pages` is the number of a PDF's pages, 1 for a picture, and else 0.
+    """
 
     path: str
     type: str
     removed: tuple[str, ...]
     data: bytes
+    preview: bytes = b""
+    pages: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,6 +157,18 @@ def redact_file(data: bytes, boxes: Mapping[int, Sequence[Box]]) -> CleanedFile:
     return _cleaned_file(1, result)
 
 
+def page_to_cover(data: bytes, page: int) -> bytes:
+    """Return one page of a cleaned picture or PDF as a JPEG of at most 60,000 bytes, on which to choose what to cover.
+
+    `page` counts from 0; a picture is page 0. Raises FileRefusedError with a key of `REFUSALS`.
+    """
+    untrusted_result = run_worker(Task.COVER, pack_page(data, page), seconds=_SECONDS_AT_THE_DESK, most=MAX_COVER_BYTES)
+    (picture,) = _check_formats(Task.COVER, unpack_result(untrusted_result)).files
+    if len(picture.data) > MAX_COVER_BYTES:
+        raise FileRefusedError("damaged")
+    return picture.data
+
+
 def pdf_page_images(data: bytes) -> tuple[CleanedFile, ...]:
     """Return each page of a PDF as a picture, "files/1.jpg" and on; FileRefusedError with a key of `REFUSALS`."""
     untrusted_result = run_worker(Task.PAGES, data, seconds=_SECONDS_AT_THE_DESK, most=_MAX_PAGE_BYTES)
@@ -194,7 +215,8 @@ def _check_formats(task: Task, result: WorkerResult) -> WorkerResult:
 
 def _cleaned_file(number: int, result: WorkerResult) -> CleanedFile:
     (file,) = result.files
-    return CleanedFile(f"files/{number}.{file.format.extension}", file.format.media_type, result.removed(), file.data)
+    path = f"files/{number}.{file.format.extension}"
+    return CleanedFile(path, file.format.media_type, result.removed(), file.data, result.preview, result.pages)
 
 
 class _Results:

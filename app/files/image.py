@@ -7,8 +7,9 @@ Of an animation the first picture is kept, and the result says so. Refuses more 
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import pi_heif
@@ -17,7 +18,15 @@ from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageOps, ImageSequ
 from app.core.errors import FileRefusedError
 from app.files.metadata_image import image_metadata_kinds
 from app.files.pdf_writer import images_to_pdf
-from app.files.protocol import MAX_IMAGE_PIXELS, MAX_PAGES, OutputFormat, WorkerResult, single_file_result
+from app.files.previews import preview_of
+from app.files.protocol import (
+    MAX_IMAGE_PIXELS,
+    MAX_PAGES,
+    OutputFormat,
+    RemovedKind,
+    WorkerResult,
+    single_file_result,
+)
 from app.files.sniff import image_format
 
 Image.preinit()
@@ -47,10 +56,25 @@ def rebuild_image(data: bytes) -> WorkerResult:
         first = next(pages, None)
         second = next(pages, None)
         if first is not None and second is not None:
-            return single_file_result(OutputFormat.PDF, images_to_pdf(_normalized_pages(first, second, pages)), kinds)
-        return single_file_result(*encode_image(normalize_image(first or source), photograph=False), kinds)
-    is_photograph = source.format in {"JPEG", "MPO", "HEIF"}
-    return single_file_result(*encode_image(normalize_image(source), photograph=is_photograph), kinds)
+            return pages_result(_normalized_pages(first, second, pages), kinds)
+        return picture_result(normalize_image(first or source), kinds)
+    return picture_result(normalize_image(source), kinds, photograph=source.format in {"JPEG", "MPO", "HEIF"})
+
+
+def picture_result(
+    picture: Image.Image, kinds: Iterable[RemovedKind] = (), *, photograph: bool = False
+) -> WorkerResult:
+    """Return an RGB picture, encoded, with its preview."""
+    preview = preview_of(picture)
+    return single_file_result(*encode_image(picture, photograph=photograph), kinds, preview=preview, pages=1)
+
+
+def pages_result(pages: Iterator[Image.Image], kinds: Iterable[RemovedKind] = ()) -> WorkerResult:
+    """Return RGB pages, of which there is at least one, as a PDF with a preview of the first page."""
+    first = next(pages)
+    preview = preview_of(first)
+    data, count = images_to_pdf(chain([first], pages))
+    return single_file_result(OutputFormat.PDF, data, kinds, preview=preview, pages=count)
 
 
 def open_image(data: bytes) -> ImageFile.ImageFile:

@@ -2,10 +2,12 @@
 
 The sets are what a worker is asked to do (`Task`), what a cleaned file may be (`OutputFormat`), what may be said about
 the parts that were removed (`RemovedKind`: never a value, only the kind), and why a file may be refused (`REFUSALS`).
-A result is the files' bytes, then the numbers, so that a file can be taken from the front of the buffer without a copy.
+A result is the files' bytes, the preview, then the numbers, so that a file can be taken from the front of the buffer
+without a copy.
 `unpack_result` trusts none of the bytes and refuses a result that is wrong in any number.
 """
 
+import re
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +20,9 @@ from app.core.errors import N_, FileRefusedError
 MAX_OUTPUT_BYTES = 128 * 1024 * 1024
 MAX_PAGES = 100
 MAX_IMAGE_PIXELS = 25_000_000
+MAX_PREVIEW_BYTES = 6_000
+MAX_PREVIEW_SIDE = 160
+MAX_COVER_BYTES = 60_000
 
 Box = tuple[float, float, float, float]
 """An area to black out: left, top, right and bottom in fractions (0 to 1) of a page's width and height."""
@@ -35,6 +40,7 @@ class Task(StrEnum):
     TEXT = "text"
     PAGES = "pages"
     REDACT = "redact"
+    COVER = "cover"
     PROBE = "probe"
 
 
@@ -129,13 +135,22 @@ EXIT_CODES = {code: _FIRST_EXIT_CODE + place for place, code in enumerate(REFUSA
 _OUTPUT_FORMATS = tuple(OutputFormat)
 _REMOVED_KINDS = tuple(RemovedKind)
 _MAGIC = b"HMR1"
-# The magic number, the number of files, and one bit for each kind that was removed.
-_TRAILER = struct.Struct("<4sHQ")
+# The magic number, the number of files, their pages, the length of the preview, one bit for each kind that was removed.
+_TRAILER = struct.Struct("<4sHHHQ")
 # A file's format and its length in bytes.
 _FILE_ENTRY = struct.Struct("<BI")
+_PAGE = struct.Struct("<I")
 _BOX_COUNT = struct.Struct("<I")
 # A page number from 0, then the box.
 _BOX_ENTRY = struct.Struct("<I4d")
+# A preview is a plain JPEG: a JFIF header of this length, tables, one frame, one scan (ITU-T T.81, B.1; T.871, 10.1).
+_JFIF_START = b"\xff\xd8\xff\xe0\0\x10JFIF\0"
+_JFIF_LENGTH, _JPEG_END = 20, b"\xff\xd9"
+_JPEG_SEGMENT = struct.Struct(">BBH")
+# Precision, height and width, at the start of a frame's header.
+_JPEG_FRAME = struct.Struct(">BHH")
+_JPEG_MARKER = re.compile(rb"\xff[^\x00]", re.DOTALL)
+_FRAME, _TABLES, _SCAN, _MARKER_START = 0xC0, {0xDB, 0xC4}, 0xDA, 0xFF
 
 
 @dataclass(frozen=True)
@@ -148,26 +163,34 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class WorkerResult:
-    """All that a worker returns: the rebuilt files, and the kinds of what was removed from them."""
+    """All that a worker returns: the rebuilt files, and the kinds of what was removed.
+
+    Of one file it may hold also a preview, a small JPEG, and the number of pages, which is 1 for a picture.
+    """
 
     files: tuple[OutputFile, ...]
     kinds: frozenset[RemovedKind] = frozenset()
+    preview: bytes = b""
+    pages: int = 0
 
     def removed(self) -> tuple[str, ...]:
         """Return the names of the removed kinds in the order of `RemovedKind`."""
         return tuple(str(kind) for kind in _REMOVED_KINDS if kind in self.kinds)
 
 
-def single_file_result(output_format: OutputFormat, data: bytes, kinds: Iterable[RemovedKind] = ()) -> WorkerResult:
+def single_file_result(
+    output_format: OutputFormat, data: bytes, kinds: Iterable[RemovedKind] = (), *, preview: bytes = b"", pages: int = 0
+) -> WorkerResult:
     """Return the result of a worker that made one file."""
-    return WorkerResult((OutputFile(output_format, data),), frozenset(kinds))
+    return WorkerResult((OutputFile(output_format, data),), frozenset(kinds), preview, pages)
 
 
 def pack_result(result: WorkerResult) -> Sequence[bytes]:
-    """Return a result as chunks for the pipe, in order: each file's bytes, one entry a file, then the numbers."""
+    """Return a result as chunks for the pipe: each file's bytes, the preview, one entry a file, then the numbers."""
     mask = sum(1 << place for place, kind in enumerate(_REMOVED_KINDS) if kind in result.kinds)
     entries = [_FILE_ENTRY.pack(_OUTPUT_FORMATS.index(file.format), len(file.data)) for file in result.files]
-    return [*(file.data for file in result.files), *entries, _TRAILER.pack(_MAGIC, len(result.files), mask)]
+    trailer = _TRAILER.pack(_MAGIC, len(result.files), result.pages, len(result.preview), mask)
+    return [*(file.data for file in result.files), result.preview, *entries, trailer]
 
 
 def unpack_result(untrusted_result: BytesIO, *, most_files: int = 1) -> WorkerResult:
@@ -176,8 +199,8 @@ def unpack_result(untrusted_result: BytesIO, *, most_files: int = 1) -> WorkerRe
     The buffer is used up; of a result with one file nothing is copied. Raises FileRefusedError("damaged") if anything
     is wrong, or if there are more than `most_files` files.
     """
-    entries, kinds, length = _read_trailer(untrusted_result, most_files)
-    untrusted_result.truncate(length)
+    entries, kinds, preview, pages = _read_trailer(untrusted_result, most_files)
+    untrusted_result.truncate(sum(size for _, size in entries))
     data, at = untrusted_result.getvalue(), 0
     files = []
     for number, size in entries:
@@ -186,23 +209,63 @@ def unpack_result(untrusted_result: BytesIO, *, most_files: int = 1) -> WorkerRe
         if not size or number >= len(_OUTPUT_FORMATS) or not _OUTPUT_FORMATS[number].matches(piece):
             raise FileRefusedError("damaged")
         files.append(OutputFile(_OUTPUT_FORMATS[number], piece))
-    return WorkerResult(tuple(files), kinds)
+    return WorkerResult(tuple(files), kinds, preview, pages)
 
 
-def _read_trailer(result: BytesIO, most_files: int) -> tuple[list[tuple[int, int]], frozenset[RemovedKind], int]:
-    """Return format and size of each file, the kinds of what was removed, and the length of all files."""
+def is_preview(data: bytes) -> bool:
+    """Return whether the data is a JPEG of at most 6,000 bytes and 160 pixels a side that holds nothing but pixels.
+
+    The frame and the scan must stand once each, and no segment may hold a comment or metadata (ITU-T T.81, B.1).
+    """
+    if len(data) > MAX_PREVIEW_BYTES or not data.startswith(_JFIF_START) or not data.endswith(_JPEG_END):
+        return False
+    at, frames = _JFIF_LENGTH, 0
+    while at + _JPEG_SEGMENT.size + _JPEG_FRAME.size <= len(data):
+        start, marker, length = _JPEG_SEGMENT.unpack_from(data, at)
+        if start != _MARKER_START:
+            return False
+        if marker == _FRAME:
+            frames += 1
+            _, height, width = _JPEG_FRAME.unpack_from(data, at + _JPEG_SEGMENT.size)
+            if not 0 < max(width, height) <= MAX_PREVIEW_SIDE:
+                return False
+        elif marker == _SCAN:
+            return frames == 1 and _JPEG_MARKER.search(data, at + 2 + length, len(data) - 2) is None
+        elif marker not in _TABLES:
+            return False
+        at += 2 + length
+    return False
+
+
+def _read_trailer(result: BytesIO, most_files: int) -> tuple[list[tuple[int, int]], frozenset[RemovedKind], bytes, int]:
+    """Return format and size of each file, the kinds of what was removed, the preview and the number of pages."""
     with result.getbuffer() as raw:
         start = len(raw) - _TRAILER.size
         if start < 0:
             raise FileRefusedError("damaged")
-        magic, count, mask = _TRAILER.unpack_from(raw, start)
+        magic, count, pages, preview_length, mask = _TRAILER.unpack_from(raw, start)
         length = start - count * _FILE_ENTRY.size
         if magic != _MAGIC or not 1 <= count <= most_files or mask >> len(_REMOVED_KINDS) or length < 0:
             raise FileRefusedError("damaged")
         entries = [_FILE_ENTRY.unpack_from(raw, length + place * _FILE_ENTRY.size) for place in range(count)]
-    if sum(size for _, size in entries) != length:
+        files_end = sum(size for _, size in entries)
+        if files_end + preview_length != length:
+            raise FileRefusedError("damaged")
+        preview = bytes(raw[files_end:length])
+    if pages > MAX_PAGES or (preview and (count > 1 or not is_preview(preview))):
         raise FileRefusedError("damaged")
-    return entries, frozenset(kind for place, kind in enumerate(_REMOVED_KINDS) if mask >> place & 1), length
+    kinds = frozenset(kind for place, kind in enumerate(_REMOVED_KINDS) if mask >> place & 1)
+    return entries, kinds, preview, pages
+
+
+def pack_page(data: bytes, page: int) -> bytes:
+    """Return a page's number (from 0) in front of the file, for Task.COVER."""
+    return _PAGE.pack(page) + data
+
+
+def unpack_page(data: bytes) -> tuple[int, bytes]:
+    """Return the page's number and the file that `pack_page` joined; struct.error if the data is cut short."""
+    return _PAGE.unpack_from(data)[0], data[_PAGE.size :]
 
 
 def pack_boxes(data: bytes, boxes: Mapping[int, Sequence[Box]]) -> bytes:

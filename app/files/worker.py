@@ -22,6 +22,7 @@ _TASK_FUNCTIONS = {
     Task.PDF: ("app.files.pdf", "rebuild_pdf"),
     Task.PAGES: ("app.files.pdf", "pdf_to_images"),
     Task.REDACT: ("app.files.redact", "redact_boxes"),
+    Task.COVER: ("app.files.redact", "page_to_cover"),
     Task.MEDIA: ("app.files.av", "rebuild_media"),
     Task.WAV: ("app.files.audio", "rebuild_wav"),
     Task.MP3: ("app.files.audio", "rebuild_mp3"),

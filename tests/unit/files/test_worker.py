@@ -45,6 +45,7 @@ LIBRARIES = {
     Task.PDF: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
     Task.PAGES: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
     Task.REDACT: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
+    Task.COVER: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
     Task.MEDIA: {"av"},
     Task.WAV: {"av"},
     Task.MP3: {"av"},
