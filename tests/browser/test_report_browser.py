@@ -81,7 +81,7 @@ def test_ticks_on_the_page_of_signs_come_into_the_form(running, page):
     assert "- have no money and no identity papers" in page.input_value("#what")
     assert "- Does another person answer every question" in page.input_value("#what")
     assert page.is_checked("input[name=kinds][value=documents]")
-    assert "Nothing is sent yet." in page.inner_text(".note")
+    assert "Nothing has been sent yet." in page.inner_text(".note")
     assert page.url == f"{running.base_url}/en/report"
     press(page, "button[value=check]")
     assert "have no money and no identity papers" in page.inner_text("main")
