@@ -44,7 +44,9 @@ def show() -> AnyResponse:
         link=lambda **changes: url_for("queue.show", **_query(replace(filters, **changes))),
         inbox=sum(1 for _ in desk.config.inbox.glob("*.age")),
         deliveries=[
-            (waiting_sentence(name, count), code) for name, (count, code) in desk.waiting_deliveries().items() if code
+            (waiting_sentence(desk.config, name, count), code)
+            for name, (count, code) in desk.waiting_deliveries().items()
+            if code
         ],
         expiring=desk.expiring(),
         aside=len(desk.inbox.set_aside()),
