@@ -148,7 +148,7 @@ def test_boxes_are_drawn_with_mouse_and_keys(desk, context, page, office):
     assert page.input_value("#boxes") == lines[1]
     page.get_by_role("button", name="Save the boxes").click()
     page.wait_for_url("**/redact")
-    assert "Black boxes (1)" in page.content()
+    assert "Draw black boxes (1)" in page.content()
 
 
 def test_nothing_that_a_sender_wrote_is_run(desk, page):
