@@ -69,10 +69,7 @@ _ENVELOPES = click.argument("envelopes", nargs=-1, required=True, type=_FILE)
 @click.group()
 @click.version_option(package_name="haumaru", message="%(version)s")
 def cli() -> None:
-    """Open, read, redact and refer tips. This is the agency's program of Haumaru.
-
-    A tip is one anonymous report from the site.
-    """
+    """Open, read, redact and refer tips: the anonymous reports that the site sends to an agency."""
     process.harden_process()
 
 
@@ -85,8 +82,7 @@ def cli() -> None:
 def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
     """Make a new key file and print the public key.
 
-    The public key of an identity is its recipient (age1pq1...). The public key of a signing key is 44 characters
-    of base64.
+    An identity's public key is its recipient (age1pq1...). A signing key's public key is 44 characters of base64.
     """
     if path.exists():
         raise click.UsageError("a file of that name exists already, and nothing was written; choose another name")
@@ -113,8 +109,7 @@ def open_envelopes(
 ) -> None:
     """Check and open envelopes, and join the files to their tips.
 
-    Prints each tip or referral as one line of JSON, or unpacks each with -o. The exit code is 1 if an envelope did
-    not open.
+    Prints each tip as one line of JSON, or unpacks each tip with -o. The exit code is 1 if an envelope did not open.
     """
     identities, key = _read_identities(identity_paths), None if signer is None else _parse_signer(signer)
     opened = OpenedEnvelopes()
@@ -251,7 +246,8 @@ def _succeeds(path: Path, job: Callable[[Path], None]) -> bool:
     try:
         job(path)
     except HaumaruError as error:
-        _warn(f"{name} {_explain(error)}")
+        refused = isinstance(error, RefusedError)
+        _warn(f"{name} does not open ({error.code}); {error.message if refused else 'set the file aside'}")
     except FileExistsError:
         _warn(f"{name} was unpacked into that folder before; choose another folder")
     except OSError:
@@ -259,12 +255,6 @@ def _succeeds(path: Path, job: Callable[[Path], None]) -> bool:
     else:
         return True
     return False
-
-
-def _explain(error: HaumaruError) -> str:
-    if isinstance(error, RefusedError):
-        return f"is refused ({error.code}): {error.message}"
-    return f"does not open ({error.code}); set the file aside"
 
 
 def _show(opened: OpenedEnvelopes, words: Words | ReferralWords, folder: Path | None) -> None:
