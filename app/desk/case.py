@@ -45,16 +45,16 @@ class Outcome(StrEnum):
 
 REASONS: Mapping[str, str] = {
     "finished": "Referred and finished",
-    "nothing": "Too little to act on",
+    "nothing": "Too little information to act on",
     "other": "Not about exploitation",
-    "repeat": "A repeat of another tip",
+    "repeat": "The same as another tip",
     "test": "A test, or nonsense",
 }
 OUTCOMES: Mapping[Outcome, str] = {
     Outcome.UNKNOWN: "Not known yet",
-    Outcome.NO_ACTION: "No action",
-    Outcome.INVESTIGATED: "Investigated",
-    Outcome.VICTIM_SAFE: "Victim safe",
+    Outcome.NO_ACTION: "The authority took no action",
+    Outcome.INVESTIGATED: "The authority investigated",
+    Outcome.VICTIM_SAFE: "A victim is safe",
 }
 
 

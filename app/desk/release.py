@@ -24,8 +24,8 @@ from app.vault.tip import TipId
 from app.vault.tip_bundles import Bundle
 
 _INTERRUPTED = (
-    "The desk stopped while this was being sent. It may not have left, so it counts as not sent. Look at it and "
-    "send it again; if both arrive, the two have different references."
+    "The desk stopped while it was sending this. The desk cannot tell if it was sent, so it counts as not sent. Look "
+    "at the tip and send it again. If both arrive, they have different references."
 )
 
 

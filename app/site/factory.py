@@ -299,6 +299,7 @@ def _add_report(
         waiting=NetworkShares(config.server.threads // 4, draw=visitors.draw),
         memory=room.memory,
         visitors=visitors,
+        signs=guide.signs,
         render=guide.render,
         clock=clock,
     )

@@ -113,8 +113,8 @@ def test_more_time_can_be_had(visitor):
 def test_a_refused_file_leaves_the_others_and_the_text(running, visitor):
     """A file that cannot be made safe is refused in a sentence about it, and the rest can be sent without it."""
     answer = held(visitor, "one bad, one good", [("bad.jpg", b"\xff\xd8\xff\xe0 cut off"), ("good.txt", b"words")])
-    assert "Refused." in answer.words
-    assert "Send without the refused files" in answer.words or "Try it" in answer.words
+    assert "Not added." in answer.words
+    assert "Send without the files that we cannot accept" in answer.words or "Try it" in answer.words
     press(visitor, answer, "confirm")
     assert [file["path"] for file in running.tip("one bad, one good")["files"]] == ["files/2.txt"]
 

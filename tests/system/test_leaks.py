@@ -30,6 +30,7 @@ from tests.support.servers import Certificates, smtp
 from tests.support.site import Visitor, demonstration, open_all
 
 SOURCE = "127.77.66.55"
+BEGIN = (("sign", "signs-1"), ("step", "begin"))
 FIELDS = ("what", "where", "when", "people", "victims", "how-known")
 
 
@@ -125,12 +126,13 @@ def drive(marked: Marked, visitor: Visitor) -> None:
         marked.ask("POST", "/en/report", [*report, ("website", marked.markers["website"]), ("step", "send")])[0],
         marked.ask("POST", "/en/report", [("what", marked.markers["what"]), ("csrf_token", "x"), ("step", "send")])[0],
         marked.ask("POST", "/en/report", [*report, ("where", "x" * 2_000), ("step", "confirm")])[0],
+        marked.ask("POST", "/en/report", [("sign", marked.markers["unknown"]), *marked.answers().items(), *BEGIN])[0],
         marked.ask("GET", f"/en/{marked.markers['path']}")[0],
         marked.ask("POST", "/en/reply", [*fields, ("code", marked.markers["code"]), ("step", "read")])[0],
         marked.ask("POST", "/agency/replies", [("message", marked.markers["what"])])[0],
         marked.ask("POST", "/go", {})[0],
     ]
-    assert statuses == [200, 409, 400, 400, 400, 410, 404, 422, 403, 303], statuses
+    assert statuses == [200, 409, 400, 400, 400, 410, 200, 404, 422, 403, 303], statuses
 
 
 def drive_files(marked: Marked, visitor: Visitor) -> None:

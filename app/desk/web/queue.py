@@ -22,7 +22,8 @@ from app.desk.web.context import current_desk, current_handler, file_to_save, re
 from app.vault.tip import SCHEMA
 
 _INBOX_JOB = "intake"
-_NOTHING_CHOSEN = "Choose tips first: the box at the start of each row."
+_NOTHING_CHOSEN = "Choose tips first. Tick the box at the start of each row."
+_STILL_OPEN = "Tips not closed, because another person works on them or they were closed before"
 _FLAGS = ("danger", "children", "mine", "translator")
 _TEXTS = ("kind", "place", "words")
 
@@ -43,7 +44,9 @@ def show() -> AnyResponse:
         link=lambda **changes: url_for("queue.show", **_query(replace(filters, **changes))),
         inbox=sum(1 for _ in desk.config.inbox.glob("*.age")),
         deliveries=[
-            (waiting_sentence(name, count), code) for name, (count, code) in desk.waiting_deliveries().items() if code
+            (waiting_sentence(desk.config, name, count), code)
+            for name, (count, code) in desk.waiting_deliveries().items()
+            if code
         ],
         expiring=desk.expiring(),
         aside=len(desk.inbox.set_aside()),
@@ -74,7 +77,7 @@ def close_many() -> AnyResponse:
             closed += 1
         except HaumaruError:
             left += 1
-    notice = f"{closed} closed." + (f" {left} left: somebody is working on them, or they are closed." if left else "")
+    notice = f"Tips closed: {closed}." + (f" {_STILL_OPEN}: {left}." if left else "")
     return see_other(url_for("queue.show"), notice if closed or left else _NOTHING_CHOSEN)
 
 
@@ -85,7 +88,7 @@ def export_chosen() -> AnyResponse:
     if not tips:
         return see_other(url_for("queue.show"), _NOTHING_CHOSEN)
     desk, name, handler = current_desk(), secrets.token_hex(8), current_handler()
-    job = desk.jobs[name] = Job("Exporting")
+    job = desk.jobs[name] = Job("Exporting tips")
     start_job(job, lambda running: export_many(desk.cases, desk.attachments, tips, handler, running))
     return see_other(url_for("queue.show_progress", name=name))
 
@@ -123,7 +126,8 @@ def stop_job(name: str) -> AnyResponse:
     """Stop some long work after the item in hand."""
     _find_job(name).stop()
     return see_other(
-        url_for("queue.show_progress", name=name), "It stops after the item in hand. What is done stays done."
+        url_for("queue.show_progress", name=name),
+        "The desk will stop after the current tip. Finished tips stay finished.",
     )
 
 

@@ -24,6 +24,7 @@ from app.site.config import SiteConfig
 from app.site.guide.handouts import ZIP_NAME, Handout
 from app.site.guide.models import ENGLISH, HOURS, Contact, Edition, Library, page_path
 from app.site.guide.plan import PILLARS, TIMETABLES, PlanFilter, count_actions, filter_actions, to_csv, to_json
+from app.site.guide.signs import Sign, read_signs
 
 _TEMPLATES = {
     "home": "home.html",
@@ -80,6 +81,8 @@ class GuideViews:
         self._known = known
         self._library, self._site, self._style = library, site, Markup(style)  # noqa: S704  # our own file
         self._handouts, self._reviewed = handouts, reviewed
+        english = library.editions[ENGLISH].pages["signs"]
+        self._signs = {lang: read_signs(edition.pages["signs"], english) for lang, edition in library.editions.items()}
         # Made once, because a page of the form would otherwise make fifty addresses again for each request.
         self._menus: dict[str, tuple[MenuLink, ...]] = {}
         self._language_links: dict[str, tuple[LanguageLink, ...]] = {}
@@ -129,6 +132,10 @@ class GuideViews:
             "gettext": _template_gettext(),
         }
         return render_template(template, **frame, **values)
+
+    def signs(self, lang: str) -> tuple[Sign, ...]:
+        """Return the signs that a reader of a language can tick."""
+        return self._signs[lang]
 
     def show_error(self, status: int, sentence: str = "") -> str:
         """Return an error page in the language of the address, or of the browser; `sentence` says what to do."""

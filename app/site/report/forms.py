@@ -83,6 +83,12 @@ class ReportForm(TokenForm):
         """The fields of the schema, in its order."""
         return [self[field.name] for field in SCHEMA.fields]
 
+    def fill(self, answers: Mapping[str, Any]) -> None:
+        """Answer the questions with these answers and no others, whatever the request holds."""
+        for field in self.questions:
+            field.process(None, answers.get(field.name))
+        self.reply.process(None, False)
+
     def answers(self, untrusted_spans: Iterable[str]) -> Mapping[str, str | tuple[str, ...]]:
         """Return the answers that a tip holds, without the spans (`field:start-end`) that its sender takes out."""
         spans = _spans_by_field(untrusted_spans)

@@ -21,6 +21,7 @@ from app.delivery.receipt_codes import ReceiptCode, code_as_numbers
 from app.files.clean import CleanedFile, RefusedFile
 from app.files.protocol import REFUSALS
 from app.site.config import Config
+from app.site.guide.signs import Sign
 from app.site.report.form_token import Token, TokenContext, TokenForm
 from app.site.report.forms import ReportForm
 from app.site.report.held import HeldTipStore
@@ -38,7 +39,10 @@ _Form = TypeVar("_Form", bound=TokenForm)
 
 @dataclass(frozen=True)
 class ReportContext:
-    """Everything that the views of report and reply need; `secret` signs form tokens, `clock` gives unix seconds."""
+    """Everything that the views of report and reply need.
+
+    `secret` signs form tokens, `signs` gives the signs that a reader of a language can tick, `clock` unix seconds.
+    """
 
     config: Config
     origins: Sequence[str]
@@ -51,6 +55,7 @@ class ReportContext:
     waiting: NetworkShares
     memory: NetworkShares
     visitors: NetworkReader
+    signs: Callable[[str], Sequence[Sign]]
     render: Callable[..., str]
     clock: Callable[[], float]
 
@@ -168,10 +173,10 @@ class ReportResponses:
     def __init__(self, context: ReportContext) -> None:
         self._context = context
 
-    def form(self, form: ReportForm, problem: PageError | None, *, closed: bool) -> Response:
-        """Return the form, filled with what was typed."""
+    def form(self, form: ReportForm, problem: PageError | None, *, closed: bool, begun: bool = False) -> Response:
+        """Return the form, filled with what was typed, or with what was ticked on the page of signs where `begun`."""
         token = form.current.sign(self._context.secret)
-        return self.page("report/form.html", problem, form=form, token=token, closed=closed)
+        return self.page("report/form.html", problem, form=form, token=token, closed=closed, begun=begun)
 
     def check(self, form: ReportForm, problem: PageError | None) -> Response:
         """Return the look before sending: every answer, what in it may name the writer, and where files are added."""

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from io import SEEK_END
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from flask_babel import gettext as _
 from werkzeug.datastructures import FileStorage
 
@@ -34,6 +34,7 @@ from app.core.errors import (
 from app.core.log import log_error
 from app.delivery.receipt_codes import DerivationQueue, ReceiptCode, ReceiptKeys, new_code, parse_code
 from app.files.protocol import REFUSALS
+from app.site.guide.signs import ticked_answers
 from app.site.report.form_token import TooSoonError
 from app.site.report.forms import ReportForm
 from app.site.report.responses import (
@@ -51,6 +52,8 @@ from app.web.network_shares import NetworkShares
 
 # Senders who may wait for their receipt code; each derivation takes 64 MiB and a tenth of a second.
 _WAITING = 8
+# Steps that store and count nothing: one fills in the form by the ids of signs, one compares two texts of the request.
+_WITHOUT_TOKEN = ("begin", "kept")
 _DRAFT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RETRY_SECONDS = 60
 # What a step takes of the visitor's shares; the others cost little, and a held tip was counted when it was held.
@@ -70,6 +73,7 @@ class ReportViews:
         self._derivations = DerivationQueue(waiting=_WAITING)
         self._code_places = NetworkShares(_WAITING + 1, draw=context.visitors.draw)
         self._steps: dict[str, Callable[[ReportForm], Response]] = {
+            "begin": self._begin,
             "edit": self._edit,
             "check": self._check,
             "send": self._send,
@@ -131,7 +135,7 @@ class ReportViews:
             raise PageError(503, sentence)
 
     def _require_token(self, form: ReportForm, name: str) -> None:
-        if name == "kept":  # compares two texts of the request itself
+        if name in _WITHOUT_TOKEN:
             return
         error = form.check_token()
         if error and not (name == "edit" and isinstance(error, TooSoonError)):
@@ -150,11 +154,20 @@ class ReportViews:
 
     def _page_again(self, form: ReportForm, name: str, problem: PageError | None) -> Response:
         """Return the page that the request came from, with what was typed, as it came."""
+        if name == "begin":
+            form.fill({})
         if name in ("confirm", "discard", "extend"):
             return self._responses.held(form, self._held_tip(), problem)
         return self._form_again(form, problem)
 
     # The steps.
+
+    def _begin(self, form: ReportForm) -> Response:
+        answers = ticked_answers(
+            self._context.signs(g.lang), frozenset(request.form.getlist("sign")), _("I ticked these signs:")
+        )
+        form.fill(answers)
+        return self._form_again(form, None, begun=bool(answers))
 
     def _edit(self, form: ReportForm) -> Response:
         return self._form_again(form, None)
@@ -261,10 +274,10 @@ class ReportViews:
         words = _("These files are too big together, so nothing was sent. The %(count)s smallest would fit.")
         raise PageError(413, words % {"count": fit})
 
-    def _form_again(self, form: ReportForm, problem: PageError | None) -> Response:
+    def _form_again(self, form: ReportForm, problem: PageError | None, *, begun: bool = False) -> Response:
         if self._closed() and problem is None:
             problem = PageError(HTTPStatus.SERVICE_UNAVAILABLE, _("This form is closed just now."))
-        return self._responses.form(form, problem, closed=self._closed())
+        return self._responses.form(form, problem, closed=self._closed(), begun=begun)
 
     def _not_sent(self, form: ReportForm, error: HaumaruError) -> Response:
         log_error(error)

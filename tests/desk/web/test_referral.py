@@ -106,7 +106,7 @@ def test_a_hand_over_to_a_translator_needs_two_people_too(tmp_path):
         shown = ben.get(f"/tips/{tip_id}/refer").text
         assert "prepared this for a translator" in shown
         assert "What Example translator will see" in shown
-        assert "No file goes on" in shown
+        assert "No file will be sent" in shown
         ben.post(f"/tips/{tip_id}/refer", version=version)
         case = desk.cases.get(tip_id)
         assert desk.waiting_deliveries() == {"translator": (1, "")}
@@ -169,7 +169,7 @@ def test_a_text_file_is_redacted_with_the_rest_and_a_long_one_stays(browser, des
     tip_id = office.drop(tip({"what": "Mele Fifita told me"}, files=files))
     receive(desk)
     browser.post(f"/tips/{tip_id}/claim")
-    assert "Too long to be marked" in browser.get(f"/tips/{tip_id}/redact").text
+    assert "too long to redact" in browser.get(f"/tips/{tip_id}/redact").text
     sent = ["files/1.txt", "files/2.txt"]
     browser.post(f"/tips/{tip_id}/redact", m="what:0-11", keep=["what"], file=sent, summary="x", authority=["police"])
     case, context = desk.cases.get(tip_id), desk.referral_context
