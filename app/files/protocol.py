@@ -41,7 +41,16 @@ class Task(StrEnum):
     PAGES = "pages"
     REDACT = "redact"
     COVER = "cover"
+    ENCODE = "encode"
+    VOICE = "voice"
     PROBE = "probe"
+
+
+class Voice(StrEnum):
+    """How a voice is masked: lower, or without a pitch."""
+
+    LOWER = "lower"
+    WHISPER = "whisper"
 
 
 class OutputFormat(Enum):
@@ -126,14 +135,24 @@ REFUSALS = {
     "too-many-files": N_("These are too many files. Add at most 10."),
     "too-many-bytes": N_("These files are larger than 25 MB together. Add fewer or smaller ones."),
     "no-sandbox": N_("We cannot clean files safely just now. Send your report without files."),
+    "too-long-15": N_("This recording is too long to clean. Cut it to 15 seconds, and add the parts that matter."),
+    "too-long-60": N_("This recording is too long to clean. Cut it to 1 minute, and add the parts that matter."),
+    "too-long-180": N_("This recording is too long to clean. Cut it to 3 minutes, and add the parts that matter."),
+    "too-long-600": N_("This recording is too long to clean. Cut it to 10 minutes, and add the parts that matter."),
 }
+
+# How many seconds of a recording would fit, by the code of its refusal.
+TOO_LONG_SECONDS = {code: int(code.removeprefix("too-long-")) for code in REFUSALS if code.startswith("too-long-")}
+MUST_ENCODE = "must-encode"
+"""The code of a recording that cannot be copied safely and has to be encoded anew; never shown to a person."""
 
 # Clear of the exit codes that Python (1, 2) and shells (126 and above) use.
 _FIRST_EXIT_CODE = 40
-EXIT_CODES = {code: _FIRST_EXIT_CODE + place for place, code in enumerate(REFUSALS)}
+EXIT_CODES = {code: _FIRST_EXIT_CODE + place for place, code in enumerate((MUST_ENCODE, *REFUSALS))}
 
 _OUTPUT_FORMATS = tuple(OutputFormat)
 _REMOVED_KINDS = tuple(RemovedKind)
+_VOICES = tuple(Voice)
 _MAGIC = b"HMR1"
 # The magic number, the number of files, their pages, the length of the preview, one bit for each kind that was removed.
 _TRAILER = struct.Struct("<4sHHHQ")
@@ -256,6 +275,21 @@ def _read_trailer(result: BytesIO, most_files: int) -> tuple[list[tuple[int, int
         raise FileRefusedError("damaged")
     kinds = frozenset(kind for place, kind in enumerate(_REMOVED_KINDS) if mask >> place & 1)
     return entries, kinds, preview, pages
+
+
+def too_long_code(seconds: float) -> str:
+    """Return the code of the refusal that names the longest length of at most so many seconds, or "too-slow"."""
+    return next((code for code, most in reversed(TOO_LONG_SECONDS.items()) if most <= seconds), "too-slow")
+
+
+def pack_voice(data: bytes, voice: Voice) -> bytes:
+    """Return the number of a voice in front of the file, for Task.VOICE."""
+    return bytes([_VOICES.index(voice)]) + data
+
+
+def unpack_voice(data: bytes) -> tuple[Voice, bytes]:
+    """Return the voice and the file that `pack_voice` joined; IndexError if there is no such voice."""
+    return _VOICES[data[0]], data[1:]
 
 
 def pack_page(data: bytes, page: int) -> bytes:

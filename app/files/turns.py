@@ -1,6 +1,7 @@
 """Who may start the next child process: the processors are shared fairly among the networks whose files wait.
 
-A child has a place, of which this machine has one for each processor. Files wait for places in this order: those of
+A child has a place, of which this machine has one for each processor (and, beside these, some for recordings that are
+encoded anew). Files wait for places in this order: those of
 networks that have no child now, then those of networks that have used least place time within the hour. One network
 never has all places, and one that has used up its budget waits until nothing else is cleaned. So neither many files nor
 slow ones keep another network's file from its turn for longer than one child may run.
@@ -19,6 +20,7 @@ from threading import Condition
 from app.core.errors import BusyError
 
 BUDGET_SECONDS = 300.0
+FILM_BUDGET_SECONDS = 600.0
 _HOUR = 3600.0
 _PAUSE = 0.02
 _LONG_PAUSE = 0.25
@@ -108,6 +110,11 @@ class FileTurns:
     def _rank(self, one: _Waiting) -> tuple[object, ...]:
         running, seconds = self._use.running, self._use.seconds
         return ([running[name] for name in one.networks], [seconds[name] for name in one.networks], one.number)
+
+
+def film_turns() -> FileTurns:
+    """Return turns for recordings that are encoded anew: half of the processors, and one at least."""
+    return FileTurns("film", places=max(1, cores() // 2), budget=FILM_BUDGET_SECONDS)
 
 
 def cores() -> int:
