@@ -66,7 +66,8 @@ _HEAD = """\
 
 Made by `make release-check` from the lock file and each package's own metadata; a licence that is not in
 `deploy/release.py`'s list is a fault. Haumaru itself: Apache-2.0; its texts and sheets: CC-BY-4.0; the Noto fonts in
-`app/site/guide/fonts/`: OFL-1.1; `app/delivery/bip39-english.txt`: MIT.
+`app/site/guide/fonts/`: OFL-1.1; Droid Sans Fallback in `app/files/fonts/`:
+Apache-2.0; `app/delivery/bip39-english.txt`: MIT.
 What a release was checked with is in `dist/*.cdx.json`.
 
 Nothing below is part of our wheel; if you hand on an image, you hand these on too. The GPL libraries in `av`'s wheel

@@ -43,6 +43,8 @@ _JPEG_SEGMENT_STARTS = (
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _SOS, _EOI, _ADOBE, _FIRST_APP, _LAST_APP = 0xDA, 0xD9, 0xEE, 0xE0, 0xEF
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+# The film of a motion photo: an MP4 after a JPEG, or in a box of a HEIC (Motion Photo format 1.0).
+_FILM, _FILM_BOX = re.compile(rb"\0\0\0[\x10-\x40]ftyp"), b"mpvd"
 _GIF_COMMENT, _GIF_TEXT, _GIF_APPLICATION = 0xFE, 0x01, 0xFF
 
 
@@ -78,6 +80,7 @@ def _jpeg_kinds(data: bytes) -> Iterator[RemovedKind | None]:
             yield _jpeg_segment_kind(marker, body)
     if len(data) > at + 2:
         yield RemovedKind.TRAILING
+        yield RemovedKind.SHORT_FILM if _FILM.search(data, at + 2) else None
 
 
 def _jpeg_segment_kind(marker: int, body: bytes) -> RemovedKind | None:
@@ -159,10 +162,15 @@ def _iso_box_kinds(data: bytes) -> Iterator[RemovedKind | None]:
         if size < 8 or at + size > len(data):
             yield RemovedKind.TRAILING
             return
-        if name == b"uuid":
-            yield RemovedKind.CREDENTIALS if data[at + 8 : at + 24] == _C2PA_BOX else RemovedKind.OTHER
-        elif name in {b"free", b"skip"} and data[at + 8 : at + size].strip(b"\0"):
-            yield RemovedKind.OTHER
+        yield _iso_box_kind(name, data[at + 8 : at + size])
         at += size
     if at < len(data):
         yield RemovedKind.TRAILING
+
+
+def _iso_box_kind(name: bytes, body: bytes) -> RemovedKind | None:
+    if name == _FILM_BOX:
+        return RemovedKind.SHORT_FILM
+    if name == b"uuid":
+        return RemovedKind.CREDENTIALS if body.startswith(_C2PA_BOX) else RemovedKind.OTHER
+    return RemovedKind.OTHER if name in {b"free", b"skip"} and body.strip(b"\0") else None

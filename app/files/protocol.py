@@ -19,7 +19,7 @@ from app.core.errors import N_, FileRefusedError
 
 MAX_OUTPUT_BYTES = 128 * 1024 * 1024
 MAX_PAGES = 100
-MAX_IMAGE_PIXELS = 25_000_000
+MAX_IMAGE_PIXELS = 200_000_000
 MAX_PREVIEW_BYTES = 6_000
 MAX_PREVIEW_SIDE = 160
 MAX_COVER_BYTES = 60_000
@@ -119,6 +119,10 @@ class RemovedKind(StrEnum):
     LAYOUT = N_("pictures and layout (only the text is kept)")
     MARKS = N_("invisible characters")
     OTHER = N_("other hidden information")
+    SHORT_FILM = N_("the short film inside it")
+    FINE_DETAIL = N_("fine detail (the picture was made smaller)")
+    MISSING_END = N_("the end of the picture (it was missing from the file)")
+    FACES = N_("faces (blurred)")
 
 
 REFUSALS = {
@@ -126,7 +130,7 @@ REFUSALS = {
     "unknown": N_("We cannot take this kind of file. Take a picture of it and add that, or write down what it says."),
     "encrypted": N_("This file is locked with a password. Add a copy without the password."),
     "damaged": N_("This file is damaged or not complete, so it could not be read safely."),
-    "too-many-pixels": N_("This picture is larger than 25 megapixels. Add a smaller copy or a screenshot."),
+    "too-many-pixels": N_("This picture is larger than 200 megapixels. Add a smaller copy or a screenshot."),
     "too-many-pages": N_("This file has more than 100 pages. Add only the pages that matter."),
     "too-slow": N_("This file took too long to clean. Add a shorter or smaller one."),
     "too-heavy": N_("This file needs too much memory to clean. Add a smaller one."),
@@ -139,6 +143,15 @@ REFUSALS = {
     "too-long-60": N_("This recording is too long to clean. Cut it to 1 minute, and add the parts that matter."),
     "too-long-180": N_("This recording is too long to clean. Cut it to 3 minutes, and add the parts that matter."),
     "too-long-600": N_("This recording is too long to clean. Cut it to 10 minutes, and add the parts that matter."),
+    "form-of-adobe": N_("Only Adobe's programs can show this form. Print it to a PDF there, and add that."),
+    "fonts-missing": N_(
+        "Letters of this PDF would be lost, because their font is not inside it. Take a picture of it and add that."
+    ),
+    "raw-photo": N_("This is a raw photo without a full picture inside. Save it as JPEG and add that."),
+    "too-slow-10-pages": N_("These pages take too long to clean. Add at most 10 pages at once."),
+    "too-slow-25-pages": N_("These pages take too long to clean. Add at most 25 pages at once."),
+    "too-slow-50-pages": N_("These pages take too long to clean. Add at most 50 pages at once."),
+    "no-faces": N_("No face was found in this picture. Cover the parts that nobody should see."),
 }
 
 # How many seconds of a recording would fit, by the code of its refusal.

@@ -19,12 +19,17 @@ _IMAGES = {
 _DOCUMENTS = {b"%PDF-": Task.PDF, b"PK\x03\x04": Task.DOCUMENT}
 # Every other recording is encoded anew.
 _TASK_OF_RECORDING = {"mov": Task.MEDIA, "ogg": Task.MEDIA, "mp3": Task.MP3, "wav": Task.WAV}
+# Lengths of the second header of a BMP, from OS/2's to that of Windows 98; the four bytes before its place are 0.
+_BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _LOCKED_OFFICE = "EncryptedPackage".encode("utf-16-le")
 # Text that a program would run, or that has fields that are not shown; none of it is plain text.
 _MARKUP = (b"{\\rtf", b"<?xml", b"<!doctype", b"<html", b"<svg", b"%!ps", b"begin:vcard")
+_PDF_START = b"%PDF-"
+# Readers of PDF take a file whose first bytes are something else, such as a blank line or a byte-order mark.
+_PDF_START_WITHIN = 1024
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -35,6 +40,8 @@ def image_format(data: bytes) -> str | None:
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
+    if data[:2] == b"BM" and data[6:10] == bytes(4) and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
     if data[4:8] == b"ftyp":
         brands = {data[8:12], *(data[at : at + 4] for at in range(16, min(_box_end(data), 96), 4))}
         if brands & _AVIF_BRANDS:
@@ -55,6 +62,8 @@ def task_for(untrusted_file: bytes) -> Task:
             return task
     if recording := recording_format(untrusted_file):
         return _TASK_OF_RECORDING.get(recording, Task.ENCODE)
+    if _PDF_START in untrusted_file[: _PDF_START_WITHIN + len(_PDF_START)]:
+        return Task.PDF
     if untrusted_file.startswith(_OLE) and _LOCKED_OFFICE in untrusted_file:
         raise FileRefusedError("encrypted")
     return _text_or_refuse(untrusted_file)

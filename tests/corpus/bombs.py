@@ -81,7 +81,7 @@ def _deflated(byte: bytes, count: int) -> bytes:
 def _too_much() -> dict[str, tuple[bytes, set[str]]]:
     return {
         "PNG of 900 megapixels": (_wide_png(30_000, 30_000), {"too-many-pixels"}),
-        "PNG of 26 megapixels": (_wide_png(6500, 4000), {"too-many-pixels"}),
+        "PNG of 201 megapixels": (_wide_png(20_100, 10_000), {"too-many-pixels"}),
         "JPEG of 2500 megapixels": (_wide_jpeg(50_000), {"too-many-pixels"}),
         "GIF of 4000 megapixels": (
             b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\2\2L\1\0;",
