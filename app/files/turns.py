@@ -24,6 +24,7 @@ FILM_BUDGET_SECONDS = 600.0
 _HOUR = 3600.0
 _PAUSE = 0.02
 _LONG_PAUSE = 0.25
+_LAST_FEW = 8
 
 
 @dataclass(eq=False)
@@ -41,6 +42,7 @@ class _Use:
     began: float
     seconds: Counter[str] = field(default_factory=Counter)
     running: Counter[str] = field(default_factory=Counter)
+    mean: float = 1.0  # seconds of one file, of the last few
 
 
 class FileTurns:
@@ -68,6 +70,11 @@ class FileTurns:
             finally:
                 self._end(networks, self._clock() - began)
 
+    def expected_seconds(self) -> float:
+        """Return about how long a file that came now would wait, if all that wait take as long as the last few did."""
+        with self._change:
+            return self._use.mean * (len(self._waiting) + 1) / self._places
+
     def _wait(self, networks: Sequence[str], deadline: float) -> socket.socket:
         with self._change:
             self._count += 1
@@ -90,10 +97,11 @@ class FileTurns:
     def _end(self, networks: Sequence[str], seconds: float) -> None:
         with self._change:
             if self._clock() > self._use.began + _HOUR:
-                self._use = _Use(self._clock(), running=self._use.running)
+                self._use = _Use(self._clock(), running=self._use.running, mean=self._use.mean)
             self._use.running.subtract(networks)
             self._use.running = +self._use.running
             self._use.seconds.update(dict.fromkeys(networks, seconds))
+            self._use.mean += (seconds - self._use.mean) / _LAST_FEW
             self._change.notify_all()
 
     def _next(self) -> _Waiting | None:

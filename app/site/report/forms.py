@@ -89,6 +89,11 @@ class ReportForm(TokenForm):
             field.process(None, answers.get(field.name))
         self.reply.process(None, False)
 
+    def take_out(self, untrusted_spans: Iterable[str]) -> None:
+        """Take spans (`field:start-end`) out of the texts, so that the pages that follow do not have them any more."""
+        for name, spans in _spans_by_field(untrusted_spans).items():
+            self[name].data = remove_spans(self[name].data or "", spans)
+
     def answers(self, untrusted_spans: Iterable[str]) -> Mapping[str, str | tuple[str, ...]]:
         """Return the answers that a tip holds, without the spans (`field:start-end`) that its sender takes out."""
         spans = _spans_by_field(untrusted_spans)

@@ -276,5 +276,6 @@ def test_the_words_come_back_where_there_is_no_memory_for_files(tmp_path):
     busy = site.post_files("/en/report", {**fields, "step": "send"}, ("a.jpg", b"x" * 600_000))
     assert (busy.status, kept(busy)) == (503, "typed with care")
     assert "We cannot take files just now" in busy.text
-    assert busy.headers["Retry-After"] == "60"
+    assert "Try again in about 2 minutes." in busy.text
+    assert busy.headers["Retry-After"] == "120"
     assert site.post("/en/report", {**fields, "step": "send"}).status == 200
