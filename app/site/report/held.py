@@ -39,7 +39,7 @@ from app.vault.tip_bundles import Bundle, TipBundles, Words, from_bundles, read_
 from app.web.network_shares import NetworkShares
 
 DRAFT_BYTES = 16
-MAX_HELD_BYTES = 512 * 1024**2  # of all held tips together
+MAX_HELD_BYTES = 384 * 1024**2  # of all held tips together
 MAX_HELD_SECONDS = 2 * 3600
 MAX_OPEN = 4  # in one process
 _MAX_WAITING = 12  # requests of one process that open a tip, or wait to
