@@ -18,8 +18,8 @@ from flask_babel import gettext as _
 
 from app.core.errors import BundleError, BusyError, FileRefusedError, HeldFullError, OutboxError
 from app.core.log import log_error
-from app.files.clean import CleanedFile, most_output, page_to_cover, redact_file
-from app.files.protocol import REFUSALS, Box
+from app.files.clean import CleanedFile, mask_voice, most_output, page_to_cover, redact_file
+from app.files.protocol import REFUSALS, Box, Voice
 from app.site.report.forms import ReportForm
 from app.site.report.held import ChangedTip, HeldBundles
 from app.site.report.held_files import TEXT_TYPE, HeldFile, change_note, held_files, take_out
@@ -47,6 +47,7 @@ class FileSteps:
             "cover": self._cover,
             "paint": self._paint,
             "cut": self._cut,
+            **{voice.value: partial(self._mask, voice) for voice in Voice},
         }
 
     @property
@@ -61,7 +62,9 @@ class FileSteps:
         except PageError as problem:
             return self.held_again(form, held, problem)
         except FileRefusedError as error:
-            return self.held_again(form, held, PageError(error.status, _(REFUSALS.get(error.code, error.message))))
+            sentence = _(REFUSALS.get(error.code, error.message))
+            busy = error.code == "no-time"
+            return self.held_again(form, held, self._context.busy() if busy else PageError(error.status, sentence))
         except (BusyError, HeldFullError) as error:
             log_error(error)
             return self.held_again(form, held, self._context.busy())
@@ -102,7 +105,17 @@ class FileSteps:
         number, page = _target()
         boxes = _ticked_boxes()
         if boxes:
-            self._change(held, number, lambda file, _shown: redact_file(file.data, {page: boxes}))
+            self._change(held, number, partial(self._black_out, page, boxes))
+        return self._look(form, held)
+
+    def _mask(self, voice: Voice, form: ReportForm, held: HeldTip) -> Response:
+        def make(file: TipFile, shown: HeldFile) -> CleanedFile:
+            if not shown.has_voice:
+                raise _unknown_button()
+            with self._context.place(self._context.waiting):
+                return mask_voice(file.data, voice, self._context.networks, films=self._context.films)
+
+        self._change(held, _target()[0], make)
         return self._look(form, held)
 
     def _cut(self, form: ReportForm, held: HeldTip) -> Response:
@@ -111,6 +124,12 @@ class FileSteps:
         return self._look(form, held)
 
     # What a step is made of.
+
+    def _black_out(self, page: int, boxes: Sequence[Box], file: TipFile, shown: HeldFile) -> CleanedFile:
+        if page >= shown.pages:
+            raise _unknown_button()
+        with self._turn():
+            return redact_file(file.data, {page: boxes})
 
     def _without(self, starts: Collection[int], file: TipFile, shown: HeldFile) -> CleanedFile:
         if file.type != TEXT_TYPE:
@@ -121,8 +140,7 @@ class FileSteps:
         """Hold the tip with what `make` makes of one of its files."""
         file, shown = self._file(held, number)
         with self._room_for(len(file.data)):
-            with self._turn():
-                made = make(file, shown)
+            made = make(file, shown)
             path = f"files/{number}.{made.path.rpartition('.')[2]}"
             removed = tuple(dict.fromkeys((*file.removed, *made.removed)))
             made = replace(made, path=path, removed=removed)

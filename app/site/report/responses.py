@@ -60,6 +60,7 @@ class ReportContext:
     phrases: PhraseTrie
     clean_files: CleanFiles
     turns: FileTurns
+    films: FileTurns
     waiting: NetworkShares
     memory: NetworkShares
     visitors: NetworkReader
@@ -86,7 +87,8 @@ class ReportContext:
 
         The time is given as longer by a part that is drawn for each network and hour, so that it counts nobody.
         """
-        seconds = self.turns.expected_seconds() * (1 + self.visitors.draw(self.networks[0], "busy"))
+        waits = max(self.turns.expected_seconds(), self.films.expected_seconds())
+        seconds = waits * (1 + self.visitors.draw(self.networks[0], "busy"))
         minutes = 2
         while 60 * minutes < seconds:
             minutes *= 2

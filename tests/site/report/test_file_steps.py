@@ -1,17 +1,20 @@
 """What a sender does to the files of a held tip: sees them, covers a part, takes words out; all within the limits."""
 
 import re
+import wave
 from base64 import b64decode
 from io import BytesIO
+from math import sin
 from time import time
 
 import pytest
 from PIL import Image
 
-from app.core.errors import FileRefusedError
+from app.core.errors import BusyError, FileRefusedError
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Outbox
 from app.files.clean import CleanedFile
+from app.files.turns import FileTurns
 from app.site.report import file_steps
 from app.site.report.file_steps import grid_rows, require_room
 from app.site.report.held import HeldTipStore
@@ -117,6 +120,66 @@ def test_a_page_of_a_pdf_is_covered_and_no_other(site):
     assert held_tip(site, painted).files[0].path == "files/1.pdf"
     for name in ("cover:1:2", "cover:2", "cover:0", "cover:", "cover", "cover:1:x", "paint:9:0"):
         assert step(site, painted, name, box=["0-0"], grid="9-12").status == 400
+
+
+def recording():
+    """A second of a low tone, as a phone records it."""
+    target = BytesIO()
+    with wave.open(target, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(b"".join(int(9000 * sin(at / 12)).to_bytes(2, "little", signed=True) for at in range(16_000)))
+    return target.getvalue()
+
+
+def test_a_voice_is_made_lower_or_a_whisper_before_it_is_sent(site):
+    """The buttons stand at sound alone; the changed sound takes the place of the first, and the page is as long."""
+    page = hold(site, ("voice.wav", recording()), ("a.jpg", photo()))
+    values = [button.attrs["value"] for button in page.document.all("button", name="step")]
+    assert {"lower:1", "whisper:1"} <= set(values)
+    assert not {"lower:2", "cover:1"} & set(values)
+    before = held_tip(site, page).files[0]
+    lower = step(site, page, "lower:1")
+    whisper = step(site, lower, "whisper:1")
+    after = [held_tip(site, whisper).files[0]]
+    assert (lower.status, whisper.status, length(lower), length(whisper)) == (200, 200, *[WITH_FILES_BYTES] * 2)
+    assert all(file.type == "audio/mp4" and file.path == "files/1.m4a" and file.data != before.data for file in after)
+    assert step(site, whisper, "lower:2").status == 400
+    assert "files/2.jpg" in [file.path for file in held_tip(site, whisper).files]
+    assert step(site, whisper, "confirm").status == 200
+
+
+def test_a_recorder_stands_beside_the_text(site):
+    """The check page has a second field for files, which asks a phone for sound; what comes is cleaned as any file."""
+    token = site.get("/en/report").document.one("input", name="csrf_token").attrs["value"]
+    page = site.post("/en/report", {"csrf_token": token, "what": "a few words", "step": "check"})
+    field = page.document.one("input", id="voice")
+    assert [field.attrs[name] for name in ("name", "type", "accept")] == ["files", "file", "audio/*"]
+    assert "capture" in field.attrs
+
+
+def test_who_comes_while_others_wait_is_told_how_long(site, monkeypatch):
+    """Where no file had its turn in time nothing is held: 503 with the words, and in how many minutes to try again."""
+    monkeypatch.setattr(FileTurns, "turn", busy_turn)
+    page = hold(site, ("a.jpg", photo()))
+    assert (page.status, page.headers["Retry-After"]) == (503, "120")
+    assert "Try again in about 2 minutes." in page.text
+    assert page.document.one("input", name="what").attrs["value"] == "typed with care"
+    monkeypatch.setattr(FileTurns, "expected_seconds", lambda _self: 300.0)
+    assert hold(site, ("a.jpg", photo())).headers["Retry-After"] in ("480", "960")
+    monkeypatch.undo()
+    held = hold(site, ("a.jpg", photo()), ("v.wav", recording()))
+    monkeypatch.setattr(FileTurns, "turn", busy_turn)
+    for name in ("cover:1", "paint:1:0", "lower:2"):
+        answer = step(site, held, name, box=["0-0"], grid="9-12")
+        assert (answer.status, answer.headers["Retry-After"], length(answer)) == (503, "120", WITH_FILES_BYTES)
+        assert len(thumbnails(answer)) == 1
+
+
+def busy_turn(*_, **__):
+    """A turn that never comes."""
+    raise BusyError
 
 
 def test_words_found_in_a_text_file_are_taken_out_by_their_boxes(site):
