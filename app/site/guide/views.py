@@ -237,6 +237,7 @@ class GuideViews:
             "overview": count_actions(plan),
             "pillars": {key: _(words) for key, words in PILLARS.items()},
             "timetables": {key: _(words) for key, words in TIMETABLES.items()},
+            "kilobytes": {"csv": _kilobytes(to_csv(plan)), "json": _kilobytes(to_json(plan))},
         }
 
     def _handout_values(self, edition: Edition) -> dict[str, Any]:
@@ -331,6 +332,10 @@ def _template_gettext() -> Callable[..., Markup]:
         return text % values if values else text
 
     return gettext
+
+
+def _kilobytes(text: str) -> int:
+    return -(-len(text.encode()) // 1000)
 
 
 def _file(text: str, mimetype: str) -> Response:
