@@ -58,7 +58,7 @@ _DRAFT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RETRY_SECONDS = 60
 # What a step takes of the visitor's shares; the others cost little, and a held tip was counted when it was held.
 _PURPOSES = {"check": "look", "send": "tip"}
-_TOO_LARGE = N_("This is too much for one report, so nothing was sent. Send fewer or smaller files, or less text.")
+_TOO_LARGE = N_("Your report is too big, so nothing was sent. Send fewer or smaller files, or less text.")
 # What is said of a long body whose words alone were read, by status: too long, too slow, or no room for files.
 _REFUSED = {413: _TOO_LARGE, 408: REFUSALS["no-time"], 503: HeldFullError.message}
 _CODE_LENGTH = 400  # characters; eight words and what a person may write between them
@@ -126,12 +126,12 @@ class ReportViews:
         if refused := request.environ.get(REFUSED):
             raise _refused_body(refused)
         if name not in self._steps:
-            raise PageError(400, _("We did not understand that button. Nothing was sent."))
+            raise PageError(400, _("Something went wrong with that button. Nothing was sent. Please try again."))
         if not same_origin(self._context.origins):
-            sentence = _("Your browser did not say that this came from our own page, so nothing was sent. Try again.")
+            sentence = _("We could not check that you used our own page, so nothing was sent. Please try again.")
             raise PageError(403, sentence)
         if self._closed() and name in ("check", "send", "confirm"):
-            sentence = _("This form is closed just now, so nothing was sent. Please use one of the numbers.")
+            sentence = _("This form is closed at the moment, so nothing was sent. Please call one of the numbers.")
             raise PageError(503, sentence)
 
     def _require_token(self, form: ReportForm, name: str) -> None:
@@ -141,14 +141,18 @@ class ReportViews:
         if error and not (name == "edit" and isinstance(error, TooSoonError)):
             raise PageError(error.status, _(error.message))
         if any(request.form.getlist("website")):
-            sentence = _("A hidden box was filled in, so nothing was sent. It is empty now. Please try again.")
+            sentence = _(
+                "Something was written in a hidden box, so nothing was sent. The box is empty now. Please try again."
+            )
             raise PageError(400, sentence)
 
     def _over_limit(self, form: ReportForm, name: str, error: RateError) -> Response:
         nonce, now = form.current.nonce, self._context.clock()
         if name == "send" and self._context.outbox.was_sent(nonce, now):  # by an earlier press of the same button
             return self._not_sent(form, AlreadySentError())
-        words = _("Too many reports came at once, so nothing was sent. Try again in %(minutes)s minutes.")
+        words = _(
+            "Too many reports came at the same time, so nothing was sent. Please try again in %(minutes)s minutes."
+        )
         problem = PageError(error.status, words % {"minutes": -(-error.seconds // 60)}, error.seconds)
         return self._page_again(form, name, problem)
 
@@ -271,12 +275,14 @@ class ReportViews:
         for size in sorted(sizes):
             total += size
             fit += total <= limit
-        words = _("These files are too big together, so nothing was sent. The %(count)s smallest would fit.")
+        if not fit:
+            raise PageError(413, _(_TOO_LARGE))
+        words = _("Together, these files are too big, so nothing was sent. The %(count)s smallest files would fit.")
         raise PageError(413, words % {"count": fit})
 
     def _form_again(self, form: ReportForm, problem: PageError | None, *, begun: bool = False) -> Response:
         if self._closed() and problem is None:
-            problem = PageError(HTTPStatus.SERVICE_UNAVAILABLE, _("This form is closed just now."))
+            problem = PageError(HTTPStatus.SERVICE_UNAVAILABLE, _("This form is closed at the moment."))
         return self._responses.form(form, problem, closed=self._closed(), begun=begun)
 
     def _not_sent(self, form: ReportForm, error: HaumaruError) -> Response:
