@@ -129,6 +129,7 @@ class GuideViews:
             "menu": self._menu(code),
             "safety": edition.safety,
             "contacts": edition.contacts,
+            "hours": {key: _(words) for key, words in HOURS.items()},
             "behind": behind,
             "reviewed": reviewed and edition.common.reviewed and self._reviewed.get(code, True),
             "gettext": _template_gettext(),
@@ -196,7 +197,6 @@ class GuideViews:
             page=page,
             sheet=edition.pages["sheet"].words,
             named=self._named_contacts(edition, slug),
-            hours={key: _(words) for key, words in HOURS.items()},
             **values,
         )
 

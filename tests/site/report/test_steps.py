@@ -59,6 +59,8 @@ def test_past_the_agency_s_day_the_form_is_closed(tmp_path):
     for one in (page, answer):
         assert "This form is closed" in one.text
         assert {"tel:111", "tel:105", "tel:+64800555111"} <= numbers(one)
+        assert "You do not have to say who you are." in one.text
+        assert "Open day and night, every day." in one.text
 
 
 def test_every_language_has_the_whole_form(tmp_path):
