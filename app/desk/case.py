@@ -300,9 +300,9 @@ class Case:
         return replace(self, outcome=outcome)
 
     def ended(self, who: str, day: date, reason: str, outcome: Outcome) -> "Case":
-        """Return the tip closed, one's own or nobody's; raises RefusedError `state` for an unknown reason."""
+        """Return the tip closed, one's own or nobody's; raises RefusedError `no-reason` without one of ours."""
         if reason not in REASONS:
-            raise RefusedError("state")
+            raise RefusedError("no-reason")
         self.require_open()
         if self.holder not in ("", who):
             raise RefusedError("claimed")

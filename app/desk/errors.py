@@ -27,6 +27,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "same-person": "The person who prepared a referral cannot also release it. Ask a second person.",
         "changed": "This tip was changed while you worked. Look at the tip again.",
         "no-authority": "Choose at least one authority.",
+        "no-reason": "Choose a reason first. Then close the tip.",
         "no-summary": "Write a summary first. One sentence is enough.",
         "nothing-left": "There is nothing to refer. Keep at least one answer.",
         "referral-too-long": "The words are too long for one envelope. Leave an answer out, or make the text shorter.",

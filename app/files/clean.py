@@ -104,7 +104,7 @@ class CleanLimits:
     """
 
     files: int = 10
-    bytes_in: int = 25_000_000
+    bytes_in: int = 100_000_000
     bytes_out: int = MAX_OUTPUT_BYTES
     seconds: float = 75.0
     film_seconds: float = 130.0

@@ -127,18 +127,21 @@ class RemovedKind(StrEnum):
 
 REFUSALS = {
     "empty": N_("This file is empty."),
-    "unknown": N_("We cannot take this kind of file. Take a picture of it and add that, or write down what it says."),
-    "encrypted": N_("This file is locked with a password. Add a copy without the password."),
-    "damaged": N_("This file is damaged or not complete, so it could not be read safely."),
+    "unknown": N_(
+        "We cannot accept this kind of file. "
+        "Take a picture of the file and add the picture, or write down what the file says."
+    ),
+    "encrypted": N_("This file is locked with a password. Add a copy that has no password."),
+    "damaged": N_("This file is damaged or not complete, so we could not read the file safely."),
     "too-many-pixels": N_("This picture is larger than 200 megapixels. Add a smaller copy or a screenshot."),
     "too-many-pages": N_("This file has more than 100 pages. Add only the pages that matter."),
-    "too-slow": N_("This file took too long to clean. Add a shorter or smaller one."),
-    "too-heavy": N_("This file needs too much memory to clean. Add a smaller one."),
-    "too-large": N_("This file no longer fits once it is cleaned. Add fewer or smaller files."),
-    "no-time": N_("There was no time left for this file. Add fewer files at once."),
-    "too-many-files": N_("These are too many files. Add at most 10."),
-    "too-many-bytes": N_("These files are larger than 25 MB together. Add fewer or smaller ones."),
-    "no-sandbox": N_("We cannot clean files safely just now. Send your report without files."),
+    "too-slow": N_("This file took too long to clean. Add a shorter or smaller file."),
+    "too-heavy": N_("This file needs too much memory to clean. Add a smaller file."),
+    "too-large": N_("This file is too big after cleaning. Add fewer or smaller files."),
+    "no-time": N_("There was no time left for this file. Add fewer files at the same time."),
+    "too-many-files": N_("You added too many files. Add 10 files or fewer."),
+    "too-many-bytes": N_("Your report is too big, so nothing was sent. Send fewer or smaller files, or less text."),
+    "no-sandbox": N_("We cannot clean files safely at the moment. Please send your report without files."),
     "too-long-15": N_("This recording is too long to clean. Cut it to 15 seconds, and add the parts that matter."),
     "too-long-60": N_("This recording is too long to clean. Cut it to 1 minute, and add the parts that matter."),
     "too-long-180": N_("This recording is too long to clean. Cut it to 3 minutes, and add the parts that matter."),

@@ -85,7 +85,7 @@ def test_while_it_is_held_nothing_is_sent_and_nothing_can_be_read(running, visit
 def test_a_destroyed_tip_cannot_be_sent(visitor):
     """The button that destroys does so; sending afterwards says that it is gone, and keeps the text."""
     answer = held(visitor, "to be destroyed", [("a.txt", b"x")])
-    assert press(visitor, answer, "discard").heading == "Not sent, and destroyed"
+    assert press(visitor, answer, "discard").heading == "We deleted your report. Nothing was sent."
     late = press(visitor, answer, "confirm")
     assert late.status == 410
     assert dict(late.form("/report").fields)["what"] == "to be destroyed"
@@ -114,7 +114,7 @@ def test_a_refused_file_leaves_the_others_and_the_text(running, visitor):
     """A file that cannot be made safe is refused in a sentence about it, and the rest can be sent without it."""
     answer = held(visitor, "one bad, one good", [("bad.jpg", b"\xff\xd8\xff\xe0 cut off"), ("good.txt", b"words")])
     assert "Not added." in answer.words
-    assert "Send without the files that we cannot accept" in answer.words or "Try it" in answer.words
+    assert "Send without the files that we cannot accept" in answer.words or "Try the form" in answer.words
     press(visitor, answer, "confirm")
     assert [file["path"] for file in running.tip("one bad, one good")["files"]] == ["files/2.txt"]
 
@@ -126,7 +126,7 @@ def test_too_much_is_said_before_anything_is_done(visitor):
     big = held(visitor, "kept", [("a.bin", b"x" * 13_000_000), ("b.bin", b"x" * 12_500_000)])
     huge = held(visitor, "kept", [("a.bin", b"x" * 30_000_000)])
     assert (big.status, huge.status) == (413, 413)
-    assert "smallest would fit" in big.words
+    assert "smallest files would fit" in big.words
     for answer in (many, big, huge):
         assert dict(answer.form("/report").fields)["what"] == "kept"
         assert answer.document.one("title").text.startswith("Not sent")

@@ -12,7 +12,7 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import HaumaruError
-from app.desk.case import Outcome
+from app.desk.case import REASONS, Outcome
 from app.desk.errors import RefusedError
 from app.desk.export import export_many
 from app.desk.health import waiting_sentence
@@ -71,6 +71,8 @@ def give_back(tip: str) -> AnyResponse:
 def close_many() -> AnyResponse:
     """Close every chosen tip for one reason."""
     cases, reason, closed, left = current_desk().cases, request.form.get("reason", ""), 0, 0
+    if reason not in REASONS:
+        raise RefusedError("no-reason")
     for tip in request.form.getlist("tip"):
         try:
             cases.close(tip, current_handler(), reason, Outcome.UNKNOWN)

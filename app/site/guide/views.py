@@ -18,7 +18,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core import i18n
-from app.core.errors import N_
+from app.core.errors import N_, BusyError
 from app.core.i18n import Language
 from app.site.config import SiteConfig
 from app.site.guide.handouts import ZIP_NAME, Handout
@@ -43,6 +43,8 @@ _ERROR_TITLES = {
     429: N_("The site is busy"),
     503: N_("The site is busy"),
 }
+# What an error page says below its title where the error has no sentence of its own.
+_ERROR_SENTENCES = {429: BusyError.message, 503: BusyError.message}
 _OTHER_ERROR_TITLE = N_("Something went wrong")
 _SECURITY_TXT_DAYS = 180
 
@@ -127,6 +129,7 @@ class GuideViews:
             "menu": self._menu(code),
             "safety": edition.safety,
             "contacts": edition.contacts,
+            "hours": {key: _(words) for key, words in HOURS.items()},
             "behind": behind,
             "reviewed": reviewed and edition.common.reviewed and self._reviewed.get(code, True),
             "gettext": _template_gettext(),
@@ -142,7 +145,8 @@ class GuideViews:
         if g.get("lang") not in self._library.editions:
             g.lang = self._preferred_language()
         title = _(_ERROR_TITLES.get(status, _OTHER_ERROR_TITLE))
-        return self.render("error.html", g.lang, here="", status=status, title=title, sentence=sentence and _(sentence))
+        told = sentence or _ERROR_SENTENCES.get(status, "")
+        return self.render("error.html", g.lang, here="", status=status, title=title, sentence=told and _(told))
 
     def create_blueprint(self) -> Blueprint:
         """Return the routes of the guidance pages and of the files for machines."""
@@ -193,7 +197,6 @@ class GuideViews:
             page=page,
             sheet=edition.pages["sheet"].words,
             named=self._named_contacts(edition, slug),
-            hours={key: _(words) for key, words in HOURS.items()},
             **values,
         )
 
@@ -237,6 +240,7 @@ class GuideViews:
             "overview": count_actions(plan),
             "pillars": {key: _(words) for key, words in PILLARS.items()},
             "timetables": {key: _(words) for key, words in TIMETABLES.items()},
+            "kilobytes": {"csv": _kilobytes(to_csv(plan)), "json": _kilobytes(to_json(plan))},
         }
 
     def _handout_values(self, edition: Edition) -> dict[str, Any]:
@@ -285,7 +289,7 @@ class GuideViews:
             ]
             links[1:1] = [
                 MenuLink(_("Make an anonymous report"), url_for("report.form", lang=lang)),
-                MenuLink(_("Look for a reply"), url_for("report.reply", lang=lang)),
+                MenuLink(_("Check for a reply"), url_for("report.reply", lang=lang)),
             ]
             self._menus[lang] = tuple(links)
         return self._menus[lang]
@@ -331,6 +335,10 @@ def _template_gettext() -> Callable[..., Markup]:
         return text % values if values else text
 
     return gettext
+
+
+def _kilobytes(text: str) -> int:
+    return -(-len(text.encode()) // 1000)
 
 
 def _file(text: str, mimetype: str) -> Response:

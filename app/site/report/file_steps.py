@@ -11,10 +11,13 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
+from io import SEEK_END
 from struct import Struct
+from typing import Any
 
 from flask import Response, request
 from flask_babel import gettext as _
+from werkzeug.datastructures import FileStorage
 
 from app.core.errors import BundleError, BusyError, FileRefusedError, HeldFullError, OutboxError
 from app.core.log import log_error
@@ -192,6 +195,20 @@ class FileSteps:
             yield
 
 
+def take_uploads(files: Sequence[FileStorage], limit: int) -> list[bytes]:
+    """Return the bytes of uploads, which are emptied, if they are not more than the limit; raises PageError 413."""
+    require_room([file.stream.seek(0, SEEK_END) for file in files], limit)
+    return [_take_bytes(file) for file in files]
+
+
+def _take_bytes(file: FileStorage) -> bytes:
+    """Return the bytes of an upload and empty it; a buffer in memory hands them over without a copy."""
+    stream: Any = file.stream
+    data: bytes = stream.getvalue()
+    stream.close()
+    return data
+
+
 def require_room(sizes: Sequence[int], limit: int) -> None:
     """Raise PageError 413 if files of these sizes, in bytes, are beyond the limit together; it says what would fit."""
     if sum(sizes) <= limit:
@@ -203,7 +220,7 @@ def require_room(sizes: Sequence[int], limit: int) -> None:
     for size in sorted(sizes):
         total += size
         fit += total <= limit
-    words = _("These files are too big together, so nothing was sent. The %(count)s smallest would fit.")
+    words = _("Together, these files are too big, so nothing was sent. The %(count)s smallest files would fit.")
     raise PageError(413, words % {"count": fit})
 
 
@@ -249,4 +266,4 @@ def _ticked_words() -> Mapping[int, Collection[int]]:
 
 
 def _unknown_button() -> PageError:
-    return PageError(400, _("We did not understand that button. Nothing was sent."))
+    return PageError(400, _("Something went wrong with that button. Nothing was sent. Please try again."))

@@ -8,8 +8,6 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from io import SEEK_END
-from typing import Any
 
 from flask import Blueprint, Response, g, request
 from flask_babel import gettext as _
@@ -35,7 +33,7 @@ from app.core.log import log_error
 from app.delivery.receipt_codes import DerivationQueue, ReceiptCode, ReceiptKeys, new_code, parse_code
 from app.files.protocol import REFUSALS
 from app.site.guide.signs import ticked_answers
-from app.site.report.file_steps import FileSteps, require_room
+from app.site.report.file_steps import FileSteps, take_uploads
 from app.site.report.form_token import TooSoonError
 from app.site.report.forms import ReportForm
 from app.site.report.responses import (
@@ -60,7 +58,7 @@ _DRAFT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RETRY_SECONDS = 60
 # What a step takes of the visitor's shares; the others cost little, and a held tip was counted when it was held.
 _PURPOSES = {"check": "look", "send": "tip"}
-_TOO_LARGE = N_("This is too much for one report, so nothing was sent. Send fewer or smaller files, or less text.")
+_TOO_LARGE = N_("Your report is too big, so nothing was sent. Send fewer or smaller files, or less text.")
 # What is said of a long body whose words alone were read, by status: too long, or too slow.
 _REFUSED = {413: _TOO_LARGE, 408: REFUSALS["no-time"]}
 _CODE_LENGTH = 400  # characters; eight words and what a person may write between them
@@ -133,12 +131,12 @@ class ReportViews:
         if refused := request.environ.get(REFUSED):
             raise self._refused_body(refused)
         if name not in self._steps:
-            raise PageError(400, _("We did not understand that button. Nothing was sent."))
+            raise PageError(400, _("Something went wrong with that button. Nothing was sent. Please try again."))
         if not same_origin(self._context.origins):
-            sentence = _("Your browser did not say that this came from our own page, so nothing was sent. Try again.")
+            sentence = _("We could not check that you used our own page, so nothing was sent. Please try again.")
             raise PageError(403, sentence)
         if self._closed() and name in ("check", "send", "confirm"):
-            sentence = _("This form is closed just now, so nothing was sent. Please use one of the numbers.")
+            sentence = _("This form is closed at the moment, so nothing was sent. Please call one of the numbers.")
             raise PageError(503, sentence)
 
     def _require_token(self, form: ReportForm, name: str) -> None:
@@ -148,14 +146,18 @@ class ReportViews:
         if error and not (name == "edit" and isinstance(error, TooSoonError)):
             raise PageError(error.status, _(error.message))
         if any(request.form.getlist("website")):
-            sentence = _("A hidden box was filled in, so nothing was sent. It is empty now. Please try again.")
+            sentence = _(
+                "Something was written in a hidden box, so nothing was sent. The box is empty now. Please try again."
+            )
             raise PageError(400, sentence)
 
     def _over_limit(self, form: ReportForm, name: str, error: RateError) -> Response:
         nonce, now = form.current.nonce, self._context.clock()
         if name == "send" and self._context.outbox.was_sent(nonce, now):  # by an earlier press of the same button
             return self._not_sent(form, AlreadySentError())
-        words = _("Too many reports came at once, so nothing was sent. Try again in %(minutes)s minutes.")
+        words = _(
+            "Too many reports came at the same time, so nothing was sent. Please try again in %(minutes)s minutes."
+        )
         problem = PageError(error.status, words % {"minutes": -(-error.seconds // 60)}, error.seconds)
         return self._page_again(form, name, problem)
 
@@ -248,8 +250,7 @@ class ReportViews:
     # What a step is made of.
 
     def _submit(self, form: ReportForm, files: Sequence[FileStorage], most_waiting: int | None) -> Response:
-        require_room([_size(file) for file in files], self._context.config.report.max_upload)
-        untrusted_files = [_take_out(file) for file in files]
+        untrusted_files = take_uploads(files, self._context.config.report.max_upload)
         code, keys = self._receipt() if form.reply.data else (None, None)
         submission = Submission(
             answers=form.answers(request.form.getlist("remove")),
@@ -289,7 +290,7 @@ class ReportViews:
 
     def _form_again(self, form: ReportForm, problem: PageError | None, *, begun: bool = False) -> Response:
         if self._closed() and problem is None:
-            problem = PageError(HTTPStatus.SERVICE_UNAVAILABLE, _("This form is closed just now."))
+            problem = PageError(HTTPStatus.SERVICE_UNAVAILABLE, _("This form is closed at the moment."))
         return self._responses.form(form, problem, closed=self._closed(), begun=begun)
 
     def _not_sent(self, form: ReportForm, error: HaumaruError) -> Response:
@@ -323,18 +324,6 @@ def _has_files() -> bool:
     """Return whether files came, or a tip with files is held: such an answer is as long as every other with files."""
     long = (request.content_length or 0) > WORDS_BYTES
     return long or "draft" in request.form or any(file.filename for file in request.files.values())
-
-
-def _size(file: FileStorage) -> int:
-    return file.stream.seek(0, SEEK_END)
-
-
-def _take_out(file: FileStorage) -> bytes:
-    """Return the bytes of an upload and empty it; a buffer in memory hands them over without a copy."""
-    stream: Any = file.stream
-    data: bytes = stream.getvalue()
-    stream.close()
-    return data
 
 
 def _draft() -> bytes:

@@ -4,6 +4,8 @@ import io
 import re
 import zipfile
 
+import pytest
+
 from app.desk.case import State
 from tests.support.desk import receive, tip, wait_for
 
@@ -18,6 +20,19 @@ def test_many_are_closed_with_one_reason(browser, desk, office):
     page = browser.get("/").text
     assert "Tips closed: 2." in page
     assert re.search(r"Tips not closed, because [^:]+: 1\.", page)
+
+
+@pytest.mark.parametrize("path", ["/close", "/tips/{}/close"])
+def test_no_tip_is_closed_before_a_handler_chooses_a_reason(browser, desk, office, path):
+    """One key press closes no tip: no reason is chosen beforehand, in the queue or on the page of the tip."""
+    one = office.drop(tip({"what": "A man with a gun holds them", "danger": "yes"}))
+    receive(desk)
+    for page in ("/", f"/tips/{one}"):
+        chosen = re.search(r'<select id="reason" name="reason"><option value="([^"]*)"', browser.get(page).text)[1]
+        assert chosen == ""
+    answer = browser.post(path.format(one), tip=[one], reason=chosen)
+    assert (answer.status_code, "Choose a reason" in answer.text) == (409, True)
+    assert desk.cases.get(one).state is State.NEW
 
 
 def test_many_are_exported_with_progress(browser, desk, office):

@@ -316,7 +316,9 @@ def test_rows_of_a_grid_are_about_square_and_bounded():
     assert grid_rows(b"", 12) == 12
 
 
-@pytest.mark.parametrize(("sizes", "words"), [([101_000_000], "at most 100 MB"), ([60_000_000] * 3, "The 1 smallest")])
+@pytest.mark.parametrize(
+    ("sizes", "words"), [([101_000_000], "at most 100 MB"), ([60_000_000] * 3, "The 1 smallest file")]
+)
 def test_the_sentence_says_what_would_fit(sizes, words):
     """One file of 101 MB, three of 60: each sentence names what can be sent, and what fits is not refused."""
     require_room([50, 50], 100)
