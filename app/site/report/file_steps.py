@@ -19,7 +19,7 @@ from flask import Response, request
 from flask_babel import gettext as _
 from werkzeug.datastructures import FileStorage
 
-from app.core.errors import BundleError, BusyError, FileRefusedError, HeldFullError, OutboxError
+from app.core.errors import N_, BundleError, BusyError, FileRefusedError, HeldFullError, OutboxError
 from app.core.log import log_error
 from app.files.clean import CleanedFile, mask_voice, most_output, page_to_cover, redact_file
 from app.files.protocol import REFUSALS, Box, Voice
@@ -37,6 +37,10 @@ COLUMNS, MAX_ROWS = 12, 48
 # Marker, length, precision, height and width of a frame in a JPEG (ITU-T T.81, B.2.2).
 _JPEG_FRAME, _JPEG_FRAMES = Struct(">HHBHH"), {0xFFC0, 0xFFC1, 0xFFC2}
 
+# What the desk and the sender read beside a file that its sender changed.
+_COVERED = N_("parts that the sender covered")
+_VOICE = N_("the true sound of the voice (changed by the sender)")
+_WORDS = N_("words that the sender took out")
 Make = Callable[[TipFile, HeldFile], CleanedFile]
 
 
@@ -108,7 +112,7 @@ class FileSteps:
         number, page = _target()
         boxes = _ticked_boxes()
         if boxes:
-            self._change(held, number, partial(self._black_out, page, boxes))
+            self._change(held, number, partial(self._black_out, page, boxes), _COVERED)
         return self._look(form, held)
 
     def _mask(self, voice: Voice, form: ReportForm, held: HeldTip) -> Response:
@@ -118,12 +122,12 @@ class FileSteps:
             with self._context.place(self._context.waiting):
                 return mask_voice(file.data, voice, self._context.networks, films=self._context.films)
 
-        self._change(held, _target()[0], make)
+        self._change(held, _target()[0], make, _VOICE)
         return self._look(form, held)
 
     def _cut(self, form: ReportForm, held: HeldTip) -> Response:
         for number, starts in _ticked_words().items():
-            self._change(held, number, partial(self._without, starts))
+            self._change(held, number, partial(self._without, starts), _WORDS)
         return self._look(form, held)
 
     # What a step is made of.
@@ -139,13 +143,15 @@ class FileSteps:
             raise _unknown_button()
         return take_out(file, shown, starts, self._context.find_words)
 
-    def _change(self, held: HeldTip, number: int, make: Make) -> None:
-        """Hold the tip with what `make` makes of one of its files."""
+    def _change(self, held: HeldTip, number: int, make: Make, done: str) -> None:
+        """Hold the tip with what `make` makes of one of its files; `done` says what that takes out."""
         file, shown = self._file(held, number)
         with self._room_for(len(file.data)):
             made = make(file, shown)
+            if made.data == file.data:
+                return
             path = f"files/{number}.{made.path.rpartition('.')[2]}"
-            removed = tuple(dict.fromkeys((*file.removed, *made.removed)))
+            removed = tuple(dict.fromkeys((*file.removed, *made.removed, done)))
             made = replace(made, path=path, removed=removed)
             self._put_back(held, file.path, made)
 

@@ -99,6 +99,7 @@ def test_the_ticked_boxes_are_black_in_what_is_sent(site):
     (thumbnail,) = thumbnails(painted)
     picture = thumbnail.convert("L")
     assert [picture.getpixel(place) < 40 for place in ((4, 4), (155, 115), (80, 60))] == [True, True, False]
+    assert "parts that the sender covered" in painted.text
     kept = Image.open(BytesIO(held_tip(site, painted).files[0].data)).convert("L")
     assert [kept.getpixel(place) < 20 for place in ((10, 10), (630, 470), (320, 240))] == [True, True, False]
     assert step(site, painted, "confirm").status == 200
@@ -145,6 +146,7 @@ def test_a_voice_is_made_lower_or_a_whisper_before_it_is_sent(site):
     after = [held_tip(site, whisper).files[0]]
     assert (lower.status, whisper.status, length(lower), length(whisper)) == (200, 200, *[WITH_FILES_BYTES] * 2)
     assert all(file.type == "audio/mp4" and file.path == "files/1.m4a" and file.data != before.data for file in after)
+    assert after[0].removed[-1] == "the true sound of the voice (changed by the sender)"
     assert step(site, whisper, "lower:2").status == 400
     assert "files/2.jpg" in [file.path for file in held_tip(site, whisper).files]
     assert step(site, whisper, "confirm").status == 200
@@ -190,6 +192,7 @@ def test_words_found_in_a_text_file_are_taken_out_by_their_boxes(site):
     assert "Take out “My name is Anna Smith” ×2" in page.text
     cut = step(site, page, "cut", cut=boxes[:1])
     assert held_tip(site, cut).files[0].data == b"[removed]. Call me on 021 555 0199. [removed]."
+    assert held_tip(site, cut).files[0].removed == ("words that the sender took out",)
     assert len(cut.document.all("input", name="cut")) == 1
     assert step(site, cut, "cut", cut=["1:7", "1:x", "9:1", "2"]).status in (200, 400)
     assert held_tip(site, cut).files[0].data.count(b"[removed]") == 2
