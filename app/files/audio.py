@@ -88,12 +88,16 @@ class _Frame:
 
 
 def rebuild_mp3(data: bytes) -> WorkerResult:
-    """Return the sound frames and nothing else; FileRefusedError("must-encode") if there are fewer than three."""
+    """Return the sound frames and nothing else.
+
+    Raises FileRefusedError("must-encode") if there are fewer than three and other bytes: they may be no frames at all.
+    """
     frames = list(_frames(data))
-    if len(frames) < _MIN_FRAMES:
+    length = sum(len(frame.head) + len(frame.main) for frame in frames)
+    if not frames or (len(frames) < _MIN_FRAMES and length < len(data) - id3_length(data)):
         raise FileRefusedError(MUST_ENCODE)
     kinds = set(_id3_kinds(data))
-    if any(table in frames[0].head + frames[0].main[:64] for table in _SEEK_TABLE_NAMES):
+    if len(frames) > 1 and any(table in frames[0].head + frames[0].main[:64] for table in _SEEK_TABLE_NAMES):
         frames.pop(0)
         kinds.add(RemovedKind.ENCODER)
     main_data = b"".join(frame.main for frame in frames)
@@ -116,7 +120,7 @@ def _id3_kinds(data: bytes) -> Iterator[RemovedKind]:
 
 
 def _frames(data: bytes) -> Iterator[_Frame]:
-    """Yield frames that follow one another; after a gap, search for the next two that do."""
+    """Yield frames that follow one another, up to the end; after a gap, search for the next two that do."""
     at = id3_length(data)
     version_and_rate, joined = None, False
     while (at := data.find(b"\xff", at)) >= 0:
@@ -125,7 +129,8 @@ def _frames(data: bytes) -> Iterator[_Frame]:
         own = data[at + 1 : at + 2] + bytes([data[at + 2] & 0x0C]) if size else None
         # A frame counts if it is adjacent to the previous or the next frame, and has the same version and rate.
         differs = version_and_rate is not None and own != version_and_rate
-        if not size or end > len(data) or differs or not (joined or _frame_size(data[end : end + 4])):
+        is_followed = joined or end == len(data) or _frame_size(data[end : end + 4])
+        if not size or end > len(data) or differs or not is_followed:
             at, joined = at + 1, False
             continue
         yield _parse_frame(data[at:end])

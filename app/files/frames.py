@@ -113,7 +113,10 @@ class FrameDecoder:
         """Yield the frames of a packet; None, at the end, yields those that are still held."""
         self._packets += 1
         try:
-            yield from self._source.decode(packet)
+            for frame in self._source.decode(packet):
+                if not frame.time_base and self._source.time_base:
+                    frame.time_base = self._source.time_base  # the last frames come without one
+                yield frame
         except av.error.InvalidDataError:
             self._damaged += 1
         if packet is None and self._damaged * _DAMAGED_SHARE > self._packets:
@@ -121,16 +124,23 @@ class FrameDecoder:
 
 
 class FrameClock:
-    """Gives each frame its time, in ticks of `base`, later than that of the frame before it."""
+    """Gives each frame its time, in ticks of `base`, later than that of the frame before it.
+
+    Where a recording's own clock goes back by more than a second (two recordings in one file), the time runs on.
+    """
 
     def __init__(self, start: Fraction, base: Fraction) -> None:
         self._start, self._base, self._next = start, base, 0
+        self._second = round(1 / base)
 
     def tick(self, frame: Frame, length: Fraction) -> int:
         """Return the time of a frame of so many seconds; one without a time of its own follows the one before."""
         moment, step = self._next, max(1, round(length / self._base))
         if frame.pts is not None and frame.time_base:
-            moment = max(moment, round((frame.pts * frame.time_base - self._start) / self._base))
+            own = round((frame.pts * frame.time_base - self._start) / self._base)
+            if own < moment - self._second:
+                self._start -= (moment - own) * self._base
+            moment = max(moment, own)
         is_picture = isinstance(frame, VideoFrame)
         self._next = moment + (1 if is_picture and frame.pts is not None else step)
         return moment

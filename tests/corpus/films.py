@@ -62,19 +62,20 @@ def recorded(
     rate: int = 44_100,
     seconds: float = 2.0,
     delay: float = 0.0,
+    film_delay: float = 0.0,
     turn: int = 0,
     shape: Fraction | None = None,
     colours: tuple[int, int, int] | None = None,
     pictures: Sequence[Image.Image] = (),
     **options: str,
 ) -> bytes:
-    """A film, a sound, or both; the sound starts `delay` seconds after the film."""
+    """A film, a sound, or both; `delay` and `film_delay` say when sound and film begin, in seconds."""
     target = io.BytesIO()
     with av.open(target, "w", format=form, container_options=options) as sink:
         sink.metadata.update({"title": TAG, "artist": TAG, "comment": TAG, "location": "+41.2877+174.7762/"})
         streams = []
         if film:
-            frames = _pictures(pictures or [scene().rotate(turn) for turn in range(int(seconds * 25))])
+            frames = _pictures(pictures or [scene().rotate(turn) for turn in range(int(seconds * 25))], film_delay)
             options_of_film = {"libx264": {"x264-params": "threads=1"}, "libvpx": {"deadline": "realtime"}}.get(
                 film, {}
             )
@@ -90,7 +91,8 @@ def recorded(
             streams.append((stream, frames))
         if sound:
             layout = "mono" if "amr" in sound else "stereo"
-            stream = sink.add_stream(sound, rate, layout=layout, bit_rate=12_200 if "amr" in sound else 128_000)
+            own = {"strict": "experimental"} if sound == "vorbis" else {}
+            stream = sink.add_stream(sound, rate, own, layout=layout, bit_rate=12_200 if "amr" in sound else 128_000)
             streams.append((stream, tone(seconds, rate, delay)))
         for packet in _packets(streams):
             sink.mux(packet)
@@ -105,12 +107,12 @@ def _packets(streams: Sequence[tuple[object, Sequence[object]]]) -> list[av.Pack
     return sorted(packets, key=lambda packet: packet.dts * packet.time_base)
 
 
-def _pictures(pictures: Sequence[Image.Image]) -> list[av.VideoFrame]:
+def _pictures(pictures: Sequence[Image.Image], delay: float) -> list[av.VideoFrame]:
     frames = []
     for number, picture in enumerate(pictures):
         size = picture.width // 2 * 2, picture.height // 2 * 2
         frame = av.VideoFrame.from_image(picture).reformat(*size, "yuv420p")
-        frame.pts, frame.time_base = number, Fraction(1, 25)
+        frame.pts, frame.time_base = round(delay * 25) + number, Fraction(1, 25)
         frames.append(frame)
     return frames
 
