@@ -126,19 +126,19 @@ class FrameDecoder:
 class FrameClock:
     """Gives each frame its time, in ticks of `base`, later than that of the frame before it.
 
-    Where a recording's own clock goes back by more than a second (two recordings in one file), the time runs on.
+    Where a recording's own clock goes back by more than half a second (two recordings in one file), the time runs on.
     """
 
     def __init__(self, start: Fraction, base: Fraction) -> None:
         self._start, self._base, self._next = start, base, 0
-        self._second = round(1 / base)
+        self._half_second = round(1 / (2 * base))
 
     def tick(self, frame: Frame, length: Fraction) -> int:
         """Return the time of a frame of so many seconds; one without a time of its own follows the one before."""
         moment, step = self._next, max(1, round(length / self._base))
         if frame.pts is not None and frame.time_base:
             own = round((frame.pts * frame.time_base - self._start) / self._base)
-            if own < moment - self._second:
+            if own < moment - self._half_second:
                 self._start -= (moment - own) * self._base
             moment = max(moment, own)
         is_picture = isinstance(frame, VideoFrame)
