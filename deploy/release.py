@@ -53,7 +53,7 @@ READ = {
     "pi-heif": ("BSD-3-Clause", "brings libheif and libde265 (LGPL-3.0-or-later), decoders only"),
     "av": (
         "BSD-3-Clause",
-        "brings FFmpeg (LGPL-3.0-or-later), and x264 and x265 (GPL-2.0-or-later), which we never call",
+        "brings FFmpeg (LGPL-3.0-or-later), x264 (GPL-2.0-or-later), which encodes films, and x265 (never called)",
     ),
     "psycopg-binary": ("LGPL-3.0-only", "brings libpq (PostgreSQL), OpenSSL (Apache-2.0), Kerberos (MIT)"),
     "pillow": ("MIT-CMU", "brings libjpeg-turbo, libpng, libtiff, libwebp, OpenJPEG, lcms2 and others, all permissive"),

@@ -39,6 +39,9 @@ from app.files.recordings import (
 )
 
 _LEAST_WIDTH_TO_HALVE = 640
+# Bytes of a film that is made of a small and of a large one.
+_SMALL_FILM, _LARGE_FILM = 3_800_000, 90_000_000
+_BITS_OF_SOUND, _LEAST_BITS, _MOST_BITS = 200_000, 100_000, 12_000_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class _Plan:
     copy: bool = False
     picture: Picture | None = None
     divisor: int = 1
+    bits: int = 0
     voice: Voice | None = None
 
 
@@ -91,8 +95,16 @@ def _plans(plan: _Plan, recording: Recording, overview: Overview) -> list[_Plan]
         return [plan]
     picture, _ = first_picture(recording.open)
     plans = [replace(plan, copy=True)] if recording.is_iso_media and not overview.is_cut else []
-    plans.append(replace(plan, picture=picture))
-    return [*plans, replace(plan, picture=picture, divisor=2)] if picture.width >= _LEAST_WIDTH_TO_HALVE else plans
+    encoding = replace(plan, picture=picture, bits=_bits_a_second(recording, overview))
+    plans.append(encoding)
+    return [*plans, replace(encoding, divisor=2)] if picture.width >= _LEAST_WIDTH_TO_HALVE else plans
+
+
+def _bits_a_second(recording: Recording, overview: Overview) -> int:
+    """Return at how many bits a second a film fits into what `clean.most_output` allows, with room for its sound."""
+    most = max(_SMALL_FILM, min(3 * recording.length, _LARGE_FILM), recording.length)
+    bits = int(most * 8 / max(1.0, float(overview.seconds))) - _BITS_OF_SOUND
+    return max(_LEAST_BITS, min(bits, _MOST_BITS))
 
 
 def _encode_once(recording: Recording, overview: Overview, plan: _Plan, kinds: set[RemovedKind]) -> WorkerResult:
@@ -106,7 +118,7 @@ def _encode_once(recording: Recording, overview: Overview, plan: _Plan, kinds: s
             if film and plan.copy:
                 tracks.append(copied_video_track(sink, film, overview))
             elif film and plan.picture:
-                size = FilmSize(plan.picture, plan.divisor)
+                size = FilmSize(plan.picture, plan.divisor, plan.bits)
                 tracks.append(encoded_film_track(sink, film, size, overview.start, meter))
             if sound:
                 tracks.append(encoded_sound_track(sink, sound, overview.start, meter, plan.voice))

@@ -31,10 +31,11 @@ _LIMITED_RANGE = "MPEG"
 
 @dataclass(frozen=True)
 class FilmSize:
-    """How a film is to be shown, and into how many parts its width and height are divided."""
+    """How a film is to be shown, into how many parts its width and height are divided, and its bits a second."""
 
     picture: Picture
-    divisor: int = 1
+    divisor: int
+    bits: int
 
 
 def encoded_film_track(
@@ -55,7 +56,7 @@ class _FilmEncoder:
         )
         rate = source.average_rate or source.guessed_rate or _USUAL_RATE
         rate = rate if 1 <= rate <= _HIGHEST_RATE else _USUAL_RATE
-        self.target = _film_stream(sink, rate, self._width, self._height, self._picture)
+        self.target = _film_stream(sink, rate, size, (self._width, self._height))
         self._seconds_a_picture = 1 / rate
         self._units = BitStreamFilterContext(UNIT_FILTERS["h264"], "h264")
         self._decoder, self._clock = FrameDecoder(source), FrameClock(start, _BASE)
@@ -115,9 +116,11 @@ def _deinterlacing(frame: Frame) -> Filters:
     return (("yadif", "deint=interlaced"),) if isinstance(frame, VideoFrame) and frame.interlaced_frame else ()
 
 
-def _film_stream(sink: OutputContainer, rate: Fraction, width: int, height: int, picture: Picture) -> VideoStream:
+def _film_stream(sink: OutputContainer, rate: Fraction, size: FilmSize, sides: tuple[int, int]) -> VideoStream:
     """Return a new stream that says how its pictures are to be shown, in values that the standards name."""
-    target = sink.add_stream("libx264", rate, dict(_X264_OPTIONS), width=width, height=height)
+    picture, bits = size.picture, str(size.bits)
+    options = {**_X264_OPTIONS, "maxrate": bits, "bufsize": bits}
+    target = sink.add_stream("libx264", rate, options, width=sides[0], height=sides[1])
     assert isinstance(target, VideoStream)
     context = target.codec_context
     context.time_base, context.sample_aspect_ratio = _BASE, picture.shape

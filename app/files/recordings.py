@@ -119,12 +119,16 @@ class Overview:
 
 
 class Recording:
-    """A recording whose boxes are plain; each `open` reads it from the start. FileRefusedError("damaged")."""
+    """A recording of `length` bytes with plain boxes, which each `open` reads from the start.
+
+    Raises FileRefusedError("damaged").
+    """
 
     def __init__(self, data: bytes) -> None:
         self._demuxer = recording_format(data)
         if not self._demuxer or (self._demuxer == "mov" and is_truncated(data)):
             raise FileRefusedError("damaged")
+        self.length = len(data)
         self._file = plain_boxes(data) if self._demuxer == "mov" else io.BytesIO(data)
 
     @property

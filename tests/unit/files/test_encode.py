@@ -1,6 +1,7 @@
 """Recordings that are encoded anew: taken from many programs, with all that is seen and heard, in their own turns."""
 
 import io
+import random
 import threading
 from contextlib import contextmanager
 from fractions import Fraction
@@ -259,9 +260,9 @@ class _SlowPictures:
     def __init__(self, over):
         self.over, self.divisor = over, 1
 
-    def size(self, picture, divisor):
+    def size(self, picture, divisor, bits):
         self.divisor = divisor
-        return frames_size(picture, divisor)
+        return frames_size(picture, divisor, bits)
 
     def picture_done(self, *_):
         if self.divisor == 1:
@@ -269,6 +270,17 @@ class _SlowPictures:
 
 
 frames_size = encode.FilmSize
+
+
+def test_a_film_does_not_grow_beyond_what_fits(monkeypatch):
+    """Pictures full of detail are encoded in so many bits a second that the film still fits once it is cleaned."""
+    monkeypatch.setattr(encode, "_SMALL_FILM", 0)
+    draw = random.Random(14)
+    noise = [Image.frombytes("RGB", (320, 200), draw.randbytes(320 * 200 * 3)) for _ in range(100)]
+    data = films.recorded("avi", "mpeg4", None, pictures=noise)
+    rebuilt = encode_media(data).files[0].data
+    assert _played(rebuilt)[0] == 100
+    assert len(rebuilt) < 3.5 * len(data)
 
 
 def test_a_film_that_is_too_long_is_refused_with_a_length_that_fits(monkeypatch):
