@@ -64,6 +64,7 @@ _FORMATS_OF_TASK: Mapping[Task, set[OutputFormat]] = {
     Task.PAGES: _PICTURES,
     Task.REDACT: {*_PICTURES, OutputFormat.PDF},
     Task.COVER: {OutputFormat.JPEG},
+    Task.BLUR: {*_PICTURES, OutputFormat.PDF},
 }
 
 
@@ -233,6 +234,15 @@ def mask_voice(
     return result
 
 
+def blur_faces(data: bytes) -> CleanedFile:
+    """Return a cleaned picture or PDF with patches of colour in place of each face that is found.
+
+    Faces can be missed, so the person must look at the result. Raises FileRefusedError "no-faces" where none is found,
+    or another key of `REFUSALS`.
+    """
+    return _cleaned_file(1, _run_task(Task.BLUR, data, seconds=_SECONDS_AT_THE_DESK))
+
+
 def page_to_cover(data: bytes, page: int) -> bytes:
     """Return one page of a cleaned picture or PDF as a JPEG of at most 60,000 bytes, on which to choose what to cover.
 
@@ -296,7 +306,7 @@ def _run_task(task: Task, data: bytes, *, seconds: float) -> WorkerResult:
 
 
 def _task_result(task: Task, data: bytes, seconds: float) -> WorkerResult:
-    most = MAX_OUTPUT_BYTES if task is Task.REDACT else most_output(len(data))
+    most = MAX_OUTPUT_BYTES if task in {Task.REDACT, Task.BLUR} else most_output(len(data))
     return _check_formats(task, unpack_result(run_worker(task, data, seconds=seconds, most=most)))
 
 

@@ -179,7 +179,11 @@ def encode_image(image: Image.Image, *, photograph: bool) -> tuple[OutputFormat,
     """Return RGB pixels as JPEG, or as PNG for a drawing that is not much larger as PNG."""
     target = io.BytesIO()
     # Thin coloured letters in drawings and screenshots need colours at full resolution.
-    image.save(target, "JPEG", quality=_JPEG_QUALITY, optimize=True, subsampling="4:2:0" if photograph else "4:4:4")
+    subsampling = "4:2:0" if photograph else "4:4:4"
+    try:
+        image.save(target, "JPEG", quality=_JPEG_QUALITY, optimize=True, subsampling=subsampling)
+    except OSError:  # all that can go wrong with pixels in memory
+        raise MemoryError from None
     if not photograph and image.getcolors(_MAX_DRAWING_COLOURS) is not None:
         drawing = _BoundedBytesIO(int(_MAX_PNG_GROWTH * target.tell()))
         with suppress(_TooLargeError):

@@ -41,6 +41,7 @@ class Task(StrEnum):
     PAGES = "pages"
     REDACT = "redact"
     COVER = "cover"
+    BLUR = "blur"
     ENCODE = "encode"
     VOICE = "voice"
     PROBE = "probe"

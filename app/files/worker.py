@@ -23,6 +23,7 @@ _TASK_FUNCTIONS = {
     Task.PAGES: ("app.files.pdf", "pdf_to_images"),
     Task.REDACT: ("app.files.redact", "redact_boxes"),
     Task.COVER: ("app.files.redact", "page_to_cover"),
+    Task.BLUR: ("app.files.faces", "blur_faces"),
     Task.MEDIA: ("app.files.av", "rebuild_media"),
     Task.ENCODE: ("app.files.encode", "encode_media"),
     Task.VOICE: ("app.files.encode", "mask_voice"),
@@ -60,6 +61,8 @@ def _load_task(task: Task) -> Callable[[bytes], WorkerResult]:
         codecs.lookup(encoding)
     if task is Task.PROBE:
         return lambda _: WorkerResult(())
+    # Every further thread of the library below numpy would take memory of its own.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     module, function = _TASK_FUNCTIONS[task]
     loaded: Callable[[bytes], WorkerResult] = getattr(importlib.import_module(module), function)
     return loaded

@@ -46,6 +46,7 @@ LIBRARIES = {
     Task.PAGES: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
     Task.REDACT: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
     Task.COVER: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
+    Task.BLUR: {"PIL", "pi_heif", "pikepdf", "pypdfium2", "cv2", "numpy"},
     Task.MEDIA: {"av", "PIL"},
     Task.ENCODE: {"av", "PIL"},
     Task.VOICE: {"av", "PIL"},
