@@ -121,8 +121,13 @@ class FileTurns:
 
 
 def film_turns() -> FileTurns:
-    """Return turns for recordings that are encoded anew: half of the processors, and one at least."""
-    return FileTurns("film", places=max(1, cores() // 2), budget=FILM_BUDGET_SECONDS)
+    """Return turns for recordings that are encoded anew, in places of their own."""
+    return FileTurns("film", places=film_places(), budget=FILM_BUDGET_SECONDS)
+
+
+def film_places() -> int:
+    """Return how many recordings are encoded anew at once: half as many as there are processors, and one at least."""
+    return max(1, cores() // 2)
 
 
 def cores() -> int:
