@@ -21,8 +21,8 @@ from werkzeug.datastructures import FileStorage
 
 from app.core.errors import N_, BundleError, BusyError, FileRefusedError, HeldFullError, OutboxError
 from app.core.log import log_error
-from app.files.clean import CleanedFile, mask_voice, most_output, page_to_cover, redact_file
-from app.files.protocol import REFUSALS, Box, Voice
+from app.files.clean import CleanedFile, blur_faces, mask_voice, most_output, page_to_cover, redact_file
+from app.files.protocol import REFUSALS, Box, RemovedKind, Voice
 from app.site.report.forms import ReportForm
 from app.site.report.held import ChangedTip, HeldBundles
 from app.site.report.held_files import TEXT_TYPE, HeldFile, change_note, held_files, take_out
@@ -51,6 +51,7 @@ class FileSteps:
         self._context, self._responses = context, responses
         self._steps: dict[str, Callable[[ReportForm, HeldTip], Response]] = {
             "look": self._look,
+            "blur": self._blur,
             "cover": self._cover,
             "paint": self._paint,
             "cut": self._cut,
@@ -113,6 +114,16 @@ class FileSteps:
         boxes = _ticked_boxes()
         if boxes:
             self._change(held, number, partial(self._black_out, page, boxes), _COVERED)
+        return self._look(form, held)
+
+    def _blur(self, form: ReportForm, held: HeldTip) -> Response:
+        def make(file: TipFile, shown: HeldFile) -> CleanedFile:
+            if not shown.is_picture:
+                raise _unknown_button()
+            with self._turn():
+                return blur_faces(file.data)
+
+        self._change(held, _target()[0], make, RemovedKind.FACES)
         return self._look(form, held)
 
     def _mask(self, voice: Voice, form: ReportForm, held: HeldTip) -> Response:

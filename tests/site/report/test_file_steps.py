@@ -8,7 +8,7 @@ from math import sin
 from time import time
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from app.core.errors import BusyError, FileRefusedError
 from app.delivery.memory_sqlite import SqliteMemoryStore
@@ -23,6 +23,7 @@ from app.site.report.responses import COVER_BYTES, WITH_FILES_BYTES, PageError
 from app.text.phrases import Finding
 from app.vault.tip import TipFile
 from app.vault.tip_bundles import FileEntry
+from tests.support.paths import ROOT
 from tests.support.visit import open_site
 
 NOTE = "My name is Anna Smith. Call me on 021 555 0199. My name is Anna Smith."
@@ -81,10 +82,31 @@ def test_each_picture_and_page_is_shown_as_it_will_be_sent(site):
     assert max(thumbnail.size) == 160
     assert thumbnail.convert("RGB").getpixel((80, 60))[0] > 150
     assert [step.attrs["value"] for step in page.document.all("button", name="step") if ":" in step.attrs["value"]] == [
-        "cover:1"
+        "blur:1",
+        "cover:1",
     ]
     again = step(site, page, "extend")
     assert len(thumbnails(again)) == 1
+
+
+def test_all_faces_are_blurred_in_what_is_sent(site):
+    """The face that is found is gone from the thumbnail and the held file; where none is found, the page says so."""
+    portrait = Image.new("RGB", (640, 480), (200, 30, 30))
+    portrait.paste(Image.open(ROOT / "tests/corpus/face.jpg"), (250, 100))
+    target = BytesIO()
+    portrait.save(target, "JPEG")
+    page = hold(site, ("a.jpg", target.getvalue()), ("b.jpg", photo()))
+    assert "can miss faces" in page.text
+    blurred = step(site, page, "blur:1")
+    assert "faces (blurred)" in blurred.text
+    assert length(blurred) == length(page)
+    before, after = (thumbnails(each)[0].convert("L").crop((65, 30, 95, 70)) for each in (page, blurred))
+    assert ImageChops.difference(before, after).getextrema()[1] > 30
+    tip = held_tip(site, blurred)
+    assert tip.files[0].data != target.getvalue()
+    none = step(site, blurred, "blur:2")
+    assert "No face was found in this picture" in none.text
+    assert held_tip(site, none).files == tip.files
 
 
 def test_the_ticked_boxes_are_black_in_what_is_sent(site):
