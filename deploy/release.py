@@ -53,10 +53,18 @@ READ = {
     "pi-heif": ("BSD-3-Clause", "brings libheif and libde265 (LGPL-3.0-or-later), decoders only"),
     "av": (
         "BSD-3-Clause",
-        "brings FFmpeg (LGPL-3.0-or-later), and x264 and x265 (GPL-2.0-or-later), which we never call",
+        "brings FFmpeg (LGPL-3.0-or-later), x264 (GPL-2.0-or-later), which encodes films, and x265 (never called)",
     ),
     "psycopg-binary": ("LGPL-3.0-only", "brings libpq (PostgreSQL), OpenSSL (Apache-2.0), Kerberos (MIT)"),
     "pillow": ("MIT-CMU", "brings libjpeg-turbo, libpng, libtiff, libwebp, OpenJPEG, lcms2 and others, all permissive"),
+    "numpy": (
+        "BSD-3-Clause",
+        "brings OpenBLAS (BSD-3-Clause) and the runtime library of GCC (GPL-3.0 with its exception)",
+    ),
+    "opencv-python-headless": (
+        "Apache-2.0",
+        "brings OpenCV (Apache-2.0), FFmpeg (LGPL-2.1-or-later), OpenBLAS (BSD-3-Clause) and others, all permissive",
+    ),
     "pikepdf": ("MPL-2.0", "brings QPDF (Apache-2.0)"),
     "typst": ("Apache-2.0", "brings the Typst compiler (Apache-2.0)"),
     "lxml": ("BSD-3-Clause", "brings libxml2 and libxslt (MIT)"),
@@ -66,7 +74,8 @@ _HEAD = """\
 
 Made by `make release-check` from the lock file and each package's own metadata; a licence that is not in
 `deploy/release.py`'s list is a fault. Haumaru itself: Apache-2.0; its texts and sheets: CC-BY-4.0; the Noto fonts in
-`app/site/guide/fonts/`: OFL-1.1; `app/delivery/bip39-english.txt`: MIT.
+`app/site/guide/fonts/`: OFL-1.1; Droid Sans Fallback in `app/files/fonts/`:
+Apache-2.0; the face detector CenterFace in `app/files/models/` and `app/delivery/bip39-english.txt`: MIT.
 What a release was checked with is in `dist/*.cdx.json`.
 
 Nothing below is part of our wheel; if you hand on an image, you hand these on too. The GPL libraries in `av`'s wheel

@@ -93,7 +93,7 @@ class OutboxError(HaumaruError):
 
     code = "outbox"
     status = 503
-    message = N_("We could not keep your report safe just now, so it was not sent.")
+    message = N_("We could not keep your report safe, so your report was not sent.")
 
 
 class AlreadySentError(OutboxError):
@@ -101,7 +101,7 @@ class AlreadySentError(OutboxError):
 
     code = "already-sent"
     status = 409
-    message = N_("This report was already sent. It was not sent again.")
+    message = N_("This report has already been sent. Your report was not sent again.")
 
 
 class HeldGoneError(OutboxError):
@@ -110,8 +110,8 @@ class HeldGoneError(OutboxError):
     code = "held-gone"
     status = 410
     message = N_(
-        "Nothing was sent just now. Your report no longer waits here: "
-        "it was sent before, or its time was over and it was destroyed."
+        "Nothing was sent just now. Your report is no longer here. "
+        "Your report was sent before, or its time ran out and we deleted your report."
     )
 
 
@@ -119,14 +119,14 @@ class HeldDestroyedError(HeldGoneError):
     """The sender of the held tip destroyed the held tip, which was never sent."""
 
     code = "held-destroyed"
-    message = N_("Your report and its files are gone from this site.")
+    message = N_("Your report and its files have been deleted from this site.")
 
 
 class HeldFullError(OutboxError):
     """Held tips have reached their limit."""
 
     code = "held-full"
-    message = N_("We cannot take files just now. Send your report without files.")
+    message = N_("We cannot accept files at the moment. Please send your report without files.")
 
 
 class MemoryStoreError(OutboxError):
@@ -140,7 +140,7 @@ class HeldLimitError(OutboxError):
 
     code = "held-limit"
     status = 409
-    message = N_("This report cannot wait any longer. Send it or destroy it now.")
+    message = N_("We cannot keep this report any longer. Send or delete your report now.")
 
 
 class WordsFullError(OutboxError):
@@ -168,7 +168,7 @@ class FileRefusedError(HaumaruError):
 
     code = "file"
     status = 422
-    message = N_("This file could not be made safe, so it was not taken.")
+    message = N_("We could not make this file safe, so the file was not added.")
 
 
 class ReplyError(HaumaruError):
@@ -191,7 +191,7 @@ class BusyError(HaumaruError):
 
     code = "busy"
     status = 503
-    message = N_("Too many people are using the site just now. Please try again in a few minutes.")
+    message = N_("Too many people are using this site at the moment. Please try again in a few minutes.")
 
 
 class RateError(HaumaruError):

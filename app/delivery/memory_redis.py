@@ -79,6 +79,20 @@ class RedisMemoryStore:
                 raise HeldFullError
             self._redis.set(_held_name(key), data, ex=_LIFETIME)
 
+    def replace(self, key: bytes, data: bytes | memoryview, *, limit: int, now: float) -> bool:
+        """Hold other bytes in place of those that a key holds; see MemoryStore."""
+        with _as_memory_errors():
+            row = self._redis.hget(_HELD_SIZES, key)
+            ends = int(row.split()[1]) if row else 0
+            if ends <= now or not self._redis.exists(_held_name(key)):
+                return False
+            if not self._reserve(keys=[_HELD_SIZES], args=[key, len(data), ends, limit, int(now)]):
+                raise HeldFullError
+            if self._redis.set(_held_name(key), data, ex=_LIFETIME, xx=True):
+                return True
+            self._redis.hdel(_HELD_SIZES, key)
+            return False
+
     def held(self, key: bytes, now: float) -> bytes | None:
         """Return what a key holds; None if nothing, or if its time is over."""
         with _as_memory_errors():

@@ -80,6 +80,15 @@ class SqliteMemoryStore:
             finally:
                 new.unlink(missing_ok=True)
 
+    def replace(self, key: bytes, data: bytes | memoryview, *, limit: int, now: float) -> bool:
+        """Hold other bytes in place of those that a key holds; see MemoryStore."""
+        with _as_memory_errors(), suppress(FileNotFoundError):
+            ends = int(self._path(key).stat().st_mtime)
+            if ends > now:
+                self.hold(key, data, ends=ends, limit=limit, now=now)
+                return True
+        return False
+
     def held(self, key: bytes, now: float) -> bytes | None:
         """Return what a key holds; None if nothing, or if its time is over."""
         with _as_memory_errors(), suppress(FileNotFoundError), self._path(key).open("rb") as file:

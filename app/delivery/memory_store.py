@@ -57,6 +57,12 @@ class MemoryStore(Protocol):
         Raises HeldFullError where all that is held would be more than `limit` bytes.
         """
 
+    def replace(self, key: bytes, data: bytes | memoryview, *, limit: int, now: float) -> bool:
+        """Hold other bytes in place of those that a key holds, until the same end; return False if nothing is held.
+
+        Raises HeldFullError as `hold` does.
+        """
+
     def held(self, key: bytes, now: float) -> bytes | None:
         """Return what a key holds; None if nothing, or if its time is over."""
 

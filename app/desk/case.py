@@ -45,16 +45,16 @@ class Outcome(StrEnum):
 
 REASONS: Mapping[str, str] = {
     "finished": "Referred and finished",
-    "nothing": "Too little to act on",
+    "nothing": "Too little information to act on",
     "other": "Not about exploitation",
-    "repeat": "A repeat of another tip",
+    "repeat": "The same as another tip",
     "test": "A test, or nonsense",
 }
 OUTCOMES: Mapping[Outcome, str] = {
     Outcome.UNKNOWN: "Not known yet",
-    Outcome.NO_ACTION: "No action",
-    Outcome.INVESTIGATED: "Investigated",
-    Outcome.VICTIM_SAFE: "Victim safe",
+    Outcome.NO_ACTION: "The authority took no action",
+    Outcome.INVESTIGATED: "The authority investigated",
+    Outcome.VICTIM_SAFE: "A victim is safe",
 }
 
 
@@ -300,9 +300,9 @@ class Case:
         return replace(self, outcome=outcome)
 
     def ended(self, who: str, day: date, reason: str, outcome: Outcome) -> "Case":
-        """Return the tip closed, one's own or nobody's; raises RefusedError `state` for an unknown reason."""
+        """Return the tip closed, one's own or nobody's; raises RefusedError `no-reason` without one of ours."""
         if reason not in REASONS:
-            raise RefusedError("state")
+            raise RefusedError("no-reason")
         self.require_open()
         if self.holder not in ("", who):
             raise RefusedError("claimed")

@@ -52,9 +52,16 @@ _PROGRAM = "haumaru-desk"
 _MIN_PASSPHRASE = 12  # characters (ASVS 6.2.1 asks for 8)
 
 _FILE = click.Path(path_type=Path)
-_CONFIG = click.option("--config", "path", type=_FILE, required=True, help="The desk's configuration, desk.toml.")
+_CONFIG = click.option(
+    "--config", "path", type=_FILE, required=True, help="The configuration file of the desk, desk.toml."
+)
 _IDENTITY = click.option(
-    "-i", "identity_paths", multiple=True, required=True, type=_FILE, help="An identity file; may be given again."
+    "-i",
+    "identity_paths",
+    multiple=True,
+    required=True,
+    type=_FILE,
+    help="An identity file. Repeat -i for each identity file.",
 )
 _ENVELOPES = click.argument("envelopes", nargs=-1, required=True, type=_FILE)
 
@@ -62,21 +69,23 @@ _ENVELOPES = click.argument("envelopes", nargs=-1, required=True, type=_FILE)
 @click.group()
 @click.version_option(package_name="haumaru", message="%(version)s")
 def cli() -> None:
-    """Open reports, read, redact and refer them: the agency's side of Haumaru."""
+    """Open, read, redact and refer tips: the anonymous reports that the site sends to an agency."""
     process.harden_process()
 
 
 @cli.command()
-@click.option("-o", "path", type=_FILE, required=True, help="The file to write; it must not exist yet.")
-@click.option("--no-passphrase", is_flag=True, help="Write the key readable to anyone who gets the file.")
-@click.option("--signing", is_flag=True, help="Make a key that signs replies and referrals instead of an identity.")
+@click.option("-o", "path", type=_FILE, required=True, help="The new key file. No file of that name may exist yet.")
+@click.option(
+    "--no-passphrase", is_flag=True, help="Write the key without a passphrase: anyone who has the file can use the key."
+)
+@click.option("--signing", is_flag=True, help="Make a signing key, for replies and referrals, and not an identity.")
 def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
-    """Make a key file and print its public half.
+    """Make a new key file and print the public key.
 
-    That is the recipient (age1pq1...) of an identity, or with --signing an Ed25519 public key in base64.
+    An identity's public key is its recipient (age1pq1...). A signing key's public key is 44 characters of base64.
     """
     if path.exists():
-        raise click.UsageError("there is a file of that name already, and it is not written over")
+        raise click.UsageError("a file of that name exists already, and nothing was written; choose another name")
     passphrase = None if no_passphrase else _ask_passphrase("Passphrase", new=True)
     if signing:
         data, public = new_signing_key(passphrase)
@@ -91,14 +100,16 @@ def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
 @cli.command("open")
 @_ENVELOPES
 @_IDENTITY
-@click.option("-o", "folder", type=_FILE, help="Unpack each into a folder in this one instead of printing it.")
-@click.option("--signer", help="The public key (base64) of the desk that must have signed the referrals.")
+@click.option(
+    "-o", "folder", type=_FILE, help="Unpack each tip into a new folder inside this folder, and print nothing."
+)
+@click.option("--signer", help="The public signing key (base64) of the desk that sent the referrals.")
 def open_envelopes(
     envelopes: tuple[Path, ...], identity_paths: tuple[Path, ...], folder: Path | None, signer: str | None
 ) -> None:
-    """Check and open envelopes, and join files to the reports that they belong to.
+    """Check and open envelopes, and join the files to their tips.
 
-    Prints each report as one line of JSON, or unpacks it with -o. Ends with 1 if an envelope did not open.
+    Prints each tip as one line of JSON, or unpacks each tip with -o. The exit code is 1 if an envelope did not open.
     """
     identities, key = _read_identities(identity_paths), None if signer is None else _parse_signer(signer)
     opened = OpenedEnvelopes()
@@ -113,18 +124,18 @@ def open_envelopes(
     for path, words in opened.words:
         failed += [path] * (not _succeeds(path, lambda _: _show(opened, words, folder)))  # noqa: B023  # called at once
     if strays := opened.count_strays():
-        _warn(f"{strays} parts belong to no report given here")
+        _warn(f"parts of files that belong to no tip given here: {strays}; give all envelopes in one call")
     sys.exit(1 if failed else 0)
 
 
 @cli.command()
 @_ENVELOPES
 @_IDENTITY
-@click.option("--signer", required=True, help="The desk's public key (base64), as the desk told you by voice.")
+@click.option("--signer", required=True, help="The public signing key (base64) that the desk told you by voice.")
 def verify(envelopes: tuple[Path, ...], identity_paths: tuple[Path, ...], signer: str) -> None:
-    """Check that a desk signed each referral.
+    """Check that the desk with this key signed each referral.
 
-    Prints the reference of each that is signed. Ends with 1 if one of them is not.
+    Prints the reference of each signed referral. The exit code is 1 if a referral is not signed by that desk.
     """
     identities, key = _read_identities(identity_paths), _parse_signer(signer)
 
@@ -144,9 +155,9 @@ def verify(envelopes: tuple[Path, ...], identity_paths: tuple[Path, ...], signer
 @cli.command()
 @_CONFIG
 def serve(path: Path) -> None:
-    """Serve the desk to a browser on this machine.
+    """Start the desk for a browser on this machine.
 
-    Prints a link that works once.
+    Prints a link that works once. Press Ctrl-C to close the desk.
     """
     config = load_desk_config(path, _with_desk_port(os.environ))
     quiet_logs()
@@ -155,7 +166,9 @@ def serve(path: Path) -> None:
     demo = DEMONSTRATION in identities
     with open_desk(config, identities, key, phrases) as desk:
         build = partial(factory.create_app, desk, demo=demo)
-        server = factory.listen(config.bind, lambda link: click.echo(f"Open this link; it works once: {link}"), build)
+        server = factory.listen(
+            config.bind, lambda link: click.echo(f"Open this link. The link works once: {link}"), build
+        )
         signal.signal(signal.SIGTERM, _interrupt)
         desk.start()
         with factory.serving(server):
@@ -168,13 +181,13 @@ def serve(path: Path) -> None:
 @cli.command()
 @_CONFIG
 def receive(path: Path) -> None:
-    """Take envelopes that a site posts into the inbox.
+    """Receive envelopes from a site over HTTPS and put them into the inbox.
 
-    This is the far end of the https: transport. It holds no identity, so it can open nothing.
+    This command has no identity, so it cannot open an envelope.
     """
     config = load_desk_config(path, os.environ)
     if config.receive is None:
-        raise ConfigError(("[receive] bind: is missing; write the address to listen at, and a token_file",))
+        raise ConfigError(("[receive] bind: is missing; write the address on which to listen, and a token_file",))
     quiet_logs()
     config.inbox.mkdir(mode=0o700, parents=True, exist_ok=True)
     serve_receiver(config.receive, EnvelopeReceiver(config.inbox, token=config.receive.token))
@@ -182,45 +195,45 @@ def receive(path: Path) -> None:
 
 @cli.group("journal")
 def journal_group() -> None:
-    """The record of who did what at the desk."""
+    """Check the journal, which records who did what at the desk."""
 
 
 @journal_group.command("verify")
 @_CONFIG
 def journal_verify(path: Path) -> None:
-    """Check that no line of the journal was changed.
+    """Check that nobody changed a line of the journal.
 
-    Prints the number of lines and the hash of the last, to be noted elsewhere.
+    Prints the number of lines and the hash of the last line. Write both down in another place.
     """
     config = load_desk_config(path, os.environ)
     store = SealedStore(config.store, _read_identities(config.identities))
     count, last = verify_journal(store, public_bytes(_read_signing_key_file(config.signing_key)))
-    click.echo(f"{count} lines, unchanged; the last is {last}")
+    click.echo(f"The journal is unchanged. Lines: {count}. Hash of the last line: {last}")
 
 
 @cli.command()
 @_CONFIG
 def rekey(path: Path) -> None:
-    """Seal the store anew to the first identity.
+    """Seal everything in the store again, to the first identity.
 
-    The other identities of desk.toml only open what was sealed before.
+    The desk uses the other identities in desk.toml only to open what was sealed before.
     """
     config = load_desk_config(path, os.environ)
     identities = _read_identities(config.identities)
     store = SealedStore(config.store, identities)
     with store.locked():
         journal = Journal(store, _read_signing_key_file(config.signing_key), clock=time.time)
-        job = Job("Sealing anew")
+        job = Job("Sealing the store again")
         Cases(store, journal, identities).reseal(job)
-    click.echo(f"{job.done} items are sealed to {recipient_of(identities[0])[:24]}… now")
+    click.echo(f"Sealed to {recipient_of(identities[0])[:24]}…: {job.done} files of the store")
 
 
 @cli.command()
 @_CONFIG
 def status(path: Path) -> None:
-    """Print what waits, what fails and which keys expire.
+    """Print what is waiting, what fails and which keys expire.
 
-    Ends with 1 where somebody must act; a key counts from six weeks before its last day.
+    The exit code is 1 if somebody must act. The command warns about a key from six weeks before its last day.
     """
     health = check_health(load_desk_config(path, os.environ), time.time())
     for line in health.lines:
@@ -233,11 +246,12 @@ def _succeeds(path: Path, job: Callable[[Path], None]) -> bool:
     try:
         job(path)
     except HaumaruError as error:
-        _warn(f"{name} does not open ({error.code}); set it aside")
+        refused = isinstance(error, RefusedError)
+        _warn(f"{name} does not open ({error.code}); {error.message if refused else 'set the file aside'}")
     except FileExistsError:
-        _warn(f"{name} was unpacked there before; choose another folder")
+        _warn(f"{name} was unpacked into that folder before; choose another folder")
     except OSError:
-        _warn(f"{name} cannot be read; look at the file")
+        _warn(f"{name} cannot be read; check the name and the permissions")
     else:
         return True
     return False
@@ -255,7 +269,7 @@ def _show(opened: OpenedEnvelopes, words: Words | ReferralWords, folder: Path | 
 
 def _check_signer(referral: Referral, signer: bytes | None) -> None:
     if signer is None:
-        _warn(f"{referral.reference} is signed, but anyone can sign; give the desk's own key with --signer")
+        _warn(f"{referral.reference}: anyone can sign a referral; give the key of the desk with --signer")
     else:
         require_signer(referral, signer)
 
@@ -264,7 +278,7 @@ def _parse_signer(text: str) -> bytes:
     try:
         return decode_public_key(text)
     except ValueError:
-        raise click.UsageError("--signer is not a public key in base64") from None
+        raise click.UsageError("--signer is not a public signing key; copy all 44 characters") from None
 
 
 def _read_identities(paths: Iterable[Path]) -> tuple[Identity, ...]:
@@ -277,10 +291,12 @@ def _read_identity_path(path: Path) -> tuple[Identity, ...]:
     try:
         return read_identity_file(path.read_bytes(), lambda: _ask_passphrase(f"Passphrase of {name}"))
     except OSError:
-        raise click.UsageError(f"the identity file {name} cannot be read") from None
+        raise click.UsageError(f"the identity file {name} cannot be read; check the name and the permissions") from None
     except KeyTextError as error:
-        words = {"passphrase": "the passphrase is wrong"}.get(error.code, "it is not an identity file, or damaged")
-        raise ConfigError((f"{name}: {words}; try again",)) from None
+        words = {"passphrase": "the passphrase is wrong"}.get(
+            error.code, "this is not an identity file, or the file is damaged"
+        )
+        raise ConfigError((f"{name}: {words}; check the file, and try again",)) from None
 
 
 def _read_signing_key_file(path: Path) -> Ed25519PrivateKey:
@@ -289,13 +305,15 @@ def _read_signing_key_file(path: Path) -> Ed25519PrivateKey:
     try:
         data = path.read_bytes()
     except OSError:
-        fault = f"[desk] signing_key: {name} cannot be read; haumaru-desk keygen --signing makes one"
+        fault = f"[desk] signing_key: {name} cannot be read; make a signing key with haumaru-desk keygen --signing"
         raise ConfigError((fault,)) from None
     passphrase = _ask_passphrase(f"Passphrase of {name}") if b"ENCRYPTED" in data[:64] else None
     try:
         return read_signing_key(data, passphrase)
     except KeyTextError:
-        raise ConfigError((f"{name}: the passphrase is wrong, or it is no signing key; try again",)) from None
+        raise ConfigError(
+            (f"{name}: the passphrase is wrong, or this is not a signing key; check the file, and try again",)
+        ) from None
 
 
 def _ask_passphrase(prompt: str, *, new: bool = False) -> str:
@@ -303,7 +321,7 @@ def _ask_passphrase(prompt: str, *, new: bool = False) -> str:
     given = os.environ.get("HAUMARU_PASSPHRASE")
     passphrase: str = given or click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)
     if new and len(passphrase) < _MIN_PASSPHRASE:
-        raise click.UsageError(f"the passphrase is shorter than {_MIN_PASSPHRASE} characters")
+        raise click.UsageError(f"the passphrase is too short; use at least {_MIN_PASSPHRASE} characters")
     return passphrase
 
 

@@ -138,15 +138,17 @@ def load_desk_config(path: Path, env: Mapping[str, str]) -> DeskConfig:
 
 def _check_references(config: DeskConfig, faults: list[str]) -> None:
     if not config.identities:
-        faults.append("[desk] identities: is empty; name the identity file that haumaru-desk keygen made")
+        faults.append(
+            "[desk] identities: is empty; write the name of an identity file, which haumaru-desk keygen makes"
+        )
     if len(set(config.handlers)) < config.release:
-        faults.append(f"[[handler]]: fewer than release = {config.release} asks for; add one, with a name of its own")
+        faults.append(f"[[handler]]: release = {config.release} needs more handlers; add a handler with another name")
     if config.authorities.keys() & config.translators.keys():
-        faults.append("[[translator]] id: is an authority's too; give each its own")
+        faults.append("[[translator]] id: an authority has the same id; choose another id")
     if REPLY_SITE_ID in config.authorities.keys() | config.translators.keys():
-        faults.append(f"[[authority]] id: {REPLY_SITE_ID} stands for the site; write another")
+        faults.append(f"[[authority]] id: {REPLY_SITE_ID} means the site; choose another id")
     if not config.authorities:
-        faults.append("[[authority]]: there is none; add at least one to refer to")
+        faults.append("[[authority]]: is missing; add at least one authority")
 
 
 def _read_handler(row: Reader) -> str:
@@ -158,7 +160,7 @@ def _read_handler(row: Reader) -> str:
 def _read_parties(root: Reader, key: str, folder: Path, faults: list[str]) -> dict[str, Authority]:
     parties = [_read_party(row, f"[[{key}]]", folder) for row in root.tables(key)]
     if len({party.id for party in parties}) < len(parties):
-        faults.append(f"[[{key}]] id: stands twice; give each its own")
+        faults.append(f"[[{key}]] id: two have the same id; choose another id")
     return {party.id: party for party in parties}
 
 
@@ -222,9 +224,7 @@ def _read_receiver(root: Reader) -> ReceiverConfig | None:
     if receive.client_ca and not receive.cert:
         row.fault("client_ca", "needs this server's own TLS", "write cert and key as well, or let the proxy check it")
     if not (receive.token or receive.client_ca):
-        row.fault(
-            "token", "is missing, and so is client_ca", "write token_file: without one anybody could fill the disk"
-        )
+        row.fault("token", "is missing, and so is client_ca", "write token_file, or anybody could fill the disk")
     return receive
 
 

@@ -34,7 +34,7 @@ from app.vault.tip import SCHEMA, TipFile, new_tip_id
 # By the kind of a suggestion, what an authority reads of a removed text: its kind, and nothing of the text itself.
 REMOVED_KINDS: Mapping[str, str] = {
     "link": "link",
-    "email": "e-mail address",
+    "email": "email address",
     "bank": "bank account",
     "nhi": "health number",
     "ird": "tax number",
@@ -42,16 +42,16 @@ REMOVED_KINDS: Mapping[str, str] = {
     "licence": "driver licence number",
     "place": "exact position",
     "handle": "name on a social network",
-    "phone": "telephone number",
+    "phone": "phone number",
     "time": "exact time",
     "relation": "relationship",
     "role": "relationship",
-    "only": "what few people know",
+    "only": "something that few people know",
     "name": "name",
-    "self": "what says who the sender is",
+    "self": "words that say who the sender is",
     "mark": "unusual letters or signs",
 }
-_BY_HAND = "words marked by a handler"
+_BY_HAND = "words chosen by a handler"
 _BOXES = "parts of pictures"
 _LEFT_OUT = "whole answers"
 _FILES_OUT = "whole files"

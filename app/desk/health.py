@@ -12,6 +12,7 @@ from app.delivery.leases import AgencyQueue, Leases
 from app.delivery.outbox import Outbox
 from app.delivery.pace import Pace
 from app.desk.config import REPLY_SITE_ID, Authority, DeskConfig
+from app.desk.labels import days_label
 
 EXPIRY_WARNING_DAYS = 42
 
@@ -45,12 +46,14 @@ def waiting_deliveries(outbox: Outbox, config: DeskConfig) -> dict[str, AgencyQu
     return {name: replace(one, waiting=max(0, one.waiting - stocks.get(name, 0))) for name, one in queues.items()}
 
 
-def waiting_sentence(name: str, count: int) -> str:
-    """Return how many envelopes wait for a party, or replies for the site."""
-    one, many, whom = ("reply", "replies", "the site") if name == REPLY_SITE_ID else ("envelope", "envelopes", name)
-    if count <= 1:
-        return f"{count or 'no'} {one} waits for {whom}"
-    return f"{count} {many} wait for {whom}"
+def waiting_sentence(config: DeskConfig, party: str, count: int) -> str:
+    """Return how many envelopes wait for the party of this id, or replies for the site."""
+    if party == REPLY_SITE_ID:
+        one, many, name = "reply waits", "replies wait", "the site"
+    else:
+        known = {**config.authorities, **config.translators}.get(party)
+        one, many, name = "envelope waits", "envelopes wait", known.name if known else party
+    return f"{count or 'No'} {one if count <= 1 else many} for {name}"
 
 
 def check_health(config: DeskConfig, now: float) -> HealthReport:
@@ -59,20 +62,24 @@ def check_health(config: DeskConfig, now: float) -> HealthReport:
     aside = _count_files(config.store / "aside", "*")
     expiring = expiring_keys(config, now)
     deliveries = _deliveries(config)
-    lines = [f"{waiting} envelopes wait in the inbox", f"{aside} were set aside"]
-    lines += [f"{name}: the key {_expiry_words(days)}; arrange a new one" for name, days in expiring]
-    lines += [waiting_sentence(name, queue.waiting) + _failure_words(queue) for name, queue in deliveries.items()]
+    lines = [f"Envelopes in the inbox: {waiting}", f"Envelopes set aside: {aside}"]
+    lines += [f"{name}: the key {_expiry_words(days)}; get a new key" for name, days in expiring]
+    lines += [
+        waiting_sentence(config, name, queue.waiting) + _failure_words(queue) for name, queue in deliveries.items()
+    ]
     failing = any(queue.code for queue in deliveries.values())
     return HealthReport(tuple(lines), action_needed=bool(aside or expiring or failing))
 
 
 def _failure_words(queue: AgencyQueue) -> str:
-    since = f", since {queue.since.isoformat()}" if queue.since else ""
-    return f": {queue.code}{since}" if queue.code else ""
+    since = f" since {queue.since.isoformat()}" if queue.since else ""
+    return f". Sending has failed{since} ({queue.code})" if queue.code else ""
 
 
 def _expiry_words(days: int) -> str:
-    return f"expired {-days} days ago" if days < 0 else f"expires in {days} days"
+    if days == 0:
+        return "expires today"
+    return f"expired {days_label(-days)} ago" if days < 0 else f"expires in {days_label(days)}"
 
 
 def _count_files(folder: Path, pattern: str) -> int:

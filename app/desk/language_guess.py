@@ -6,7 +6,7 @@ A handler who looks for a translator sees the guess, marked as one. The guess ne
 import re
 from collections.abc import Mapping
 
-from app.core.i18n import LANGUAGES
+from babel import Locale
 
 _WORDS: Mapping[str, frozenset[str]] = {
     "en": frozenset("the and is are they he she was not have with from who at for in to of it this that there".split()),
@@ -46,5 +46,6 @@ def guess_language(text: str) -> str:
 
 
 def language_name(code: str) -> str:
-    """Return a language's own name, for a handler to read."""
-    return LANGUAGES[code].own_name if code in LANGUAGES else "not known"
+    """Return the English name of a language, for a handler to read."""
+    names: Mapping[str, str] = Locale("en").languages
+    return names.get(code.replace("-", "_"), "not known")

@@ -3,6 +3,8 @@
 The time of the first look is kept, sealed, for each name that was found overdue; a look that does not find a name
 forgets that time. The day between two looks must have passed on the clock of the wall and, unless the machine was
 started anew meanwhile, on the clock that counts from the machine's start and that nobody sets (clock_gettime(2)).
+The site cannot use this rule: its machines share one database, which may hold days only (`delivery.clock.SteadyClock`).
+The desk cannot use the site's rule: a desk that is closed on most days never sees two midnights in a row.
 """
 
 import json

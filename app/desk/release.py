@@ -6,7 +6,7 @@ is taken back in the case; what a killed desk left undecided is decided at the n
 that has expired or was never confirmed by voice. With two-person release nothing leaves that only one person looked at.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -24,8 +24,8 @@ from app.vault.tip import TipId
 from app.vault.tip_bundles import Bundle
 
 _INTERRUPTED = (
-    "The desk stopped while this was being sent. It may not have left, so it counts as not sent. Look at it and "
-    "send it again; if both arrive, the two have different references."
+    "The desk stopped while it was sending this. The desk cannot tell if it was sent, so it counts as not sent. Look "
+    "at the tip and send it again. If both arrive, they have different references."
 )
 
 
@@ -136,7 +136,7 @@ def _after_interruption(sent: frozenset[TipId], note: CaseNote) -> Callable[[Cas
     def decide(now: Case) -> Case:
         if sent.issuperset(now.leaving):
             return replace(now, leaving=())
-        referrals = _without_unsent(now, sent)
+        referrals = _without(now, frozenset(now.leaving) - sent)
         state = State.REFERRED if referrals else State.WORK
         return replace(now, state=state, holder="", referrals=referrals, notes=(*now.notes, note), leaving=())
 
@@ -177,13 +177,13 @@ def _taken_back(now: Case, before: Case) -> Case:
         holder=before.holder,
         draft=before.draft,
         translator=before.translator,
-        referrals=_without_unsent(now, frozenset()),
+        referrals=_without(now, now.leaving),
         leaving=(),
     )
 
 
-def _without_unsent(case: Case, sent: frozenset[TipId]) -> tuple[SentReferral, ...]:
-    return tuple(one for one in case.referrals if one.id not in case.leaving or one.id in sent)
+def _without(case: Case, unsent: Collection[str]) -> tuple[SentReferral, ...]:
+    return tuple(one for one in case.referrals if one.id not in unsent)
 
 
 def _wait_for_second(case: Case, cases: Cases, who: str, *, translator: str = "") -> Case:

@@ -33,8 +33,8 @@ _ASKS: Mapping[str, re.Pattern[str]] = {
     ),
 }
 WARNINGS: Mapping[str, str] = {
-    "who": "This may ask who they are. They were promised that nobody would.",
-    "meet": "This may ask them to come somewhere. Somebody could be watching them, or waiting.",
+    "who": "This may ask who the sender is. The site promised the sender that nobody will ask.",
+    "meet": "This may ask the sender to go somewhere. Another person may watch the sender, or wait there.",
 }
 
 

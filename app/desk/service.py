@@ -80,7 +80,7 @@ class Desk:
         )
         self.forwarder = self._new_forwarder()
         self.failures: dict[str, str] = {}  # by the name of the background work that fails, its code
-        self.loading = Job("Opening the store")
+        self.loading = Job("Opening the tips of this desk")
         self.opening = Job("Opening new tips", ended=True)
         self.jobs: dict[str, Job] = {}
         self._stop = threading.Event()

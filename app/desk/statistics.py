@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.desk.case import OUTCOMES, Case, Outcome, State
+from app.desk.labels import KIND_LABELS
 from app.desk.store import SealedStore
-from app.vault.tip import SCHEMA
 
 MIN_COUNT = 5  # a smaller count is hidden
 _ROWS_FILE = "tally.age"
@@ -61,7 +61,6 @@ def statistics_tables(
     """Return the tables of a public report; an answer in a thread does not count as a tip."""
     here = [statistics_row(case) for case in cases if case.answers_to is None and case.state is not State.OBJECTIONABLE]
     rows = list({one["id"]: one for one in [*gone, *here]}.values())
-    kinds = [kind.value for kind in SCHEMA.kinds]  # a row that was kept may name another, which somebody invented
     urgent = {"Someone in danger": "danger", "Children involved": "children"}
     names = {str(outcome): name for outcome, name in OUTCOMES.items()}
     return [
@@ -69,7 +68,8 @@ def statistics_tables(
         _table("Urgent", Counter(name for name, key in urgent.items() for one in rows if one[key]), is_partition=False),
         _table(
             "What they are about",
-            Counter(kind for one in rows for kind in kinds if kind in one["kinds"]),
+            # A row that was kept may name another kind, which somebody invented.
+            Counter(label for one in rows for kind, label in KIND_LABELS.items() if kind in one["kinds"]),
             is_partition=False,
         ),
         _table(

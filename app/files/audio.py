@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.core.errors import FileRefusedError
-from app.files.av import rebuild_media
-from app.files.protocol import OutputFormat, RemovedKind, WorkerResult, single_file_result
+from app.files.protocol import MUST_ENCODE, OutputFormat, RemovedKind, WorkerResult, single_file_result
+from app.files.recording_formats import id3_length
 
 _PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _UNCOMPRESSED = {_PCM, _FLOAT, _A_LAW, _MU_LAW}
@@ -48,7 +48,7 @@ _ID3_NAME = re.compile(rb"|".join(sorted(_KIND_OF_ID3_FRAME, reverse=True)))
 
 
 def rebuild_wav(data: bytes) -> WorkerResult:
-    """Return the samples under a new header, or as AAC if they are compressed; FileRefusedError("damaged")."""
+    """Return the samples under a new header; FileRefusedError "damaged", or "must-encode" if they are compressed."""
     chunks = dict(reversed(list(_riff_chunks(data))))
     if len(chunks.get(b"fmt ", b"")) < 16 or not chunks.get(b"data"):
         raise FileRefusedError("damaged")
@@ -58,7 +58,7 @@ def rebuild_wav(data: bytes) -> WorkerResult:
     kinds = {_KIND_OF_WAV_CHUNK.get(name, RemovedKind.OTHER) for name in chunks if name not in _WAV_SOUND_CHUNKS}
     kinds |= {RemovedKind.TRAILING} if len(data) > 8 + int.from_bytes(data[4:8], "little") else set()
     if encoding not in _UNCOMPRESSED:
-        return rebuild_media(data)
+        raise FileRefusedError(MUST_ENCODE)
     if not channels or not rate or block != channels * (bits // 8) or not block:
         raise FileRefusedError("damaged")
     samples = chunks[b"data"][: len(chunks[b"data"]) // block * block]
@@ -88,12 +88,16 @@ class _Frame:
 
 
 def rebuild_mp3(data: bytes) -> WorkerResult:
-    """Return the sound frames and nothing else; FileRefusedError("damaged") if there are fewer than three."""
+    """Return the sound frames and nothing else.
+
+    Raises FileRefusedError("must-encode") if there are fewer than three and other bytes: they may be no frames at all.
+    """
     frames = list(_frames(data))
-    if len(frames) < _MIN_FRAMES:
-        raise FileRefusedError("damaged")
+    length = sum(len(frame.head) + len(frame.main) for frame in frames)
+    if not frames or (len(frames) < _MIN_FRAMES and length < len(data) - id3_length(data)):
+        raise FileRefusedError(MUST_ENCODE)
     kinds = set(_id3_kinds(data))
-    if any(table in frames[0].head + frames[0].main[:64] for table in _SEEK_TABLE_NAMES):
+    if len(frames) > 1 and any(table in frames[0].head + frames[0].main[:64] for table in _SEEK_TABLE_NAMES):
         frames.pop(0)
         kinds.add(RemovedKind.ENCODER)
     main_data = b"".join(frame.main for frame in frames)
@@ -110,22 +114,14 @@ def rebuild_mp3(data: bytes) -> WorkerResult:
 def _id3_kinds(data: bytes) -> Iterator[RemovedKind]:
     if data.startswith(b"ID3"):
         yield RemovedKind.OTHER
-        yield from (_KIND_OF_ID3_FRAME[name] for name in _ID3_NAME.findall(data[: _id3_end(data)]))
+        yield from (_KIND_OF_ID3_FRAME[name] for name in _ID3_NAME.findall(data[: id3_length(data)]))
     if b"APETAGEX" in data or data[-128:-125] == b"TAG" or b"LYRICSBEGIN" in data:
         yield RemovedKind.OTHER
 
 
-def _id3_end(data: bytes) -> int:
-    """Return where an ID3v2 tag ends, its footer included (ID3v2.4.0, 3.1: four bytes of 7 bits each)."""
-    size = 0
-    for byte in data[6:10]:
-        size = size << 7 | byte & 0x7F
-    return 10 + size + (10 if data[5:6] and data[5] & 0x10 else 0)
-
-
 def _frames(data: bytes) -> Iterator[_Frame]:
-    """Yield frames that follow one another; after a gap, search for the next two that do."""
-    at = _id3_end(data) if data.startswith(b"ID3") else 0
+    """Yield frames that follow one another, up to the end; after a gap, search for the next two that do."""
+    at = id3_length(data)
     version_and_rate, joined = None, False
     while (at := data.find(b"\xff", at)) >= 0:
         size = _frame_size(data[at : at + 4])
@@ -133,7 +129,8 @@ def _frames(data: bytes) -> Iterator[_Frame]:
         own = data[at + 1 : at + 2] + bytes([data[at + 2] & 0x0C]) if size else None
         # A frame counts if it is adjacent to the previous or the next frame, and has the same version and rate.
         differs = version_and_rate is not None and own != version_and_rate
-        if not size or end > len(data) or differs or not (joined or _frame_size(data[end : end + 4])):
+        is_followed = joined or end == len(data) or _frame_size(data[end : end + 4])
+        if not size or end > len(data) or differs or not is_followed:
             at, joined = at + 1, False
             continue
         yield _parse_frame(data[at:end])

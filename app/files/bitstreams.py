@@ -87,7 +87,8 @@ def clean_aac_packet(packet: bytes) -> bytes:
         element = bits.read(3)
         if element == _FILL_ELEMENT:
             count = bits.read(4)
-            bits.at += 8 * (count + bits.read(8) - 1 if count == 15 else count)
+            count += bits.read(8) - 1 if count == 15 else 0
+            bits.at += 8 * count
         elif element == _DATA_ELEMENT:
             bits.read(4)
             aligned = bits.read(1)

@@ -16,10 +16,10 @@ from contextlib import contextmanager, suppress
 from io import BytesIO
 
 from app.core.errors import FileRefusedError
-from app.files.protocol import EXIT_CODES, MAX_OUTPUT_BYTES, Task
+from app.files.protocol import EXIT_CODES, MAX_OUTPUT_BYTES, MAX_PREVIEW_BYTES, Task
 
 _CHUNK = 1 << 16
-_RESULT_HEADER_ROOM = 4096
+_RESULT_HEADER_ROOM = 4096 + MAX_PREVIEW_BYTES
 _REFUSAL_OF_EXIT_CODE = {number: code for code, number in EXIT_CODES.items()}
 # A decoder that cannot get memory ends itself with one of these signals.
 _OUT_OF_MEMORY = {-signal.SIGABRT, -signal.SIGTRAP, -signal.SIGILL}

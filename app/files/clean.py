@@ -7,7 +7,7 @@ the sandbox is not available every file is refused.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -16,53 +16,72 @@ from threading import Lock
 from app.core.errors import BusyError, FileRefusedError
 from app.files.child_process import run_worker
 from app.files.protocol import (
+    MAX_COVER_BYTES,
     MAX_OUTPUT_BYTES,
     MAX_PAGES,
+    MUST_ENCODE,
     REFUSALS,
     Box,
     OutputFormat,
     Task,
+    Voice,
     WorkerResult,
     pack_boxes,
+    pack_page,
+    pack_voice,
     unpack_result,
 )
 from app.files.sandbox import ATTEMPTS
 from app.files.sniff import task_for
-from app.files.turns import FileTurns
+from app.files.turns import FileTurns, film_turns
 
 _SECONDS_A_FILE = 30.0
-# Of one request; each takes memory.
-_FILES_AT_ONCE = 2
+_SECONDS_A_FILM = 90.0
+# Of one request; each takes memory. Recordings that are encoded anew have a place of their own beside these.
+_FILES_AT_ONCE, _FILMS_AT_ONCE = 2, 1
 _SMALL_OUTPUT = 16_000_000
 _LARGE_OUTPUT = 100_000_000
 _SECONDS_TO_PROBE = 10.0
 _SECONDS_AT_THE_DESK = 60.0
+_SECONDS_TO_MASK = 130.0
 _MAX_PAGE_BYTES = 96 * 1024 * 1024
 
 Turn = Callable[..., AbstractContextManager[None]]
 
 _PICTURES = {OutputFormat.JPEG, OutputFormat.PNG}
+# Those that may answer "must-encode".
+_COPYING_TASKS = {Task.MEDIA, Task.WAV, Task.MP3}
 _FORMATS_OF_TASK: Mapping[Task, set[OutputFormat]] = {
     Task.IMAGE: {*_PICTURES, OutputFormat.PDF},
     Task.PDF: {OutputFormat.PDF},
     Task.MEDIA: {OutputFormat.MP4, OutputFormat.M4A, OutputFormat.OGG},
-    Task.WAV: {OutputFormat.WAV, OutputFormat.M4A},
+    Task.ENCODE: {OutputFormat.MP4, OutputFormat.M4A, OutputFormat.OGG},
+    Task.VOICE: {OutputFormat.MP4, OutputFormat.M4A},
+    Task.WAV: {OutputFormat.WAV},
     Task.MP3: {OutputFormat.MP3},
     Task.DOCUMENT: {OutputFormat.TEXT},
     Task.TEXT: {OutputFormat.TEXT},
     Task.PAGES: _PICTURES,
     Task.REDACT: {*_PICTURES, OutputFormat.PDF},
+    Task.COVER: {OutputFormat.JPEG},
+    Task.BLUR: {*_PICTURES, OutputFormat.PDF},
 }
 
 
 @dataclass(frozen=True)
 class CleanedFile:
-    """A file that may go into a bundle: `path` like "files/1.jpg", `removed` the kinds of what was removed."""
+    """A file that may go into a bundle: `path` like "files/1.jpg", `removed` the kinds of what was removed.
+
+    `preview` is a JPEG of at most 160 pixels a side and 6,000 bytes without metadata, or empty where nothing can be
+    seen. `pages` is the number of a PDF's pages, 1 for a picture, and else 0.
+    """
 
     path: str
     type: str
     removed: tuple[str, ...]
     data: bytes
+    preview: bytes = b""
+    pages: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,121 +99,25 @@ class RefusedFile:
 
 @dataclass(frozen=True)
 class CleanLimits:
-    """How much one request may hold: files, bytes before and after cleaning, seconds in all with its waiting."""
+    """How much one request may hold: files, bytes before and after cleaning, seconds in all with its waiting.
+
+    `film_seconds` stand for `seconds` where a recording is encoded anew.
+    """
 
     files: int = 10
-    bytes_in: int = 25_000_000
+    bytes_in: int = 100_000_000
     bytes_out: int = MAX_OUTPUT_BYTES
     seconds: float = 75.0
+    film_seconds: float = 130.0
 
 
-def clean_files(
-    untrusted_files: Sequence[bytes],
-    networks: Sequence[str] = (),
-    *,
-    limits: CleanLimits | None = None,
-    turns: FileTurns | None = None,
-) -> tuple[CleanedFile | RefusedFile, ...]:
-    """Return each file rebuilt or refused, in order; empty for no files.
+@dataclass(frozen=True)
+class _Way:
+    """How files get to be cleaned: in whose turn, in how many seconds each, and until when by the monotonic clock."""
 
-    The files wait for their turns among those of other `networks`, named narrowest first; one whose turn does not come
-    in time is refused with "no-time". Raises FileRefusedError "too-many-files" or "too-many-bytes" when the request as
-    a whole is beyond its limits.
-    """
-    limits = limits or CleanLimits()
-    if len(untrusted_files) > limits.files:
-        raise FileRefusedError("too-many-files")
-    if sum(map(len, untrusted_files)) > limits.bytes_in:
-        raise FileRefusedError("too-many-bytes")
-    if not untrusted_files:
-        return ()
-    turn = partial((turns or FileTurns()).turn, networks)
-    total = sum(map(len, untrusted_files))
-    results = _Results(min(limits.bytes_out, most_output(total)))
-    clean = partial(_clean_file, turn, time.monotonic() + limits.seconds)
-    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-        jobs = [
-            pool.submit(lambda number, file: results.add(number, clean(number, file)), number, file)
-            for number, file in enumerate(untrusted_files, 1)
-        ]
-        for job in jobs:
-            job.result()
-    return results.in_order()
-
-
-def most_output(length: int) -> int:
-    """Return how many bytes may be made of files of so many bytes: small ones may grow, large ones hardly."""
-    return min(MAX_OUTPUT_BYTES, max(_SMALL_OUTPUT, min(4 * length, _LARGE_OUTPUT), length * 5 // 4))
-
-
-def memory_to_clean(sizes: Sequence[int]) -> int:
-    """Return how many bytes of memory, beside the files themselves, cleaning files of these sizes takes at most.
-
-    That is what is made of the files at work, and of those that are ready; or, once the files as they came are gone,
-    what was made, and its bundles.
-    """
-    total, made = sum(sizes), most_output(sum(sizes))
-    at_work = sum(map(most_output, sorted(sizes)[-_FILES_AT_ONCE:]))
-    ready = made if len(sizes) > _FILES_AT_ONCE else 0
-    return max(at_work + ready, 2 * made - total)
-
-
-def redact_file(data: bytes, boxes: Mapping[int, Sequence[Box]]) -> CleanedFile:
-    """Return a cleaned picture or PDF with black boxes burnt into its pixels.
-
-    `boxes` are by page number (from 0; a picture is page 0). Raises FileRefusedError with a key of `REFUSALS`.
-    """
-    result = _run_task(Task.REDACT, pack_boxes(data, boxes), seconds=_SECONDS_AT_THE_DESK)
-    return _cleaned_file(1, result)
-
-
-def pdf_page_images(data: bytes) -> tuple[CleanedFile, ...]:
-    """Return each page of a PDF as a picture, "files/1.jpg" and on; FileRefusedError with a key of `REFUSALS`."""
-    untrusted_result = run_worker(Task.PAGES, data, seconds=_SECONDS_AT_THE_DESK, most=_MAX_PAGE_BYTES)
-    pages = _check_formats(Task.PAGES, unpack_result(untrusted_result, most_files=MAX_PAGES))
-    return tuple(_cleaned_file(number, WorkerResult((page,))) for number, page in enumerate(pages.files, 1))
-
-
-def probe_sandbox() -> tuple[str, ...]:
-    """Return the names of what a sandboxed child was denied, all of `sandbox.ATTEMPTS`.
-
-    Raises FileRefusedError("no-sandbox") if the child could do any of them, or could not run.
-    """
-    denied = run_worker(Task.PROBE, b"", seconds=_SECONDS_TO_PROBE).getvalue().decode("ascii", "replace").splitlines()
-    if set(denied) != set(ATTEMPTS):
-        raise FileRefusedError("no-sandbox")
-    return tuple(denied)
-
-
-def _clean_file(turn: Turn, deadline: float, number: int, untrusted_file: bytes) -> CleanedFile | RefusedFile:
-    try:
-        task = task_for(untrusted_file)
-        with turn(seconds=max(0.0, deadline - time.monotonic())):
-            seconds = min(_SECONDS_A_FILE, deadline - time.monotonic())
-            return _cleaned_file(number, _run_task(task, untrusted_file, seconds=seconds))
-    except BusyError:
-        return RefusedFile(number, "no-time")
-    except FileRefusedError as refused:
-        return RefusedFile(number, refused.code)
-
-
-def _run_task(task: Task, data: bytes, *, seconds: float) -> WorkerResult:
-    if seconds <= 0:
-        raise FileRefusedError("no-time")
-    most = MAX_OUTPUT_BYTES if task is Task.REDACT else most_output(len(data))
-    return _check_formats(task, unpack_result(run_worker(task, data, seconds=seconds, most=most)))
-
-
-def _check_formats(task: Task, result: WorkerResult) -> WorkerResult:
-    """Return the result; FileRefusedError("damaged") if the task never makes a file of one of its formats."""
-    if any(file.format not in _FORMATS_OF_TASK[task] for file in result.files):
-        raise FileRefusedError("damaged")
-    return result
-
-
-def _cleaned_file(number: int, result: WorkerResult) -> CleanedFile:
-    (file,) = result.files
-    return CleanedFile(f"files/{number}.{file.format.extension}", file.format.media_type, result.removed(), file.data)
+    turn: Turn
+    seconds: float
+    deadline: float
 
 
 class _Results:
@@ -219,3 +142,182 @@ class _Results:
     def in_order(self) -> tuple[CleanedFile | RefusedFile, ...]:
         """Return all of them."""
         return tuple(result for _, result in sorted(self._by_number.items()))
+
+
+def clean_files(
+    untrusted_files: Sequence[bytes],
+    networks: Sequence[str] = (),
+    *,
+    limits: CleanLimits | None = None,
+    turns: FileTurns | None = None,
+    films: FileTurns | None = None,
+) -> tuple[CleanedFile | RefusedFile, ...]:
+    """Return each file rebuilt or refused, in order; empty for no files.
+
+    The files wait for their turns among those of other `networks`, named narrowest first; recordings that are encoded
+    anew have `films`, turns of their own, so that no photograph waits for them. A file whose turn does not come in time
+    is refused with "no-time". Raises FileRefusedError "too-many-files" or "too-many-bytes" when the request as
+    a whole is beyond its limits.
+    """
+    limits = limits or CleanLimits()
+    if len(untrusted_files) > limits.files:
+        raise FileRefusedError("too-many-files")
+    if sum(map(len, untrusted_files)) > limits.bytes_in:
+        raise FileRefusedError("too-many-bytes")
+    if not untrusted_files:
+        return ()
+    began = time.monotonic()
+    quick = _Way(partial((turns or FileTurns()).turn, networks), _SECONDS_A_FILE, began + limits.seconds)
+    slow = _Way(partial((films or film_turns()).turn, networks), _SECONDS_A_FILM, began + limits.film_seconds)
+    results = _Results(min(limits.bytes_out, most_output(sum(map(len, untrusted_files)))))
+    _clean_all(untrusted_files, quick, slow, results)
+    return results.in_order()
+
+
+def _clean_all(untrusted_files: Sequence[bytes], quick: _Way, slow: _Way, results: _Results) -> None:
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool, ThreadPoolExecutor(_FILMS_AT_ONCE) as film_pool:
+
+        def encode(number: int, untrusted_file: bytes) -> None:
+            results.add(number, _clean_file(slow, Task.ENCODE, number, untrusted_file))
+
+        def clean(number: int, untrusted_file: bytes) -> Future[None] | None:
+            result = _sniff_and_clean(quick, number, untrusted_file)
+            if result is None:
+                return film_pool.submit(encode, number, untrusted_file)
+            results.add(number, result)
+            return None
+
+        jobs = [pool.submit(clean, number, file) for number, file in enumerate(untrusted_files, 1)]
+        for job in [job.result() for job in jobs]:
+            if job:
+                job.result()
+
+
+def most_output(length: int) -> int:
+    """Return how many bytes may be made of files of so many bytes: small ones may grow, large ones hardly."""
+    return min(MAX_OUTPUT_BYTES, max(_SMALL_OUTPUT, min(4 * length, _LARGE_OUTPUT), length * 5 // 4))
+
+
+def memory_to_clean(sizes: Sequence[int]) -> int:
+    """Return how many bytes of memory, beside the files themselves, cleaning files of these sizes takes at most.
+
+    That is what is made of the files at work, and of those that are ready; or, once the files as they came are gone,
+    what was made, and its bundles.
+    """
+    total, made = sum(sizes), most_output(sum(sizes))
+    at_once = _FILES_AT_ONCE + _FILMS_AT_ONCE
+    at_work = sum(map(most_output, sorted(sizes)[-at_once:]))
+    ready = made if len(sizes) > at_once else 0
+    return max(at_work + ready, 2 * made - total)
+
+
+def redact_file(data: bytes, boxes: Mapping[int, Sequence[Box]]) -> CleanedFile:
+    """Return a cleaned picture or PDF with black boxes burnt into its pixels.
+
+    `boxes` are by page number (from 0; a picture is page 0). Raises FileRefusedError with a key of `REFUSALS`.
+    """
+    result = _run_task(Task.REDACT, pack_boxes(data, boxes), seconds=_SECONDS_AT_THE_DESK)
+    return _cleaned_file(1, result)
+
+
+def mask_voice(
+    data: bytes, voice: Voice, networks: Sequence[str] = (), *, films: FileTurns | None = None
+) -> CleanedFile:
+    """Return a cleaned recording or film with a masked voice; somebody with the right tools may still recognise it.
+
+    Waits among other recordings for its turn. Raises FileRefusedError with a key of `REFUSALS`.
+    """
+    way = _Way(partial((films or film_turns()).turn, networks), _SECONDS_A_FILM, time.monotonic() + _SECONDS_TO_MASK)
+    result = _clean_file(way, Task.VOICE, 1, pack_voice(data, voice))
+    if isinstance(result, RefusedFile):
+        raise FileRefusedError(result.code)
+    return result
+
+
+def blur_faces(data: bytes) -> CleanedFile:
+    """Return a cleaned picture or PDF with patches of colour in place of each face that is found.
+
+    Faces can be missed, so the person must look at the result. Raises FileRefusedError "no-faces" where none is found,
+    or another key of `REFUSALS`.
+    """
+    return _cleaned_file(1, _run_task(Task.BLUR, data, seconds=_SECONDS_AT_THE_DESK))
+
+
+def page_to_cover(data: bytes, page: int) -> bytes:
+    """Return one page of a cleaned picture or PDF as a JPEG of at most 60,000 bytes, on which to choose what to cover.
+
+    `page` counts from 0; a picture is page 0. Raises FileRefusedError with a key of `REFUSALS`.
+    """
+    untrusted_result = run_worker(Task.COVER, pack_page(data, page), seconds=_SECONDS_AT_THE_DESK, most=MAX_COVER_BYTES)
+    (picture,) = _check_formats(Task.COVER, unpack_result(untrusted_result)).files
+    if len(picture.data) > MAX_COVER_BYTES:
+        raise FileRefusedError("damaged")
+    return picture.data
+
+
+def pdf_page_images(data: bytes) -> tuple[CleanedFile, ...]:
+    """Return each page of a PDF as a picture, "files/1.jpg" and on; FileRefusedError with a key of `REFUSALS`."""
+    untrusted_result = run_worker(Task.PAGES, data, seconds=_SECONDS_AT_THE_DESK, most=_MAX_PAGE_BYTES)
+    pages = _check_formats(Task.PAGES, unpack_result(untrusted_result, most_files=MAX_PAGES))
+    return tuple(_cleaned_file(number, WorkerResult((page,))) for number, page in enumerate(pages.files, 1))
+
+
+def probe_sandbox() -> tuple[str, ...]:
+    """Return the names of what a sandboxed child was denied, all of `sandbox.ATTEMPTS`.
+
+    Raises FileRefusedError("no-sandbox") if the child could do any of them, or could not run.
+    """
+    denied = run_worker(Task.PROBE, b"", seconds=_SECONDS_TO_PROBE).getvalue().decode("ascii", "replace").splitlines()
+    if set(denied) != set(ATTEMPTS):
+        raise FileRefusedError("no-sandbox")
+    return tuple(denied)
+
+
+def _sniff_and_clean(way: _Way, number: int, untrusted_file: bytes) -> CleanedFile | RefusedFile | None:
+    """Return the file rebuilt or refused, or None if the file has to be encoded anew."""
+    try:
+        task = task_for(untrusted_file)
+    except FileRefusedError as refused:
+        return RefusedFile(number, refused.code)
+    result = None if task is Task.ENCODE else _clean_file(way, task, number, untrusted_file)
+    return None if isinstance(result, RefusedFile) and result.code == MUST_ENCODE else result
+
+
+def _clean_file(way: _Way, task: Task, number: int, untrusted_file: bytes) -> CleanedFile | RefusedFile:
+    try:
+        with way.turn(seconds=max(0.0, way.deadline - time.monotonic())):
+            seconds = min(way.seconds, way.deadline - time.monotonic())
+            return _cleaned_file(number, _run_task(task, untrusted_file, seconds=seconds))
+    except BusyError:
+        return RefusedFile(number, "no-time")
+    except FileRefusedError as refused:
+        return RefusedFile(number, refused.code)
+
+
+def _run_task(task: Task, data: bytes, *, seconds: float) -> WorkerResult:
+    if seconds <= 0:
+        raise FileRefusedError("no-time")
+    try:
+        return _task_result(task, data, seconds)
+    except FileRefusedError as refused:
+        if refused.code == MUST_ENCODE and task not in _COPYING_TASKS:
+            raise FileRefusedError("damaged") from None
+        raise
+
+
+def _task_result(task: Task, data: bytes, seconds: float) -> WorkerResult:
+    most = MAX_OUTPUT_BYTES if task in {Task.REDACT, Task.BLUR} else most_output(len(data))
+    return _check_formats(task, unpack_result(run_worker(task, data, seconds=seconds, most=most)))
+
+
+def _check_formats(task: Task, result: WorkerResult) -> WorkerResult:
+    """Return the result; FileRefusedError("damaged") if the task never makes a file of one of its formats."""
+    if any(file.format not in _FORMATS_OF_TASK[task] for file in result.files):
+        raise FileRefusedError("damaged")
+    return result
+
+
+def _cleaned_file(number: int, result: WorkerResult) -> CleanedFile:
+    (file,) = result.files
+    path = f"files/{number}.{file.format.extension}"
+    return CleanedFile(path, file.format.media_type, result.removed(), file.data, result.preview, result.pages)

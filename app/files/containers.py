@@ -7,10 +7,8 @@ the structure is broken, reading stops with the kinds that were found, because t
 # ruff: noqa: PLR2004 - the numbers are constants of the formats
 
 import re
-import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from fractions import Fraction
 
 from app.files.protocol import RemovedKind
 
@@ -45,21 +43,8 @@ _JPEG_SEGMENT_STARTS = (
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _SOS, _EOI, _ADOBE, _FIRST_APP, _LAST_APP = 0xDA, 0xD9, 0xEE, 0xE0, 0xEF
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
-# Boxes beside the coded pictures that FFmpeg would copy with whatever values they hold: colour profiles, mastering
-# displays, stereo and spherical video, Dolby Vision, clean aperture.
-_COPIED_BOXES = re.compile(
-    rb"(?<=\0\0..)(?:mdcv|clli|cclv|amve|st3d|sv3d|vexu|hfov|dvcC|dvvC|dvwC|clap)|colr(?=(?:.{8})?(?:prof|rICC))",
-    re.DOTALL,
-)
-_PIXEL_SHAPE = re.compile(rb"(?<=\0\0\0\x10)pasp(.{8})", re.DOTALL)
-_MOST_SHAPE = 64
-# The matrix of a track or of the whole recording, after the box's name, version, flags and other fields (14496-12,
-# 8.2.2 and 8.3.2), with times of 32 and of 64 bits.
-_MATRIX = re.compile(
-    rb"(tkhd\x00\x00\x00[\x00-\x0f].{36}|tkhd\x01\x00\x00[\x00-\x0f].{48}|mvhd\x00{4}.{32}|mvhd\x01\x00{3}.{44})(.{36})",
-    re.DOTALL,
-)
-_ONE, _UNIT = 1 << 16, 1 << 30
+# The film of a motion photo: an MP4 after a JPEG, or in a box of a HEIC (Motion Photo format 1.0).
+_FILM, _FILM_BOX = re.compile(rb"\0\0\0[\x10-\x40]ftyp"), b"mpvd"
 _GIF_COMMENT, _GIF_TEXT, _GIF_APPLICATION = 0xFE, 0x01, 0xFF
 
 
@@ -95,6 +80,7 @@ def _jpeg_kinds(data: bytes) -> Iterator[RemovedKind | None]:
             yield _jpeg_segment_kind(marker, body)
     if len(data) > at + 2:
         yield RemovedKind.TRAILING
+        yield RemovedKind.SHORT_FILM if _FILM.search(data, at + 2) else None
 
 
 def _jpeg_segment_kind(marker: int, body: bytes) -> RemovedKind | None:
@@ -165,49 +151,6 @@ def _colour_table_size(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def plain_boxes(data: bytes) -> bytes:
-    """Return ISO media of the same length, without the values of boxes that FFmpeg would copy as they are.
-
-    Colour profiles and the like become free space, a matrix the nearest quarter turn, a pixel's shape a simple ratio.
-    """
-    data = _COPIED_BOXES.sub(b"free", data)
-    data = _PIXEL_SHAPE.sub(lambda match: b"pasp" + _plain_shape(match[1]), data)
-    return _MATRIX.sub(lambda match: match[1] + _plain_matrix(match[2]), data)
-
-
-def _plain_shape(shape: bytes) -> bytes:
-    width, height = struct.unpack(">II", shape)
-    ratio = Fraction(width, height).limit_denominator(_MOST_SHAPE) if width and height else Fraction(1)
-    is_plain = 1 <= ratio.numerator <= _MOST_SHAPE
-    return struct.pack(">II", ratio.numerator, ratio.denominator) if is_plain else struct.pack(">II", 1, 1)
-
-
-def _plain_matrix(matrix: bytes) -> bytes:
-    a, b, _, c, d, *_ = struct.unpack(">9i", matrix)
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        return struct.pack(">9i", 0, _sign(b), 0, _sign(c), 0, 0, 0, 0, _UNIT)
-    return struct.pack(">9i", _sign(a), 0, 0, 0, _sign(d), 0, 0, 0, _UNIT)
-
-
-def _sign(value: int) -> int:
-    return -_ONE if value < 0 else _ONE
-
-
-def is_truncated(data: bytes) -> bool:
-    """Return whether an ISO media file ends before its media data (`mdat`) or its index (`moov`) does."""
-    at = 0
-    while at + 16 <= len(data):
-        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        if name in {b"mdat", b"moov"} and at + size > len(data):
-            return True
-        if size < 8:
-            return False
-        at += size
-    return False
-
-
 def _iso_box_kinds(data: bytes) -> Iterator[RemovedKind | None]:
     at = 0
     while at + 8 <= len(data):
@@ -219,10 +162,15 @@ def _iso_box_kinds(data: bytes) -> Iterator[RemovedKind | None]:
         if size < 8 or at + size > len(data):
             yield RemovedKind.TRAILING
             return
-        if name == b"uuid":
-            yield RemovedKind.CREDENTIALS if data[at + 8 : at + 24] == _C2PA_BOX else RemovedKind.OTHER
-        elif name in {b"free", b"skip"} and data[at + 8 : at + size].strip(b"\0"):
-            yield RemovedKind.OTHER
+        yield _iso_box_kind(name, data[at + 8 : at + size])
         at += size
     if at < len(data):
         yield RemovedKind.TRAILING
+
+
+def _iso_box_kind(name: bytes, body: bytes) -> RemovedKind | None:
+    if name == _FILM_BOX:
+        return RemovedKind.SHORT_FILM
+    if name == b"uuid":
+        return RemovedKind.CREDENTIALS if body.startswith(_C2PA_BOX) else RemovedKind.OTHER
+    return RemovedKind.OTHER if name in {b"free", b"skip"} and body.strip(b"\0") else None

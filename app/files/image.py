@@ -2,22 +2,45 @@
 
 The picture is turned upright, converted to sRGB by its colour profile, which is then dropped, and laid on white or
 black where it is transparent. Photographs come back as JPEG, drawings as PNG, and a TIFF of several pages as a PDF.
-Of an animation the first picture is kept, and the result says so. Refuses more than 25 megapixels a picture.
+Of an animation the first picture is kept, and the result says so. A picture above 64 megapixels is halved in width and
+height, so that 1 GiB of memory carries up to 200 megapixels, and more are refused. The result says so too, and that the
+end of a JPEG was missing. Of a raw photo the full picture inside is taken, and never its thumbnail.
 """
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import pi_heif
-from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageOps, ImageSequence, ImageStat, MpoImagePlugin
+from PIL import (
+    AvifImagePlugin,
+    ExifTags,
+    Image,
+    ImageCms,
+    ImageFile,
+    ImageOps,
+    ImageSequence,
+    ImageStat,
+    JpegImagePlugin,
+    MpoImagePlugin,
+)
 
 from app.core.errors import FileRefusedError
-from app.files.metadata_image import image_metadata_kinds
+from app.files.metadata_image import image_metadata_kinds, tiff_metadata_kinds
 from app.files.pdf_writer import images_to_pdf
-from app.files.protocol import MAX_IMAGE_PIXELS, MAX_PAGES, OutputFormat, WorkerResult, single_file_result
+from app.files.previews import preview_of
+from app.files.protocol import (
+    MAX_IMAGE_PIXELS,
+    MAX_PAGES,
+    OutputFormat,
+    RemovedKind,
+    WorkerResult,
+    single_file_result,
+)
+from app.files.raw_photos import full_picture, tiff_orientation
 from app.files.sniff import image_format
 
 Image.preinit()
@@ -34,29 +57,70 @@ _JPEG_QUALITY = 88
 _MAX_PNG_GROWTH = 1.5
 # Mean lightness (0 to 255) above which a partly transparent picture is laid on black.
 _LIGHT_FROM = 200
+# Larger pictures are halved. A page among several gets as many pixels as A4 has at 300 dots per inch.
+_MAX_WHOLE_PIXELS = 64_000_000
+_MAX_PAGE_PIXELS = 9_000_000
+_MAX_SIDE = 65_500  # of a JPEG (ITU-T T.81, B.2.2, less what libjpeg keeps for itself)
+# A JPEG whose end is missing is taken if at least so much of its height is there.
+_LEAST_SHARE = 0.5
 _TIFF_REDUCED_COPY = 1  # bit of NewSubfileType (TIFF 6.0, section 8): this page is a thumbnail of another
 _TIFF_SUBFILE = 254
 
 
 def rebuild_image(data: bytes) -> WorkerResult:
     """Return the picture as JPEG or PNG, or a TIFF of several pages as PDF; FileRefusedError, or what Pillow raises."""
-    source = open_image(data)
+    inside = full_picture(data)
+    source = open_image(data if inside is None else inside)
     kinds = image_metadata_kinds(data, source)
+    if inside is not None:
+        kinds |= {RemovedKind.FURTHER, *tiff_metadata_kinds(data)}
+        source.getexif().setdefault(ExifTags.Base.Orientation, tiff_orientation(data))
     if source.format == "TIFF":
         pages = _tiff_pages(source)
         first = next(pages, None)
         second = next(pages, None)
         if first is not None and second is not None:
-            return single_file_result(OutputFormat.PDF, images_to_pdf(_normalized_pages(first, second, pages)), kinds)
-        return single_file_result(*encode_image(normalize_image(first or source), photograph=False), kinds)
-    is_photograph = source.format in {"JPEG", "MPO", "HEIF"}
-    return single_file_result(*encode_image(normalize_image(source), photograph=is_photograph), kinds)
+            return pages_result(_normalized_pages(chain([first, second], pages), kinds), kinds)
+        if first is None:  # every page is a thumbnail of another, which is not here
+            raise FileRefusedError("raw-photo")
+        return _picture_of(first, kinds)
+    return _picture_of(source, kinds, photograph=source.format in {"JPEG", "MPO", "HEIF"})
+
+
+def _picture_of(source: Image.Image, kinds: set[RemovedKind], *, photograph: bool = False) -> WorkerResult:
+    if _factor(source, _MAX_WHOLE_PIXELS) > 1:
+        kinds.add(RemovedKind.FINE_DETAIL)
+    try:
+        picture = normalize_image(source)
+    except OSError:
+        if not photograph:
+            raise
+        picture = _picture_without_end(source)
+        kinds.add(RemovedKind.MISSING_END)
+    source.close()  # frees the pixels of before, for which there may be no room while the new file is written
+    return picture_result(picture, kinds, photograph=photograph)
+
+
+def picture_result(
+    picture: Image.Image, kinds: Iterable[RemovedKind] = (), *, photograph: bool = False
+) -> WorkerResult:
+    """Return an RGB picture, encoded, with its preview."""
+    preview = preview_of(picture)
+    return single_file_result(*encode_image(picture, photograph=photograph), kinds, preview=preview, pages=1)
+
+
+def pages_result(pages: Iterator[Image.Image], kinds: Iterable[RemovedKind] = ()) -> WorkerResult:
+    """Return RGB pages, of which there is at least one, as a PDF with a preview of the first page."""
+    first = next(pages)
+    preview = preview_of(first)
+    data, count = images_to_pdf(chain([first], pages))
+    return single_file_result(OutputFormat.PDF, data, kinds, preview=preview, pages=count)
 
 
 def open_image(data: bytes) -> ImageFile.ImageFile:
     """Return the picture, opened as the format that its first bytes name and as no other.
 
-    Raises FileRefusedError "unknown", or "too-many-pixels" above 25 megapixels.
+    Raises FileRefusedError "unknown", or "too-many-pixels" above 200 megapixels.
     """
     name = image_format(data)
     if name is None:
@@ -71,25 +135,55 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
     return image
 
 
-def normalize_image(image: Image.Image) -> Image.Image:
-    """Return the pixels as they are seen: upright, in sRGB, and opaque, because transparency can hide a picture."""
+def normalize_image(image: Image.Image, most_pixels: int = _MAX_WHOLE_PIXELS) -> Image.Image:
+    """Return the pixels as they are seen: upright, in sRGB, and opaque, because transparency can hide a picture.
+
+    A picture above `most_pixels` is halved in width and height, and as often again as needed. The picture given is used
+    up, so that no pixel is in memory twice for longer than necessary.
+    """
+    factor = _factor(image, most_pixels)
+    if factor > 1 and isinstance(image, JpegImagePlugin.JpegImageFile):
+        image.draft(None, (image.width // factor, image.height // factor))
     image.load()
-    try:
-        turned = ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001 - a picture with broken metadata is still taken
-        turned = image.copy()
-    visible = _to_srgb(turned)
+    with suppress(Exception):  # a picture with broken metadata is still taken
+        ImageOps.exif_transpose(image, in_place=True)
+    visible = _to_srgb(image, most_pixels)
     if visible.mode == "RGBA":
         visible = _without_alpha(visible)
-    visible.info = {}
-    return visible
+    # The same pixels, without a copy, in a picture that knows nothing of the file that was opened.
+    plain = visible._new(visible.im)  # noqa: SLF001
+    plain.info = {}
+    return plain
+
+
+def _factor(image: Image.Image, most_pixels: int) -> int:
+    """Return the power of two by which width and height are divided."""
+    factor = 1
+    while image.width * image.height > most_pixels * factor**2 or max(image.size) > _MAX_SIDE * factor:
+        factor *= 2
+    return factor
+
+
+def _picture_without_end(source: Image.Image) -> Image.Image:
+    """Return a JPEG as far as it goes, without the rows that are missing; FileRefusedError if too many are."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    source.load()
+    # The decoder fills what it does not reach with middle grey.
+    box = source.convert("L").point([255] * 126 + [0] * 5 + [255] * 125).getbbox()
+    if box is None or box[3] < _LEAST_SHARE * source.height:
+        raise FileRefusedError("damaged")
+    return normalize_image(source.crop((0, 0, source.width, box[3])))
 
 
 def encode_image(image: Image.Image, *, photograph: bool) -> tuple[OutputFormat, bytes]:
     """Return RGB pixels as JPEG, or as PNG for a drawing that is not much larger as PNG."""
     target = io.BytesIO()
     # Thin coloured letters in drawings and screenshots need colours at full resolution.
-    image.save(target, "JPEG", quality=_JPEG_QUALITY, optimize=True, subsampling="4:2:0" if photograph else "4:4:4")
+    subsampling = "4:2:0" if photograph else "4:4:4"
+    try:
+        image.save(target, "JPEG", quality=_JPEG_QUALITY, optimize=True, subsampling=subsampling)
+    except OSError:  # all that can go wrong with pixels in memory
+        raise MemoryError from None
     if not photograph and image.getcolors(_MAX_DRAWING_COLOURS) is not None:
         drawing = _BoundedBytesIO(int(_MAX_PNG_GROWTH * target.tell()))
         with suppress(_TooLargeError):
@@ -129,16 +223,18 @@ def _check_pixels(image: Image.Image) -> None:
         raise FileRefusedError("too-many-pixels")
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
+def _to_srgb(image: Image.Image, most_pixels: int) -> Image.Image:
     profile = image.info.get("icc_profile")
     image = _to_basic_mode(image)
+    factor = _factor(image, most_pixels)
+    if factor > 1:
+        image = image.reduce(factor)
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             mode = "RGBA" if image.mode == "RGBA" else "RGB"
-            converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode=mode)
-            if converted is not None:
-                return converted
+            in_place = image.mode == mode
+            image = ImageCms.profileToProfile(image, source, _SRGB, outputMode=mode, inPlace=in_place) or image
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             pass  # a profile that does not match the pixels is ignored
     return image if image.mode in {"RGB", "RGBA"} else image.convert("RGB")
@@ -151,7 +247,7 @@ def _to_basic_mode(image: Image.Image) -> Image.Image:
     if image.mode in {"I", "F"}:
         return _stretch_contrast(image.convert("F"))
     if image.has_transparency_data:
-        return image.convert("RGBA")
+        return image if image.mode == "RGBA" else image.convert("RGBA")
     if image.mode in {"L", "RGB", "CMYK"}:
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
@@ -173,8 +269,9 @@ def _tiff_pages(image: ImageFile.ImageFile) -> Iterator[Image.Image]:
             yield page.copy() if number == 0 else page
 
 
-def _normalized_pages(first: Image.Image, second: Image.Image, rest: Iterator[Image.Image]) -> Iterator[Image.Image]:
-    yield normalize_image(first)
-    yield normalize_image(second)
-    for page in rest:
-        yield normalize_image(page)
+def _normalized_pages(pages: Iterator[Image.Image], kinds: set[RemovedKind]) -> Iterator[Image.Image]:
+    """Yield each page as it is seen, and note it in `kinds` if one was made smaller."""
+    for page in pages:
+        if _factor(page, _MAX_PAGE_PIXELS) > 1:
+            kinds.add(RemovedKind.FINE_DETAIL)
+        yield normalize_image(page, _MAX_PAGE_PIXELS)

@@ -70,6 +70,15 @@ def image_metadata_kinds(data: bytes, image: Image.Image) -> set[RemovedKind]:
     return kinds
 
 
+def tiff_metadata_kinds(data: bytes) -> set[RemovedKind]:
+    """Return the kinds of the tags in the first directory of a TIFF, and in those of Exif and GPS below."""
+    exif, kinds = Image.Exif(), set[RemovedKind]()
+    with suppress(Exception):
+        exif.load(data)
+        kinds.update(_directory_kinds(exif))
+    return kinds
+
+
 def xmp_kinds(packet: bytes) -> set[RemovedKind]:
     """Return the kinds of the properties in an XMP packet, and the kind XMP itself."""
     return {RemovedKind.XMP, *(kind for kind, names in _XMP_NAMES.items() if re.search(names, packet))}
@@ -77,11 +86,15 @@ def xmp_kinds(packet: bytes) -> set[RemovedKind]:
 
 def _exif_kinds(image: Image.Image) -> Iterator[RemovedKind]:
     exif = image.getexif()
+    if image.format != "TIFF" and exif.get_ifd(ExifTags.IFD.IFD1):
+        yield RemovedKind.THUMBNAIL
+    yield from _directory_kinds(exif)
+
+
+def _directory_kinds(exif: Image.Exif) -> Iterator[RemovedKind]:
     directories = [dict(exif), *(exif.get_ifd(directory) for directory in (ExifTags.IFD.Exif, ExifTags.IFD.Interop))]
     if exif.get_ifd(ExifTags.IFD.GPSInfo):
         yield RemovedKind.GPS
-    if image.format != "TIFF" and exif.get_ifd(ExifTags.IFD.IFD1):
-        yield RemovedKind.THUMBNAIL
     for directory in directories:
         yield from _tag_kinds(directory)
 

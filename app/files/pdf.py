@@ -1,33 +1,38 @@
 """Rebuilds a PDF from a picture of each page, or returns those pictures.
 
 What cannot be seen on a page is removed: text, hidden layers, scripts, attachments, earlier versions. Form fields and
-notes that are drawn on the page become part of its picture. Refuses locked files and more than 100 pages.
+notes that are drawn on the page become part of its picture. Refuses locked files, more than 100 pages, forms that only
+Adobe's programs show, and letters for which there is no font: PDFium would leave those out without an error.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pypdfium2
 from PIL import Image
 
 from app.core.errors import FileRefusedError
-from app.files.image import encode_image
+from app.files.image import encode_image, pages_result
 from app.files.metadata_pdf import pdf_metadata_kinds
-from app.files.pdf_writer import DPI, images_to_pdf
-from app.files.protocol import MAX_IMAGE_PIXELS, MAX_PAGES, OutputFile, OutputFormat, WorkerResult, single_file_result
+from app.files.pdf_fonts import EastAsianFont, has_letters_without_font
+from app.files.pdf_writer import DPI
+from app.files.protocol import MAX_PAGES, OutputFile, WorkerResult
 
 # A page of A4 at 150 dots per inch has 2.2 million pixels; a poster is rendered at fewer dots per inch.
 _MAX_PAGE_PIXELS = 4_000_000
-_MAX_EMBEDDED_PIXELS = 4 * MAX_IMAGE_PIXELS
+_MAX_EMBEDDED_PIXELS = 100_000_000
 _POINTS_PER_INCH = 72
 _PASSWORD_ERROR = 4
+# Before the lock, because afterwards neither a file can be read nor a callback be made.
+_FONT = EastAsianFont()
+_FONT.setup()
 
 
 def rebuild_pdf(data: bytes) -> WorkerResult:
     """Return the same pages as a PDF of pictures.
 
-    Raises FileRefusedError "encrypted", "damaged", "too-many-pages" or "too-heavy".
+    Raises FileRefusedError "encrypted", "damaged", "too-many-pages", "too-heavy", "form-of-adobe" or "fonts-missing".
     """
-    return single_file_result(OutputFormat.PDF, images_to_pdf(render_pages(data)), pdf_metadata_kinds(data))
+    return pages_result(render_pages(data), pdf_metadata_kinds(data))
 
 
 def pdf_to_images(data: bytes) -> WorkerResult:
@@ -35,18 +40,24 @@ def pdf_to_images(data: bytes) -> WorkerResult:
     return WorkerResult(tuple(OutputFile(*encode_image(page, photograph=False)) for page in render_pages(data)))
 
 
-def render_pages(data: bytes) -> Iterator[Image.Image]:
-    """Yield each page as an RGB picture at up to 150 dots per inch; only one page is in memory at a time."""
+def render_pages(data: bytes, pages: Sequence[int] = ()) -> Iterator[Image.Image]:
+    """Yield each page, or those numbered (from 0), as an RGB picture at up to 150 dots per inch, one at a time."""
     document = _open_pdf(data)
+    if document.get_formtype() == pypdfium2.raw.FORMTYPE_XFA_FULL:
+        raise FileRefusedError("form-of-adobe")
     document.init_forms()  # PDFium draws form fields only if this comes before any page
     count = len(document)
     if count > MAX_PAGES:
         raise FileRefusedError("too-many-pages")
     if not count:
         raise FileRefusedError("damaged")
-    for number in range(count):
+    for number in pages or range(count):
+        if number >= count:
+            raise FileRefusedError("damaged")
         page = document[number]
         _check_images(page)
+        if has_letters_without_font(page, _FONT):
+            raise FileRefusedError("fonts-missing")
         width, height = page.get_size()
         pixels = max(width * height * (DPI / _POINTS_PER_INCH) ** 2, 1.0)
         scale = DPI / _POINTS_PER_INCH * min(1.0, (_MAX_PAGE_PIXELS / pixels) ** 0.5)

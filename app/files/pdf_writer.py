@@ -20,8 +20,8 @@ _COLOUR_DIFFERENCE = 12
 _MAX_POINTS = 14_400  # ISO 32000-1, annex C.2: the largest page side
 
 
-def images_to_pdf(pages: Iterable[Image.Image]) -> bytes:
-    """Return a PDF whose pages are these RGB pictures at 150 dots per inch."""
+def images_to_pdf(pages: Iterable[Image.Image]) -> tuple[bytes, int]:
+    """Return a PDF whose pages are these RGB pictures at 150 dots per inch, and the number of its pages."""
     document = pikepdf.new()
     for image in pages:
         width, height = (min(side * _POINTS_PER_INCH / DPI, _MAX_POINTS) for side in image.size)
@@ -30,7 +30,7 @@ def images_to_pdf(pages: Iterable[Image.Image]) -> bytes:
         page.obj.Contents = document.make_stream(f"{width:.3f} 0 0 {height:.3f} 0 0 cm /P Do".encode())
     target = io.BytesIO()
     document.save(target, deterministic_id=True, object_stream_mode=pikepdf.ObjectStreamMode.disable)
-    return target.getvalue()
+    return target.getvalue(), len(document.pages)
 
 
 def _image_object(document: pikepdf.Pdf, image: Image.Image) -> pikepdf.Stream:

@@ -1,5 +1,7 @@
 """Burns black boxes into a picture or into the pages of a PDF, so that no output byte depends on what was under them.
 
+Returns also the small picture of one page on which a sender chooses the boxes.
+
 Boxes are enlarged to whole blocks of 16 pixels: a JPEG encodes pixels in such blocks, and its noise beside a smaller
 box would still show the edge of a covered letter. Corners outside the page are moved to its edge.
 """
@@ -8,10 +10,11 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from app.files.image import encode_image, normalize_image, open_image
+from app.core.errors import FileRefusedError
+from app.files.image import normalize_image, open_image, pages_result, picture_result
 from app.files.pdf import render_pages
-from app.files.pdf_writer import images_to_pdf
-from app.files.protocol import Box, OutputFormat, WorkerResult, single_file_result, unpack_boxes
+from app.files.previews import cover_of
+from app.files.protocol import Box, OutputFormat, WorkerResult, single_file_result, unpack_boxes, unpack_page
 from app.files.sniff import image_format
 
 _BLOCK_PIXELS = 16
@@ -25,9 +28,22 @@ def redact_boxes(data: bytes) -> WorkerResult:
     boxes, data = unpack_boxes(data)
     if image_format(data) is None:
         pages = (_black_out(picture, boxes.get(page, ())) for page, picture in enumerate(render_pages(data)))
-        return single_file_result(OutputFormat.PDF, images_to_pdf(pages))
+        return pages_result(pages)
     image = _black_out(normalize_image(open_image(data)), boxes.get(0, ()))
-    return single_file_result(*encode_image(image, photograph=image_format(data) == "JPEG"))
+    return picture_result(image, photograph=image_format(data) == "JPEG")
+
+
+def page_to_cover(data: bytes) -> WorkerResult:
+    """Return one page of a picture or PDF as a small JPEG; `data` comes from `protocol.pack_page`.
+
+    Raises as `open_image` and `render_pages` do, and FileRefusedError "damaged" for a page that is not there.
+    """
+    page, data = unpack_page(data)
+    if image_format(data) is None:
+        return single_file_result(OutputFormat.JPEG, cover_of(next(render_pages(data, [page]))))
+    if page:
+        raise FileRefusedError("damaged")
+    return single_file_result(OutputFormat.JPEG, cover_of(normalize_image(open_image(data))))
 
 
 def _black_out(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:

@@ -59,11 +59,11 @@ _NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _THIRD_ARGUMENT_AT = 0, 4, 16, 32
 _PROT_EXEC, _CLONE_THREAD = 4, 0x10000
 
 
-def set_limits() -> None:
-    """Set hard limits: 1 GiB of address space, 20 s of CPU time, 64 open files, no byte written to a file, no core."""
+def set_limits(cpu_seconds: int = CPU_SECONDS) -> None:
+    """Set hard limits: 1 GiB of address space, CPU time, 64 open files, no byte written to a file, no core."""
     for limit, most in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_CPU, cpu_seconds),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_CORE, 0),

@@ -1,6 +1,7 @@
 """Who may start the next child process: the processors are shared fairly among the networks whose files wait.
 
-A child has a place, of which this machine has one for each processor. Files wait for places in this order: those of
+A child has a place, of which this machine has one for each processor (and, beside these, some for recordings that are
+encoded anew). Files wait for places in this order: those of
 networks that have no child now, then those of networks that have used least place time within the hour. One network
 never has all places, and one that has used up its budget waits until nothing else is cleaned. So neither many files nor
 slow ones keep another network's file from its turn for longer than one child may run.
@@ -19,9 +20,11 @@ from threading import Condition
 from app.core.errors import BusyError
 
 BUDGET_SECONDS = 300.0
+FILM_BUDGET_SECONDS = 600.0
 _HOUR = 3600.0
 _PAUSE = 0.02
 _LONG_PAUSE = 0.25
+_LAST_FEW = 8
 
 
 @dataclass(eq=False)
@@ -39,6 +42,7 @@ class _Use:
     began: float
     seconds: Counter[str] = field(default_factory=Counter)
     running: Counter[str] = field(default_factory=Counter)
+    mean: float = 1.0  # seconds of one file, of the last few
 
 
 class FileTurns:
@@ -66,6 +70,11 @@ class FileTurns:
             finally:
                 self._end(networks, self._clock() - began)
 
+    def expected_seconds(self) -> float:
+        """Return about how long a file that came now would wait, if all that wait take as long as the last few did."""
+        with self._change:
+            return self._use.mean * (len(self._waiting) + 1) / self._places
+
     def _wait(self, networks: Sequence[str], deadline: float) -> socket.socket:
         with self._change:
             self._count += 1
@@ -88,10 +97,11 @@ class FileTurns:
     def _end(self, networks: Sequence[str], seconds: float) -> None:
         with self._change:
             if self._clock() > self._use.began + _HOUR:
-                self._use = _Use(self._clock(), running=self._use.running)
+                self._use = _Use(self._clock(), running=self._use.running, mean=self._use.mean)
             self._use.running.subtract(networks)
             self._use.running = +self._use.running
             self._use.seconds.update(dict.fromkeys(networks, seconds))
+            self._use.mean += (seconds - self._use.mean) / _LAST_FEW
             self._change.notify_all()
 
     def _next(self) -> _Waiting | None:
@@ -108,6 +118,16 @@ class FileTurns:
     def _rank(self, one: _Waiting) -> tuple[object, ...]:
         running, seconds = self._use.running, self._use.seconds
         return ([running[name] for name in one.networks], [seconds[name] for name in one.networks], one.number)
+
+
+def film_turns() -> FileTurns:
+    """Return turns for recordings that are encoded anew, in places of their own."""
+    return FileTurns("film", places=film_places(), budget=FILM_BUDGET_SECONDS)
+
+
+def film_places() -> int:
+    """Return how many recordings are encoded anew at once: half as many as there are processors, and one at least."""
+    return max(1, cores() // 2)
 
 
 def cores() -> int:

@@ -107,7 +107,9 @@ def contacts(path: Path) -> None:
     found = load_library(folders.program, (ENGLISH,), folders.own).editions[ENGLISH].contacts.values()
     wrong = confirm_contacts(found, folders, nz_day(time()), holds=partial(click.confirm, default=None))
     if wrong:
-        click.echo(f"Correct {', '.join(wrong)} in {config.content}/contacts.toml.")
+        click.echo(
+            f"Correct {', '.join(wrong)} in {config.content}/contacts.toml (copy rows from content/contacts.toml)."
+        )
     sys.exit(1 if wrong else 0)
 
 

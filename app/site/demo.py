@@ -47,7 +47,7 @@ agencies = ["example"]
 [[agency]]
 id = "example"
 name = "Example agency"
-reads = "never: this is a demonstration"
+reads = "never (this is a demonstration)"
 recipients = ["{recipient}"]
 expires = {expires}
 reply_key = "{reply_key}"

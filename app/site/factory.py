@@ -35,7 +35,7 @@ from app.delivery.memory_store import MemoryStore
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.pace import Pace
 from app.files import clean
-from app.files.turns import FileTurns
+from app.files.turns import FileTurns, film_turns
 from app.site.config import Config, MemoryConfig
 from app.site.guide.handouts import Handout, make_handouts
 from app.site.guide.loader import load_catalogue_reviews, load_library
@@ -64,6 +64,8 @@ from app.web.networks import NetworkReader
 _BODY_MARGIN = 1_000_000
 # Of the room for held tips one network may fill this share, counted in each worker by itself.
 _SHARE_OF_HELD = 0.25
+# For which an upload waits for memory before it is read.
+_PATIENCE_SECONDS = 30.0
 SCHEMA_REMEDIES = {
     "schema-older": "an earlier version made this database; let that version deliver what waits, then name a new one",
     "schema-newer": "a later version made this database; install that version, or name a new one",
@@ -159,6 +161,7 @@ def build_site(prerendered: Prerendered, *, root: Path = ROOT, clock: Callable[[
         room=room,
         max_body=report.max_upload + _BODY_MARGIN,
         networks=lambda environ: share_names(visitors.of_environ(environ)),
+        patience=_PATIENCE_SECONDS,
     )
     if server.proxies:  # outermost, so that bodies are shared among visitors, not proxies
         limiter = ProxyFix(limiter, x_for=server.proxies, x_proto=0, x_host=0)
@@ -285,6 +288,7 @@ def _add_report(
     memory, visitors = open_memory_store(config.memory), NetworkReader(clock=clock)
     outbox = _open_outbox(config, memory)
     file_limits = clean.CleanLimits(bytes_in=config.report.max_upload)
+    turns, films = FileTurns(), film_turns()
     context = ReportContext(
         config=config,
         origins=origins(config),
@@ -295,10 +299,13 @@ def _add_report(
         rates=rates,
         secret=prerendered.secret,
         phrases=load_phrases(root / "content"),
-        clean_files=partial(clean.clean_files, limits=file_limits, turns=FileTurns()),
+        clean_files=partial(clean.clean_files, limits=file_limits, turns=turns, films=films),
+        turns=turns,
+        films=films,
         waiting=NetworkShares(config.server.threads // 4, draw=visitors.draw),
         memory=room.memory,
         visitors=visitors,
+        signs=guide.signs,
         render=guide.render,
         clock=clock,
     )

@@ -22,7 +22,7 @@ from app.delivery.destinations import open_transport
 from app.delivery.outbox import Outbox
 from app.files.clean import probe_sandbox
 from app.files.sandbox import MEMORY_BYTES
-from app.files.turns import cores
+from app.files.turns import cores, film_places
 from app.site.config import EXPIRY_WARNING_DAYS, Config, load_config
 from app.site.factory import SCHEMA_REMEDIES, form_secret, open_memory_store, served_languages
 from app.site.guide.loader import load_library
@@ -114,7 +114,7 @@ def host_warnings(config: Config) -> list[str]:
 def most_memory(config: Config) -> int:
     """Return how many bytes the site takes with every limit reached at once; `deploy/README.md` has the same sum."""
     worker = _WORKER_BYTES + config.server.body_memory + _CODES_BYTES
-    return config.server.workers * worker + cores() * MEMORY_BYTES + MAX_HELD_BYTES
+    return config.server.workers * worker + (cores() + film_places()) * MEMORY_BYTES + MAX_HELD_BYTES
 
 
 def _memory_limit() -> int:

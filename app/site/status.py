@@ -181,14 +181,18 @@ def _agency_actions(agency: AgencyDeliveries, window: int, now: float) -> list[s
 
 
 def _contact_actions(own: Path | None) -> list[str]:
+    """Return which contacts nobody has confirmed for long; once one is due, all that nobody has confirmed are.
+
+    A contact whose source has a day of its own is not due by that day alone.
+    """
     library = load_library(ROOT / "content", (ENGLISH,), own)
+    today = nz_day(time())
     old = [
-        contact.id
+        contact
         for contact in library.editions[ENGLISH].contacts.values()
-        if not contact.dated and (nz_day(time()) - contact.as_at).days > _MAX_CONTACT_AGE_DAYS
+        if (today - contact.as_at).days > _MAX_CONTACT_AGE_DAYS
     ]
-    return (
-        [f"contacts {', '.join(old)}: were last checked over {_MAX_CONTACT_AGE_DAYS} days ago; run haumaru contacts"]
-        if old
-        else []
-    )
+    if all(contact.dated for contact in old):
+        return []
+    names = ", ".join(contact.id for contact in old)
+    return [f"contacts {names}: nobody has confirmed them for {_MAX_CONTACT_AGE_DAYS} days; run haumaru contacts"]

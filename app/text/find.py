@@ -19,38 +19,43 @@ REMOVED_PLACEHOLDER: Final = "[removed]"
 
 FINDING_REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "link": N_("A link that may have been made for you alone. Whoever made it can see who got it."),
+        "link": N_("This link may have been made only for you. The person who made the link can see who got the link."),
         "email": N_(
-            "An e-mail address. If it is yours, take it out. "
-            "If it belongs to the person doing this, leave it: it is evidence."
+            "This is an email address. If the address is yours, take it out. "
+            "If the address belongs to the person doing this, leave it in. The address is evidence."
         ),
         "bank": N_(
-            "It looks like a bank account. If it is yours, take it out. "
-            "If you were told to pay into it, leave it: it is evidence."
+            "This looks like a bank account. If the account is yours, take it out. "
+            "If someone told you to pay into the account, leave it in. The account is evidence."
         ),
-        "nhi": N_("It looks like a health (NHI) number. If it is yours, take it out."),
-        "ird": N_("It looks like a tax (IRD) number. If it is yours, take it out."),
-        "passport": N_("It looks like a passport number. If it is yours, take it out."),
-        "licence": N_("It looks like a driver licence number. If it is yours, take it out."),
-        "place": N_("An exact position. It may show where you were or where you live."),
+        "nhi": N_("This looks like a health (NHI) number. If the number is yours, take it out."),
+        "ird": N_("This looks like a tax (IRD) number. If the number is yours, take it out."),
+        "passport": N_("This looks like a passport number. If the number is yours, take it out."),
+        "licence": N_("This looks like a driver licence number. If the number is yours, take it out."),
+        "place": N_("These words give an exact place. The place may show where you were or where you live."),
         "handle": N_(
-            "A name on a social network. If it is yours, take it out. "
-            "If it belongs to the person doing this, leave it: it is evidence."
+            "This is a name on social media. If the name is yours, take it out. "
+            "If the name belongs to the person doing this, leave it in. The name is evidence."
         ),
         "phone": N_(
-            "A phone number. If it is yours, take it out. "
-            "If it belongs to the person doing this, leave it: it is evidence."
+            "This is a phone number. If the number is yours, take it out. "
+            "If the number belongs to the person doing this, leave it in. The number is evidence."
         ),
         "time": N_(
-            "An exact time. It may show who was there. A rough time, such as “in the evening”, is often enough."
+            "These words give an exact time. The time may show who was there. "
+            "A rough time, such as “in the evening”, is often enough."
         ),
-        "relation": N_("This says how you are related to someone. It may show them who wrote."),
-        "role": N_("This says how you know someone. It may show them who wrote."),
-        "only": N_("This says that few people know. Whoever reads it may guess who wrote."),
-        "name": N_("This may be your name. We do not need it."),
-        "self": N_("This says who you are. If only one person fits, it names you."),
+        "relation": N_(
+            "These words say how you are related to someone. The words may show that person who wrote the report."
+        ),
+        "role": N_("These words say how you know someone. The words may show that person who wrote the report."),
+        "only": N_(
+            "These words say that only a few people know. Someone who reads the words may guess who wrote the report."
+        ),
+        "name": N_("This may be your name. We do not need your name."),
+        "self": N_("These words say who you are. If the words fit only one person, people will know it is you."),
         "mark": N_(
-            "Unusual letters or signs. They can be a hidden mark that shows from whom a text was copied. "
+            "These are unusual letters or signs. They can be a hidden mark that shows who a text was copied from. "
             "If you did not type them, take them out."
         ),
     }

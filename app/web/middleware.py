@@ -25,12 +25,14 @@ _MOST_THROWN_AWAY = 20  # times the limit of a body
 class BodyRoom:
     """What one process has for bodies: `threads` of the server, of which half read bodies, and `memory` bytes.
 
-    A quarter of these places stay free of bodies that are too long to be words alone.
+    A quarter of these places stay free of bodies that are too long to be words alone. An eighth of the threads may wait
+    for memory before they read one.
     """
 
     def __init__(self, *, threads: int, memory: int) -> None:
         self.readers = NetworkShares(max(1, threads // 2))
         self.long_readers = NetworkShares(max(1, threads * 3 // 8))
+        self.waiters = NetworkShares(max(1, threads // 8))
         self.memory = NetworkShares(memory, share=0.5, reserve=0.25)
 
 
@@ -39,6 +41,7 @@ class BodyLimiter:
 
     `hosts` are the values of Host that are answered; None answers under every name. `peak` gives the bytes of memory
     that a body of so many bytes takes until it is answered, and `networks` the networks of a request, narrowest first.
+    A body for which there is no memory is left unread for at most `patience` seconds, until there is some.
     """
 
     def __init__(
@@ -51,11 +54,12 @@ class BodyLimiter:
         peak: Callable[[int], int] = int,
         networks: Networks = lambda _environ: (),
         pace: BodyPace | None = None,
+        patience: float = 0.0,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._app, self._hosts, self._room = app, hosts, room
         self._max_body, self._peak, self._networks = max_body, peak, networks
-        self._pace, self._clock = pace or BodyPace(), clock
+        self._pace, self._patience, self._clock = pace or BodyPace(), patience, clock
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -81,7 +85,7 @@ class BodyLimiter:
         is_form_with_files = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
         if length > (self._max_body if is_form_with_files else min(self._max_body, MAX_TEXT_BYTES)):
             environ[REFUSED] = 413
-        elif peak and not self._room.memory.take(networks, peak):
+        elif peak and not self._take_memory(networks, peak):
             environ[REFUSED] = 503
         held = 0 if REFUSED in environ else peak
         try:
@@ -95,6 +99,18 @@ class BodyLimiter:
             environ["wsgi.input"].close()
             if held:
                 self._room.memory.give_back(networks, held)
+
+    def _take_memory(self, networks: Sequence[str], amount: int) -> bool:
+        """Take memory for a body, and wait for it in line where this request may."""
+        memory, waiters = self._room.memory, self._room.waiters
+        if memory.wait_for(networks, amount, seconds=0):
+            return True
+        if not self._patience or not waiters.take(networks):
+            return False
+        try:
+            return memory.wait_for(networks, amount, seconds=self._patience)
+        finally:
+            waiters.give_back(networks)
 
     def _read(self, environ: WSGIEnvironment, untrusted_input: Any, length: int, networks: Sequence[str]) -> None:
         environ["wsgi.input_terminated"] = True

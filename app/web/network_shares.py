@@ -2,12 +2,14 @@
 
 A request belongs to several networks, one inside another, named narrowest first by keys that say nothing. The narrowest
 may take a quarter of the whole, or another share, and each wider one twice as much. A network that has nothing may
-always take what is free. What is refused was not taken, and nobody is told how much is left.
+always take what is free. What is refused was not taken, and nobody is told how much is left. Requests may wait in
+line: none passes another that came before and lacks nothing but room.
 """
 
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Condition
 from time import monotonic
 
@@ -18,6 +20,14 @@ def share_names(networks: Networks) -> tuple[str, ...]:
     """Return the names of a visitor's networks, narrowest first; the whole onion service is never the narrowest."""
     names = tuple(network.key for network in networks.nested)
     return (secrets.token_hex(8), *names) if networks.narrowest.width == "onion" else names
+
+
+@dataclass(eq=False)
+class _WaitingAmount:
+    """An amount that a request waits for, and its networks, narrowest first."""
+
+    networks: Sequence[str]
+    amount: int
 
 
 class NetworkShares:
@@ -38,7 +48,7 @@ class NetworkShares:
     ) -> None:
         self._total, self._share, self._reserve, self._draw = total, share, reserve, draw
         self._used, self._of = 0, Counter[str]()
-        self._change = Condition()
+        self._change, self._line = Condition(), list[_WaitingAmount]()
 
     @property
     def used(self) -> int:
@@ -52,6 +62,23 @@ class NetworkShares:
                 return False
             self._add(networks, amount)
             return True
+
+    def wait_for(self, networks: Sequence[str], amount: int = 1, *, seconds: float) -> bool:
+        """Take an amount as `take` does, once there is room; wait in line for at most so many seconds."""
+        end, mine = monotonic() + seconds, _WaitingAmount(networks, amount)
+        with self._change:
+            self._line.append(mine)
+            try:
+                while not (self._is_next(mine) and self._fits(networks, amount)):
+                    left = end - monotonic()
+                    if amount > self._total or left <= 0:
+                        return False
+                    self._change.wait(left)
+                self._add(networks, amount)
+                return True
+            finally:
+                self._line.remove(mine)
+                self._change.notify_all()
 
     def take_more(self, networks: Sequence[str], amount: int, *, seconds: float) -> bool:
         """Take more for a request that was let in: all that is free counts; wait at most so many seconds."""
@@ -79,12 +106,22 @@ class NetworkShares:
         self._used += amount
         self._of.update(dict.fromkeys(networks, amount))
 
+    def _is_next(self, mine: _WaitingAmount) -> bool:
+        """Return whether everyone before in the line is kept waiting by the share of a network of theirs."""
+        for other in self._line:
+            if other is mine:
+                break
+            if self._is_within_share(other.networks, other.amount):
+                return False
+        return True
+
     def _fits(self, networks: Sequence[str], amount: int) -> bool:
         free = self._total - self._used
         if amount > self._total / 8:
             free -= int(self._reserve * self._total)
-        if amount > free:
-            return False
+        return amount <= free and self._is_within_share(networks, amount)
+
+    def _is_within_share(self, networks: Sequence[str], amount: int) -> bool:
         for width, network in enumerate(networks):
             held = self._of.get(network, 0)
             most = self._total * self._share * (2 if width else 1)

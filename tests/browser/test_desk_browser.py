@@ -106,8 +106,8 @@ def test_words_are_marked_with_the_mouse(desk, page):
     """Dragging over words marks all that it passes; pressing one again keeps it."""
     href = _tip(page, desk, "Workers sleep")
     page.goto(desk.url(href))
-    page.get_by_role("button", name="Claim it").click()
-    page.get_by_role("button", name="Give back").wait_for()
+    page.get_by_role("button", name="Claim this tip").click()
+    page.get_by_role("button", name="Give this tip back").wait_for()
     page.goto(desk.url(href + "/redact"))
     labels = page.locator(".words").first.locator("label")
     start, end = labels.nth(0).bounding_box(), labels.nth(3).bounding_box()
@@ -148,7 +148,7 @@ def test_boxes_are_drawn_with_mouse_and_keys(desk, context, page, office):
     assert page.input_value("#boxes") == lines[1]
     page.get_by_role("button", name="Save the boxes").click()
     page.wait_for_url("**/redact")
-    assert "Black boxes (1)" in page.content()
+    assert "Draw black boxes (1)" in page.content()
 
 
 def test_nothing_that_a_sender_wrote_is_run(desk, page):
@@ -161,8 +161,8 @@ def test_nothing_that_a_sender_wrote_is_run(desk, page):
         page.goto(desk.url(href + rest))
         assert "run" not in page.title()
     page.goto(desk.url(href))
-    page.get_by_role("button", name="Claim it").click()
-    page.get_by_role("button", name="Give back").wait_for()
+    page.get_by_role("button", name="Claim this tip").click()
+    page.get_by_role("button", name="Give this tip back").wait_for()
     page.goto(desk.url(href + "/redact"))
     page.fill("#summary", EVIL)
     page.keyboard.press("Escape")
@@ -178,8 +178,8 @@ def _claimed(page, desk, office, what, **more):
     one = office.drop(tip({"what": what}, **more))
     wait_for(lambda: one in _html(page, desk.url("/?view=new")))
     page.goto(desk.url(f"/tips/{one}"))
-    page.get_by_role("button", name="Claim it").click()
-    page.get_by_role("button", name="Give back").wait_for()
+    page.get_by_role("button", name="Claim this tip").click()
+    page.get_by_role("button", name="Give this tip back").wait_for()
     return f"/tips/{one}"
 
 
@@ -205,7 +205,7 @@ def _screens(page, desk, office):
     locked = _claimed(page, desk, office, "One to lock")
     page.locator("#objectionable summary").click()
     page.check("input[name=sure]")
-    page.get_by_role("button", name="Lock it").click()
+    page.get_by_role("button", name="Lock this tip").click()
     fixed = ["/", "/?view=closed", "/aside", "/journal", "/figures", "/help", "/who", "/progress/intake", "/nowhere"]
     work = [f"{held}{rest}" for rest in ("", "/redact", "/refer", "/reply", "/print")]
     more = [waiting, f"{waiting}/refer", f"{waiting}/reply", locked, f"{pictured}/boxes/1", f"{pictured}/redact"]

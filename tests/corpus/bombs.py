@@ -81,7 +81,7 @@ def _deflated(byte: bytes, count: int) -> bytes:
 def _too_much() -> dict[str, tuple[bytes, set[str]]]:
     return {
         "PNG of 900 megapixels": (_wide_png(30_000, 30_000), {"too-many-pixels"}),
-        "PNG of 26 megapixels": (_wide_png(6500, 4000), {"too-many-pixels"}),
+        "PNG of 201 megapixels": (_wide_png(20_100, 10_000), {"too-many-pixels"}),
         "JPEG of 2500 megapixels": (_wide_jpeg(50_000), {"too-many-pixels"}),
         "GIF of 4000 megapixels": (
             b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\2\2L\1\0;",
@@ -269,8 +269,9 @@ def _sample_bomb() -> bytes:
 
 
 def _damaged() -> dict[str, tuple[bytes, set[str]]]:
-    forms = {"JPEG": {}, "PNG": {}, "WEBP": {}, "GIF": {}, "TIFF": {}, "AVIF": {"max_threads": 1}}
+    forms = {"PNG": {}, "WEBP": {}, "GIF": {}, "TIFF": {}, "AVIF": {"max_threads": 1}}
     cut = {f"half a {form}": _saved(form, **options)[:-5000] for form, options in forms.items()}
+    cut["start of a JPEG"] = _saved("JPEG")[:3000]
     cut["start of a PDF"] = b"%PDF-1.7\n1 0 obj << /Type /Catalog"
     cut["start of a zip"] = _docx("words " * 100)[:120]
     cut["start of an MP4"] = box(b"ftyp", b"isom" + bytes(4)) + struct.pack(">I4s", 50_000, b"mdat") + bytes(900)

@@ -48,10 +48,12 @@ def turned(codec: str) -> bytes:
     return _recorded("mov", [source])
 
 
-def cut_by_edit_list(hidden: int = 5, shown: int = 10) -> bytes:
+def cut_by_edit_list(hidden: int = 5, shown: int = 10, turn: int = 0) -> bytes:
     """An MP4 whose first pictures, all red, are in the file but skipped by its edit list; the rest are blue."""
     pictures = [Image.new("RGB", (64, 64), "red")] * hidden + [Image.new("RGB", (64, 64), "blue")] * shown
-    data = _recorded("mp4", [_video("libx264", pictures, bframes=0)])
+    source = _video("libx264", pictures, bframes=0)
+    source.turn = turn
+    data = _recorded("mp4", [source])
     elst = body(data, [*_TRAK, b"edts", b"elst"])
     duration, start = struct.unpack_from(">Ii", elst, 8)
     ticks = 1000 // 25

@@ -86,7 +86,7 @@ def test_open_unpacks_with_files_marked_as_untrusted(tmp_path, office):
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.rglob("*"))
     again = run(*arguments)
     assert again.returncode == 1
-    assert "unpacked there before" in again.stderr
+    assert "unpacked into that folder before" in again.stderr
 
 
 def test_open_shows_a_terminal_nothing_that_it_obeys(tmp_path, office):
@@ -123,7 +123,7 @@ def test_open_joins_the_parts_of_one_call_and_says_how_many_are_missing(tmp_path
     assert (tmp_path / "whole" / sent.id / "untrusted/1.txt").read_bytes() == sent.files[0].data
     alone = run("open", *parts, *identity)
     assert (alone.returncode, alone.stdout) == (0, "")
-    assert "3 parts belong to no report given here" in alone.stderr
+    assert "belong to no tip given here: 3" in alone.stderr
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_an_expired_key_is_not_sealed_to(office):
         receive(desk)
         browser = Browser(desk)
         page = browser.get("/").text
-        assert "expired 1 days ago" in page
+        assert "the key expired 1 day ago" in page
         assert "expires in 28 days" in page
         browser.post(f"/tips/{one}/claim")
         browser.post(f"/tips/{one}/redact", keep=["what"], summary="x", authority=["mbie"])
@@ -224,7 +224,7 @@ def test_a_referral_waits_until_the_authority_can_be_reached(tmp_path, office):
         browser.post(f"/tips/{one}/refer", version=desk.cases.get(one).version, confirmed=["police"])
         desk.forwarder.run_once()
         assert desk.waiting_deliveries() == {"police": (1, "disk")}
-        assert "the last try failed (disk)" in browser.get("/").text
+        assert "The last try failed (disk)" in browser.get("/").text
         assert not away.exists(), "an absolute folder may be a mount: it is not made"
         away.mkdir()
         now["is"] += 3600

@@ -23,15 +23,15 @@ def _expiring(config, days):
 def test_a_desk_where_nothing_waits_asks_for_nothing(desk):
     """An empty inbox, keys that never expire and an empty outbox are no reason to act."""
     health = check_health(desk.config, NOON)
-    assert health.lines == ("0 envelopes wait in the inbox", "0 were set aside")
+    assert health.lines == ("Envelopes in the inbox: 0", "Envelopes set aside: 0")
     assert not health.action_needed
 
 
 @pytest.mark.parametrize(
     ("days", "words"),
     [
-        (EXPIRY_WARNING_DAYS, f"Example Police: the key expires in {EXPIRY_WARNING_DAYS} days; arrange a new one"),
-        (-3, "Example Police: the key expired 3 days ago; arrange a new one"),
+        (EXPIRY_WARNING_DAYS, f"Example Police: the key expires in {EXPIRY_WARNING_DAYS} days; get a new key"),
+        (-3, "Example Police: the key expired 3 days ago; get a new key"),
     ],
 )
 def test_a_key_is_named_from_six_weeks_before_its_last_day(desk, days, words):
@@ -46,12 +46,12 @@ def test_an_envelope_in_the_inbox_waits_and_one_that_was_set_aside_asks_to_act(o
     """Waiting envelopes are counted and need nobody; one that did not open needs a handler."""
     office.drop(tip())
     waiting = check_health(desk.config, NOON)
-    assert waiting.lines[0] == "1 envelopes wait in the inbox"
+    assert waiting.lines[0] == "Envelopes in the inbox: 1"
     assert not waiting.action_needed
     (office.inbox / f"{'0' * 26}.age").write_bytes(b"nothing")
     receive(desk)
     aside = check_health(desk.config, NOON)
-    assert aside.lines[:2] == ("0 envelopes wait in the inbox", "1 were set aside")
+    assert aside.lines[:2] == ("Envelopes in the inbox: 0", "Envelopes set aside: 1")
     assert aside.action_needed
 
 
@@ -59,9 +59,9 @@ def test_a_delivery_asks_to_act_only_when_it_failed(desk):
     """An envelope that waits is counted; once a delivery has failed, its code is shown and somebody must act."""
     desk.outbox.put([Envelope(new_tip_id(), "police", b"sealed")])
     waiting = check_health(desk.config, NOON)
-    assert any("1 envelope waits" in line and "police" in line for line in waiting.lines)
+    assert any("1 envelope waits for Example Police" in line for line in waiting.lines)
     assert not waiting.action_needed
     Leases(desk.outbox.database).record_failure("police", "refused", now=NOON)
     failed = check_health(desk.config, NOON)
-    assert any("police" in line and line.endswith(": refused, since 2026-11-22") for line in failed.lines)
+    assert any("Example Police. Sending has failed since 2026-11-22 (refused)" in line for line in failed.lines)
     assert failed.action_needed

@@ -81,7 +81,7 @@ def test_words_are_worked_redacted_and_referred_while_parts_are_missing(office, 
         assert "(1 of 3 parts are here)" in browser.get("/").text
         desk.cases.claim(one.id, "Ana")
         for path in ("", "/redact", "/refer"):
-            assert "Files: 1 of 3 parts are here." in browser.get(f"/tips/{one.id}{path}").text, path
+            assert "1 of 3 parts of the files are here." in browser.get(f"/tips/{one.id}{path}").text, path
         with pytest.raises(RefusedError, match="parts-missing"):
             desk.cases.original(desk.cases.get(one.id))
         desk.cases.redact(one.id, "Ana", RedactionDraft(summary="x", authorities=("police",), looked=True))
@@ -92,7 +92,7 @@ def test_words_are_worked_redacted_and_referred_while_parts_are_missing(office, 
         for part in parts:
             office.drop_bundle(part)
         receive(desk)
-        assert "parts are here" not in browser.get(f"/tips/{one.id}").text
+        assert "parts of the files are here" not in browser.get(f"/tips/{one.id}").text
         assert [file.kind for file in desk.attachments.of(case)] == ["text"]
 
 

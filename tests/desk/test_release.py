@@ -62,7 +62,7 @@ def test_a_desk_that_was_killed_while_sending_decides_at_the_next_start(office, 
         now = desk.cases.get(case.id)
         assert now.leaving == ()
         assert (now.state, len(now.referrals)) == ((State.REFERRED, 1) if reached else (State.WORK, 0))
-        assert ["may not have left" in note.text for note in now.notes] == ([] if reached else [True])
+        assert ["counts as not sent" in note.text for note in now.notes] == ([] if reached else [True])
 
 
 def test_nobody_changes_a_tip_while_its_referral_is_being_sealed(office, desk, monkeypatch):

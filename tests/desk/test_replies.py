@@ -124,5 +124,5 @@ def test_without_a_way_back_nothing_is_written(desk, office, case):
 def test_no_authority_can_stand_in_for_the_site(office):
     """An authority with the id under which replies are delivered is a fault: its referrals would go to the site."""
     office.config.write_text(office.config.read_text().replace('id = "police"', f'id = "{REPLY_SITE_ID}"'))
-    with pytest.raises(ConfigError, match="stands for the site"):
+    with pytest.raises(ConfigError, match="means the site"):
         load_desk_config(office.config, {})

@@ -149,8 +149,8 @@ def test_a_reply_is_posted_until_the_site_has_it(tmp_path, endpoint):
             site.statuses = [status]
             clock.next_hour(desk)
             assert desk.waiting_deliveries() == {REPLY_SITE_ID: (1, code)}
-            assert "waiting for the site" in Browser(desk).get(f"/tips/{case.id}/reply").text
-            assert f"1 reply waits for the site: the last try failed ({code})" in Browser(desk).get("/").text
+            assert "not on the site yet" in Browser(desk).get(f"/tips/{case.id}/reply").text
+            assert f"1 reply waits for the site. The last try failed ({code})" in Browser(desk).get("/").text
         site.statuses = [204]
         clock.next_hour(desk)
         assert desk.waiting_deliveries() == {}
@@ -161,7 +161,7 @@ def test_a_reply_is_posted_until_the_site_has_it(tmp_path, endpoint):
         site.statuses = [409]
         clock.next_hour(desk)
         assert [message.posted for message in desk.cases.get(case.id).thread] == [True, True]
-        assert "waiting for the site" not in Browser(desk).get(f"/tips/{case.id}/reply").text
+        assert "not on the site yet" not in Browser(desk).get(f"/tips/{case.id}/reply").text
 
 
 def test_a_site_with_another_certificate_gets_no_reply(tmp_path, endpoint):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
+import polib
 import pytest
 
 from tests.support.paths import ROOT
@@ -38,6 +39,18 @@ NAMES = (
     "section 98D of the Crimes Act 1961",
 )
 PLAIN_GRADE = 7.0
+LONGEST = 22  # words
+UNPLAIN = (
+    "[Ee]-mail",
+    "[Tt]elephone",
+    "just now, ",
+    "[Ww]hoever",
+    r"\b[Ww]hom\b",
+    r"\b[Mm]end\b",
+    r"\banew\b",
+    "^It ",
+    "could say who",
+)
 
 
 def words_of(text: str) -> list[str]:
@@ -108,6 +121,27 @@ def test_the_pages_together_can_be_read_at_the_age_of_twelve():
         text = (ROOT / "content" / "en" / f"{name}.md").read_text(encoding="utf-8")
         plain = LINK.sub("]", QUOTED.sub("", text))
         assert reading_grade(plain) <= PLAIN_GRADE, f"{name}: {reading_grade(plain):.1f}"
+
+
+def sentences_of_the_program() -> list[str]:
+    """Return every sentence that the form, its answers and the errors say, with a word for each value."""
+    template = polib.pofile(str(ROOT / "translations" / "messages.pot"))
+    messages = (re.sub(r"%\(\w+\)s", "name", entry.msgid) for entry in template)
+    return [part for message in messages for part in re.split(r"(?<=[.!?])\s", message) if words_of(part)]
+
+
+def test_the_sentences_of_the_form_can_be_read_at_the_age_of_twelve():
+    """Together the form and its errors have a grade of seven or less, and no sentence has more than 22 words."""
+    said = sentences_of_the_program()
+    assert len(said) > 200
+    assert reading_grade("\n\n".join(said)) <= PLAIN_GRADE
+    assert [sentence for sentence in said if len(words_of(sentence)) > LONGEST] == []
+
+
+@pytest.mark.parametrize("words", UNPLAIN)
+def test_the_form_uses_the_words_of_today(words):
+    """The form says email, phone, at the moment and anyone; no sentence begins with an "It" that stands for a thing."""
+    assert [sentence for sentence in sentences_of_the_program() if re.search(words, sentence)] == []
 
 
 if __name__ == "__main__":

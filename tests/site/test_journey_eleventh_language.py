@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 from tests.support.visit import Visitor, open_site, site_root
 
 CODE = "qaa"  # a code that no language has (ISO 639-2, reserved for local use)
-SENTENCE = "Go back and change something"
+SENTENCE = "Go back and change my report"
 
 
 @pytest.fixture(scope="module")

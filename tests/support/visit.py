@@ -259,7 +259,11 @@ def _check_references(document: Document, path: str) -> None:
 def _check_alone(document: Document, path: str, base_url: str) -> None:
     """Nothing is loaded, nothing runs, and what leads elsewhere is a link."""
     for element in document.elements:
-        assert element.tag not in ("script", "iframe", "img", "object", "embed"), f"{path}: has a <{element.tag}>"
+        assert element.tag not in ("script", "iframe", "object", "embed"), f"{path}: has a <{element.tag}>"
+        if element.tag == "img":  # thumbnails of what a sender has just uploaded
+            assert path.endswith("/report"), f"{path}: has an <img>"
+            assert element.attrs["src"].startswith("data:image/jpeg;base64,"), f"{path}: an <img> that is no JPEG"
+            assert element.attrs["alt"], f"{path}: an <img> without words"
         for name, value in element.attrs.items():
             barred = name == "style" or name.startswith("on")
             assert not barred, f"{path}: {name}= on <{element.tag}>; the policy bars it"

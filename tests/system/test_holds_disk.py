@@ -24,7 +24,7 @@ from tests.support.faults import LONG, Clock, Deployment, deployment, report, sc
 from tests.support.ports import free_port
 from tests.support.senders import Ledger, Sender, send_all, words
 
-NOT_SENT = "We could not keep your report safe just now, so it was not sent."
+NOT_SENT = "We could not keep your report safe, so your report was not sent."
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def test_a_tip_becomes_a_referral_that_verifies(tmp_path):
     fields = json.loads(opened.stdout)
     assert fields["format"] == "haumaru-referral/1"
     assert fields["fields"]["what"].count("[removed]") == 2
-    assert "telephone number" in fields["removed"]
+    assert "phone number" in fields["removed"]
     assert sent.id not in opened.stdout
     assert run("open", *arguments, "--signer", office.signer, "-o", tmp_path / "out").returncode == 0
     assert (tmp_path / "out" / fields["id"] / "untrusted/1.jpg").read_bytes().startswith(b"\xff\xd8\xff")
@@ -104,7 +104,7 @@ def test_a_reply_goes_round(tmp_path):
             warned = desk.request("POST", f"/tips/{one}/reply", f"token={desk.token}&text=What+is+your+name%3F")
             assert warned[0] == 422
             assert desk.post(f"/tips/{one}/reply", text="Thank you. Is anyone hurt?")[0] == 303
-            wait_for(lambda: "at the site" in desk.get(f"/tips/{one}/reply"))
+            wait_for(lambda: "can read this on the site" in desk.get(f"/tips/{one}/reply"))
 
             asked = visitor.get("/en/reply").form("/reply")
             fields = [(name, value) for name, value in asked.fields if name != "code"]
@@ -116,7 +116,7 @@ def test_a_reply_goes_round(tmp_path):
             assert answered.status == 200, answered.words
 
             wait_for(lambda: "Nobody is hurt." in desk.get(f"/tips/{one}/reply"))
-            assert "The sender answered" in desk.get("/?view=answered")
+            assert "The sender wrote again" in desk.get("/?view=answered")
             gone = visitor.post("/en/reply", [*[(n, v) for n, v in form.fields if n != "what"], ("step", "done")])
             assert gone.status == 200
             again = visitor.get("/en/reply").form("/reply")
@@ -135,9 +135,11 @@ def test_the_commands_verify_the_journal_and_tell_the_status(tmp_path):
         desk.enter("Ana")
         desk.post(f"/tips/{_first_tip(desk)}/claim")
     whole = run("journal", "verify", "--config", office.config)
-    assert re.fullmatch(r"\d+ lines, unchanged; the last is [0-9a-f]{64}\n", whole.stdout), whole.stderr
+    assert re.fullmatch(r"The journal is unchanged. Lines: \d+. Hash of the last line: [0-9a-f]{64}\n", whole.stdout), (
+        whole.stderr
+    )
     status = run("status", "--config", office.config)
-    assert "0 envelopes wait in the inbox" in status.stdout
+    assert "Envelopes in the inbox: 0" in status.stdout
     assert status.returncode == 0
     path = office.store / "journal.sealed"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
@@ -163,7 +165,7 @@ def test_wrong_keys_end_with_one_clear_line(tmp_path):
         assert done.stderr.count("\n") == 1
 
     with program(office.config, env={"DESK_PORT": "0"}):
-        fails("Another desk is working on this store")
+        fails("Another desk uses this store")
     plain = (tmp_path / "identity.txt").read_bytes()
     subprocess.run(
         [BIN / "haumaru-desk", "keygen", "-o", tmp_path / "locked.txt"],

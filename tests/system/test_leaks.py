@@ -13,6 +13,7 @@ import os
 import secrets
 import signal
 import time
+import wave
 import zlib
 from email import policy
 from email.parser import BytesParser
@@ -30,6 +31,7 @@ from tests.support.servers import Certificates, smtp
 from tests.support.site import Visitor, demonstration, open_all
 
 SOURCE = "127.77.66.55"
+BEGIN = (("sign", "signs-1"), ("step", "begin"))
 FIELDS = ("what", "where", "when", "people", "victims", "how-known")
 
 
@@ -125,22 +127,27 @@ def drive(marked: Marked, visitor: Visitor) -> None:
         marked.ask("POST", "/en/report", [*report, ("website", marked.markers["website"]), ("step", "send")])[0],
         marked.ask("POST", "/en/report", [("what", marked.markers["what"]), ("csrf_token", "x"), ("step", "send")])[0],
         marked.ask("POST", "/en/report", [*report, ("where", "x" * 2_000), ("step", "confirm")])[0],
+        marked.ask("POST", "/en/report", [("sign", marked.markers["unknown"]), *marked.answers().items(), *BEGIN])[0],
         marked.ask("GET", f"/en/{marked.markers['path']}")[0],
         marked.ask("POST", "/en/reply", [*fields, ("code", marked.markers["code"]), ("step", "read")])[0],
         marked.ask("POST", "/agency/replies", [("message", marked.markers["what"])])[0],
         marked.ask("POST", "/go", {})[0],
     ]
-    assert statuses == [200, 409, 400, 400, 400, 410, 404, 422, 403, 303], statuses
+    assert statuses == [200, 409, 400, 400, 400, 410, 200, 404, 422, 403, 303], statuses
 
 
 def drive_files(marked: Marked, visitor: Visitor) -> None:
-    """Tips with files: one sent, one left waiting, one destroyed; names, words and metadata all marked."""
+    """Tips with files: one sent, one left waiting, one destroyed; names, words and metadata all marked.
+
+    Before that the picture is covered and the voice changed; in the tip that is sent a word is taken out of the text.
+    """
     marked.markers |= {name: new_marker(name) for name in ("filename", "filetext", "comment", "badfile")}
     picture = BytesIO()
     Image.new("RGB", (64, 64), "teal").save(picture, "PNG", pnginfo=commented(marked.markers["comment"]))
     files = [
         (f"{marked.markers['filename']}.png", picture.getvalue()),
-        (f"{marked.markers['filename']}.txt", f"It says {marked.markers['filetext']}.".encode()),
+        (f"{marked.markers['filename']}.txt", f"Write to {marked.markers['filetext']}@example.org.".encode()),
+        (f"{marked.markers['filename']}.wav", silence()),
         (f"{marked.markers['filename']}.jpg", b"\xff\xd8\xff\xe0" + marked.markers["badfile"].encode()),
     ]
     for step in ("confirm", "extend", "discard"):
@@ -149,8 +156,26 @@ def drive_files(marked: Marked, visitor: Visitor) -> None:
         held = visitor.post_files("/en/report", fields, files)
         assert held.heading == "Not sent yet"
         assert marked.markers["filename"] in held.text
+        (thumbnail,) = (element.attrs["src"] for element in held.document.all("img"))
+        marked.markers["thumbnail"] = thumbnail[-60:-12]
+        box = held.document.one("input", name="cut").attrs["value"]
+        changes = [("cover:1", []), ("paint:1:0", [("grid", "4-4"), ("box", "1-1")]), ("lower:3", [])]
+        for name, more in [*changes, *([("cut", [("cut", box)])] if step == "confirm" else [])]:
+            changed = visitor.post("/en/report", [*held.form("/report").fields, *more, ("step", name)])
+            assert changed.status == 200, changed.words
         done = visitor.post("/en/report", [*held.form("/report").fields, ("step", step)])
         assert done.status == 200
+
+
+def silence() -> bytes:
+    """Half a second of a recording."""
+    target = BytesIO()
+    with wave.open(target, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8_000)
+        sound.writeframes(bytes(8_000))
+    return target.getvalue()
 
 
 def commented(words: str) -> PngInfo:
@@ -178,7 +203,11 @@ def test_nothing_of_a_visitor_is_kept(kept):
         drive(marked, visitor)
         drive_files(marked, visitor)
         with_files = site.tip(f"{marked.markers['what']} with files, confirm")
-        assert [file["path"] for file in with_files["files"]] == ["files/1.png", "files/2.txt"]
+        assert [file["path"] for file in with_files["files"]] == [
+            "files/1.png",
+            "files/2.txt",
+            "files/3.m4a",
+        ]
         tip = site.tip(marked.answers()["what"])
         assert tip["answers"] == marked.answers()
         everything = {

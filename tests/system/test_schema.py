@@ -31,9 +31,9 @@ def shown(tmp_path_factory):
         ("form", (FIELD.label, FIELD.hint, KIND.label)),
         ("check page", (FIELD.label, WORDS, KIND.label)),
         ("tip.txt", (f"{FIELD.heading}:\n  {WORDS}", f"What it is about:\n  {KIND.value}")),
-        ("desk", (FIELD.heading, WORDS, KIND.value)),
-        ("queue", (f"<option selected>{KIND.value}</option>",)),
-        ("figures", (f">{KIND.value}</th>",)),
+        ("desk", (FIELD.heading, WORDS, KIND.label)),
+        ("queue", (f'<option value="{KIND.value}" selected>{KIND.label}</option>',)),
+        ("figures", (f">{KIND.label}</th>",)),
         ("referral", (WORDS, f'"kinds":["{KIND.value}"]', f'"{FIELD.name}":')),
     ],
 )

@@ -134,17 +134,21 @@ def _show_refusal(error: HaumaruError) -> AnyResponse:
 
 def _show_http_error(error: HTTPException) -> AnyResponse:
     if error.code == _TOO_LARGE:
-        too_large = "That is more than this desk takes at once. Nothing was changed. Shorten it, then try again."
+        too_large = (
+            "You sent more than this desk can take at once. Nothing was changed. Shorten your text, then try again."
+        )
         return _error_page(_TOO_LARGE, too_large)
-    return _error_page(error.code or 500, "There is no such page, or it cannot be asked for in this way.")
+    return _error_page(error.code or 500, "The desk cannot find this page. Go back to the queue.")
 
 
 def _show_fault(error: Exception) -> AnyResponse:
     log_error(error)
-    return _error_page(500, "Something went wrong in this program. Nothing was sent. What was saved before is safe.")
+    return _error_page(500, "The desk has a fault. Nothing was sent. Everything that you saved before is safe.")
 
 
 def _error_page(status: int, sentence: str) -> AnyResponse:
     return Response(
-        render_template("message.html", title="Not done", sentence=sentence, error=True), status, mimetype="text/html"
+        render_template("message.html", title="That did not work", sentence=sentence, error=True),
+        status,
+        mimetype="text/html",
     )

@@ -87,7 +87,7 @@ def save_export(tip: str) -> AnyResponse:
 def add_note(tip: str) -> AnyResponse:
     """Add a note."""
     current_desk().cases.note(tip, current_handler(), clean_text(request.form.get("text", ""))[:_MAX_NOTE])
-    return see_other(url_for("case.show", tip=tip, _anchor="notes"), "Noted.")
+    return see_other(url_for("case.show", tip=tip, _anchor="notes"), "The note is saved.")
 
 
 @blueprint.post("/tips/<tip>/translation")
@@ -96,7 +96,7 @@ def save_translation(tip: str) -> AnyResponse:
     text = clean_text(request.form.get("text", ""))[:_MAX_TRANSLATION]
     needs = request.form.get("needs") == "yes"
     current_desk().cases.translate(tip, current_handler(), text, needs_translator=needs)
-    return see_other(url_for("case.show", tip=tip), "Saved.")
+    return see_other(url_for("case.show", tip=tip), "The translation is saved.")
 
 
 @blueprint.post("/tips/<tip>/close")
@@ -107,22 +107,22 @@ def close(tip: str) -> AnyResponse:
     desk.attachments.forget(tip)
     following = desk.queue.next_new(case)
     if following is None:
-        return see_other(url_for("queue.show"), "Closed.")
-    return see_other(url_for("case.show", tip=following.id), "Closed. This is the next new tip.")
+        return see_other(url_for("queue.show"), "The tip is closed.")
+    return see_other(url_for("case.show", tip=following.id), "The tip is closed. This is the next new tip.")
 
 
 @blueprint.post("/tips/<tip>/reopen")
 def reopen(tip: str) -> AnyResponse:
     """Work on a closed case again."""
     current_desk().cases.reopen(tip, current_handler())
-    return see_other(url_for("case.show", tip=tip), "Open again, and yours.")
+    return see_other(url_for("case.show", tip=tip), "The tip is open again. You have claimed it.")
 
 
 @blueprint.post("/tips/<tip>/outcome")
 def set_outcome(tip: str) -> AnyResponse:
     """Note what came of a tip."""
     current_desk().cases.set_outcome(tip, current_handler(), _read_outcome())
-    return see_other(url_for("case.show", tip=tip), "The outcome is noted.")
+    return see_other(url_for("case.show", tip=tip), "The outcome is saved.")
 
 
 @blueprint.post("/tips/<tip>/objectionable")
@@ -131,10 +131,10 @@ def lock_objectionable(tip: str) -> AnyResponse:
     desk = current_desk()
     if request.form.get("sure") != "yes":
         back = url_for("case.show", tip=tip, _anchor="objectionable")
-        return see_other(back, "Nothing was done: tick the box first.")
+        return see_other(back, "Nothing was changed. Tick the box first, then press the button again.")
     desk.attachments.forget(tip)
     desk.cases.lock_away(tip, current_handler())
-    return see_other(url_for("case.show", tip=tip), "Locked.")
+    return see_other(url_for("case.show", tip=tip), "The tip is locked.")
 
 
 @blueprint.get("/tips/<tip>/reply")
@@ -155,7 +155,7 @@ def send_reply(tip: str) -> AnyResponse:
         found = reply_warnings(text)
         if not found or request.form.get("sure") == "yes":
             desk.replies.write(case, current_handler(), text, reply_id=reply_id)
-            notice = "The reply is sealed and on its way to the site."
+            notice = "The desk will send the reply to the site within some hours."
             return see_other(url_for("case.show_thread", tip=tip), notice)
     except RefusedError as error:
         return show(status=error.answer, warnings=(), problem=error.message)

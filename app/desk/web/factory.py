@@ -14,12 +14,20 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from app.desk.case import OUTCOMES, REASONS, Case, State
 from app.desk.config import ListenAddress
+from app.desk.labels import (
+    KIND_LABELS,
+    STATE_LABELS,
+    VIEW_LABELS,
+    action_label,
+    answer_label,
+    days_label,
+    work_label,
+)
 from app.desk.language_guess import guess_language, language_name
 from app.desk.service import Desk
 from app.desk.web import case, queue, records, referral, session
 from app.desk.web.app import create_base_app
 from app.desk.web.session import Sessions
-from app.vault.tip import SCHEMA
 
 
 class _QuietRequestHandler(WSGIRequestHandler):
@@ -38,12 +46,20 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
     app.jinja_env.globals.update(
         reasons=REASONS,
         outcomes=OUTCOMES,
-        kinds=sorted(kind.value for kind in SCHEMA.kinds),
+        kinds=KIND_LABELS,
+        states=STATE_LABELS,
+        view_labels=VIEW_LABELS,
         label=case.field_label,
         State=State,
     )
-    app.jinja_env.filters["language"] = _language
-    app.jinja_env.filters["parts_here"] = desk.cases.parts.count
+    app.jinja_env.filters |= {
+        "action": action_label,
+        "answer": answer_label,
+        "days": days_label,
+        "language": _language,
+        "parts_here": desk.cases.parts.count,
+        "work": work_label,
+    }
     for pages in (session, queue, case, referral, records):
         app.register_blueprint(pages.blueprint)
     return app

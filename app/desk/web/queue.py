@@ -12,7 +12,7 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import HaumaruError
-from app.desk.case import Outcome
+from app.desk.case import REASONS, Outcome
 from app.desk.errors import RefusedError
 from app.desk.export import export_many
 from app.desk.health import waiting_sentence
@@ -22,7 +22,8 @@ from app.desk.web.context import current_desk, current_handler, file_to_save, re
 from app.vault.tip import SCHEMA
 
 _INBOX_JOB = "intake"
-_NOTHING_CHOSEN = "Choose tips first: the box at the start of each row."
+_NOTHING_CHOSEN = "Choose tips first. Tick the box at the start of each row."
+_STILL_OPEN = "Tips not closed, because another person works on them or they were closed before"
 _FLAGS = ("danger", "children", "mine", "translator")
 _TEXTS = ("kind", "place", "words")
 
@@ -43,7 +44,9 @@ def show() -> AnyResponse:
         link=lambda **changes: url_for("queue.show", **_query(replace(filters, **changes))),
         inbox=sum(1 for _ in desk.config.inbox.glob("*.age")),
         deliveries=[
-            (waiting_sentence(name, count), code) for name, (count, code) in desk.waiting_deliveries().items() if code
+            (waiting_sentence(desk.config, name, count), code)
+            for name, (count, code) in desk.waiting_deliveries().items()
+            if code
         ],
         expiring=desk.expiring(),
         aside=len(desk.inbox.set_aside()),
@@ -68,13 +71,15 @@ def give_back(tip: str) -> AnyResponse:
 def close_many() -> AnyResponse:
     """Close every chosen tip for one reason."""
     cases, reason, closed, left = current_desk().cases, request.form.get("reason", ""), 0, 0
+    if reason not in REASONS:
+        raise RefusedError("no-reason")
     for tip in request.form.getlist("tip"):
         try:
             cases.close(tip, current_handler(), reason, Outcome.UNKNOWN)
             closed += 1
         except HaumaruError:
             left += 1
-    notice = f"{closed} closed." + (f" {left} left: somebody is working on them, or they are closed." if left else "")
+    notice = f"Tips closed: {closed}." + (f" {_STILL_OPEN}: {left}." if left else "")
     return see_other(url_for("queue.show"), notice if closed or left else _NOTHING_CHOSEN)
 
 
@@ -85,7 +90,7 @@ def export_chosen() -> AnyResponse:
     if not tips:
         return see_other(url_for("queue.show"), _NOTHING_CHOSEN)
     desk, name, handler = current_desk(), secrets.token_hex(8), current_handler()
-    job = desk.jobs[name] = Job("Exporting")
+    job = desk.jobs[name] = Job("Exporting tips")
     start_job(job, lambda running: export_many(desk.cases, desk.attachments, tips, handler, running))
     return see_other(url_for("queue.show_progress", name=name))
 
@@ -123,7 +128,8 @@ def stop_job(name: str) -> AnyResponse:
     """Stop some long work after the item in hand."""
     _find_job(name).stop()
     return see_other(
-        url_for("queue.show_progress", name=name), "It stops after the item in hand. What is done stays done."
+        url_for("queue.show_progress", name=name),
+        "The desk will stop after the current tip. Finished tips stay finished.",
     )
 
 

@@ -14,17 +14,17 @@ from app.desk.web.context import current_desk, current_handler, file_to_save, re
 _SHOWN_LINES = 200
 _SHOWN_ASIDE = 200
 _WHY_ASIDE = {
-    "no-match": "Sealed to a key that this desk does not hold. Add the identity file, then try again.",
-    "file": "Not a plain file, or one that this desk may not read.",
-    "name": "The id inside is not the file's name.",
-    "too-large": "Larger than any envelope can be.",
-    "referral": "A referral, not a tip. Open it with haumaru-desk verify.",
-    "header": "Not an envelope, or a damaged one.",
-    "mac": "A damaged envelope: its header was changed.",
-    "payload": "A damaged envelope: it was changed or cut short.",
-    "armor": "Not an envelope, or a damaged one.",
+    "no-match": "The envelope is sealed to a key that this desk does not have. Add the identity file, then try again.",
+    "file": "This is not a normal file, or the desk is not allowed to read the file.",
+    "name": "The id inside the envelope does not match the name of the file.",
+    "too-large": "The file is too large to be an envelope.",
+    "referral": "This is a referral, not a tip. Open the referral with haumaru-desk verify.",
+    "header": "This is not an envelope, or the envelope is damaged.",
+    "mac": "The envelope is damaged: its beginning was changed.",
+    "payload": "The envelope is damaged: a part was changed or is missing.",
+    "armor": "This is not an envelope, or the envelope is damaged.",
 }
-_WHY_BUNDLE = "It opened, but what is inside was not made by the site."
+_WHY_BUNDLE = "The envelope opened, but the site did not make its contents."
 
 blueprint = Blueprint("records", __name__)
 
@@ -65,15 +65,19 @@ def settle_aside() -> AnyResponse:
     desk, name = current_desk(), request.form.get("name", "")
     if request.form.get("do") == "destroy-all":
         if request.form.get("sure") != "yes":
-            return see_other(url_for("records.show_aside"), "Nothing was done: tick the box first.")
+            return see_other(
+                url_for("records.show_aside"), "Nothing was changed. Tick the box first, then press the button again."
+            )
         count = desk.inbox.destroy_all(current_handler(), request.form.get("code", ""))
-        return see_other(url_for("records.show_aside"), f"{count} destroyed.")
+        return see_other(url_for("records.show_aside"), f"Envelopes destroyed: {count}.")
     if request.form.get("do") == "destroy":
         desk.inbox.destroy(current_handler(), name)
-        return see_other(url_for("records.show_aside"), "Destroyed.")
+        return see_other(url_for("records.show_aside"), "The envelope is destroyed.")
     desk.inbox.retry(current_handler(), name)
     desk.open_inbox()
-    return see_other(url_for("records.show_aside"), "Back in the inbox; it is being opened again.")
+    return see_other(
+        url_for("records.show_aside"), "The envelope is back in the inbox. The desk will try to open it again."
+    )
 
 
 def _tables() -> list[StatisticsTable]:

@@ -15,6 +15,7 @@ from app.desk.attachments import burn_boxes, page_images
 from app.desk.case import Case, RedactionDraft, State
 from app.desk.config import Authority
 from app.desk.dispatch import (
+    REMOVED_KINDS,
     build_referral,
     confirm_key,
     first_draft,
@@ -35,7 +36,6 @@ from app.desk.release import (
     without_files,
 )
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other
-from app.text.find import FINDING_REASONS
 
 _MAX_SUMMARY = 2000
 _MAX_TERMS = 50
@@ -56,7 +56,7 @@ def show_draft(tip: str) -> AnyResponse:
         case=case,
         draft=redaction.draft,
         pieces_by_field=redaction.pieces(),
-        why=FINDING_REASONS,
+        why=REMOVED_KINDS,
         files=desk.attachments.of(case),
         authorities=desk.config.authorities.values(),
     )
@@ -74,7 +74,7 @@ def save_draft(tip: str) -> AnyResponse:
         return see_other(url_for("referral.show_boxes", tip=tip, number=int(number)))
     if go == "look":
         return see_other(url_for("referral.show_preview", tip=tip))
-    return see_other(url_for("referral.show_draft", tip=tip), "Saved.")
+    return see_other(url_for("referral.show_draft", tip=tip), "The redaction is saved.")
 
 
 @blueprint.get("/tips/<tip>/boxes/<int:number>")
@@ -99,7 +99,7 @@ def save_boxes(tip: str, number: int) -> AnyResponse:
     boxes = {**case.draft.boxes, attachment.path: drawn}
     draft = replace(case.draft, boxes=boxes, files=tuple(dict.fromkeys([*case.draft.files, attachment.path])))
     desk.cases.redact(tip, current_handler(), draft)
-    notice = "The boxes are saved. They are burnt in when you look at what they will see."
+    notice = "The boxes are saved. The desk will paint them into the file that the authority gets."
     return see_other(url_for("referral.show_draft", tip=tip), notice)
 
 
@@ -161,20 +161,23 @@ def send(tip: str) -> AnyResponse:
             release_hand_over(case, parties[0], context, handler)
         else:
             release_referral(case, parties, context, handler)
-        return see_other(shown, "Released. It is sealed, signed and on its way.")
+        return see_other(shown, "Released. The desk has signed and sealed it, and will send it.")
     case.require_redactor(handler)
     if desk.config.release > 1:
         prepare_referral(case, context, handler)
         return see_other(shown, "Prepared. A second person must release it.")
     send_referrals(case, parties, context, handler)
-    return see_other(shown, "Referred. It is sealed, signed and on its way.")
+    return see_other(shown, "Referred. The desk has signed and sealed the referral, and will send it.")
 
 
 @blueprint.post("/tips/<tip>/refer/back")
 def send_back(tip: str) -> AnyResponse:
     """Take a prepared referral back to work."""
     current_desk().cases.send_back(tip, current_handler())
-    return see_other(url_for("referral.show_draft", tip=tip), "It is back in work, and yours.")
+    return see_other(
+        url_for("referral.show_draft", tip=tip),
+        "The referral was not sent. You have claimed the tip, and can redact it again.",
+    )
 
 
 @blueprint.post("/tips/<tip>/translator")
@@ -190,7 +193,7 @@ def hand_to_translator(tip: str) -> AnyResponse:
         prepare_hand_over(case, parties[0], desk.referral_context, handler)
         return see_other(shown, "Prepared. A second person must release it.")
     send_to_translator(case, parties[0], desk.referral_context, handler)
-    return see_other(shown, "The redacted text is sealed to the translator and on its way.")
+    return see_other(shown, "The desk has sealed the redacted text for the translator, and will send it.")
 
 
 def _case_as_shown(tip: str) -> Case:

@@ -101,7 +101,7 @@ def lock() -> AnyResponse:
     """End every session; the terminal shows a new link."""
     sessions = current_sessions()
     sessions.end_all()
-    sentence = "Nobody can look at tips in a browser now. The terminal in which the desk was started shows a new link."
+    sentence = "Nobody can see tips in a browser now. The terminal shows a new link. Open the link to work again."
     answer = render_page("message.html", title="Locked", sentence=sentence, error=False, session=None)
     answer.delete_cookie(sessions.cookie_name, path=sessions.path)
     return answer
@@ -112,7 +112,7 @@ def set_shortcuts() -> AnyResponse:
     """Turn the one-letter shortcuts of this session on or off."""
     on = request.form.get("keys") == "on"
     current_session().shortcuts = on
-    return see_other(url_for("session.show_help"), "Shortcuts are on." if on else "Shortcuts are off.")
+    return see_other(url_for("session.show_help"), "One-letter keys are on." if on else "One-letter keys are off.")
 
 
 @blueprint.get("/help")

@@ -10,11 +10,22 @@ from datetime import date
 from pathlib import Path
 
 from app.core.errors import ConfigError
-from app.site.guide.models import Contact, GuideFolders
+from app.site.guide.models import HOURS, Contact, GuideFolders
 
 _ROW = re.compile(r"^\[\[contact\]\]\n(?:(?!\[\[)[^\n]*\n?)*", re.MULTILINE)
 _HEAD = "# The operator's own contacts: each row takes the place of the program's row with the same id.\n\n"
 _NAME = "contacts.toml"
+_ASKS_NAME = {
+    "yes": "They may ask for a name",
+    "no": "They do not ask for a name",
+    "ask": "We do not know whether they ask for a name",
+}
+_FLAGS = {
+    "free": "The call is free",
+    "silent": "A caller who cannot speak gets help too",
+    "text": "People who are deaf can send a text message after they have registered",
+    "languages": "An interpreter can join the call",
+}
 
 
 def confirm_contacts(
@@ -36,9 +47,17 @@ def confirm_contacts(
 
 
 def _description(contact: Contact) -> str:
-    facts = (contact.number, contact.url, contact.hours and f"hours: {contact.hours}", contact.from_overseas)
-    known = ", ".join(fact for fact in facts if fact)
-    return f"{contact.name}: {known}\n  from: {contact.source}\n  last: {contact.as_at}\n  Does all of this still hold?"
+    """Return everything that the site says of a contact, for somebody who calls it and compares."""
+    facts = (
+        contact.number or "no number",
+        contact.url,
+        HOURS.get(contact.hours, contact.hours),
+        f"from another country: {contact.from_overseas}" if contact.from_overseas else "",
+        _ASKS_NAME[contact.asks_name],
+        *(words for key, words in _FLAGS.items() if getattr(contact, key)),
+    )
+    known = "".join(f"\n  - {fact.rstrip('.')}" for fact in facts if fact)
+    return f"{contact.name}:{known}\n  from: {contact.source}\n  last: {contact.as_at}\n  Does all of this still hold?"
 
 
 def _write_row(folders: GuideFolders, path: Path, identifier: str, today: date) -> None:

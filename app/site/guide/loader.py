@@ -40,8 +40,11 @@ from app.site.guide.models import (
     read_review,
 )
 from app.site.guide.plan import read_plan
+from app.site.guide.signs import kinds_problems
 
 _PAGE_KEYS = frozenset({"title", "description"})
+# Keys that only the English page has, since they hold for every language.
+_ENGLISH_KEYS = frozenset({"kinds"})
 # The lists that templates and handouts show, and the length of each; 0 allows any length.
 _LIST_LENGTHS: Mapping[str, Mapping[str, int]] = {
     "home": {"doors": 4},
@@ -166,6 +169,9 @@ class _EditionReader:
             self._fault("safety.toml")("emergency is missing; write it")
         pages = {slug: page for slug in SLUGS if (page := self._read_page(slug))}
         self._check_anchors(pages)
+        if "signs" in pages:
+            for problem in kinds_problems(pages["signs"]):
+                self._fault("signs.md")(problem)
         line = self._line("safety.toml")
         return Edition(
             lang=self._lang,
@@ -279,7 +285,8 @@ def _compare_editions(translated: Edition, english: Edition, faults: list[str]) 
         if model is None or page.review.stale:
             continue
         own, model_shape = _shape(page.raw), _shape(model.raw)
-        unlike = sorted(key for key in own.keys() | model_shape.keys() if own.get(key, 0) != model_shape.get(key, 0))
+        keys = (own.keys() | model_shape.keys()) - _ENGLISH_KEYS
+        unlike = sorted(key for key in keys if own.get(key, 0) != model_shape.get(key, 0))
         if unlike:
             fault(f"the front matter differs from the English in {', '.join(unlike)}; give it the same keys and lists")
         odd = sorted(page.links ^ model.links)

@@ -20,6 +20,9 @@ from werkzeug.test import TestResponse
 
 from app.site.web import padding
 from app.site.web.wsgi import PrerenderedAnswer
+from app.text.find import REMOVED_PLACEHOLDER
+
+LIVE_FINDINGS = 40  # of one answer; a box beyond them takes its words out too, but they are not shown as taken out
 
 _STYLESHEET = Path(__file__).parent.parent / "templates" / "style.css"
 _COMPRESSED_TYPES = frozenset({"application/pdf", "application/zip"})
@@ -28,8 +31,13 @@ _CODING_HEADERS = frozenset({"Content-Length", "Content-Encoding"})
 
 
 def minified_stylesheet() -> str:
-    """Return the stylesheet without comments and needless spaces, the names of its tokens one letter long."""
-    text = re.sub(r"/\*.*?\*/", "", _STYLESHEET.read_text(encoding="utf-8"), flags=re.DOTALL)
+    """Return the stylesheet without comments and needless spaces, the names of its tokens one letter long.
+
+    Its last rule shows `[removed]` in place of each finding of an answer whose box is ticked.
+    """
+    ticked = ",".join(f"dd:has(.k{number}:checked) .t{number}" for number in range(LIVE_FINDINGS))
+    text = _STYLESHEET.read_text(encoding="utf-8") + f"{ticked}{{--words:none;--removed:'{REMOVED_PLACEHOLDER}'}}"
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r" ?([{};,]) ?|(?<=:) ", r"\1", text).replace(";}", "}").strip()
     names = sorted(set(re.findall(r"--[a-z-]+", text)))

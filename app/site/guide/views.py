@@ -18,12 +18,13 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core import i18n
-from app.core.errors import N_
+from app.core.errors import N_, BusyError
 from app.core.i18n import Language
 from app.site.config import SiteConfig
 from app.site.guide.handouts import ZIP_NAME, Handout
 from app.site.guide.models import ENGLISH, HOURS, Contact, Edition, Library, page_path
 from app.site.guide.plan import PILLARS, TIMETABLES, PlanFilter, count_actions, filter_actions, to_csv, to_json
+from app.site.guide.signs import Sign, read_signs
 
 _TEMPLATES = {
     "home": "home.html",
@@ -42,6 +43,8 @@ _ERROR_TITLES = {
     429: N_("The site is busy"),
     503: N_("The site is busy"),
 }
+# What an error page says below its title where the error has no sentence of its own.
+_ERROR_SENTENCES = {429: BusyError.message, 503: BusyError.message}
 _OTHER_ERROR_TITLE = N_("Something went wrong")
 _SECURITY_TXT_DAYS = 180
 
@@ -80,6 +83,8 @@ class GuideViews:
         self._known = known
         self._library, self._site, self._style = library, site, Markup(style)  # noqa: S704  # our own file
         self._handouts, self._reviewed = handouts, reviewed
+        english = library.editions[ENGLISH].pages["signs"]
+        self._signs = {lang: read_signs(edition.pages["signs"], english) for lang, edition in library.editions.items()}
         # Made once, because a page of the form would otherwise make fifty addresses again for each request.
         self._menus: dict[str, tuple[MenuLink, ...]] = {}
         self._language_links: dict[str, tuple[LanguageLink, ...]] = {}
@@ -124,18 +129,24 @@ class GuideViews:
             "menu": self._menu(code),
             "safety": edition.safety,
             "contacts": edition.contacts,
+            "hours": {key: _(words) for key, words in HOURS.items()},
             "behind": behind,
             "reviewed": reviewed and edition.common.reviewed and self._reviewed.get(code, True),
             "gettext": _template_gettext(),
         }
         return render_template(template, **frame, **values)
 
+    def signs(self, lang: str) -> tuple[Sign, ...]:
+        """Return the signs that a reader of a language can tick."""
+        return self._signs[lang]
+
     def show_error(self, status: int, sentence: str = "") -> str:
         """Return an error page in the language of the address, or of the browser; `sentence` says what to do."""
         if g.get("lang") not in self._library.editions:
             g.lang = self._preferred_language()
         title = _(_ERROR_TITLES.get(status, _OTHER_ERROR_TITLE))
-        return self.render("error.html", g.lang, here="", status=status, title=title, sentence=sentence and _(sentence))
+        told = sentence or _ERROR_SENTENCES.get(status, "")
+        return self.render("error.html", g.lang, here="", status=status, title=title, sentence=told and _(told))
 
     def create_blueprint(self) -> Blueprint:
         """Return the routes of the guidance pages and of the files for machines."""
@@ -186,7 +197,6 @@ class GuideViews:
             page=page,
             sheet=edition.pages["sheet"].words,
             named=self._named_contacts(edition, slug),
-            hours={key: _(words) for key, words in HOURS.items()},
             **values,
         )
 
@@ -230,6 +240,7 @@ class GuideViews:
             "overview": count_actions(plan),
             "pillars": {key: _(words) for key, words in PILLARS.items()},
             "timetables": {key: _(words) for key, words in TIMETABLES.items()},
+            "kilobytes": {"csv": _kilobytes(to_csv(plan)), "json": _kilobytes(to_json(plan))},
         }
 
     def _handout_values(self, edition: Edition) -> dict[str, Any]:
@@ -278,7 +289,7 @@ class GuideViews:
             ]
             links[1:1] = [
                 MenuLink(_("Make an anonymous report"), url_for("report.form", lang=lang)),
-                MenuLink(_("Look for a reply"), url_for("report.reply", lang=lang)),
+                MenuLink(_("Check for a reply"), url_for("report.reply", lang=lang)),
             ]
             self._menus[lang] = tuple(links)
         return self._menus[lang]
@@ -324,6 +335,10 @@ def _template_gettext() -> Callable[..., Markup]:
         return text % values if values else text
 
     return gettext
+
+
+def _kilobytes(text: str) -> int:
+    return -(-len(text.encode()) // 1000)
 
 
 def _file(text: str, mimetype: str) -> Response:

@@ -27,13 +27,15 @@ class TokenError(HaumaruError):
 
     code = "token"
     status = 400
-    message = N_("This page was open for too long. Nothing was sent. Your words are still here: please try again.")
+    message = N_("This page was open for too long, so nothing was sent. Your words are still here. Please try again.")
 
 
 class TooSoonError(TokenError):
     """A first form that came back quicker than a person fills one in."""
 
-    message = N_("That was very quick, so nothing was sent. Wait a few seconds, then press the button again.")
+    message = N_(
+        "You pressed the button very quickly, so nothing was sent. Wait a few seconds, then press the button again."
+    )
 
 
 @dataclass(frozen=True)

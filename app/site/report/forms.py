@@ -43,7 +43,7 @@ class _TypedText(TextAreaField):
 
 
 def _text_field(label: str, hint: str, max_length: int, required: str = "") -> Field:
-    too_long = _l("This is too long. Use at most %(limit)s characters.", limit=f"{max_length:,}")
+    too_long = _l("Your text is too long. Use %(limit)s characters or fewer.", limit=f"{max_length:,}")
     checks: list[Any] = [InputRequired(message=_l(required))] if required else []
     checks.append(Length(max=max_length, message=too_long))
     return _TypedText(label, description=hint, validators=checks, max_length=max_length)
@@ -62,7 +62,11 @@ def _form_field(field: TipField) -> Field:
 class ReplyForm(TokenForm):
     """What a sender who came back with a receipt code answers to a reply."""
 
-    what = _text_field(N_("Your answer"), N_("Leave out who you are."), SCHEMA.field("what").max_length)
+    what = _text_field(
+        N_("Your answer"),
+        N_("Do not write your name or anything that shows who you are."),
+        SCHEMA.field("what").max_length,
+    )
 
 
 def _with_questions(form_class: type["ReportForm"]) -> type["ReportForm"]:
@@ -76,12 +80,28 @@ def _with_questions(form_class: type["ReportForm"]) -> type["ReportForm"]:
 class ReportForm(TokenForm):
     """The questions of the schema, and whether the sender wants a receipt code."""
 
-    reply = BooleanField(N_("I want to be able to come back for a reply"))
+    reply = BooleanField(
+        N_(
+            "I want to be able to come back and read a reply. "
+            "We will show you a code. Keep the code safe. We will show the code only once."
+        )
+    )
 
     @property
     def questions(self) -> list[Field]:
         """The fields of the schema, in its order."""
         return [self[field.name] for field in SCHEMA.fields]
+
+    def fill(self, answers: Mapping[str, Any]) -> None:
+        """Answer the questions with these answers and no others, whatever the request holds."""
+        for field in self.questions:
+            field.process(None, answers.get(field.name))
+        self.reply.process(None, False)
+
+    def take_out(self, untrusted_spans: Iterable[str]) -> None:
+        """Take spans (`field:start-end`) out of the texts, so that the pages that follow do not have them any more."""
+        for name, spans in _spans_by_field(untrusted_spans).items():
+            self[name].data = remove_spans(self[name].data or "", spans)
 
     def answers(self, untrusted_spans: Iterable[str]) -> Mapping[str, str | tuple[str, ...]]:
         """Return the answers that a tip holds, without the spans (`field:start-end`) that its sender takes out."""

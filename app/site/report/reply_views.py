@@ -130,7 +130,7 @@ class ReplyViews:
             if refused := request.environ.get(REFUSED):
                 raise _refused_body(refused)
             if name not in steps:
-                raise _code_error(400, _("We did not understand that button."))
+                raise _code_error(400, _("Something went wrong with that button. Nothing was sent. Please try again."))
             self._require_our_page(form)
             access = self._open_access()
             form.validate()
@@ -165,7 +165,7 @@ class ReplyViews:
             sentences = form.field_errors.get("what", [_("Write your answer. A few words are enough.")])
             return self._show_replies(form, access, PageError(422, errors={"what": sentences}))
         if is_closed(agency, context.clock()):
-            sentence = _("The form is closed just now, so nothing was sent.")
+            sentence = _("The form is closed at the moment, so nothing was sent.")
             return self._show_replies(form, access, _answer_error(503, sentence))
         submission = Submission(
             answers={"what": form.what.data},
@@ -180,7 +180,9 @@ class ReplyViews:
         except AlreadySentError as error:
             return self._responses.page("report/already.html", status=error.status)
         except RateError as error:
-            words = _("Too many reports came at once, so nothing was sent. Try again in %(minutes)s minutes.")
+            words = _(
+                "Too many reports came at the same time, so nothing was sent. Please try again in %(minutes)s minutes."
+            )
             sentence = words % {"minutes": -(-error.seconds // 60)}
             return self._show_replies(form, access, _answer_error(error.status, sentence))
         except HaumaruError as error:
@@ -195,7 +197,7 @@ class ReplyViews:
             left = self._box.fetch(access.locator, now=self._context.clock())
         except OutboxError as error:
             log_error(error)
-            raise _code_error(503, _("The reply could not be deleted just now. Please try again.")) from None
+            raise _code_error(503, _("We could not delete the reply. Please try again.")) from None
         # A reply that came after the page was shown has not been read, and stays.
         return self._show_replies(form, access, None) if left else self._responses.page("report/deleted.html")
 
@@ -203,7 +205,9 @@ class ReplyViews:
 
     def _require_our_page(self, form: ReplyForm) -> None:
         if not same_origin(self._context.origins):
-            raise _code_error(403, _("Your browser did not say that this came from our own page. Try again."))
+            raise _code_error(
+                403, _("We could not check that you used our own page, so nothing was sent. Please try again.")
+            )
         if form.check_token():
             raise _code_error(400, _("This page was open for too long. Please try again."))
 
@@ -217,10 +221,14 @@ class ReplyViews:
             return ReplyAccess(code, keys.locator, keys.reply_key)
         except RateError as error:
             minutes = str(-(-error.seconds // 60))
-            sentence = _("Too many tries came at once. Try again in %(minutes)s minutes.", minutes=minutes)
+            sentence = _(
+                "There were too many tries at the same time. Please try again in %(minutes)s minutes.", minutes=minutes
+            )
             raise _code_error(error.status, sentence, error.seconds) from None
         except ReplyError:
-            raise _code_error(422, _("That is not a receipt code. It has eight words, or eight numbers.")) from None
+            raise _code_error(
+                422, _("That is not a receipt code. A receipt code has eight words, or eight groups of four numbers.")
+            ) from None
         except HaumaruError as error:
             raise _code_error(error.status, _(error.message), _RETRY_SECONDS) from None
 
@@ -265,7 +273,7 @@ def _seen() -> list[str]:
 def _refused_body(status: int) -> PageError:
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         limit = f"{SCHEMA.field('what').max_length:,}"
-        return _code_error(status, _("This is too long. Use at most %(limit)s characters.", limit=limit))
+        return _code_error(status, _("Your text is too long. Use %(limit)s characters or fewer.", limit=limit))
     return _code_error(HTTPStatus.SERVICE_UNAVAILABLE, _(BusyError.message), _RETRY_SECONDS)
 
 

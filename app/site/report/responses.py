@@ -5,13 +5,15 @@ that a later step shows what happened to the files and nothing that somebody mad
 two that the views ask for after the outbox has the tip.
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, TypeVar
 
 from flask import Response, g, request
+from flask_babel import gettext as _
 from itsdangerous import BadData, URLSafeSerializer
 
 from app.core.errors import BusyError
@@ -20,25 +22,34 @@ from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import ReceiptCode, code_as_numbers
 from app.files.clean import CleanedFile, RefusedFile
 from app.files.protocol import REFUSALS
+from app.files.turns import FileTurns
 from app.site.config import Config
+from app.site.guide.prerender import LIVE_FINDINGS
+from app.site.guide.signs import Sign
 from app.site.report.form_token import Token, TokenContext, TokenForm
 from app.site.report.forms import ReportForm
 from app.site.report.held import HeldTipStore
+from app.site.report.held_files import FURTHER, HeldFile, file_number
 from app.site.report.submit import CleanFiles, SubmissionContext
 from app.site.web.rate_limits import RateLimits
-from app.text.find import FINDING_REASONS, find_in_fields
+from app.text.find import FINDING_REASONS, find_identifying, find_in_fields
 from app.text.phrases import Finding, PhraseTrie
 from app.vault.tip import SCHEMA
 from app.web.network_shares import NetworkShares, share_names
 from app.web.networks import NetworkReader
 
 _FILE_NAME_SHOWN = 60  # characters
+# Bytes of every answer with files, and of every page on which a picture is covered.
+WITH_FILES_BYTES, COVER_BYTES = 192 * 1024, 256 * 1024
 _Form = TypeVar("_Form", bound=TokenForm)
 
 
 @dataclass(frozen=True)
 class ReportContext:
-    """Everything that the views of report and reply need; `secret` signs form tokens, `clock` gives unix seconds."""
+    """Everything that the views of report and reply need.
+
+    `secret` signs form tokens, `signs` gives the signs that a reader of a language can tick, `clock` unix seconds.
+    """
 
     config: Config
     origins: Sequence[str]
@@ -48,9 +59,12 @@ class ReportContext:
     secret: bytes
     phrases: PhraseTrie
     clean_files: CleanFiles
+    turns: FileTurns
+    films: FileTurns
     waiting: NetworkShares
     memory: NetworkShares
     visitors: NetworkReader
+    signs: Callable[[str], Sequence[Sign]]
     render: Callable[..., str]
     clock: Callable[[], float]
 
@@ -65,7 +79,25 @@ class ReportContext:
             words_room=self.config.limits.words_room,
             waiting=self.waiting,
             memory=self.memory,
+            find_words=self.find_words,
         )
+
+    def busy(self, sentence: str = "") -> "PageError":
+        """Return what is said where files of others wait already: within how many minutes to try again, 2, 4, 8 ….
+
+        The time is given as longer by a part that is drawn for each network and hour, so that it counts nobody.
+        """
+        waits = max(self.turns.expected_seconds(), self.films.expected_seconds())
+        seconds = waits * (1 + self.visitors.draw(self.networks[0], "busy"))
+        minutes = 2
+        while 60 * minutes < seconds:
+            minutes *= 2
+        words = _("Other people’s files are being cleaned just now. Try again in about %(minutes)s minutes.")
+        return PageError(BusyError.status, f"{sentence} {words % {'minutes': minutes}}".strip(), 60 * minutes)
+
+    def find_words(self, text: str) -> Sequence[Finding]:
+        """Return what in a text may say who wrote it."""
+        return find_identifying(text, phrases=self.phrases)
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -122,6 +154,19 @@ class FileRow:
     size: int = 0  # bytes
     removed: tuple[str, ...] = ()
     refused: str = ""
+    file: HeldFile | None = None
+
+    def as_shown(self) -> dict[str, object]:
+        """Return what travels in the page."""
+        names = ("name", "path", "type", "size", "removed", "refused")
+        return {name: getattr(self, name) for name in names}
+
+    def with_file(self, files: Mapping[int, HeldFile]) -> "FileRow":
+        """Return the row with what is held of the file now, which may have been changed; `files` are by number."""
+        file = files.get(file_number(self.path)) if self.path else None
+        if file is None:
+            return self
+        return replace(self, path=file.path, type=file.type, size=file.size, removed=file.removed, file=file)
 
 
 @dataclass(frozen=True)
@@ -135,6 +180,22 @@ class HeldTip:
     code: ReceiptCode | None
     rows: Sequence[FileRow]
     held_until: int
+
+    def with_files(self, files: Sequence[HeldFile]) -> "HeldTip":
+        """Return it with what is held of each file now."""
+        by_number = {file.number: file for file in files}
+        return replace(self, rows=[row.with_file(by_number) for row in self.rows])
+
+
+@dataclass(frozen=True)
+class CoverPage:
+    """One page of a picture or PDF, from 0, as a JPEG, with a grid of boxes over it."""
+
+    file: HeldFile
+    page: int
+    picture: bytes
+    columns: int
+    rows: int
 
 
 def file_rows(results: Sequence[CleanedFile | RefusedFile], untrusted_names: Sequence[str]) -> tuple[FileRow, ...]:
@@ -168,10 +229,10 @@ class ReportResponses:
     def __init__(self, context: ReportContext) -> None:
         self._context = context
 
-    def form(self, form: ReportForm, problem: PageError | None, *, closed: bool) -> Response:
-        """Return the form, filled with what was typed."""
+    def form(self, form: ReportForm, problem: PageError | None, *, closed: bool, begun: bool = False) -> Response:
+        """Return the form, filled with what was typed, or with what was ticked on the page of signs where `begun`."""
         token = form.current.sign(self._context.secret)
-        return self.page("report/form.html", problem, form=form, token=token, closed=closed)
+        return self.page("report/form.html", problem, form=form, token=token, closed=closed, begun=begun)
 
     def check(self, form: ReportForm, problem: PageError | None) -> Response:
         """Return the look before sending: every answer, what in it may name the writer, and where files are added."""
@@ -183,13 +244,34 @@ class ReportResponses:
             findings=self._findings(form),
             why=FINDING_REASONS,
             removed=frozenset(request.form.getlist("remove")),
+            live=LIVE_FINDINGS,
             max_upload=self._context.config.report.max_upload,
         )
 
     def held(self, form: ReportForm, held: HeldTip, problem: PageError | None) -> Response:
-        """Return what was taken out of each file, before the tip is sent or destroyed."""
+        """Return what will be sent, of each file what was taken out, before the tip is sent or destroyed.
+
+        Where a long text leaves no room in the length of the page, what is seen of the last files is left out.
+        """
+        for count in range(len(held.rows), -1, -1):
+            response = self._held_page("report/held.html", form, held, problem, detailed=count)
+            if len(response.get_data()) <= WITH_FILES_BYTES:
+                break
+        g.page_bytes = WITH_FILES_BYTES
+        return response
+
+    def cover(self, form: ReportForm, held: HeldTip, cover: CoverPage) -> Response:
+        """Return the page on which one picture is covered."""
+        picture = b64encode(cover.picture).decode()
+        response = self._held_page("report/cover.html", form, held, None, detailed=0, cover=cover, picture=picture)
+        g.page_bytes = COVER_BYTES
+        return response
+
+    def _held_page(
+        self, template: str, form: ReportForm, held: HeldTip, problem: PageError | None, **values: Any
+    ) -> Response:
         return self.page(
-            "report/held.html",
+            template,
             problem,
             form=form,
             token=self.next_token(form.current),
@@ -197,9 +279,13 @@ class ReportResponses:
             code=held.code or "",
             rows=held.rows,
             shown=_row_serializer(held.draft, self._context.secret).dumps(
-                {"rows": [asdict(row) for row in held.rows], "held_until": held.held_until}
+                {"rows": [row.as_shown() for row in held.rows], "held_until": held.held_until}
             ),
             refusals=REFUSALS,
+            why=FINDING_REASONS,
+            further=FURTHER,
+            findings=dict.fromkeys(SCHEMA.text_names, ()),
+            **values,
         )
 
     def with_code(self, template: str, code: ReceiptCode | None, **values: Any) -> Response:

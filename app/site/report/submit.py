@@ -25,9 +25,10 @@ from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile, memory_to_clean
 from app.site.config import AgencyConfig, ForwardConfig
 from app.site.report.held import DRAFT_BYTES, HeldTipStore
+from app.site.report.held_files import FindWords, HeldFile, held_files, notes_of_files
 from app.vault.age import seal
 from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id
-from app.vault.tip_bundles import Bundle, TipBundles
+from app.vault.tip_bundles import Bundle, FileEntry, TipBundles
 from app.web.network_shares import NetworkShares
 
 CleanFiles = Callable[[Sequence[bytes], Sequence[str]], Sequence[CleanedFile | RefusedFile]]
@@ -63,7 +64,8 @@ class SubmissionContext:
     """What a submission passes through: the agency, the outbox, held tips, and the cleaning of files.
 
     Files are taken only while `words_room` bytes are free where the outbox lies. `waiting` has a place for each request
-    whose files are cleaned or wait, and `memory` counts the bytes that they take.
+    whose files are cleaned or wait, and `memory` counts the bytes that they take. `find_words` finds in a text file
+    what may say who wrote it.
     """
 
     agency: AgencyConfig
@@ -73,18 +75,21 @@ class SubmissionContext:
     words_room: int
     waiting: NetworkShares
     memory: NetworkShares
+    find_words: FindWords = lambda _text: ()
 
 
 @dataclass(frozen=True)
 class Submitted:
     """What became of a submission: its files, and the draft of a held tip, None for one that is on its way.
 
-    `held_until` is the end, in unix seconds, to which the held tip can be extended.
+    `held_until` is the end, in unix seconds, to which the held tip can be extended. `shown` is what its page shows of
+    each file that was not refused.
     """
 
     files: CleanedFiles = ()
     draft: bytes | None = None
     held_until: int = 0
+    shown: tuple[HeldFile, ...] = ()
 
 
 def submit(
@@ -104,9 +109,14 @@ def submit(
         files = _clean(submission, context)
         submission.untrusted_files.clear()
         _require_room_to_hold(context, most_waiting, now)  # cleaning took its time
-        bundles, draft = _bundles(submission, files, now), secrets.token_bytes(DRAFT_BYTES)
-        latest = context.held.hold(draft, bundles, nonce=submission.nonce, networks=submission.networks, now=now)
-        return Submitted(files, draft, latest)
+        taken = [file for file in files if isinstance(file, CleanedFile)]
+        notes, draft = notes_of_files(taken, context.find_words), secrets.token_bytes(DRAFT_BYTES)
+        bundles = _bundles(submission, taken, now)
+        latest = context.held.hold(
+            draft, bundles, nonce=submission.nonce, networks=submission.networks, now=now, notes=notes
+        )
+        entries = [FileEntry(file.path, file.type, len(file.data), file.removed) for file in taken]
+        return Submitted(files, draft, latest, held_files(entries, notes))
 
 
 def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: float, networks: Sequence[str] = ()) -> int:
@@ -170,18 +180,20 @@ def _memory_for_files(submission: Submission, context: SubmissionContext) -> Ite
 def _clean(submission: Submission, context: SubmissionContext) -> CleanedFiles:
     """Return the files, cleaned or refused.
 
-    Raises HeldFullError where the disk has room for words alone, BusyError where too many requests wait already.
+    Raises HeldFullError where the disk has room for words alone, BusyError where no file had its turn in time.
     """
     untrusted_files, networks = submission.untrusted_files, submission.networks
     folder = context.outbox.database.path and context.outbox.database.path.parent
     if folder and shutil.disk_usage(folder).free < context.words_room:
         raise HeldFullError
-    if not context.waiting.take(networks):
+    if not context.waiting.wait_for(networks, seconds=_WAIT_SECONDS):
         raise BusyError
     try:
         files = tuple(context.clean_files(untrusted_files, networks))
     finally:
         context.waiting.give_back(networks)
+    if all(isinstance(file, RefusedFile) and file.code == "no-time" for file in files):
+        raise BusyError("no-time")
     uploaded = sum(map(len, untrusted_files))
     cleaned = sum(len(file.data) for file in files if isinstance(file, CleanedFile))
     if cleaned > max(_MIN_CLEANED_BYTES, _MAX_GROWTH * uploaded):
@@ -193,17 +205,13 @@ def _seal_bundles(bundles: Iterable[Bundle], agency: AgencyConfig) -> list[Envel
     return [Envelope(bundle.id, agency.id, seal(bundle.data, agency.recipients)) for bundle in bundles]
 
 
-def _bundles(submission: Submission, files: CleanedFiles, now: float) -> TipBundles:
+def _bundles(submission: Submission, files: Sequence[CleanedFile], now: float) -> TipBundles:
     new_id = submission.envelope_id or (lambda _number: new_tip_id())
     tip = Tip(
         id=new_id(0),
         received=nz_day(now),
         answers=submission.answers,
-        files=tuple(
-            TipFile(path=file.path, type=file.type, removed=file.removed, data=file.data)
-            for file in files
-            if isinstance(file, CleanedFile)
-        ),
+        files=tuple(TipFile(path=file.path, type=file.type, removed=file.removed, data=file.data) for file in files),
         reply=submission.reply_to,
         answers_to=submission.answers_to,
     )

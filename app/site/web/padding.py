@@ -33,12 +33,12 @@ def head_length(status: str, headers: Iterable[tuple[str, str]]) -> int:
     )
 
 
-def pad_response(page: bytes, coding: str, *, head: int, max_effort: bool = False) -> bytes:
+def pad_response(page: bytes, coding: str, *, head: int, size: int = 0, max_effort: bool = False) -> bytes:
     """Return a page in a coding, padded so that with `head` bytes of headers it has the coding's length or a multiple.
 
-    `max_effort` compresses thirty times as long where a page would not fit otherwise.
+    Another length is `size`. `max_effort` compresses thirty times as long where a page would not fit otherwise.
     """
-    size = PADDED_LENGTHS[coding]
+    size = size or PADDED_LENGTHS[coding]
     if not coding:
         return page + b" " * (-(head + len(page)) % size)
     compress = _brotli if coding == "br" else _gzip

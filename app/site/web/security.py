@@ -111,9 +111,12 @@ def language_of(untrusted_path: str, codes: Sequence[str]) -> str:
 
 
 def _pad_page(response: Response) -> None:
-    """Pad a page, so that its length does not tell which page it is; an answer to a POST is never compressed."""
+    """Pad a page, so that its length does not tell which page it is; an answer to a POST is never compressed.
+
+    A view may ask for a length of its own for the answers to some POSTs: `g.page_bytes`.
+    """
     if request.method == "POST":
-        response.set_data(pad_response(response.get_data(), "", head=0))
+        response.set_data(pad_response(response.get_data(), "", head=0, size=g.get("page_bytes", 0)))
         return
     coding = choose_coding(request.headers.get("Accept-Encoding", ""))
     response.headers["Vary"] = "Accept-Encoding"

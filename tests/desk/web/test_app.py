@@ -144,7 +144,7 @@ def test_more_than_it_takes_is_refused_with_a_page(browser, one):
     browser.post(f"/tips/{one}/claim")
     answer = browser.post(f"/tips/{one}/note", text="x" * 3_000_000)
     assert answer.status_code == 413
-    assert "more than this desk takes" in answer.text
+    assert "more than this desk can take" in answer.text
 
 
 def test_while_the_store_opens_only_its_progress_is_shown(browser, desk):
@@ -155,7 +155,7 @@ def test_while_the_store_opens_only_its_progress_is_shown(browser, desk):
         assert "10,000 tips" in browser.get(path).text
     browser.post("/loading/stop")
     assert desk.loading.stopped
-    assert "Stopped" in browser.get("/").text
+    assert "You stopped the desk" in browser.get("/").text
 
 
 ROUTES = """
@@ -226,4 +226,4 @@ def test_every_address_but_the_link_asks_for_a_session(browser, one):
         path = re.sub(r"<int:\w+>", "1", rule).replace("<tip>", one).replace("<name>", "intake")
         answer = stranger.open(browser.path(path), method=method, base_url=ORIGIN, headers={"Origin": ORIGIN})
         assert answer.status_code == 403, path
-        assert "session that has ended" in answer.text
+        assert "session has ended" in answer.text

@@ -74,8 +74,8 @@ def test_rogue_files_are_cleaned_or_refused(browser, desk, office):
     tip_id = office.drop(tip(files=files))
     receive(desk)
     page = browser.get(f"/tips/{tip_id}").text
-    assert page.count("Not shown") >= 2
-    assert "larger than 25 megapixels" in page
+    assert page.count("does not show this file") >= 2
+    assert "larger than 200 megapixels" in page
     shown = browser.get(f"/tips/{tip_id}/files/2")
     assert shown.mimetype == "image/jpeg"
     assert b"script" not in shown.data

@@ -1,7 +1,10 @@
 """The pages of the queue: many cases closed or exported at once, and the inbox opened."""
 
 import io
+import re
 import zipfile
+
+import pytest
 
 from app.desk.case import State
 from tests.support.desk import receive, tip, wait_for
@@ -14,7 +17,22 @@ def test_many_are_closed_with_one_reason(browser, desk, office):
     desk.cases.claim(ids[0], "Ben")
     browser.post("/close", tip=ids, reason="repeat")
     assert [desk.cases.get(one).state for one in ids] == [State.WORK, State.CLOSED, State.CLOSED]
-    assert "2 closed. 1 left" in browser.get("/").text
+    page = browser.get("/").text
+    assert "Tips closed: 2." in page
+    assert re.search(r"Tips not closed, because [^:]+: 1\.", page)
+
+
+@pytest.mark.parametrize("path", ["/close", "/tips/{}/close"])
+def test_no_tip_is_closed_before_a_handler_chooses_a_reason(browser, desk, office, path):
+    """One key press closes no tip: no reason is chosen beforehand, in the queue or on the page of the tip."""
+    one = office.drop(tip({"what": "A man with a gun holds them", "danger": "yes"}))
+    receive(desk)
+    for page in ("/", f"/tips/{one}"):
+        chosen = re.search(r'<select id="reason" name="reason"><option value="([^"]*)"', browser.get(page).text)[1]
+        assert chosen == ""
+    answer = browser.post(path.format(one), tip=[one], reason=chosen)
+    assert (answer.status_code, "Choose a reason" in answer.text) == (409, True)
+    assert desk.cases.get(one).state is State.NEW
 
 
 def test_many_are_exported_with_progress(browser, desk, office):

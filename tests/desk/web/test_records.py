@@ -1,6 +1,7 @@
 """The pages of the desk's records: figures, journal, and envelopes that did not open."""
 
 from app.desk.journal_file import JournalFile
+from app.desk.labels import KIND_LABELS
 from tests.support.desk import ANSWERS, receive, wait_for
 
 
@@ -22,9 +23,9 @@ def test_figures_and_journal_are_shown(browser, one):
     assert "hidden" in browser.get("/figures").text
     csv = browser.get("/figures.csv")
     assert "attachment" in csv.headers["Content-Disposition"]
-    assert '"What they are about","work",hidden' in csv.text
+    assert f'"What they are about","{KIND_LABELS["work"]}",hidden' in csv.text
     browser.post(f"/tips/{one}/claim")
-    assert "claimed" in browser.get(f"/journal?tip={one}").text
+    assert "claimed the tip" in browser.get(f"/journal?tip={one}").text
 
 
 def test_a_flood_of_envelopes_that_do_not_open_is_listed_in_part_and_destroyed_at_once(browser, desk, office):
@@ -35,7 +36,7 @@ def test_a_flood_of_envelopes_that_do_not_open_is_listed_in_part_and_destroyed_a
     receive(desk)
     page = browser.get("/aside").text
     assert page.count(">Try again<") == 200
-    assert "301 were set aside" in page
+    assert "301 envelopes were set aside" in page
     browser.post("/aside", do="destroy-all", code="armor")
     assert len(desk.inbox.set_aside()) == 301, "one press is not enough"
     browser.post("/aside", do="destroy-all", code="armor", sure="yes")
@@ -48,7 +49,7 @@ def test_what_was_set_aside_is_listed_and_settled(browser, desk, office):
     """An envelope that does not open is listed with its reason in words, tried again, and destroyed when told."""
     (office.inbox / f"{'0' * 26}.age").write_bytes(b"nothing")
     receive(desk)
-    assert "Not an envelope" in browser.get("/aside").text
+    assert "This is not an envelope" in browser.get("/aside").text
     assert "set aside" in browser.get("/").text
     (name,) = (f"{one}.{code}" for one, code in desk.inbox.set_aside())
     browser.post("/aside", name=name, do="again")

@@ -120,3 +120,20 @@ def test_the_command_asks_about_each_contact(tmp_path, own, monkeypatch):
     done = runner.invoke(cli, ["contacts", "--config", str(path)], input="y\n" * (count - 1) + "n\n")
     assert done.exit_code == 1
     assert "Correct mbie-2020 in" in done.output
+
+
+def test_an_operator_is_asked_about_everything_that_the_site_says_of_a_contact(own):
+    """Number, address, hours, name, charge, silent callers, texts, interpreters and the number from overseas."""
+    asked = []
+    confirm_contacts(
+        contacts_of(None).values(), GuideFolders(CONTENT, own), TODAY, lambda words: asked.append(words) or False
+    )
+    police, crime_stoppers, victim_support = (
+        next(words for words in asked if words.startswith(name))
+        for name in ("New Zealand Police (emergency)", "Crime Stoppers", "Victim Support")
+    )
+    for fact in ("- 111", "day and night", "may ask for a name", "call is free", "cannot speak", "are deaf"):
+        assert fact in police
+    assert "They do not ask for a name" in crime_stoppers
+    assert "from another country: +64 9 927 3971" in crime_stoppers
+    assert "An interpreter can join the call" in victim_support

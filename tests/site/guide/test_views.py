@@ -100,6 +100,19 @@ def test_an_unknown_language_or_page_is_a_404_in_the_best_language(site):
     assert site.get("/en/sheet").status == 404
 
 
+def test_the_error_pages_say_that_nothing_was_sent_and_when_to_try_again(tmp_path):
+    """Too big and busy: each page says that nothing was sent, and the busy one when to try again."""
+    site = open_site(tmp_path, ("en",), REPORT_MAX_UPLOAD="1MB", SERVER_BODY_MEMORY="500kB")
+    big = site.post_files("/en/help", {}, ("a.jpg", b"x" * 3_000_000))
+    busy = site.post_files("/en/help", {}, ("a.jpg", b"x" * 600_000))
+    assert [(page.status, page.document.one("h1").text) for page in (big, busy)] == [
+        (413, "What you sent is too big"),
+        (503, "The site is busy"),
+    ]
+    assert all("Nothing has been sent to anyone." in page.text for page in (big, busy))
+    assert "Please try again in a few minutes." in busy.text
+
+
 def test_every_page_names_itself_in_every_language(site):
     """Each page links to itself in every language with whole addresses."""
     for path in ("/en/", "/en/help", "/en/sheets"):

@@ -3,8 +3,9 @@
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from app.core.errors import (
     AlreadySentError,
     BusyError,
+    HeldDestroyedError,
     HeldFullError,
     HeldGoneError,
     HeldLimitError,
@@ -24,7 +26,7 @@ from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.memory_store import memory_key
 from app.delivery.outbox import Envelope, Outbox
 from app.site.report import held
-from app.site.report.held import HeldTipStore
+from app.site.report.held import ChangedTip, HeldTipStore
 from app.vault.tip import Tip, TipFile, new_tip_id
 from app.vault.tip_bundles import to_bundles
 
@@ -65,6 +67,15 @@ def extend(store: HeldTipStore, draft: bytes, *, now: float) -> None:
     store.extend(draft, latest=int(NOW) + 7200, now=now)
 
 
+def with_file(size: int, notes: bytes = b"new notes"):
+    """A change that puts another file of so many bytes in place of the one that a tip has."""
+
+    def change(tip: Tip, _notes: bytes) -> ChangedTip:
+        return ChangedTip(replace(tip, files=(TipFile("files/1.jpg", "image/jpeg", (), bytes(size)),)), notes)
+
+    return change
+
+
 def put(outbox: Outbox, made) -> None:
     envelopes = [Envelope(bundle.id, "intake", os.urandom(1000)) for bundle in made]
     outbox.put(envelopes, nonce=NONCE, draft=DRAFT, now=NOW)
@@ -82,29 +93,86 @@ def test_a_held_tip_opens_with_its_draft_alone_and_is_encrypted(store, memory):
     data = memory.held(memory_key(DRAFT), NOW)
     assert b"canary" not in data
     assert DRAFT not in data
-    assert len(data) == 16 + 4 * (26 + 128 * 1024 + 16)
+    assert len(data) == 16 + 4 + 4 * (26 + 128 * 1024 + 16) + 16
     with pytest.raises(HeldGoneError):
         opened(store, b"e" * 16, now=NOW)
     with pytest.raises(HeldGoneError):
         opened(store, b"", now=NOW)
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "swap", "empty", "salt"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "swap", "count", "empty", "salt"])
 def test_what_was_altered_in_the_memory_store_is_no_longer_there(store, memory, damage):
     """A flipped byte, a missing or swapped bundle, another salt: HeldGoneError, never another tip."""
     store.hold(DRAFT, bundles(), nonce=NONCE, now=NOW)
     data = memory.held(memory_key(DRAFT), NOW)
-    piece = (len(data) - 16) // 4
+    piece, head = 26 + 128 * 1024 + 16, 20
     altered = {
         "flip": data[:5000] + bytes([data[5000] ^ 1]) + data[5001:],
         "cut": data[:-piece],
-        "swap": data[:16] + data[16 + piece : 16 + 2 * piece] + data[16 : 16 + piece] + data[16 + 2 * piece :],
+        "swap": data[:head] + data[head + piece :][:piece] + data[head:][:piece] + data[head + 2 * piece :],
+        "count": data[:16] + (3).to_bytes(4, "big") + data[head:],
         "empty": data[:16],
         "salt": bytes([data[0] ^ 1]) + data[1:],
     }[damage]
     memory.hold(memory_key(DRAFT), altered, ends=int(NOW) + 900, limit=10**9, now=NOW)
     with pytest.raises(HeldGoneError):
         opened(store, DRAFT, now=NOW)
+
+
+@pytest.mark.parametrize("size", [10, 300_000, 700_000])
+def test_a_file_of_a_held_tip_is_changed_and_all_else_stays(store, size):
+    """The changed tip has the other file and notes, the words and ids of before, and ends when it would have ended."""
+    made = bundles()
+    store.hold(DRAFT, made, nonce=NONCE, now=NOW, notes=b"old notes")
+    store.change_files(DRAFT, with_file(size), now=NOW + 1800)
+    with store.opened(DRAFT, now=NOW + 2699) as held_bundles:
+        tip, notes, ids = held_bundles.read_tip()
+    assert ([len(file.data) for file in tip.files], notes) == ([size], b"new notes")
+    assert tip.answers == {"what": "A canary in the words."}
+    same = min(len(ids), len(made))
+    assert ids[:same] == [bundle.id for bundle in made[:same]]
+    assert len(set(ids)) == len(ids) == 1 + -(-size // (127 * 1024))
+    with pytest.raises(HeldGoneError):
+        opened(store, DRAFT, now=NOW + 2700)
+
+
+def test_no_change_brings_back_what_was_sent_or_destroyed(store, memory, outbox):
+    """A tip that is sent or destroyed while one of its files is changed stays gone, and its sender is told which."""
+
+    def change_after(draft: bytes, gone: Callable[[], None]) -> None:
+        def change(tip: Tip, notes: bytes) -> ChangedTip:
+            gone()
+            return with_file(10)(tip, notes)
+
+        store.change_files(draft, change, now=NOW)
+
+    made, other = bundles(), b"e" * 16
+    store.hold(other, bundles(), nonce=b"m" * 16, now=NOW)
+    with pytest.raises(HeldDestroyedError):
+        change_after(other, lambda: store.discard(other, now=NOW))
+    store.hold(DRAFT, made, nonce=NONCE, now=NOW)
+    with pytest.raises(AlreadySentError):
+        change_after(DRAFT, lambda: put(outbox, made))
+    assert memory.count_held(NOW) == 0
+
+
+def test_a_change_takes_and_gives_back_room_of_its_network(memory, outbox):
+    """A file that grows beyond its network's share is refused and the tip stays; one that shrinks gives room back."""
+    size = len(b"".join(bundle.data for bundle in bundles()))
+    shared = HeldTipStore(memory, outbox, share=2.6 * size / held.MAX_HELD_BYTES)
+
+    def hold(number):
+        shared.hold(bytes([number]) * 16, bundles(), nonce=os.urandom(16), networks=("one", "wide"), now=NOW)
+
+    hold(0)
+    hold(1)
+    with pytest.raises(HeldFullError):
+        shared.change_files(bytes(16), with_file(700_000), now=NOW)
+    assert b"".join(bundle.data for bundle in opened(shared, bytes(16), now=NOW)).count(CANARY) == 1
+    with pytest.raises(HeldFullError):
+        hold(2)
+    shared.change_files(bytes(16), with_file(10), now=NOW)
+    hold(2)
 
 
 def test_a_held_tip_ends_by_itself_and_can_be_extended_to_two_hours(store):

@@ -212,7 +212,8 @@ def test_a_reply_that_came_after_the_page_is_not_deleted_unread(site):
     assert (answer.document.one("h1").text, shown(answer)) == ("A reply for you", ["late"])
     assert digests(answer).isdisjoint(seen)
     assert (
-        press(site, "done", code=code, seen=[*seen, *digests(answer)]).document.one("h1").text == "The reply is deleted"
+        press(site, "done", code=code, seen=[*seen, *digests(answer)]).document.one("h1").text
+        == "The reply has been deleted"
     )
 
 

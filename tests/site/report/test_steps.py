@@ -59,6 +59,8 @@ def test_past_the_agency_s_day_the_form_is_closed(tmp_path):
     for one in (page, answer):
         assert "This form is closed" in one.text
         assert {"tel:111", "tel:105", "tel:+64800555111"} <= numbers(one)
+        assert "You do not have to say who you are." in one.text
+        assert "Open day and night, every day." in one.text
 
 
 def test_every_language_has_the_whole_form(tmp_path):
@@ -126,7 +128,7 @@ def test_a_held_tip_is_extended_only_with_a_good_token_and_within_its_time(tmp_p
     forged = site.post("/en/report", {**fields, "csrf_token": "forged", "step": "extend"})
     assert (forged.status, forged.document.one("h1").text) == (400, "Not sent yet")
     unsigned = site.post("/en/report", {**fields, "shown": "forged", "step": "extend"})
-    assert (unsigned.status, "cannot wait any longer" in unsigned.text) == (409, True)
+    assert (unsigned.status, "We cannot keep this report any longer" in unsigned.text) == (409, True)
     assert site.post("/en/report", {**fields, "step": "extend"}).status == 200
     sent = site.post("/en/report", {**fields, "step": "confirm"})
     assert sent.status == 200
@@ -152,7 +154,7 @@ def hold(site):
 def claims_not_sent(page):
     """Whether any line of a page, its title and its description among them, says that the report was not sent."""
     said = page.document.html.lower()
-    return any(words in said for words in ("not sent", "nothing has been sent", "nothing is sent", "it was not sent"))
+    return any(words in said for words in ("not sent", "nothing has been sent", "nothing is sent"))
 
 
 def test_each_of_the_three_answers_of_destroy_is_true(tmp_path):
@@ -162,19 +164,19 @@ def test_each_of_the_three_answers_of_destroy_is_true(tmp_path):
     destroyed, sent = hold(site), hold(site)
     for _ in range(2):
         answer = site.post("/en/report", {**destroyed, "step": "discard"})
-        assert (answer.status, answer.document.one("h1").text) == (200, "Not sent, and destroyed")
+        assert (answer.status, answer.document.one("h1").text) == (200, "We deleted your report. Nothing was sent.")
     late = site.post("/en/report", {**destroyed, "step": "confirm"})
     assert (late.status, kept(late)) == (410, "typed with care")
-    assert "Your report and its files are gone from this site." in late.text
+    assert "Your report and its files have been deleted from this site." in late.text
     assert "was sent before" not in late.text
     assert site.post("/en/report", {**sent, "step": "confirm"}).status == 200
     answer = site.post("/en/report", {**sent, "step": "discard"})
-    assert (answer.status, answer.document.one("h1").text) == (409, "This report was already sent")
+    assert (answer.status, answer.document.one("h1").text) == (409, "This report has already been sent")
     clock.now += 3600
     for step in ("discard", "confirm", "extend"):
         answer = site.post("/en/report", {**sent, "step": step})
         assert (answer.status, kept(answer)) == (410, "typed with care")
-        assert "no longer waits here: it was sent before, or" in answer.text
+        assert "no longer here. Your report was sent before, or" in answer.text
         assert answer.document.one("title").text.startswith("There is a problem")
         assert not claims_not_sent(answer)
 
@@ -262,7 +264,9 @@ def test_the_words_come_back_from_a_body_that_is_too_long(tmp_path):
     files = site.post_files("/en/report", {**fields, "step": "send"}, ("a.jpg", b"x" * 3_000_000))
     assert (files.status, kept(files)) == (413, "typed with care")
     assert files.document.one("textarea", name="where").text == "here"
-    assert "too much for one report" in files.text
+    assert "Your report is too big" in files.text
+    one = site.post_files("/en/report", {**fields, "step": "send"}, ("a.jpg", b"x" * 1_050_000))
+    assert (one.status, "at most 1 MB" in one.text, "smallest" in one.text) == (413, True, False)
     text = fill(site, what="word " * 110_000)
     assert text.status == 413
     assert kept(text).startswith("word word")
@@ -275,6 +279,7 @@ def test_the_words_come_back_where_there_is_no_memory_for_files(tmp_path):
     fields = hidden(fill(site))
     busy = site.post_files("/en/report", {**fields, "step": "send"}, ("a.jpg", b"x" * 600_000))
     assert (busy.status, kept(busy)) == (503, "typed with care")
-    assert "We cannot take files just now" in busy.text
-    assert busy.headers["Retry-After"] == "60"
+    assert "We cannot accept files at the moment" in busy.text
+    assert "Try again in about 2 minutes." in busy.text
+    assert busy.headers["Retry-After"] == "120"
     assert site.post("/en/report", {**fields, "step": "send"}).status == 200

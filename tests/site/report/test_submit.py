@@ -189,8 +189,9 @@ def test_the_hours_count_the_parts_that_wait_before(context):
     assert arrival_hours(1, context, replace(FORWARD, cells=4)) == arrival_hours(21, context, replace(FORWARD, cells=4))
 
 
-def test_beyond_so_many_requests_with_files_one_network_is_told_to_come_later(context):
-    """A quarter of the places in which requests wait for their files are one network's; others still have theirs."""
+def test_beyond_so_many_requests_with_files_one_network_is_told_to_come_later(context, monkeypatch):
+    """One network has a quarter of the places in which files are cleaned, and waits for more; others have theirs."""
+    monkeypatch.setattr("app.site.report.submit._WAIT_SECONDS", 0.1)
     seen = []
 
     def nested(files, networks):

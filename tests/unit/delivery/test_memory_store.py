@@ -117,6 +117,23 @@ def test_held_anew(stores):
     assert one.held(KEY, NOW) == b"c" * 900_000
 
 
+def test_held_bytes_are_replaced_until_the_same_end(stores):
+    """What takes the place of held bytes ends when they would have ended; nothing takes the place of nothing."""
+    one, other = stores
+    assert not one.replace(KEY, b"new", limit=LIMIT, now=NOW)
+    one.hold(KEY, b"data", ends=ENDS, limit=LIMIT, now=NOW)
+    assert other.replace(KEY, b"longer data", limit=LIMIT, now=NOW)
+    assert [one.held(KEY, moment) for moment in (ENDS - 1, ENDS)] == [b"longer data", None]
+    assert one.held_size(KEY, NOW) == 11
+    with pytest.raises(HeldFullError):
+        one.replace(KEY, bytes(LIMIT + 1), limit=LIMIT, now=NOW)
+    assert one.held(KEY, NOW) == b"longer data"
+    assert not one.replace(KEY, b"late", limit=LIMIT, now=ENDS)
+    one.drop_held(KEY)
+    assert not other.replace(KEY, b"late", limit=LIMIT, now=NOW)
+    assert one.held(KEY, NOW) is None
+
+
 def test_held_bytes_end(stores):
     """At its end what was held is gone, unless more time was asked for before."""
     one, other = stores

@@ -10,7 +10,8 @@ from app.core.errors import FileRefusedError
 from app.files.audio import rebuild_mp3
 from app.files.av import rebuild_media
 from app.files.bitstreams import clean_opus_head
-from app.files.containers import plain_boxes
+from app.files.encode import encode_media
+from app.files.iso_boxes import plain_boxes
 from tests.corpus import recordings
 from tests.corpus.boxes import body, box, patch
 
@@ -42,7 +43,9 @@ def test_nothing_is_left_after_a_sequence_header():
     """AV1 with bytes after the last field of a sequence header is not copied: FFmpeg refuses the header."""
     planted = recordings.with_data_after_headers("libsvtav1", "av1", _MARK)
     assert planted.count(_MARK) == 4
-    rebuilt = rebuild_media(planted).files[0].data
+    with pytest.raises(FileRefusedError, match="must-encode"):
+        rebuild_media(planted)
+    rebuilt = encode_media(planted).files[0].data
     assert _MARK not in rebuilt
     assert _pictures(rebuilt)
 
@@ -78,10 +81,29 @@ def test_the_number_of_ticks_a_second_is_ours():
 
 def test_boxes_that_would_be_copied_are_emptied_or_made_simple():
     """Boxes of displays, stereo and clean aperture become free space; a pixel's shape becomes a ratio of small ones."""
-    data = b"".join(box(name, _MARK) for name in (b"mdcv", b"clli", b"st3d", b"sv3d", b"dvcC", b"clap"))
-    assert plain_boxes(data) == box(b"free", _MARK) * 6
-    assert plain_boxes(box(b"pasp", struct.pack(">II", 4_000_001, 3_000_000))) == box(b"pasp", struct.pack(">II", 4, 3))
-    assert plain_boxes(box(b"pasp", bytes(8))) == box(b"pasp", struct.pack(">II", 1, 1))
+    names = (b"mdcv", b"clli", b"st3d", b"sv3d", b"dvcC", b"clap", b"btrt", b"sinf")
+    own = bytes(8) + b"".join(box(name, _MARK) for name in names)
+    free = bytes(8) + box(b"free", _MARK) * len(names)
+    assert _in_sample_entry(plain_boxes(_with_sample_entry(own)).getvalue()) == free
+    for shape, plain in (((4_000_001, 3_000_000), (4, 3)), ((0, 0), (1, 1))):
+        own = box(b"pasp", struct.pack(">II", *shape))
+        assert _in_sample_entry(plain_boxes(_with_sample_entry(own)).getvalue()) == box(
+            b"pasp", struct.pack(">II", *plain)
+        )
+
+
+def _with_sample_entry(content):
+    """ISO media with the content in a sample entry, and the same in a box that holds media, where nothing changes."""
+    stbl = box(b"stbl", box(b"stsd", bytes(8) + box(b"avc1", content)))
+    moov = box(b"moov", box(b"trak", box(b"mdia", box(b"minf", stbl))))
+    return box(b"ftyp", b"isom") + box(b"mdat", content) + moov
+
+
+def _in_sample_entry(data):
+    mdat = body(data, [b"mdat"])
+    entry = body(data, [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"])[16:]
+    assert data == _with_sample_entry(mdat).replace(box(b"avc1", mdat), box(b"avc1", entry))
+    return entry
 
 
 def test_an_opus_head_says_nothing_of_the_original():

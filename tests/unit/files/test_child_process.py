@@ -9,7 +9,7 @@ import pytest
 
 from app.core.errors import FileRefusedError
 from app.files.child_process import _refusal_code, _worker, run_worker
-from app.files.protocol import EXIT_CODES, REFUSALS, Task
+from app.files.protocol import EXIT_CODES, MUST_ENCODE, REFUSALS, Task
 
 
 @pytest.mark.usefixtures("no_child_left")
@@ -42,8 +42,9 @@ def _read(process, name: str) -> bytes:
 
 
 def test_every_exit_code_means_one_refusal():
-    """Exit codes and refusals are the same closed list, clear of those that Python and signals use."""
-    assert len(set(EXIT_CODES.values())) == len(REFUSALS)
+    """Exit codes are one for each refusal and one for "must-encode", clear of those that Python and signals use."""
+    assert set(EXIT_CODES) == {*REFUSALS, MUST_ENCODE}
+    assert len(set(EXIT_CODES.values())) == len(REFUSALS) + 1
     assert all(2 < number < 100 for number in EXIT_CODES.values())
     assert all(_refusal_code(number) == code for code, number in EXIT_CODES.items())
     assert _refusal_code(1) == "no-sandbox"

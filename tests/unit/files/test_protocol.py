@@ -25,7 +25,7 @@ def test_a_result_is_read_back():
     files = (OutputFile(OutputFormat.TEXT, b"a"), OutputFile(OutputFormat.JPEG, b"\xff\xd8\xffb"))
     result = WorkerResult(files, frozenset({RemovedKind.OTHER, RemovedKind.GPS}))
     assert unpack_result(BytesIO(b"".join(pack_result(result))), most_files=2) == result
-    assert result.removed() == ("GPS position", "other metadata")
+    assert result.removed() == ("GPS position", "other hidden information")
 
 
 @given(st.data())

@@ -57,6 +57,22 @@ def test_one_network_never_has_all_places():
             assert begun == ["greedy"] * 3
 
 
+def test_the_expected_wait_follows_who_waits_and_how_long_files_took():
+    """Nothing waits: one file's time by the places; with more that wait, more; after slow files, more still."""
+    now = [0.0]
+    turns = turns_of(places=2, clock=lambda: now[0])
+    quiet = turns.expected_seconds()
+    for _ in range(16):
+        with turns.turn(("slow",), seconds=0):
+            now[0] += 20
+    slow = turns.expected_seconds()
+    assert 8 < slow < 10.1
+    assert quiet < slow / 8
+    with holding(turns, *["one"] * 4):
+        wait_until(lambda: len(turns._waiting) == 3)
+        assert turns.expected_seconds() == 4 * slow
+
+
 def test_a_wider_network_never_has_all_places_either():
     """Addresses that change within one /48 together leave a place too."""
     turns = turns_of(places=2)

@@ -16,7 +16,7 @@ def test_without_a_sandbox_the_worker_leaves_unread():
     code = (
         "import os, sys\nfrom app.files import sandbox, worker\n"
         "sys.argv = ['worker', 'text']\nworker._load_task(worker.Task.TEXT)\n"
-        "sandbox._prctl(38, 1)\nsandbox.restrict_with_seccomp()\nsandbox.set_limits = lambda: None\n"
+        "sandbox._prctl(38, 1)\nsandbox.restrict_with_seccomp()\nsandbox.set_limits = lambda _: None\n"
         "worker.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, input=b"Kia ora", capture_output=True, check=False)
@@ -45,9 +45,13 @@ LIBRARIES = {
     Task.PDF: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
     Task.PAGES: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
     Task.REDACT: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
-    Task.MEDIA: {"av"},
-    Task.WAV: {"av"},
-    Task.MP3: {"av"},
+    Task.COVER: {"PIL", "pi_heif", "pikepdf", "pypdfium2"},
+    Task.BLUR: {"PIL", "pi_heif", "pikepdf", "pypdfium2", "cv2", "numpy"},
+    Task.MEDIA: {"av", "PIL"},
+    Task.ENCODE: {"av", "PIL"},
+    Task.VOICE: {"av", "PIL"},
+    Task.WAV: set(),
+    Task.MP3: set(),
     Task.DOCUMENT: set(),
     Task.TEXT: set(),
 }

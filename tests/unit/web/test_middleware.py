@@ -133,6 +133,72 @@ def test_a_large_body_leaves_memory_for_small_ones():
     assert [memory.take((name,), 50) for name in "abcde"] == [True] * 4 + [False]
 
 
+def test_a_large_amount_is_not_passed_by_later_small_ones():
+    """Who lacks nothing but room is next in line; who is over a share of their own holds up nobody."""
+    places, got = NetworkShares(10, share=0.5), []
+    assert places.take(("greedy",), 5)
+    assert places.take(("other",), 3)
+
+    def wait(name, amount):
+        assert places.wait_for((name,), amount, seconds=30)
+        got.append(name)
+
+    threads = [Thread(target=wait, args=one) for one in (("greedy", 1), ("large", 4), ("small", 1))]
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        wait_until(lambda number=number: len(places._line) == number)
+    assert got == []
+    places.give_back(("other",), 3)
+    wait_until(lambda: len(got) == 2)
+    assert sorted(got) == ["large", "small"]
+    assert places.used == 10
+    places.give_back(("greedy",), 5)
+    for thread in threads:
+        thread.join()
+    assert got[-1] == "greedy"
+    assert not places.wait_for(("late",), 11, seconds=30)
+    assert not places.wait_for(("late",), 10, seconds=0.01)
+    assert places._line == []
+
+
+def test_an_upload_waits_in_line_for_memory():
+    """A third upload, for which there is no memory yet, is read once there is; before, it was refused at once."""
+    room, go = BodyRoom(threads=64, memory=1_600_000), Event()
+
+    def slow(environ, start_response):
+        go.wait(30)
+        return application(environ, start_response)
+
+    app = BodyLimiter(slow, hosts=None, room=room, max_body=10**6, patience=30)
+    statuses = []
+
+    def send():
+        body = {"body": b"x" * 600_000, "CONTENT_LENGTH": "600000", "CONTENT_TYPE": FILES}
+        statuses.append(ask(app, "POST", **body)[0])
+
+    threads = [Thread(target=send) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(room.memory._line) == 1)
+    assert room.memory.used == 1_200_000
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert (statuses, room.memory.used, room.waiters.used) == ([299] * 3, 0, 0)
+
+
+def test_only_some_threads_wait_for_memory():
+    """An eighth of the threads wait, a quarter of those for one network; others are told at once to come later."""
+    room = BodyRoom(threads=64, memory=1_000_000)
+    app = BodyLimiter(application, hosts=None, room=room, max_body=10**6, patience=60)
+    assert room.memory.take((), 700_000)
+    while room.waiters.take(()):
+        pass
+    assert room.waiters.used == 8
+    body = {"body": b"x" * 600_000, "CONTENT_LENGTH": "600000", "CONTENT_TYPE": FILES}
+    assert ask(app, "POST", **body)[0] == 503
+
+
 def test_a_body_that_goes_silent_is_answered_and_keeps_its_place_until_it_ends():
     """The request of a silent body is answered with 408; its place is free only once its connection has ended."""
     room = BodyRoom(threads=4, memory=10**6)

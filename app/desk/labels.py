@@ -1,0 +1,91 @@
+"""What a handler reads for a code of ours: states, views, kinds, answers, actions of the journal, background work.
+
+A code that has no label is shown as the code, so that an old journal stays readable. No label holds a word of a tip.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from app.desk.case import State
+from app.vault.tip import SCHEMA
+
+STATE_LABELS: Mapping[State, str] = MappingProxyType(
+    {
+        State.NEW: "New",
+        State.WORK: "In progress",
+        State.WAITING: "Waiting for release",
+        State.REFERRED: "Referred",
+        State.CLOSED: "Closed",
+        State.OBJECTIONABLE: "Locked",
+    }
+)
+VIEW_LABELS: Mapping[str, str] = MappingProxyType(
+    {"open": "To do", "answered": "Sender wrote again"} | {str(state): label for state, label in STATE_LABELS.items()}
+)
+KIND_LABELS: Mapping[str, str] = MappingProxyType({kind.value: kind.label for kind in SCHEMA.kinds})
+
+_ANSWERS = {"yes": "yes", "no": "no", "unsure": "the sender is not sure"}
+_WORK = {
+    "delivery": "Sending referrals",
+    "inbox": "Opening new tips",
+    "destroying": "Destroying closed tips",
+    "sending": "Checking interrupted referrals",
+    "journal": "Writing the journal",
+    "replies": "Sending replies to the site",
+    "mailbox": "Fetching envelopes from the mailbox",
+}
+_ACTIONS = {
+    "received": "received a tip",
+    "files-complete": "received all files",
+    "set-aside": "set an envelope aside",
+    "tried-again": "tried to open an envelope again",
+    "destroyed-aside": "destroyed envelopes that were set aside",
+    "opened": "opened the tip",
+    "read-answer": "read an answer from the sender",
+    "claimed": "claimed the tip",
+    "gave-back": "gave the tip back",
+    "took-away": "took the tip from another person",
+    "noted": "wrote a note",
+    "redacted": "saved a redaction",
+    "translated": "saved a translation",
+    "needs-translator": "changed if the tip needs a translator",
+    "prepared": "prepared a referral for a second person",
+    "sent-back": "sent a prepared referral back",
+    "referred": "referred the tip",
+    "to-translator": "sent the redacted text to a translator",
+    "in-outbox": "put the envelopes into the outbox",
+    "not-sent": "could not send the envelopes",
+    "interrupted": "found that the desk stopped while sending",
+    "confirmed-key": "compared a key by voice",
+    "replied": "wrote a reply",
+    "reply-posted": "sent a reply to the site",
+    "outcome": "saved the outcome",
+    "closed": "closed the tip",
+    "reopened": "opened the tip again",
+    "objectionable": "locked the tip",
+    "refused": "tried to open a locked tip",
+    "printed": "printed the tip",
+    "exported": "exported the tip",
+    "destroyed": "destroyed the tip",
+    "rekeyed": "sealed the store to a new key",
+}
+
+
+def answer_label(value: str) -> str:
+    """Return the answer to a question about danger or children; any other value counts as no answer."""
+    return _ANSWERS.get(value, "the sender did not say")
+
+
+def action_label(code: str) -> str:
+    """Return what a line of the journal says was done."""
+    return _ACTIONS.get(code, code)
+
+
+def work_label(name: str) -> str:
+    """Return the name of some background work."""
+    return _WORK.get(name, name)
+
+
+def days_label(count: int) -> str:
+    """Return a number of days in words, such as `1 day`."""
+    return f"{count} day" if count == 1 else f"{count} days"
