@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 
 FOLDER: Final = ROOT / "tests" / "text" / "own_words"
 LANGUAGES: Final = tuple(sorted(path.stem for path in FOLDER.glob("*.jsonl") if ".cold" not in path.name))
-MILD: Final = frozenset({"link", "email", "bank", "handle", "phone", "place", "time", "mark"})
+MILD: Final = frozenset({"link", "email", "bank", "handle", "phone", "place", "time", "mark", "number", "person"})
 """Kinds whose warning asks whose the words are: evidence about a suspect gets the same warning."""
 
 
@@ -40,8 +40,8 @@ class Measure:
 
     def __str__(self) -> str:
         return (
-            f"found {self.found} of {self.identifying}; warned of {self.falsely_warned} of {self.harmless} harmless ones "
-            f"({self.warned_at_all} with mild warnings)"
+            f"found {self.found} of {self.identifying}; warned of {self.falsely_warned} of {self.harmless} harmless "
+            f"sentences ({self.warned_at_all} with mild warnings)"
         )
 
 

@@ -5,8 +5,9 @@ import pytest
 from app.text.phrases import load_phrases
 from tests.support.own_words import LANGUAGES, measure, sentences
 from tests.support.paths import ROOT
+from tests.support.visit import KNOWN
 
-RECALL = {"en": 0.27, "hi": 0.21, "mi": 0.30, "sm": 0.33, "to": 0.34, "vi": 0.18, "zh-Hans": 0.14}
+LEAST_FOUND = 0.9
 """The least share of identifying sentences with a warning that meets the identifying words."""
 
 MOST_FALSE = 0.1
@@ -20,7 +21,7 @@ def phrases():
 
 def test_each_set_has_sentences_of_both_kinds():
     """A set holds 200 sentences, half of them harmless, and each span stands in its sentence."""
-    assert set(LANGUAGES) >= {"en", "hi", "mi", "sm", "to", "vi", "zh-Hans"}
+    assert sorted(LANGUAGES) == sorted(KNOWN)
     for code in LANGUAGES:
         read = tuple(sentences(code))
         assert len(read) == 200
@@ -33,5 +34,5 @@ def test_own_words_are_found(code, phrases):
     """In each language the share of sentences found stays above its floor, and the false warnings below theirs."""
     result = measure(code, phrases)
     print(f"{code}: {result}")
-    assert result.recall >= RECALL.get(code, 0)
+    assert result.recall >= LEAST_FOUND
     assert result.false_warnings <= MOST_FALSE
