@@ -22,7 +22,7 @@ _STREET_BEFORE: Final = 2
 # A plate, a flight, a visa, a card: capital letters and digits, or a plate in small letters.
 _CODE: Final = re.compile(
     r"(?<![\w@./-])(?:[A-Z]{1,4}[ -]?\d{2,9}[A-Z]{0,3}|[A-Z]\d[A-Z]{3}|[A-Z]{1,4}-[A-Z\d]{3,8}|\d{2}[A-K]"
-    r"|[a-z]{2,3}\d{3,7})(?![\w@])",
+    r"|[a-z]{2,3}\d{3,7}|(?!0800|0508)0\d{3,6})(?![\w@])",
     re.ASCII,
 )
 _LONG_NUMBER: Final = re.compile(r"(?<![\w.,$])\d{4}(?:[ -]?\d{4}){1,4}\d{0,3}(?![\w.,])", re.ASCII)

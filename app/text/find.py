@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from app.core.errors import N_
 from app.text.details import OwnSentences, find_details
 from app.text.hidden_marks import find_hidden_marks
-from app.text.own_names import closing_names, introduced_name, listed_names
+from app.text.own_names import closing_names, introduced_name, likely_names
 from app.text.patterns import PhoneLookups, find_patterns, follows_own_cue, to_ascii_form
 from app.text.phrases import WARNED_SECTIONS, Finding, PhraseMatch, PhraseTrie, Word, split_words
 
@@ -118,7 +118,7 @@ def find_identifying(
             cues.setdefault(rule.kind.removeprefix("near-"), []).append(cue)
     shapes = [*find_patterns(text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)]
     own = OwnSentences(text, cues)
-    details = [*find_details(text, to_ascii_form(text), cues), *listed_names(words, phrases)]
+    details = [*find_details(text, to_ascii_form(text), cues), *likely_names(text, words, phrases)]
     dates = (
         Finding(words[first].start, words[last].end, "time") for first, last, rule in matches if rule.kind == "date"
     )

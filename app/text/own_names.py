@@ -1,4 +1,4 @@
-"""Finds names: what follows "I am", what stands under a letter, and given names of a list.
+"""Finds names: what follows "I am", what stands under a letter, given names of a list, and capital letters.
 
 Introductions, closing words and given names are data (`content/<lang>/identity.toml`). A name is judged by its capital
 letter, by the list, and by what ends it: "I am Not Going" names nobody. Each word is looked at a bounded number of
@@ -13,6 +13,9 @@ from app.text.phrases import Finding, PhraseTrie, Word
 
 MAX_NAME_WORDS: Final = 4
 """The most words, or Chinese characters, of a name."""
+
+MIN_LETTERS: Final = 2
+"""The fewest letters of a word that is taken for a name for its capital letter."""
 
 _END: Final = re.compile(r"[.!?।。！？\n–—~]|\s-")
 _AROUND: Final = 4  # characters between two words that are looked at
@@ -90,15 +93,32 @@ def _is_name_word(word: Word, trie: PhraseTrie) -> bool:
     return word.capital or word.han or word.forms[0] >= "\u0900" or not trie.given_names.isdisjoint(word.forms)
 
 
-def listed_names(words: Sequence[Word], trie: PhraseTrie) -> Iterator[Finding]:
-    """Yield each given name of the list, with the capitalised words after the name, as a finding of kind `person`."""
+def likely_names(text: str, words: Sequence[Word], trie: PhraseTrie) -> Iterator[Finding]:
+    """Yield what may be a name, as a finding of kind `person`: given names of the list, and capital letters.
+
+    Capital letters count within a sentence, not in the first word of one.
+    """
     place = 0
     while place < len(words):
-        word = words[place]
+        first = place
         place += 1
-        written_as_name = word.capital or word.forms[0][:1] >= "\u0900"
-        if word.han or not written_as_name or trie.given_names.isdisjoint(word.forms):
+        if not (_is_listed(words[first], trie) or _is_capital_within(text, words, first, trie)):
             continue
         while place < len(words) and words[place].joined and words[place].capital:
             place += 1
-        yield Finding(word.start, words[place - 1].end, "person")
+        if place - first <= MAX_NAME_WORDS or _is_listed(words[first], trie):
+            yield Finding(words[first].start, words[place - 1].end, "person")
+
+
+def _is_listed(word: Word, trie: PhraseTrie) -> bool:
+    written_as_name = word.capital or word.forms[0][:1] >= "\u0900"
+    return written_as_name and not word.han and not trie.given_names.isdisjoint(word.forms)
+
+
+def _is_capital_within(text: str, words: Sequence[Word], place: int, trie: PhraseTrie) -> bool:
+    word = words[place]
+    is_acronym = text[word.start : word.end].isupper()
+    is_too_short = word.end - word.start < MIN_LETTERS
+    if not place or not word.capital or is_acronym or is_too_short or not trie.stop_words.isdisjoint(word.forms):
+        return False
+    return not _END.search(text, words[place - 1].end, word.start)

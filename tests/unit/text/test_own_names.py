@@ -9,7 +9,8 @@ FOUND = [
     ("Please hurry. Thanks, Deb xx", "name", "Deb"),
     ("please help us - Maricel", "name", "Maricel"),
     ("they call me Ana", "name", "they call me Ana"),
-    ("On the contract of mine it says Rakesh Kumar Sharma", "person", "Rakesh Kumar Sharma"),
+    ("In my contract it says Rakesh Kumar Sharma", "person", "Rakesh Kumar Sharma"),
+    ("my cousin said that Xandrine is gone", "person", "Xandrine"),
     ("ko Wiremu ahau", "name", "Wiremu ahau"),
     ("救救她们，谢谢。小雯", "name", "小雯"),
     ("本人李志明，男", "name", "本人李志明"),
@@ -22,6 +23,8 @@ NOT_FOUND = [
     "Thanks for your help",
     "Thank you and please be careful, they have guns",
     "his wife Tina does the books",
+    "I told INZ and the RSE office",
+    "The girls are in Tauranga with a man called Zed",
     "Hidden in a faka-Pilitania",
 ]
 
