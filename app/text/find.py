@@ -119,7 +119,7 @@ def find_identifying(
     shapes = [*find_patterns(text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)]
     own = OwnSentences(text, cues)
     details = [*find_details(text, to_ascii_form(text), cues), *likely_names(text, words, phrases)]
-    dates = (
+    dates = _whole_dates(
         Finding(words[first].start, words[last].end, "time") for first, last, rule in matches if rule.kind == "date"
     )
     shapes += [
@@ -153,6 +153,18 @@ class _Candidate(NamedTuple):
 
     finding: Finding
     core: int
+
+
+def _whole_dates(parts: Iterable[Finding]) -> list[Finding]:
+    """Return the parts of dates joined where they meet: "3 April" and "April 1999" are one date."""
+    whole: list[Finding] = []
+    for part in sorted(parts, key=lambda each: each.start):
+        if whole and part.start <= whole[-1].end + 1:
+            before = whole.pop()
+            whole.append(Finding(before.start, max(before.end, part.end), "time"))
+        else:
+            whole.append(part)
+    return whole
 
 
 def _phrase_candidates(

@@ -13,6 +13,7 @@ FOUND = [
     ("I've lived at 7 Kauri Grove since 2009", "place", "7 Kauri Grove"),
     ("Come to our place, 41B Hobson Crescent.", "place", "41B Hobson Crescent"),
     ("in our car on 3 April", "time", "3 April"),
+    ("I was born on 3 April 1999", "time", "3 April 1999"),
     ("我的工号0271", "number", "0271"),
 ]
 SUSPECTS = [
