@@ -184,7 +184,9 @@ def test_an_outbox_whose_folder_others_may_list_is_told(path):
 def test_an_expired_key_is_a_fault_and_one_about_to_is_a_warning(path):
     """A key past its day is a fault; some weeks before, `status` and `check` warn."""
     past, soon = TODAY - timedelta(days=2), TODAY + timedelta(days=9)
-    assert any("expires: the key has expired" in line for line in faults(path, HAUMARU_AGENCY_EXAMPLE_EXPIRES=past.isoformat()))
+    assert any(
+        "expires: the key has expired" in line for line in faults(path, HAUMARU_AGENCY_EXAMPLE_EXPIRES=past.isoformat())
+    )
     told = words(path, HAUMARU_AGENCY_EXAMPLE_EXPIRES=soon.isoformat())
     assert any(line.startswith("warning: ") and "the form closes" in line for line in told)
 
