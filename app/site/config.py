@@ -337,9 +337,7 @@ def _check_references(config: Config, faults: list[str]) -> None:
         faults.append("[[agency]] id: two agencies have the same id; give each agency its own")
     chosen = config.report.agencies
     if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(ids):
-        faults.append(
-            "[report] agencies: must list ids of [[agency]], each id once; name the agencies that open reports"
-        )
+        faults.append("[report] agencies: must list ids of [[agency]], each once; name the agencies that open reports")
     if config.site.demo:
         return
     for agency in config.agencies:
