@@ -27,9 +27,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError((f"{path}: there is no such file; give the right one with --config",)) from None
     except OSError:
-        raise ConfigError((f"{path}: it cannot be read; give this user the right to",)) from None
+        raise ConfigError((f"{path}: the file cannot be read; give this user the right to read it",)) from None
     except UnicodeDecodeError:
-        raise ConfigError((f"{path}: it is not UTF-8; save it as UTF-8 text",)) from None
+        raise ConfigError((f"{path}: the file is not UTF-8; save it as UTF-8 text",)) from None
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line \d+", str(error))
         where = line.group() if line else "the end"
@@ -59,7 +59,7 @@ class Reader:
     def reject_unknown_keys(self) -> None:
         """Record each key that no getter read as a fault; call this after the last getter."""
         for key in sorted(self._table.keys() - self._keys_read):
-            self.fault(key, "is not a key of this table", "remove it, or correct its spelling")
+            self.fault(key, "is not a key of this table", "remove the key, or correct its spelling")
 
     def reject_former_key(self, key: str, remedy: str) -> None:
         """Record a key that an earlier version had, and that is still set, as a fault; `remedy` names the new key."""
@@ -137,11 +137,11 @@ class Reader:
         if not path:
             return direct
         if direct:
-            self.fault(key, f"stands beside {key}_file", "keep one of the two")
+            self.fault(key, f"is set together with {key}_file", "keep one of the two")
         try:
             return path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
-            self.fault(f"{key}_file", "cannot be read", "make the file, and readable by this user")
+            self.fault(f"{key}_file", "cannot be read", "make the file, and give this user the right to read it")
             return ""
 
     def table(self, key: str, *, title: str = "") -> "Reader":
