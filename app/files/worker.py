@@ -30,7 +30,7 @@ _TASK_FUNCTIONS = {
     Task.WAV: ("app.files.audio", "rebuild_wav"),
     Task.MP3: ("app.files.audio", "rebuild_mp3"),
     Task.DOCUMENT: ("app.files.office", "rebuild_document"),
-    Task.TEXT: ("app.files.office", "rebuild_text"),
+    Task.TEXT: ("app.files.plain_text", "rebuild_text"),
 }
 # Pages may take as long as there is on the clock, and encoding takes its time; other tasks have `sandbox.CPU_SECONDS`.
 CPU_SECONDS = {
@@ -66,8 +66,11 @@ def _load_task(task: Task) -> Callable[[bytes], WorkerResult]:
         return lambda _: WorkerResult(())
     # Every further thread of the library below numpy would take memory of its own.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    module, function = _TASK_FUNCTIONS[task]
-    loaded: Callable[[bytes], WorkerResult] = getattr(importlib.import_module(module), function)
+    name, function = _TASK_FUNCTIONS[task]
+    module = importlib.import_module(name)
+    if hasattr(module, "prepare"):  # what the module's libraries read from files when they are first used
+        module.prepare()
+    loaded: Callable[[bytes], WorkerResult] = getattr(module, function)
     return loaded
 
 
