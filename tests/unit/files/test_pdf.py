@@ -1,6 +1,7 @@
 """A PDF comes back as its pages are seen, or is refused: no letter is lost without a word."""
 
 import io
+import random
 import zlib
 
 import pikepdf
@@ -190,3 +191,20 @@ def test_a_hundred_scanned_pages_are_cleaned():
     """As many pages as are promised fit into the processor time of one file, though each is a noisy scan."""
     result = unpack_result(run_worker(Task.PDF, scans(100), seconds=300))
     assert result.pages == 100
+
+
+def test_changed_bytes_in_a_pdf_with_fonts_elsewhere_end_as_a_file_or_a_sentence():
+    """Thirty seeded changes of PDFs that name their fonts end as a cleaned file or with a sentence of our own."""
+    chance = random.Random(14)
+    encoding, ordering, words = WORDS["Chinese"]
+    seeds = [
+        page_with(composite(encoding, ordering), words.encode("utf-16-be")),
+        LOST["a macron"],
+        SEEN["Latin letters"],
+    ]
+    for number in range(30):
+        data = bytearray(seeds[number % 3])
+        for _ in range(chance.randint(1, 6)):
+            data[chance.randrange(len(data))] ^= chance.randint(1, 255)
+        (result,) = clean_files([bytes(data)])
+        assert isinstance(result, CleanedFile) or result.code in {"damaged", "encrypted", "fonts-missing", "unknown"}
