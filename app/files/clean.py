@@ -83,6 +83,10 @@ class CleanedFile:
     preview: bytes = b""
     pages: int = 0
 
+    def text(self) -> str | None:
+        """Return the words of a text file, and None for every other file."""
+        return self.data.decode() if self.type == OutputFormat.TEXT.media_type else None
+
 
 @dataclass(frozen=True)
 class RefusedFile:

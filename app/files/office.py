@@ -1,4 +1,4 @@
-"""Rebuilds plain text, and the visible text of DOCX, XLSX and ODT; pictures, layout and everything hidden are removed.
+"""Rebuilds the visible text of DOCX, XLSX and ODT; pictures, layout and everything hidden are removed.
 
 Each part of the zip is read up to a limit, so a zip bomb costs no more than the limit. Deleted, hidden and commented
 text is left out. Refuses encrypted files, and files that are none of these formats.
@@ -30,50 +30,32 @@ _KIND_OF_PART = {
     "Thumbnails/thumbnail.png": RemovedKind.THUMBNAIL,
     "word/vbaProject.bin": RemovedKind.OTHER,
 }
+# Of OpenDocument, OOXML, Apple's programs and electronic books.
+_OTHER_DOCUMENTS = {"mimetype", "[Content_Types].xml", "Index.zip", "index.apxl", "index.xml"}
+_PICTURE_PART = re.compile(r"(?:^|/)(?:media|Pictures)/.")
 _EMBEDDED_PART = re.compile(r"embeddings/|activeX/|^Object ")
-
-
-def rebuild_text(data: bytes) -> WorkerResult:
-    """Return the text as UTF-8 without control or invisible characters; FileRefusedError "unknown" or "empty"."""
-    text = _decode_text(data)
-    plain = clean_document_text(text)
-    if not plain.strip():
-        raise FileRefusedError("empty")
-    kinds = {RemovedKind.MARKS} if has_hidden_characters(text) else ()
-    return single_file_result(OutputFormat.TEXT, plain.encode(), kinds)
 
 
 def rebuild_document(data: bytes) -> WorkerResult:
     """Return the visible text of an office document.
 
-    Raises FileRefusedError "encrypted", "damaged", "empty", "unknown", "too-large" or "too-heavy".
+    Raises FileRefusedError "encrypted", "damaged", "empty", "too-large" or "too-heavy", "archive" for other files in a
+    zip, and "save-as-pdf" for another kind of document, or one of pictures alone.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             text, kinds = _office_text(archive)
             kinds |= _removed_parts(archive)
+            has_pictures = any(_PICTURE_PART.search(name) for name in archive.namelist())
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError):
         raise FileRefusedError("damaged") from None
     if len(text) > MAX_OUTPUT_BYTES:
         raise FileRefusedError("too-large")
     plain = clean_document_text(text)
     if not plain.strip():
-        raise FileRefusedError("empty")
+        raise FileRefusedError("save-as-pdf" if has_pictures else "empty")
     kinds |= {RemovedKind.MARKS} if has_hidden_characters(text) else set()
     return single_file_result(OutputFormat.TEXT, plain.encode(), kinds | {RemovedKind.LAYOUT})
-
-
-def _decode_text(data: bytes) -> str:
-    """Return the data as text in UTF-16 (with a byte order mark), UTF-8 or Windows-1252, the first that fits."""
-    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    for name in (encoding, "cp1252"):
-        try:
-            text = data.decode(name)
-        except UnicodeDecodeError:
-            continue
-        if not re.search("[\0-\x08\x0e-\x1a\x1c-\x1f]", text):
-            return text
-    raise FileRefusedError("unknown")
 
 
 def _office_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
@@ -91,7 +73,8 @@ def _office_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
         if b"manifest:encryption-data" in _read_part(archive, "META-INF/manifest.xml"):
             raise FileRefusedError("encrypted")
         return read_document(_read_part(archive, "content.xml"))
-    raise FileRefusedError("unknown")
+    is_document = any(name in _OTHER_DOCUMENTS or name.startswith(("ppt/", "Index/")) for name in names)
+    raise FileRefusedError("save-as-pdf" if is_document else "archive")
 
 
 def _read_part(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -156,6 +156,17 @@ REFUSALS = {
     "too-slow-25-pages": N_("These pages take too long to clean. Add at most 25 pages at once."),
     "too-slow-50-pages": N_("These pages take too long to clean. Add at most 50 pages at once."),
     "no-faces": N_("No face was found in this picture. Cover the parts that nobody should see."),
+    "mail": N_(
+        "This is an e-mail, which names its writer and readers. Take a picture of the words and add the picture."
+    ),
+    "card": N_("This is a contact or a calendar entry, with parts that are not shown. Write down what matters."),
+    "markup": N_("This is a web page or a drawing, with parts that are not shown. Take a picture and add the picture."),
+    "save-as-pdf": N_("We cannot accept this kind of document. Save it as a PDF file and add the PDF file."),
+    "inside-text": N_("This text holds another file or a code. Add the other file alone, or a picture of the text."),
+    "encoding": N_(
+        "We cannot tell which letters this text uses. Save the text as UTF-8, or add a picture of the text."
+    ),
+    "archive": N_("This is a folder of files in one file. Open the ZIP file, and add the files from it one by one."),
 }
 
 # How many seconds of a recording would fit, by the code of its refusal.

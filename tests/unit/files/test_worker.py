@@ -53,7 +53,7 @@ LIBRARIES = {
     Task.WAV: set(),
     Task.MP3: set(),
     Task.DOCUMENT: set(),
-    Task.TEXT: set(),
+    Task.TEXT: {"chardet"},
 }
 
 
