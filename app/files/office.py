@@ -6,20 +6,22 @@ Sources: ISO/IEC 29500-1, OASIS OpenDocument 1.2.
 """
 
 import io
+import posixpath
 import re
 import zipfile
 import zlib
 
 from app.core.errors import FileRefusedError
 from app.core.unicode import clean_document_text, has_hidden_characters
-from app.files.office_xml import read_document, read_shared_strings, read_sheet_list, read_sheet_rows
+from app.files.office_document import read_document, read_hidden_styles, read_word_part
+from app.files.office_xml import read_shared_strings, read_sheet_list, read_sheet_rows, read_targets
 from app.files.protocol import MAX_OUTPUT_BYTES, OutputFormat, RemovedKind, WorkerResult, single_file_result
 
 _MAX_PART_BYTES = 64 * 1024 * 1024
 _MAX_PARTS = 10_000
 _ENCRYPTED_FLAG = 1
 _ODT_TYPE = b"application/vnd.oasis.opendocument.text"
-_SHARED_STRINGS = "xl/sharedStrings.xml"
+_SHARED_STRINGS = "xl/sharedstrings.xml"
 _KIND_OF_PART = {
     "docProps/core.xml": RemovedKind.AUTHOR,
     "docProps/app.xml": RemovedKind.SOFTWARE,
@@ -32,6 +34,8 @@ _KIND_OF_PART = {
 }
 # Of OpenDocument, OOXML, Apple's programs and electronic books.
 _OTHER_DOCUMENTS = {"mimetype", "[Content_Types].xml", "Index.zip", "index.apxl", "index.xml"}
+_WORD_STYLES, _WORD_RELATIONS = "word/styles.xml", "word/_rels/document.xml.rels"
+_NOTES_PART = {"footnoteReference": "word/footnotes.xml", "endnoteReference": "word/endnotes.xml"}
 _PICTURE_PART = re.compile(r"(?:^|/)(?:media|Pictures)/.")
 _EMBEDDED_PART = re.compile(r"embeddings/|activeX/|^Object ")
 
@@ -66,15 +70,44 @@ def _office_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
     if any(part.flag_bits & _ENCRYPTED_FLAG for part in archive.infolist()):
         raise FileRefusedError("encrypted")
     if "word/document.xml" in names:
-        return read_document(_read_part(archive, "word/document.xml"))
+        return _word_text(archive)
     if "xl/workbook.xml" in names:
         return _workbook_text(archive)
     if "content.xml" in names and _read_part(archive, "mimetype").startswith(_ODT_TYPE):
         if b"manifest:encryption-data" in _read_part(archive, "META-INF/manifest.xml"):
             raise FileRefusedError("encrypted")
-        return read_document(_read_part(archive, "content.xml"))
+        content = _read_part(archive, "content.xml")
+        styles = (_read_part(archive, "styles.xml"),) if "styles.xml" in names else ()
+        return read_document(content, read_hidden_styles(*styles, content))
     is_document = any(name in _OTHER_DOCUMENTS or name.startswith(("ppt/", "Index/")) for name in names)
     raise FileRefusedError("save-as-pdf" if is_document else "archive")
+
+
+def _word_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
+    """Return the text of the document, then of the headers, footers and notes that the document shows."""
+    names = archive.namelist()
+    hidden = read_hidden_styles(*(_read_part(archive, name) for name in names if name == _WORD_STYLES))
+    text, kinds, shown = read_word_part(_read_part(archive, "word/document.xml"), hidden)
+    texts = [text]
+    for name, notes in _further_parts(archive, shown).items():
+        if name in names:
+            text, left_out, _ = read_word_part(_read_part(archive, name), hidden, notes)
+            texts.append(text)
+            kinds |= left_out
+    return "\n".join(filter(str.strip, texts)), kinds
+
+
+def _further_parts(archive: zipfile.ZipFile, shown: set[str]) -> dict[str, list[str]]:
+    """Return the parts whose text a DOCX shows beside its own, each with the ids of the notes that are shown."""
+    parts: dict[str, list[str]] = {}
+    targets = read_targets(_read_part(archive, _WORD_RELATIONS)) if _WORD_RELATIONS in archive.namelist() else {}
+    for reference in sorted(shown):
+        kind, _, number = reference.partition(":")
+        if kind in {"headerReference", "footerReference"} and number in targets:
+            parts[posixpath.normpath(posixpath.join("/word", targets[number])).lstrip("/")] = []
+        elif kind in _NOTES_PART:
+            parts.setdefault(_NOTES_PART[kind], []).append(number)
+    return parts
 
 
 def _read_part(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -89,7 +122,9 @@ def _read_part(archive: zipfile.ZipFile, name: str) -> bytes:
 def _workbook_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
     kinds: set[RemovedKind] = set()
     names = archive.namelist()
-    strings = read_shared_strings(_read_part(archive, _SHARED_STRINGS)) if _SHARED_STRINGS in names else ()
+    # Programs write the name of this part in several ways, and readers of zips do not care about its letters.
+    named = [name for name in names if name.lower() == _SHARED_STRINGS]
+    strings = read_shared_strings(_read_part(archive, named[0])) if named else ()
     blocks = []
     for title, path, hidden in read_sheet_list(
         _read_part(archive, "xl/workbook.xml"), _read_part(archive, "xl/_rels/workbook.xml.rels")

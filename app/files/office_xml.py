@@ -1,4 +1,4 @@
-"""Reads office XML as a stream: paragraphs become lines, rows become tabbed lines, everything hidden is left out.
+"""Reads office XML as a stream, and with it the sheets of XLSX: rows become tabbed lines, hidden ones are left out.
 
 Element names are compared without their namespace prefix, because OOXML and ODF agree on the names that matter. A
 document type declaration is refused ("damaged"): no office program writes one, and every entity bomb needs one. The
@@ -11,32 +11,13 @@ from collections.abc import Sequence
 from xml.parsers import expat
 
 from app.core.errors import FileRefusedError
-from app.files.protocol import RemovedKind
 
-# Elements whose text was deleted, moved, annotated, or is an instruction; the kind that is then reported, if any.
-_SKIPPED_ELEMENTS = {
-    "del": RemovedKind.DELETED,
-    "moveFrom": RemovedKind.DELETED,
-    "tracked-changes": RemovedKind.DELETED,
-    "delText": RemovedKind.DELETED,
-    "annotation": RemovedKind.COMMENTS,
-    "instrText": None,
-    "hidden-text": RemovedKind.INVISIBLE,
-    "hidden-paragraph": RemovedKind.INVISIBLE,
-    "Fallback": None,
-    "rPh": None,
-    "forms": RemovedKind.FORMS,
-}
-_TEXT_OF_ELEMENT = {"tab": "\t", "br": "\n", "cr": "\n", "line-break": "\n", "s": " "}
-_PARAGRAPHS = {"p", "h"}
-_FALSE_VALUES = {"0", "false", "off"}
+FALSE_VALUES = {"0", "false", "off"}
 _MAX_COLUMNS = 16_384  # ISO 29500-1: columns of a sheet
-# Possessive, and a blank before a blank starts no match of its own, so that a row of blanks is read once.
-_XML_LAYOUT = re.compile(r"(?<![ \t\r])[ \t\r]*+\n\s*+|\n\s*+")
 _CELL_REFERENCE = re.compile(r"([A-Z]{1,3})\d+\Z")
 
 
-class _XmlReader:
+class XmlReader:
     """Feeds a part to expat, and calls `start`, `text` and `end` with names without their namespace prefix."""
 
     def read(self, data: bytes) -> None:
@@ -71,66 +52,7 @@ def _refuse_doctype(*_: object) -> None:
     raise FileRefusedError("damaged")
 
 
-class _DocumentReader(_XmlReader):
-    """Collects the visible text of a DOCX or ODT body."""
-
-    def __init__(self) -> None:
-        self.kinds: set[RemovedKind] = set()
-        self.pieces: list[str] = []
-        self._skipping = 0
-        self._body = False
-        self._is_vanished = False
-        self._style = ""
-        self._hidden_styles: set[str] = set()
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if self._skipping or name in _SKIPPED_ELEMENTS or self._is_hidden(attributes):
-            self._skipping += 1
-            kind = _SKIPPED_ELEMENTS.get(name, RemovedKind.INVISIBLE)
-            self.kinds |= {kind} if kind else set()
-        elif not self._body:
-            self._read_styles(name, attributes)
-        else:
-            self._read_body(name, attributes)
-
-    def _is_hidden(self, attributes: dict[str, str]) -> bool:
-        hidden = attributes.get("style-name") in self._hidden_styles or attributes.get("display") == "none"
-        return self._body and hidden
-
-    def _read_styles(self, name: str, attributes: dict[str, str]) -> None:
-        """Collect ODT's hidden styles, which stand before the body; all text in such a style is hidden."""
-        if name == "style":
-            self._style = attributes.get("name", "")
-        elif name == "text-properties" and attributes.get("display") == "none":
-            self._hidden_styles.add(self._style)
-        self._body = name == "body"
-
-    def _read_body(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "r":
-            self._is_vanished = False
-        elif name == "vanish" and attributes.get("val") not in _FALSE_VALUES:
-            self._is_vanished = True
-            self.kinds.add(RemovedKind.INVISIBLE)
-        elif name in _TEXT_OF_ELEMENT and not self._is_vanished:
-            # ODT stores several spaces as one element with a count.
-            count = int(attributes.get("c", "1")) if name == "s" else 1
-            self.pieces.append(_TEXT_OF_ELEMENT[name] * min(count, 1000))
-
-    def text(self, text: str) -> None:
-        if self._body and not self._skipping and not self._is_vanished:
-            # Line ends in the XML are layout of the XML; line ends of the text are elements.
-            self.pieces.append("" if _XML_LAYOUT.fullmatch(text) else _XML_LAYOUT.sub(" ", text))
-
-    def end(self, name: str) -> None:
-        if self._skipping:
-            self._skipping -= 1
-        elif name == "r":
-            self._is_vanished = False
-        elif name in _PARAGRAPHS and self._body:
-            self.pieces.append("\n")
-
-
-class _SharedStringsReader(_XmlReader):
+class _SharedStringsReader(XmlReader):
     """Collects an XLSX's table of shared strings, without phonetic readings (`rPh`)."""
 
     def __init__(self) -> None:
@@ -156,7 +78,7 @@ class _SharedStringsReader(_XmlReader):
             self.strings.append("".join(self._pieces))
 
 
-class _SheetReader(_XmlReader):
+class _SheetReader(XmlReader):
     """Collects the visible cells of one XLSX sheet, without hidden rows and columns."""
 
     def __init__(self, strings: Sequence[str]) -> None:
@@ -169,7 +91,7 @@ class _SheetReader(_XmlReader):
         self._column, self._type, self._inside, self._pieces = 0, "", False, [""]
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        hidden = attributes.get("hidden", "0") not in _FALSE_VALUES
+        hidden = attributes.get("hidden", "0") not in FALSE_VALUES
         if name == "col" and hidden:
             self._hide_columns(int(attributes["min"]), int(attributes["max"]))
         elif name == "row":
@@ -208,7 +130,7 @@ class _SheetReader(_XmlReader):
         return value
 
 
-class _WorkbookReader(_XmlReader):
+class _WorkbookReader(XmlReader):
     """Collects the sheets that a workbook names, and the parts that its relations name."""
 
     def __init__(self) -> None:
@@ -229,11 +151,11 @@ class _WorkbookReader(_XmlReader):
         """Ignore ends: all that is needed stands in the start tags."""
 
 
-def read_document(body: bytes) -> tuple[str, set[RemovedKind]]:
-    """Return the visible text of a DOCX's or ODT's main part, and the kinds of what was left out."""
-    reader = _DocumentReader()
-    reader.read(body)
-    return "".join(reader.pieces), reader.kinds
+def read_targets(relations: bytes) -> dict[str, str]:
+    """Return the parts that relations name, by the relation's id, as they are written there."""
+    reader = _WorkbookReader()
+    reader.read(relations)
+    return reader.targets
 
 
 def read_shared_strings(part: bytes) -> Sequence[str]:

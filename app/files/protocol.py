@@ -124,6 +124,7 @@ class RemovedKind(StrEnum):
     FINE_DETAIL = N_("fine detail (the picture was made smaller)")
     MISSING_END = N_("the end of the picture (it was missing from the file)")
     FACES = N_("faces (blurred)")
+    DAMAGED_PARTS = N_("parts of the recording (they were damaged or missing)")
 
 
 REFUSALS = {

@@ -1,9 +1,15 @@
 """Office XML that was made to be slow, or to grow, is read in linear time or refused."""
 
+import io
+import zipfile
+
 import pytest
 
 from app.core.errors import FileRefusedError
-from app.files.office_xml import read_document, read_sheet_rows
+from app.files.office import rebuild_document
+from app.files.office_document import read_document, read_hidden_styles, read_word_part
+from app.files.office_xml import read_sheet_rows
+from app.files.protocol import RemovedKind
 from tests.support.growth import MOST_GROWTH, growth
 
 
@@ -43,3 +49,105 @@ def test_blanks_between_words_are_read_once(unit):
         read_document(b"<d><body><p>a%sb</p></body></d>" % text.encode())
 
     assert growth(read, unit, 1000) < MOST_GROWTH or growth(read, unit, 4000) < MOST_GROWTH
+
+
+def word(body):
+    return read_word_part(f"<document><body>{body}</body></document>".encode(), frozenset({"Secret"}))[0]
+
+
+def test_text_that_a_style_hides_is_left_out():
+    """A hidden style hides paragraphs and runs, and so does a style that is based on it; a run may say otherwise."""
+    styles = b"""<styles><style styleId="Secret"><rPr><vanish/></rPr></style>
+        <style styleId="Child"><basedOn val="Secret"/></style><style styleId="Plain"/></styles>"""
+    assert read_hidden_styles(styles) == {"Secret", "Child"}
+    assert word('<p><pPr><pStyle val="Secret"/></pPr><r><t>hidden</t></r></p><p><r><t>seen</t></r></p>') == "\nseen\n"
+    assert word('<p><r><rPr><rStyle val="Secret"/></rPr><t>hidden</t></r><r><t>seen</t></r></p>') == "seen\n"
+    shown = '<p><pPr><pStyle val="Secret"/></pPr><r><rPr><vanish val="0"/></rPr><t>seen</t></r></p>'
+    assert word(shown) == "seen\n"
+
+
+def test_text_that_odt_hides_in_its_styles_is_left_out():
+    """A style of styles.xml that is not displayed hides text, and so does an automatic style that is based on it."""
+    styles = b'<s><style name="Secret"><text-properties display="none"/></style></s>'
+    body = b'<d><style name="P1" parent-style-name="Secret"/><body><p style-name="P1">hidden</p><p>seen</p></body></d>'
+    hidden = read_hidden_styles(styles, body)
+    assert read_document(body, hidden)[0] == "seen\n"
+
+
+def test_names_of_pictures_are_no_words():
+    """A picture's title and description, often a path with its user's name, are left out, and that is told."""
+    part = b"<d><body><p><frame><title>C:/Users/Hemi</title><desc>Hemi</desc></frame>a</p></body></d>"
+    text, kinds = read_document(part)
+    assert (text, kinds) == ("a\n", {RemovedKind.TITLE})
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<p><r><drawing><posOffset>1295400</posOffset><align>top</align></drawing><t>$500</t></r></p>", "$500\n"),
+        ("<p><r><t>04</t><noBreakHyphen/><t>123</t></r></p>", "04-123\n"),
+        ("<tbl><tr><tc><p><r><t>a</t></r></p></tc><tc><p><r><t>b</t></r></p></tc></tr></tbl>", "a\tb\t\n"),
+        ("<p><pPr><rPr><vanish/></rPr></pPr><r><t>a</t></r></p>", "a\n"),
+    ],
+)
+def test_only_words_are_words(body, text):
+    """Positions are no text, a hyphen is one, cells stand on their row's line, a paragraph's mark hides nothing."""
+    assert word(body) == text
+    assert RemovedKind.INVISIBLE not in read_word_part(f"<d><body>{body}</body></d>".encode())[1]
+
+
+def zipped(parts):
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    return target.getvalue()
+
+
+def test_headers_and_notes_that_word_shows_are_read():
+    """A header, a footnote and an endnote that the document refers to are kept; those that it does not are hidden."""
+    body = '<p><r><t>Body</t><footnoteReference id="2"/><endnoteReference id="5"/></r></p><headerReference id="r1"/>'
+    notes = '<{0}s><{0} id="{1}"><p><r><t>{0} shown</t></r></p></{0}><{0} id="9"><p><r><t>old</t></r></p></{0}></{0}s>'
+    header = "<hdr><p><r><t>{}</t></r></p></hdr>"
+    data = zipped(
+        {
+            "word/document.xml": f"<document><body>{body}</body></document>",
+            "word/_rels/document.xml.rels": '<r><Relationship Id="r1" Target="header1.xml"/></r>',
+            "word/header1.xml": header.format("Letterhead"),
+            "word/header2.xml": header.format("old"),
+            "word/footnotes.xml": notes.format("footnote", 2),
+            "word/endnotes.xml": notes.format("endnote", 5),
+        }
+    )
+    words = rebuild_document(data).files[0].data.decode()
+    assert sorted(words.split("\n")) == ["", "", "", "Body", "Letterhead", "endnote shown", "footnote shown"]
+
+
+def test_a_sheet_keeps_its_words_however_their_part_is_named():
+    """The table of strings is found by its name in any case."""
+    data = zipped(
+        {
+            "xl/workbook.xml": '<workbook><sheet name="Payments" id="r1"/></workbook>',
+            "xl/_rels/workbook.xml.rels": '<r><Relationship Id="r1" Target="worksheets/sheet1.xml"/></r>',
+            "xl/SharedStrings.xml": "<sst><si><t>Paid</t></si></sst>",
+            "xl/worksheets/sheet1.xml": '<worksheet><row><c r="A1" t="s"><v>0</v></c></row></worksheet>',
+        }
+    )
+    assert rebuild_document(data).files[0].data == b"Payments\nPaid"
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ({"IMG_1.jpg": "a", "IMG_2.jpg": "b"}, "archive"),
+        ({"_chat.txt": "words"}, "archive"),
+        ({"[Content_Types].xml": "<a/>", "ppt/presentation.xml": "<a/>"}, "save-as-pdf"),
+        ({"mimetype": "application/vnd.oasis.opendocument.spreadsheet", "content.xml": "<a/>"}, "save-as-pdf"),
+        ({"Index/Document.iwa": "a"}, "save-as-pdf"),
+        ({"word/document.xml": "<d><body><p/></body></d>", "word/media/image1.png": "a"}, "save-as-pdf"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_what_helps(parts, code):
+    """A zip of photographs, other documents, and a document of pictures alone are refused with a sentence of theirs."""
+    with pytest.raises(FileRefusedError, match=code):
+        rebuild_document(zipped(parts))
