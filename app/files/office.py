@@ -10,10 +10,12 @@ import posixpath
 import re
 import zipfile
 import zlib
+from collections.abc import Callable
 
 from app.core.errors import FileRefusedError
 from app.core.unicode import clean_document_text, has_hidden_characters
 from app.files.office_document import read_document, read_hidden_styles, read_word_part
+from app.files.office_values import first_day, read_cell_formats, shown_number
 from app.files.office_xml import read_shared_strings, read_sheet_list, read_sheet_rows, read_targets
 from app.files.protocol import MAX_OUTPUT_BYTES, OutputFormat, RemovedKind, WorkerResult, single_file_result
 
@@ -35,6 +37,7 @@ _KIND_OF_PART = {
 # Of OpenDocument, OOXML, Apple's programs and electronic books.
 _OTHER_DOCUMENTS = {"mimetype", "[Content_Types].xml", "Index.zip", "index.apxl", "index.xml"}
 _WORD_STYLES, _WORD_RELATIONS = "word/styles.xml", "word/_rels/document.xml.rels"
+_SHEET_STYLES = "xl/styles.xml"
 _NOTES_PART = {"footnoteReference": "word/footnotes.xml", "endnoteReference": "word/endnotes.xml"}
 _PICTURE_PART = re.compile(r"(?:^|/)(?:media|Pictures)/.")
 _EMBEDDED_PART = re.compile(r"embeddings/|activeX/|^Object ")
@@ -48,6 +51,9 @@ def rebuild_document(data: bytes) -> WorkerResult:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for part in archive.infolist():  # some programs of Windows write its own mark between folders
+                part.filename = part.filename.replace("\\", "/")
+                archive.NameToInfo[part.filename] = part
             text, kinds = _office_text(archive)
             kinds |= _removed_parts(archive)
             has_pictures = any(_PICTURE_PART.search(name) for name in archive.namelist())
@@ -125,6 +131,7 @@ def _workbook_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
     # Programs write the name of this part in several ways, and readers of zips do not care about its letters.
     named = [name for name in names if name.lower() == _SHARED_STRINGS]
     strings = read_shared_strings(_read_part(archive, named[0])) if named else ()
+    show = _number_shower(archive)
     blocks = []
     for title, path, hidden in read_sheet_list(
         _read_part(archive, "xl/workbook.xml"), _read_part(archive, "xl/_rels/workbook.xml.rels")
@@ -132,10 +139,17 @@ def _workbook_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
         if hidden:
             kinds.add(RemovedKind.HIDDEN)
         elif path in names:
-            rows, has_hidden = read_sheet_rows(_read_part(archive, path), strings)
+            rows, has_hidden = read_sheet_rows(_read_part(archive, path), strings, show)
             kinds |= {RemovedKind.HIDDEN} if has_hidden else set()
             blocks.append("\n".join([title, *rows]))
     return "\n\n".join(blocks), kinds
+
+
+def _number_shower(archive: zipfile.ZipFile) -> Callable[[str, int], str]:
+    """Return what gives the words for a number of a cell and the place of its style."""
+    formats = read_cell_formats(_read_part(archive, _SHEET_STYLES)) if _SHEET_STYLES in archive.namelist() else ()
+    day_zero = first_day(_read_part(archive, "xl/workbook.xml"))
+    return lambda value, style: shown_number(value, formats[style], day_zero) if style < len(formats) else value
 
 
 def _removed_parts(archive: zipfile.ZipFile) -> set[RemovedKind]:

@@ -7,7 +7,7 @@ functions here return text and kinds, and raise FileRefusedError("damaged") for 
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from xml.parsers import expat
 
 from app.core.errors import FileRefusedError
@@ -81,7 +81,8 @@ class _SharedStringsReader(XmlReader):
 class _SheetReader(XmlReader):
     """Collects the visible cells of one XLSX sheet, without hidden rows and columns."""
 
-    def __init__(self, strings: Sequence[str]) -> None:
+    def __init__(self, strings: Sequence[str], show: Callable[[str, int], str]) -> None:
+        self._show, self._style = show, 0
         self.rows: list[str] = []
         self.has_hidden = False
         self._strings = strings
@@ -100,6 +101,7 @@ class _SheetReader(XmlReader):
         elif name == "c":
             self._column = _column_number(attributes.get("r", "")) or self._column + 1
             self._type, self._pieces = attributes.get("t", "n"), []
+            self._style = int(attributes.get("s", "0"))
         self._inside = name in {"v", "t"}
 
     def text(self, text: str) -> None:
@@ -127,7 +129,9 @@ class _SheetReader(XmlReader):
     def _visible_value(self, value: str) -> str:
         if self._type == "s" and value.isdigit():
             return self._strings[int(value)] if int(value) < len(self._strings) else ""
-        return value
+        if self._type == "b":
+            return "FALSE" if value in FALSE_VALUES else "TRUE"
+        return self._show(value, self._style) if self._type == "n" else value
 
 
 class _WorkbookReader(XmlReader):
@@ -176,9 +180,14 @@ def read_sheet_list(workbook: bytes, relations: bytes) -> list[tuple[str, str, b
     ]
 
 
-def read_sheet_rows(part: bytes, strings: Sequence[str]) -> tuple[list[str], bool]:
-    """Return a sheet's visible rows as tabbed lines, and whether hidden ones were left out."""
-    reader = _SheetReader(strings)
+def read_sheet_rows(
+    part: bytes, strings: Sequence[str], show: Callable[[str, int], str] = lambda value, _: value
+) -> tuple[list[str], bool]:
+    """Return a sheet's visible rows as tabbed lines, and whether hidden ones were left out.
+
+    `show` gives the words for a number and the place of its style.
+    """
+    reader = _SheetReader(strings, show)
     reader.read(part)
     return reader.rows, reader.has_hidden
 

@@ -8,6 +8,7 @@ import pytest
 from app.core.errors import FileRefusedError
 from app.files.office import rebuild_document
 from app.files.office_document import read_document, read_hidden_styles, read_word_part
+from app.files.office_values import CellFormat, first_day, read_cell_formats, shown_number
 from app.files.office_xml import read_sheet_rows
 from app.files.protocol import RemovedKind
 from tests.support.growth import MOST_GROWTH, growth
@@ -96,11 +97,11 @@ def test_only_words_are_words(body, text):
     assert RemovedKind.INVISIBLE not in read_word_part(f"<d><body>{body}</body></d>".encode())[1]
 
 
-def zipped(parts):
+def zipped(parts, mark="/"):
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         for name, part in parts.items():
-            archive.writestr(name, part)
+            archive.writestr(name.replace("/", mark), part)
     return target.getvalue()
 
 
@@ -123,15 +124,17 @@ def test_headers_and_notes_that_word_shows_are_read():
     assert sorted(words.split("\n")) == ["", "", "", "Body", "Letterhead", "endnote shown", "footnote shown"]
 
 
-def test_a_sheet_keeps_its_words_however_their_part_is_named():
-    """The table of strings is found by its name in any case."""
+@pytest.mark.parametrize("mark", ["/", "\\"])
+def test_a_sheet_keeps_its_words_however_its_parts_are_named(mark):
+    """The table of strings is found by its name in any case, and every part with either mark between folders."""
     data = zipped(
         {
             "xl/workbook.xml": '<workbook><sheet name="Payments" id="r1"/></workbook>',
             "xl/_rels/workbook.xml.rels": '<r><Relationship Id="r1" Target="worksheets/sheet1.xml"/></r>',
             "xl/SharedStrings.xml": "<sst><si><t>Paid</t></si></sst>",
             "xl/worksheets/sheet1.xml": '<worksheet><row><c r="A1" t="s"><v>0</v></c></row></worksheet>',
-        }
+        },
+        mark,
     )
     assert rebuild_document(data).files[0].data == b"Payments\nPaid"
 
@@ -151,3 +154,33 @@ def test_what_is_no_text_is_refused_with_what_helps(parts, code):
     """A zip of photographs, other documents, and a document of pictures alone are refused with a sentence of theirs."""
     with pytest.raises(FileRefusedError, match=code):
         rebuild_document(zipped(parts))
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "value", "shown"),
+    [
+        (14, "", "45691", "3/02/2025"),
+        (20, "", "0.6041666667", "14:30"),
+        (22, "", "45691.6041666667", "3/02/2025 14:30"),
+        (9, "", "0.15", "15%"),
+        (164, 'dd"of"mm\\-yyyy', "45691", "3/02/2025"),
+        (164, "[h]:mm", "0.5", "12:00"),
+        (164, "[h]:mm", "1.5", "36:00"),
+        (164, '"d"0.00', "45691", "45691"),
+        (0, "", "45691", "45691"),
+        (14, "", "1e300", "1e300"),
+        (14, "", "words", "words"),
+    ],
+)
+def test_numbers_are_shown_as_their_sheet_shows_them(number, code, value, shown):
+    """Dates, times and percentages are words that people read, and every other number stays."""
+    custom = f"<numFmts><numFmt numFmtId='{number}' formatCode='{code}'/></numFmts>" if code else ""
+    styles = f"<styleSheet>{custom}<cellXfs><xf numFmtId='{number}'/></cellXfs></styleSheet>"
+    (cell_format,) = read_cell_formats(styles.encode())
+    assert shown_number(value, cell_format, first_day(b"<workbook/>")) == shown
+
+
+def test_days_may_count_from_1904():
+    """A workbook of a Macintosh counts from 1904, and its dates are right."""
+    zero = first_day(b'<workbook><workbookPr date1904="1"/></workbook>')
+    assert shown_number("44229", CellFormat.DATE, zero) == "3/02/2025"
