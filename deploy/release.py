@@ -34,7 +34,7 @@ FAULTS = "https://api.osv.dev/"
 
 # Licences under which what we depend on may come, by SPDX name; a licence that is not here is a fault.
 FITTING = {
-    "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "MPL-2.0",
+    "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "0BSD", "MIT-CMU", "PSF-2.0", "MPL-2.0",
     "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later",
 }  # fmt: skip
 # What packages call them where they have no SPDX expression.

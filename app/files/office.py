@@ -39,6 +39,7 @@ _OTHER_DOCUMENTS = {"mimetype", "[Content_Types].xml", "Index.zip", "index.apxl"
 _WORD_STYLES, _WORD_RELATIONS = "word/styles.xml", "word/_rels/document.xml.rels"
 _SHEET_STYLES = "xl/styles.xml"
 _NOTES_PART = {"footnoteReference": "word/footnotes.xml", "endnoteReference": "word/endnotes.xml"}
+_OTHER_FILE = re.compile(rb"<(?:\w+:)?altChunk\b")
 _PICTURE_PART = re.compile(r"(?:^|/)(?:media|Pictures)/.")
 _EMBEDDED_PART = re.compile(r"embeddings/|activeX/|^Object ")
 
@@ -93,7 +94,10 @@ def _word_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
     """Return the text of the document, then of the headers, footers and notes that the document shows."""
     names = archive.namelist()
     hidden = read_hidden_styles(*(_read_part(archive, name) for name in names if name == _WORD_STYLES))
-    text, kinds, shown = read_word_part(_read_part(archive, "word/document.xml"), hidden)
+    body = _read_part(archive, "word/document.xml")
+    if _OTHER_FILE.search(body):  # whose words Word would show, and this program would lose
+        raise FileRefusedError("save-as-pdf")
+    text, kinds, shown = read_word_part(body, hidden)
     texts = [text]
     for name, notes in _further_parts(archive, shown).items():
         if name in names:

@@ -148,6 +148,7 @@ def test_a_sheet_keeps_its_words_however_its_parts_are_named(mark):
         ({"mimetype": "application/vnd.oasis.opendocument.spreadsheet", "content.xml": "<a/>"}, "save-as-pdf"),
         ({"Index/Document.iwa": "a"}, "save-as-pdf"),
         ({"word/document.xml": "<d><body><p/></body></d>", "word/media/image1.png": "a"}, "save-as-pdf"),
+        ({"word/document.xml": "<d><body><w:altChunk id='r1'/></body></d>"}, "save-as-pdf"),
     ],
 )
 def test_what_is_no_text_is_refused_with_what_helps(parts, code):
