@@ -158,7 +158,7 @@ REFUSALS = {
     "too-slow-50-pages": N_("These pages take too long to clean. Add at most 50 pages at once."),
     "no-faces": N_("No face was found in this picture. Cover the parts that nobody should see."),
     "mail": N_(
-        "This is an e-mail, which names its writer and readers. Take a picture of the words and add the picture."
+        "This is an email, which names its writer and readers. Take a picture of the words and add the picture."
     ),
     "card": N_("This is a contact or a calendar entry, with parts that are not shown. Write down what matters."),
     "markup": N_("This is a web page or a drawing, with parts that are not shown. Take a picture and add the picture."),
