@@ -24,8 +24,8 @@ from app.files.protocol import (
     WorkerResult,
     single_file_result,
     too_long_code,
-    unpack_voice,
 )
+from app.files.questions import unpack_voice
 from app.files.recordings import (
     Overview,
     Picture,

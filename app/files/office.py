@@ -14,13 +14,14 @@ from collections.abc import Callable
 
 from app.core.errors import FileRefusedError
 from app.core.unicode import clean_document_text, has_hidden_characters
-from app.files.office_document import read_document, read_hidden_styles, read_word_part
+from app.files.office_document import PICTURE, read_document, read_hidden_styles, read_word_part
+from app.files.office_pictures import read_pictures
 from app.files.office_values import first_day, read_cell_formats, shown_number
 from app.files.office_xml import read_shared_strings, read_sheet_list, read_sheet_rows, read_targets
 from app.files.protocol import MAX_OUTPUT_BYTES, OutputFormat, RemovedKind, WorkerResult, single_file_result
 
 _MAX_PART_BYTES = 64 * 1024 * 1024
-_MAX_PARTS = 10_000
+MAX_PARTS = 10_000
 _ENCRYPTED_FLAG = 1
 _ODT_TYPE = b"application/vnd.oasis.opendocument.text"
 _SHARED_STRINGS = "xl/sharedstrings.xml"
@@ -35,12 +36,15 @@ _KIND_OF_PART = {
     "word/vbaProject.bin": RemovedKind.OTHER,
 }
 # Of OpenDocument, OOXML, Apple's programs and electronic books.
-_OTHER_DOCUMENTS = {"mimetype", "[Content_Types].xml", "Index.zip", "index.apxl", "index.xml"}
+_DOCUMENT_PARTS = {"mimetype", "[Content_Types].xml", "Index.zip", "index.apxl", "index.xml"}
+_WORD_BODY = "word/document.xml"
 _WORD_STYLES, _WORD_RELATIONS = "word/styles.xml", "word/_rels/document.xml.rels"
 _SHEET_STYLES = "xl/styles.xml"
 _NOTES_PART = {"footnoteReference": "word/footnotes.xml", "endnoteReference": "word/endnotes.xml"}
 _OTHER_FILE = re.compile(rb"<(?:\w+:)?altChunk\b")
 _PICTURE_PART = re.compile(r"(?:^|/)(?:media|Pictures)/.")
+# What may lie over a picture of the body, or say how a line is drawn.
+_BESIDE_BODY = re.compile(r"word/(?:header|footer|styles)[^/]*\.xml\Z")
 _EMBEDDED_PART = re.compile(r"embeddings/|activeX/|^Object ")
 
 
@@ -52,9 +56,7 @@ def rebuild_document(data: bytes) -> WorkerResult:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for part in archive.infolist():  # some programs of Windows write its own mark between folders
-                part.filename = part.filename.replace("\\", "/")
-                archive.NameToInfo[part.filename] = part
+            read_names(archive)
             text, kinds = _office_text(archive)
             kinds |= _removed_parts(archive)
             has_pictures = any(_PICTURE_PART.search(name) for name in archive.namelist())
@@ -69,14 +71,50 @@ def rebuild_document(data: bytes) -> WorkerResult:
     return single_file_result(OutputFormat.TEXT, plain.encode(), kinds | {RemovedKind.LAYOUT})
 
 
+def read_names(archive: zipfile.ZipFile) -> None:
+    """Give the parts the names that office programs read: some programs of Windows write its own mark for folders."""
+    for part in archive.infolist():
+        part.filename = part.filename.replace("\\", "/")
+        archive.NameToInfo[part.filename] = part
+
+
+def is_document(archive: zipfile.ZipFile) -> bool:
+    """Return whether the names of the parts are those of a document, of whatever program, and not of loose files."""
+    return any(
+        name in _DOCUMENT_PARTS or name.startswith(("word/", "xl/", "ppt/", "Index/")) for name in archive.namelist()
+    )
+
+
+def shown_pictures(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], int]:
+    """Return the pictures that a DOCX shows whole, in their order, and how many others the DOCX shows.
+
+    Where something may lie over a picture, or a line cuts it, none is taken: its writer may have covered a face.
+    """
+    names = archive.namelist()
+    if _WORD_BODY not in names or _WORD_RELATIONS not in names:
+        return [], 0
+    hidden = read_hidden_styles(*(_read_part(archive, name) for name in names if name == _WORD_STYLES))
+    body = _read_part(archive, _WORD_BODY)
+    shown = read_word_part(body, hidden)[2]
+    ids, is_arranged = read_pictures(body, *(_read_part(archive, name) for name in names if _BESIDE_BODY.match(name)))
+    targets = read_targets(_read_part(archive, _WORD_RELATIONS))
+    parts = {_target_part(targets[one]): None for one in ids if one in targets and f"{PICTURE}:{one}" in shown}
+    wanted = [] if is_arranged else [archive.NameToInfo[part] for part in parts if part in names]
+    return wanted, sum(one.startswith(f"{PICTURE}:") for one in shown) - len(wanted)
+
+
+def _target_part(target: str) -> str:
+    return posixpath.normpath(posixpath.join("/word", target)).lstrip("/")
+
+
 def _office_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
     """Return the visible text of the archive's main part, by the format that its parts' names show."""
     names = archive.namelist()
-    if len(names) > _MAX_PARTS:
+    if len(names) > MAX_PARTS:
         raise FileRefusedError("too-heavy")
     if any(part.flag_bits & _ENCRYPTED_FLAG for part in archive.infolist()):
         raise FileRefusedError("encrypted")
-    if "word/document.xml" in names:
+    if _WORD_BODY in names:
         return _word_text(archive)
     if "xl/workbook.xml" in names:
         return _workbook_text(archive)
@@ -86,15 +124,14 @@ def _office_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
         content = _read_part(archive, "content.xml")
         styles = (_read_part(archive, "styles.xml"),) if "styles.xml" in names else ()
         return read_document(content, read_hidden_styles(*styles, content))
-    is_document = any(name in _OTHER_DOCUMENTS or name.startswith(("ppt/", "Index/")) for name in names)
-    raise FileRefusedError("save-as-pdf" if is_document else "archive")
+    raise FileRefusedError("save-as-pdf" if is_document(archive) else "archive")
 
 
 def _word_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
     """Return the text of the document, then of the headers, footers and notes that the document shows."""
     names = archive.namelist()
     hidden = read_hidden_styles(*(_read_part(archive, name) for name in names if name == _WORD_STYLES))
-    body = _read_part(archive, "word/document.xml")
+    body = _read_part(archive, _WORD_BODY)
     if _OTHER_FILE.search(body):  # whose words Word would show, and this program would lose
         raise FileRefusedError("save-as-pdf")
     text, kinds, shown = read_word_part(body, hidden)
@@ -114,7 +151,7 @@ def _further_parts(archive: zipfile.ZipFile, shown: set[str]) -> dict[str, list[
     for reference in sorted(shown):
         kind, _, number = reference.partition(":")
         if kind in {"headerReference", "footerReference"} and number in targets:
-            parts[posixpath.normpath(posixpath.join("/word", targets[number])).lstrip("/")] = []
+            parts[_target_part(targets[number])] = []
         elif kind in _NOTES_PART:
             parts.setdefault(_NOTES_PART[kind], []).append(number)
     return parts

@@ -27,6 +27,7 @@ _SKIPPED_ELEMENTS = {
     "title": RemovedKind.TITLE,  # of a picture, often a path with its user's name
     "desc": RemovedKind.TITLE,
 }
+PICTURE = "blip"
 _TEXT_OF_ELEMENT = {"tab": "\t", "br": "\n", "cr": "\n", "line-break": "\n", "s": " ", "noBreakHyphen": "-"}
 _BODIES = {"body", "hdr", "ftr", "footnotes", "endnotes"}
 _CELLS, _ROWS = {"tc", "table-cell", "covered-table-cell"}, {"tr", "table-row"}
@@ -124,8 +125,8 @@ class _DocumentReader(XmlReader):
         elif name == "vanish" and not self._in_properties:
             self._is_vanished = attributes.get("val") not in FALSE_VALUES
         else:
-            if name.endswith("Reference") and not self._is_vanished:
-                self.shown.add(f"{name}:{attributes.get('id', '')}")
+            if not self._is_vanished:
+                self.shown |= _references(name, attributes)
             self._is_text = name == "t"
             self._read_body(name, attributes)
 
@@ -169,6 +170,12 @@ class _DocumentReader(XmlReader):
             self.pieces.append("" if self._cells else "\t")
         elif name in _PARAGRAPHS or name in _ROWS:
             self.pieces.append(" " if self._cells else "\n")
+
+
+def _references(name: str, attributes: dict[str, str]) -> set[str]:
+    if name == PICTURE:
+        return {f"{PICTURE}:{attributes.get('embed', '')}"}
+    return {f"{name}:{attributes.get('id', '')}"} if name.endswith("Reference") else set()
 
 
 def read_document(body: bytes, hidden_styles: frozenset[str] = frozenset()) -> tuple[str, set[RemovedKind]]:

@@ -30,6 +30,7 @@ _TASK_FUNCTIONS = {
     Task.WAV: ("app.files.audio", "rebuild_wav"),
     Task.MP3: ("app.files.audio", "rebuild_mp3"),
     Task.DOCUMENT: ("app.files.office", "rebuild_document"),
+    Task.UNPACK: ("app.files.archives", "unpack_archive"),
     Task.TEXT: ("app.files.plain_text", "rebuild_text"),
 }
 # Pages may take as long as there is on the clock, and encoding takes its time; other tasks have `sandbox.CPU_SECONDS`.
