@@ -43,8 +43,8 @@ _SHEET_STYLES = "xl/styles.xml"
 _NOTES_PART = {"footnoteReference": "word/footnotes.xml", "endnoteReference": "word/endnotes.xml"}
 _OTHER_FILE = re.compile(rb"<(?:\w+:)?altChunk\b")
 _PICTURE_PART = re.compile(r"(?:^|/)(?:media|Pictures)/.")
-# What may lie over a picture of the body, or say how a line is drawn.
-_BESIDE_BODY = re.compile(r"word/(?:header|footer|styles)[^/]*\.xml\Z")
+# Headers, notes, styles: what may lie over a picture of the body, or say how a line is drawn.
+_BESIDE_BODY = re.compile(r"word/(?!document\.xml\Z)[^/]+\.xml\Z")
 _EMBEDDED_PART = re.compile(r"embeddings/|activeX/|^Object ")
 
 

@@ -237,13 +237,47 @@ def test_a_picture_that_the_document_does_not_show_whole_is_not_taken(name):
     assert outcome(document(words("He took it") + NOT_SHOWN[name], 1)) == [(1, "files/1.txt")]
 
 
-def test_a_box_in_a_header_or_an_exact_style_covers_pictures_too():
-    """A drawing that floats in a header, or a style with exact lines, keeps all pictures inside."""
-    for name, part in {
-        "word/header1.xml": "<w:hdr xmlns:w='w'><w:p><w:r><w:drawing><w:anchor/></w:drawing></w:r></w:p></w:hdr>",
-        "word/styles.xml": "<w:styles xmlns:w='w'><w:style><w:spacing w:lineRule='exact'/></w:style></w:styles>",
-    }.items():
-        assert outcome(document(words("a") + inline("r0"), further=[(name, part)])) == [(1, "files/1.txt")]
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("word/header1.xml", "<hdr><p><r><drawing><anchor/></drawing></r></p></hdr>"),
+        ("word/footnotes.xml", "<footnotes><footnote id='1'><p><r><pict/></r></p></footnote></footnotes>"),
+        ("word/styles.xml", "<styles><style><spacing lineRule='exact'/></style></styles>"),
+    ],
+)
+def test_a_box_in_a_header_or_an_exact_style_covers_pictures_too(name, part):
+    """A drawing that floats in a header or a note, or a style with exact lines, keeps all pictures inside."""
+    assert outcome(document(words("a") + inline("r0"), further=[(name, part)])) == [(1, "files/1.txt")]
+
+
+# The drawings as Word for Windows and Google Docs write them.
+REAL = {
+    "Word": '<wp:inline distT="0"><wp:extent cx="9" cy="9"/><wp:effectExtent l="0" t="0" r="0" b="0"/>'
+    '<wp:docPr id="1" name="Picture 1" descr="C:\\Users\\Hemi"><a:extLst><a:ext uri="{FF2}">'
+    '<a16:creationId xmlns:a16="u"/>'
+    "</a:ext></a:extLst></wp:docPr><wp:cNvGraphicFramePr><a:graphicFrameLocks/></wp:cNvGraphicFramePr><a:graphic>"
+    '<a:graphicData uri="u"><pic:pic><pic:nvPicPr><pic:cNvPr id="0" name=""/><pic:cNvPicPr><a:picLocks/></pic:cNvPicPr>'
+    '</pic:nvPicPr><pic:blipFill rotWithShape="1"><a:blip r:embed="r0"><a:extLst><a:ext uri="{28A}"><a14:useLocalDpi '
+    'xmlns:a14="v" val="0"/></a:ext></a:extLst></a:blip><a:srcRect/><a:stretch><a:fillRect/></a:stretch></pic:blipFill>'
+    '<pic:spPr bwMode="auto"><a:xfrm><a:off x="0" y="0"/><a:ext cx="9" cy="9"/></a:xfrm>'
+    '<a:prstGeom prst="rect"><a:avLst/>'
+    "</a:prstGeom><a:noFill/><a:ln><a:noFill/></a:ln></pic:spPr></pic:pic></a:graphicData></a:graphic></wp:inline>",
+    "Google Docs": '<wp:inline><wp:extent cx="9" cy="9"/><wp:effectExtent/>'
+    '<wp:docPr id="1" name="image1.png"/><a:graphic>'
+    '<a:graphicData uri="u"><pic:pic><pic:nvPicPr><pic:cNvPr id="0" name="image1.png"/>'
+    "<pic:cNvPicPr preferRelativeResize="
+    '"0"/></pic:nvPicPr><pic:blipFill><a:blip r:embed="r0"/><a:srcRect b="0" l="0" r="0" t="0"/>'
+    "<a:stretch><a:fillRect/>"
+    '</a:stretch></pic:blipFill><pic:spPr><a:xfrm><a:off/><a:ext/></a:xfrm><a:prstGeom prst="rect"/><a:ln/></pic:spPr>'
+    "</pic:pic></a:graphicData></a:graphic></wp:inline>",
+}
+
+
+@pytest.mark.parametrize("program", REAL)
+def test_drawings_of_common_programs_are_plain(program):
+    """A picture in line, as Word and Google Docs write one, is taken."""
+    body = f"<w:p><w:r><w:drawing>{REAL[program]}</w:drawing></w:r></w:p>"
+    assert outcome(document(body)) == [(1, "files/2.png")]
 
 
 def test_some_pictures_are_taken_and_the_cropped_ones_counted():
