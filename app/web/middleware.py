@@ -25,8 +25,8 @@ _MOST_THROWN_AWAY = 20  # times the limit of a body
 class BodyRoom:
     """The room of one process for bodies: half of the server's `threads` read bodies, within `memory` bytes.
 
-    A quarter of these places are never taken by bodies that are too long to be words alone. An eighth of the threads may
-    wait for memory before they read a body.
+    A quarter of these places are never taken by bodies that are too long to be words alone. An eighth of the threads
+    may wait for memory before they read a body.
     """
 
     def __init__(self, *, threads: int, memory: int) -> None:
