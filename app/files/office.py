@@ -17,7 +17,7 @@ from app.core.unicode import clean_document_text, has_hidden_characters
 from app.files.office_document import PICTURE, read_document, read_hidden_styles, read_word_part
 from app.files.office_pictures import read_pictures
 from app.files.office_values import first_day, read_cell_formats, shown_number
-from app.files.office_xml import read_shared_strings, read_sheet_list, read_sheet_rows, read_targets
+from app.files.office_xml import read_main_target, read_shared_strings, read_sheet_list, read_sheet_rows, read_targets
 from app.files.protocol import MAX_OUTPUT_BYTES, OutputFormat, RemovedKind, WorkerResult, single_file_result
 
 _MAX_PART_BYTES = 64 * 1024 * 1024
@@ -39,6 +39,7 @@ _KIND_OF_PART = {
 _DOCUMENT_PARTS = {"mimetype", "[Content_Types].xml", "Index.zip", "index.apxl", "index.xml"}
 _WORD_BODY = "word/document.xml"
 _WORD_STYLES, _WORD_RELATIONS = "word/styles.xml", "word/_rels/document.xml.rels"
+_PACKAGE_RELATIONS, _BODY_PART = "_rels/.rels", re.compile(r"word/([^/]+\.xml)")
 _SHEET_STYLES = "xl/styles.xml"
 _NOTES_PART = {"footnoteReference": "word/footnotes.xml", "endnoteReference": "word/endnotes.xml"}
 _OTHER_FILE = re.compile(rb"<(?:\w+:)?altChunk\b")
@@ -90,6 +91,7 @@ def shown_pictures(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], int
 
     Where something may lie over a picture, or a line cuts it, none is taken: its writer may have covered a face.
     """
+    _find_word_body(archive)
     names = archive.namelist()
     if _WORD_BODY not in names or _WORD_RELATIONS not in names:
         return [], 0
@@ -103,6 +105,22 @@ def shown_pictures(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], int
     return wanted, sum(one.startswith(f"{PICTURE}:") for one in shown) - len(wanted)
 
 
+def _find_word_body(archive: zipfile.ZipFile) -> None:
+    """Give the main part of a DOCX its usual name, and its relations theirs, where the package names another part."""
+    if _PACKAGE_RELATIONS not in archive.NameToInfo:
+        return
+    found = _BODY_PART.fullmatch(read_main_target(_read_part(archive, _PACKAGE_RELATIONS)).lstrip("/"))
+    if not found or found[0] == _WORD_BODY or found[0] not in archive.NameToInfo:
+        return
+    for usual in (_WORD_BODY, _WORD_RELATIONS):
+        if unused := archive.NameToInfo.pop(usual, None):
+            unused.filename = f"unused/{usual}"
+    for name, usual in ((found[0], _WORD_BODY), (f"word/_rels/{found[1]}.rels", _WORD_RELATIONS)):
+        if part := archive.NameToInfo.pop(name, None):
+            part.filename = usual
+            archive.NameToInfo[usual] = part
+
+
 def _target_part(target: str) -> str:
     return posixpath.normpath(posixpath.join("/word", target)).lstrip("/")
 
@@ -114,6 +132,8 @@ def _office_text(archive: zipfile.ZipFile) -> tuple[str, set[RemovedKind]]:
         raise FileRefusedError("too-heavy")
     if any(part.flag_bits & _ENCRYPTED_FLAG for part in archive.infolist()):
         raise FileRefusedError("encrypted")
+    _find_word_body(archive)
+    names = archive.namelist()
     if _WORD_BODY in names:
         return _word_text(archive)
     if "xl/workbook.xml" in names:

@@ -140,6 +140,7 @@ class _WorkbookReader(XmlReader):
     def __init__(self) -> None:
         self.sheets: list[tuple[str, str, bool]] = []
         self.targets: dict[str, str] = {}
+        self.main_target = ""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "sheet":
@@ -147,6 +148,8 @@ class _WorkbookReader(XmlReader):
             self.sheets.append((attributes.get("name", ""), attributes.get("id", ""), hidden))
         elif name == "Relationship":
             self.targets[attributes.get("Id", "")] = attributes.get("Target", "")
+            if attributes.get("Type", "").endswith("/officeDocument"):
+                self.main_target = attributes.get("Target", "")
 
     def text(self, text: str) -> None:
         """Ignore text: these parts have none."""
@@ -160,6 +163,13 @@ def read_targets(relations: bytes) -> dict[str, str]:
     reader = _WorkbookReader()
     reader.read(relations)
     return reader.targets
+
+
+def read_main_target(relations: bytes) -> str:
+    """Return the part that a package's own relations name as the document, as it is written there; or nothing."""
+    reader = _WorkbookReader()
+    reader.read(relations)
+    return reader.main_target
 
 
 def read_shared_strings(part: bytes) -> Sequence[str]:

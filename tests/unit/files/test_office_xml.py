@@ -1,6 +1,7 @@
 """Office XML that was made to be slow, or to grow, is read in linear time or refused."""
 
 import io
+import random
 import zipfile
 
 import pytest
@@ -139,6 +140,24 @@ def test_a_sheet_keeps_its_words_however_its_parts_are_named(mark):
     assert rebuild_document(data).files[0].data == b"Payments\nPaid"
 
 
+@pytest.mark.parametrize("old", [{}, {"word/document.xml": "<d><body><p><r><t>of before</t></r></p></body></d>"}])
+@pytest.mark.parametrize("target", ["word/document2.xml", "/word/document2.xml"])
+def test_the_main_part_of_a_word_file_is_the_one_that_the_package_names(old, target):
+    """Words come from the part that the relations name, also where an older part with the usual name is there."""
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
+    header = '<sectPr><headerReference id="r1"/></sectPr>'
+    data = zipped(
+        {
+            "_rels/.rels": f'<r><Relationship Id="r9" Type="{kind}" Target="{target}"/></r>',
+            **old,
+            "word/document2.xml": f"<d><body><p><r><t>The words</t></r></p>{header}</body></d>",
+            "word/_rels/document2.xml.rels": '<r><Relationship Id="r1" Target="top.xml"/></r>',
+            "word/top.xml": "<hdr><p><r><t>Top</t></r></p></hdr>",
+        }
+    )
+    assert rebuild_document(data).files[0].data.split() == [b"The", b"words", b"Top"]
+
+
 @pytest.mark.parametrize(
     ("parts", "code"),
     [
@@ -185,3 +204,63 @@ def test_days_may_count_from_1904():
     """A workbook of a Macintosh counts from 1904, and its dates are right."""
     zero = first_day(b'<workbook><workbookPr date1904="1"/></workbook>')
     assert shown_number("44229", CellFormat.DATE, zero) == "3/02/2025"
+
+
+WHOLE = {
+    "word": {
+        "word/document.xml": '<d><body><p><pPr><pStyle val="Loud"/></pPr><r><t>Paid</t><tab/>'
+        "<sym/></r></p><tbl><tr><tc><p>"
+        '<r><t>cash</t></r></p></tc></tr></tbl><r><footnoteReference id="2"/></r></body></d>',
+        "word/styles.xml": '<s><style styleId="Loud"><basedOn val="Quiet"/></style>'
+        '<style styleId="Quiet"><vanish/></style></s>',
+        "word/footnotes.xml": '<footnotes><footnote id="2"><p><r><t>note</t></r></p></footnote></footnotes>',
+        "word/_rels/document.xml.rels": '<r><Relationship Id="r1" Target="top.xml"/></r>',
+        "_rels/.rels": '<r><Relationship Id="r9" Type="x/officeDocument" Target="word/document.xml"/></r>',
+    },
+    "sheet": {
+        "xl/workbook.xml": '<workbook><workbookPr date1904="1"/><sheet name="Payments" id="r1"/></workbook>',
+        "xl/_rels/workbook.xml.rels": '<r><Relationship Id="r1" Target="worksheets/sheet1.xml"/></r>',
+        "xl/sharedStrings.xml": "<sst><si><t>Paid</t></si></sst>",
+        "xl/styles.xml": '<styleSheet><cellXfs><xf numFmtId="14"/></cellXfs></styleSheet>',
+        "xl/worksheets/sheet1.xml": '<worksheet><cols><col min="2" max="3" hidden="1"/></cols>'
+        '<row><c r="A1" t="s"><v>0</v></c>'
+        '<c r="D1" s="0"><v>45691</v></c></row></worksheet>',
+    },
+    "open": {
+        "mimetype": "application/vnd.oasis.opendocument.text",
+        "META-INF/manifest.xml": "<manifest/>",
+        "content.xml": '<d><automatic-styles><style name="P1">'
+        '<text-properties display="none"/></style></automatic-styles><body>'
+        '<p style-name="P1">gone</p><p>Paid<s c="3"/>cash<line-break/></p></body></d>',
+    },
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_damaged_office_files_end_as_words_or_a_known_refusal(name):
+    """Each of 600 documents with damaged parts ends as a text that is hardly longer than the file, or is refused."""
+    draw, ends, tokens = (
+        random.Random(name),
+        set(),
+        ["<", ">", "</p>", '"', "999999999", "-1", "\0", "&", "/", "<r>", "é"],
+    )
+    for _ in range(600):
+        parts = dict(WHOLE[name])
+        for _ in range(draw.randrange(1, 4)):
+            part = draw.choice(list(parts))
+            at, cut = draw.randrange(len(parts[part]) + 1), draw.randrange(6)
+            parts[part] = parts[part][:at] + draw.choice(tokens) * draw.randrange(2) + parts[part][at + cut :]
+        try:
+            text = rebuild_document(zipped(parts)).files[0].data
+        except FileRefusedError as refused:
+            ends.add(refused.code)
+        except (ValueError, KeyError, OverflowError, IndexError):
+            ends.add("damaged")  # as the worker does with whatever a reader raises
+        else:
+            ends.add("words")
+            assert len(text) < 20_000
+    assert (
+        {"words", "damaged"}
+        <= ends
+        <= {"words", "damaged", "empty", "encrypted", "archive", "save-as-pdf", "too-heavy"}
+    )
