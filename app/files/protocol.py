@@ -172,9 +172,9 @@ REFUSALS = {
         "We cannot tell which letters this text uses. Save the text as UTF-8, or add a picture of the text."
     ),
     "archive": N_("This is a folder of files in one file. Open the ZIP file, and add the files from it one by one."),
-    "archive-rest": N_("Files in this ZIP file that were not taken: %(count)s. If they matter, add them one by one."),
+    "archive-rest": N_("Files in this ZIP file that we did not add: %(count)s. If they matter, add them one by one."),
     "pictures-rest": N_(
-        "Pictures in this document that were not taken: %(count)s. "
+        "Pictures in this document that we did not add: %(count)s. "
         "Save the document as a PDF file and add the PDF file."
     ),
 }

@@ -399,7 +399,7 @@ def test_a_zip_shows_each_of_its_files_and_counts_the_rest(site):
     page = hold(site, ("album.zip", packed.getvalue()), ("n.txt", b"a note"))
     rows = [text for e in page.document.all("h3") if "zip" in (text := e.text) or text == "n.txt"]
     assert rows == [*(f"album.zip ({number})" for number in range(1, 11)), "n.txt"]
-    assert "Files in this ZIP file that were not taken: 3." in page.text
+    assert "Files in this ZIP file that we did not add: 3." in page.text
     assert len(thumbnails(page)) == 8
     assert length(page) == WITH_FILES_BYTES
     boxes = [e.attrs["value"] for e in page.document.all("input", name="cut")]
@@ -408,4 +408,4 @@ def test_a_zip_shows_each_of_its_files_and_counts_the_rest(site):
     files = held_tip(site, step(site, cut, "extend")).files
     assert [file.path for file in files] == [f"files/{n}.{'txt' if n in {2, 10} else 'jpg'}" for n in range(1, 11)]
     assert b"Smith" not in b"".join(file.data for file in files)
-    assert "Files in this ZIP file that were not taken: 3." in cut.text
+    assert "Files in this ZIP file that we did not add: 3." in cut.text
