@@ -1,9 +1,9 @@
-# `make` alone says what each target does. Everything lives in .venv/ and instance/.
+# `make` alone lists the targets. All files that make and the demonstration write are in .venv/ and instance/.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 PYTHON ?= python3
-# Two test processes are quickest where there are two processors; what they start takes the rest of the time.
+# Two test processes are fastest on two processors, because the programs that they start need time too.
 WORKERS ?= 2
 FIGURES ?= holds.txt
 BIN := .venv/bin
@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help run desk test test-fast holds lint fmt bench handouts messages digests lock release-check
 
-help: ## Say what each target does
+help: ## List the targets and what each one does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: .venv/.run ## Start the demonstration: the site on 127.0.0.1:8000 (PORT=) and its forwarder
@@ -23,7 +23,7 @@ desk: .venv/.run ## Open what the demonstration received, on 127.0.0.1:8001 (DES
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 OTHER_PROGRAMS := browser,firefox,postgres,redis,haproxy,nginx,tor,dovecot,compose
 
-test: .venv/.test ## Set up what the tests need, and run them all (SKIP=browser,postgres leaves some out; COVERAGE=1 measures branches)
+test: .venv/.test ## Set up what the tests need, and run all tests (SKIP=browser,postgres leaves some out; COVERAGE=1 measures branches)
 ifdef COVERAGE
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadgroup
@@ -33,13 +33,13 @@ else
 	@$(PYTEST)
 endif
 
-test-fast: .venv/.test ## The tests that need no other server and no browser, without the slow ones and the holds
+test-fast: .venv/.test ## Run the tests that need no other server and no browser, without slow tests and reliability tests
 	@SKIP=$(OTHER_PROGRAMS) $(PYTEST) -q -m "not slow" --ignore-glob='tests/system/test_holds_*'
 
-holds: .venv/.test ## The long forms of the tests of docs/holds.md, half an hour; their figures go to FIGURES=
+holds: .venv/.test ## Run the long reliability tests of docs/holds.md, about an hour; the figures go to the file FIGURES=
 	@LONG=1 HOLDS=$(FIGURES) $(BIN)/python -m pytest -s -p no:tests.support.slow tests/system/test_holds_*.py tests/unit/delivery/test_watched.py
 
-lint: .venv/.test ## The linters and the type checker
+lint: .venv/.test ## Run the linters and the type checker
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -47,23 +47,23 @@ lint: .venv/.test ## The linters and the type checker
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/python deploy/translations.py check
 
-fmt: .venv/.test ## The formatter, and what the linter can repair by itself
+fmt: .venv/.test ## Run the formatter, and the linter's own repairs
 	@$(BIN)/ruff check --fix --exit-zero .
 	@$(BIN)/ruff format .
 
-bench: .venv/.test ## The benchmarks, as ratios
+bench: .venv/.test ## Run the benchmarks, which print ratios
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
 handouts: .venv/.run ## Make the handouts (PDF, in instance/sheets/) and check every page
 	@$(BIN)/haumaru build
 
-messages: .venv/.run ## The template of messages and the catalogues brought up to date with the program (needs gettext)
+messages: .venv/.run ## Update the template and the catalogues of messages from the program (needs gettext)
 	@$(BIN)/python deploy/translations.py messages
 
-digests: .venv/.run ## Say what each translation is behind on; sign it again where asked: CODE=sm FILE=help
+digests: .venv/.run ## List what each translation lacks; CODE=sm FILE=help records that a file matches today's English
 	@$(BIN)/python deploy/translations.py digests --language "$(CODE)" --file "$(FILE)"
 
-release-check: .venv/.test ## Everything that a release promises, tried; the wheel and its list of parts go to dist/
+release-check: .venv/.test ## Check all that a release needs, and build the wheel and its list of parts in dist/
 	@$(BIN)/python deploy/release.py
 
 lock: .venv/.test ## Resolve the dependencies into the two lock files

@@ -34,7 +34,7 @@ FAULTS = "https://api.osv.dev/"
 
 # Licences under which what we depend on may come, by SPDX name; a licence that is not here is a fault.
 FITTING = {
-    "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "MPL-2.0",
+    "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "0BSD", "MIT-CMU", "PSF-2.0", "MPL-2.0",
     "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later",
 }  # fmt: skip
 # What packages call them where they have no SPDX expression.
@@ -72,14 +72,15 @@ READ = {
 _HEAD = """\
 # The licences of the packages that Haumaru uses
 
-Made by `make release-check` from the lock file and each package's own metadata; a licence that is not in
-`deploy/release.py`'s list is a fault. Haumaru itself: Apache-2.0; its texts and sheets: CC-BY-4.0; the Noto fonts in
-`app/site/guide/fonts/`: OFL-1.1; Droid Sans Fallback in `app/files/fonts/`:
-Apache-2.0; the face detector CenterFace in `app/files/models/` and `app/delivery/bip39-english.txt`: MIT.
-What a release was checked with is in `dist/*.cdx.json`.
+`make release-check` writes this page from the lock file and each package's own metadata. A licence that is not in
+`deploy/release.py`'s list is a fault. Haumaru itself has Apache-2.0; its texts and sheets have CC-BY-4.0; the
+Noto fonts in `app/site/guide/fonts/` have OFL-1.1; Droid Sans Fallback in `app/files/fonts/` has Apache-2.0; the
+face detector CenterFace in `app/files/models/` and `app/delivery/bip39-english.txt` have MIT.
+`dist/*.cdx.json` lists the packages with which a release was checked.
 
-Nothing below is part of our wheel; if you hand on an image, you hand these on too. The GPL libraries in `av`'s wheel
-make such an image a whole under GPL-3.0-or-later, with which Apache-2.0 agrees: offer their source with it.
+Our wheel contains none of the packages below. If you give somebody an image, you give them these packages too. The GPL
+libraries in `av`'s wheel put such an image as a whole under GPL-3.0-or-later, which is compatible with Apache-2.0.
+Offer the source of these libraries with the image.
 
 | package | version | licence | |
 | --- | --- | --- | --- |

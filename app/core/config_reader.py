@@ -1,8 +1,8 @@
 """Reads one TOML table, with `HAUMARU_…` variables over it, and collects faults instead of stopping at the first.
 
-Each getter always returns a value of its type, after a fault a harmless stand-in, so that a whole file is read in one
-run; the caller raises ConfigError if there were faults. A fault never repeats a value, because any value could be a
-secret that stands in the wrong place.
+Each getter always returns a value of its type (after a fault, a harmless stand-in), so that the program reads a whole
+file in one run. The caller raises ConfigError if there were faults. A fault never repeats a value, because any value
+could be a secret in the wrong place.
 """
 
 import re
@@ -27,9 +27,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError((f"{path}: there is no such file; give the right one with --config",)) from None
     except OSError:
-        raise ConfigError((f"{path}: it cannot be read; give this user the right to",)) from None
+        raise ConfigError((f"{path}: the file cannot be read; give this user the right to read it",)) from None
     except UnicodeDecodeError:
-        raise ConfigError((f"{path}: it is not UTF-8; save it as UTF-8 text",)) from None
+        raise ConfigError((f"{path}: the file is not UTF-8; save it as UTF-8 text",)) from None
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line \d+", str(error))
         where = line.group() if line else "the end"
@@ -53,16 +53,16 @@ class Reader:
         self._faults.append(f"{self._name} {key}: {problem}; {remedy}")
 
     def add_faults(self, faults: Iterable[str]) -> None:
-        """Record faults that a function outside this module found in a value of this table."""
+        """Record faults that another module found in a value of this table."""
         self._faults.extend(faults)
 
     def reject_unknown_keys(self) -> None:
         """Record each key that no getter read as a fault; call this after the last getter."""
         for key in sorted(self._table.keys() - self._keys_read):
-            self.fault(key, "is not a key of this table", "remove it, or correct its spelling")
+            self.fault(key, "is not a key of this table", "remove the key, or correct its spelling")
 
     def reject_former_key(self, key: str, remedy: str) -> None:
-        """Record a key that an earlier version had, and that is still set, as a fault; `remedy` names the new key."""
+        """Record a key of an earlier version as a fault if the key is still set; `remedy` names the new key."""
         if self._raw(key) is not None:
             self.fault(key, "is no longer a key of this table", remedy)
 
@@ -103,7 +103,7 @@ class Reader:
         return self._get(key, default, _printable_texts, (), remedy)
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """Return true or false."""
+        """Return a key as true or false."""
         return self._get(key, default, _flag, False, "write true or false")
 
     def integer(self, key: str, default: int, low: int, high: int) -> int:
@@ -111,19 +111,19 @@ class Reader:
         return self._get(key, default, lambda raw: _within(raw, low, high), low, f"write {low} to {high}")
 
     def size(self, key: str, default: str) -> int:
-        """Return a number of bytes, written such as "25MB" or "32MiB"."""
+        """Return a number of bytes from a text such as "25MB" or "32MiB"."""
         remedy = 'write a size such as "25MB"'
         return self._get(key, _number_with_unit(default, _SIZES), lambda raw: _number_with_unit(raw, _SIZES), 1, remedy)
 
     def duration(self, key: str, default: str) -> int:
-        """Return a number of seconds, written such as "3s", "10min" or "2h"."""
+        """Return a number of seconds from a text such as "3s", "10min" or "2h"."""
         remedy = 'write a time such as "10min"'
         return self._get(
             key, _number_with_unit(default, _DURATIONS), lambda raw: _number_with_unit(raw, _DURATIONS), 1, remedy
         )
 
     def day(self, key: str) -> date:
-        """Return a day, written as TOML writes a date."""
+        """Return a day from a date of TOML, or from a text in ISO 8601."""
         return self._get(key, _REQUIRED, _day, date.max, "write a day such as 2027-11-30, without quotes")
 
     def path(self, key: str, default: str = "") -> Path | None:
@@ -137,11 +137,11 @@ class Reader:
         if not path:
             return direct
         if direct:
-            self.fault(key, f"stands beside {key}_file", "keep one of the two")
+            self.fault(key, f"is set together with {key}_file", "keep one of the two")
         try:
             return path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
-            self.fault(f"{key}_file", "cannot be read", "make the file, and readable by this user")
+            self.fault(f"{key}_file", "cannot be read", "make the file, and give this user the right to read it")
             return ""
 
     def table(self, key: str, *, title: str = "") -> "Reader":

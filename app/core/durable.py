@@ -1,8 +1,8 @@
-"""Durable files: a function that returns has put the bytes on the disk, a function that raises left no part of a file.
+"""Durable files: a function that returns has put the bytes on the disk; one that raises leaves no part of a file.
 
-A file is written under a temporary name beside its place (`.NAME.part`, or `.NAME.ATTEMPT.part` where several may
-write at once) and renamed, so that a reader sees the old file or the new file, never a mixture. Symbolic links under
-the temporary name are refused. Every fault of the disk is an OSError, which callers turn into an error of their own.
+A file is written under a temporary name beside its place (`.NAME.part`, or `.NAME.ATTEMPT.part` if several may
+write at once) and renamed, so that a reader sees the old file or the new file, never a mixture. A symbolic link under
+the temporary name is refused. Every fault of the disk is an OSError, which callers turn into an error of their own.
 """
 
 import os
@@ -13,10 +13,10 @@ from pathlib import Path
 def write_atomically(
     path: Path, data: bytes, *, mode: int = 0o600, timestamp: float | None = None, attempt: str = ""
 ) -> None:
-    """Replace or create a file as a whole; the folder must exist.
+    """Replace or create a whole file; the folder must exist.
 
-    `timestamp` (unix seconds) becomes the access and modification time of the file, and of the folder where that allows
-    it; `attempt` makes the temporary name the caller's own. Raises OSError and removes the temporary file.
+    `timestamp` (unix seconds) becomes the access and modification time of the file, and of the folder if that is
+    allowed; `attempt` makes a temporary name for this caller alone. Raises OSError, and removes the temporary file.
     """
     part = path.with_name(f".{path.name}.{attempt}.part" if attempt else f".{path.name}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,7 +27,7 @@ def write_atomically(
         part.unlink(missing_ok=True)
         raise
     if timestamp is not None:
-        with suppress(OSError):  # the file is there: a folder of somebody else, or of a network, keeps its own time
+        with suppress(OSError):  # the file is safe: a folder of another user, or on a network, keeps its own time
             os.utime(path.parent, (timestamp, timestamp))
     fsync_folder(path.parent)
 
@@ -35,7 +35,7 @@ def write_atomically(
 def create_once(path: Path, data: bytes) -> None:
     """Create a file that only this user can read (mode 0600).
 
-    Raises FileExistsError where the name is taken, and another OSError, after removing the file, where it cannot be
+    Raises FileExistsError if the name is taken. Raises another OSError, and removes the file, if the file cannot be
     written.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

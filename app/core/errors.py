@@ -2,19 +2,19 @@
 
     HaumaruError
     ├── ConfigError            a configuration with faults; holds every fault
-    ├── KeyTextError           a recipient, identity or key file that is not one
+    ├── KeyTextError           a text that is no recipient, identity or key file
     ├── EnvelopeError          not an envelope, damaged, or sealed to other identities
-    ├── BundleError            an opened envelope holds something that is not a tip
+    ├── BundleError            an opened envelope without a bundle of this program
     ├── SignatureError         a signature that the expected key did not make
     ├── OutboxError            not stored, so not sent
     │   ├── AlreadySentError   this very form was sent before
     │   ├── HeldGoneError      a held tip that has expired, or never existed
-    │   │   └── HeldDestroyedError  one that its sender destroyed
+    │   │   └── HeldDestroyedError  a held tip that its sender destroyed
     │   ├── HeldFullError      no room to hold another tip with files
-    │   ├── HeldLimitError     a held tip that cannot be held any longer
-    │   ├── WordsFullError     more tips' words wait than this tip may find waiting
-    │   └── MemoryStoreError   the memory store is away; no envelope is lost by it
-    ├── DeliveryError          the agency did not take an envelope, which is tried again later
+    │   ├── HeldLimitError     a held tip whose time cannot be extended
+    │   ├── WordsFullError     too many tips' words wait already
+    │   └── MemoryStoreError   the memory store is away; no envelope is lost
+    ├── DeliveryError          the agency did not take an envelope; a later try follows
     ├── FileRefusedError       one attached file cannot be made safe
     ├── ReplyError             a faulty reply, receipt code or reply post
     │   └── ReplyKnownError    a reply post that was stored before
@@ -22,15 +22,15 @@
     ├── RateError              a rate limit; holds the seconds until the next try
     └── DeskError              an action that the desk refuses
 
-Each error has a `code`, which is safe to log because no code holds what a visitor sent, an HTTP status, and a
-`message`: an English sentence that a person can act on, which is also the key of its translations.
+Each error has a `code`, an HTTP status, and a `message`. The code is safe to log, because no code holds what a visitor
+sent. The message is an English sentence that a person can act on, and is also the key of its translations.
 """
 
 from typing import ClassVar
 
 
 def N_(message: str) -> str:  # noqa: N802
-    """Mark a sentence for the translators' catalogues without translating it here."""
+    """Mark a sentence for the translators' catalogues; return the sentence untranslated."""
     return message
 
 
@@ -82,7 +82,7 @@ class BundleError(HaumaruError):
 
 
 class SignatureError(HaumaruError):
-    """A signature of another key or over other bytes, or (`signature-form`) a text that is no signature."""
+    """A signature by another key or over other bytes, or (`signature-form`) a text that is no signature."""
 
     code = "signature"
     status = 403
@@ -105,7 +105,7 @@ class AlreadySentError(OutboxError):
 
 
 class HeldGoneError(OutboxError):
-    """The held tip was sent longer ago than sent tips are remembered, or has expired, or never existed."""
+    """The held tip was sent too long ago to be remembered, or has expired, or never existed."""
 
     code = "held-gone"
     status = 410
@@ -116,7 +116,7 @@ class HeldGoneError(OutboxError):
 
 
 class HeldDestroyedError(HeldGoneError):
-    """The sender of the held tip destroyed the held tip, which was never sent."""
+    """The sender destroyed the held tip, and the tip was never sent."""
 
     code = "held-destroyed"
     message = N_("Your report and its files have been deleted from this site.")
@@ -130,13 +130,13 @@ class HeldFullError(OutboxError):
 
 
 class MemoryStoreError(OutboxError):
-    """The memory store did not do what was asked: it is away, full or damaged."""
+    """The memory store failed: the store is away, full or damaged."""
 
     code = "memory-store"
 
 
 class HeldLimitError(OutboxError):
-    """A held tip has been held for as long as any may be."""
+    """A held tip has been held for the longest time that is allowed."""
 
     code = "held-limit"
     status = 409
@@ -144,7 +144,7 @@ class HeldLimitError(OutboxError):
 
 
 class WordsFullError(OutboxError):
-    """More words of tips wait to leave than the sender of this tip may find waiting."""
+    """The words of too many tips wait to leave, so this tip was not taken."""
 
     code = "words-full"
     status = 429
@@ -153,7 +153,7 @@ class WordsFullError(OutboxError):
 class DeliveryError(HaumaruError):
     """An agency's server refused, failed or was unreachable; `haumaru status` shows the `code`.
 
-    `permanent` means that this envelope was refused, while others may still be taken.
+    `permanent` means that the agency refused this envelope but may still take other envelopes.
     """
 
     code = "delivery"
@@ -172,7 +172,7 @@ class FileRefusedError(HaumaruError):
 
 
 class ReplyError(HaumaruError):
-    """There is no such reply (the one answer to every caller), or no configured desk signed a post."""
+    """There is no such reply (every caller gets this one answer), or no configured desk signed a post."""
 
     code = "reply"
     status = 403

@@ -1,8 +1,8 @@
 """The languages: their codes, own names and directions, their Babel locales, and the choice for a browser.
 
-A code stands in an address (`zh-Hans`) and is also a BCP 47 tag. Babel knows neither Samoan nor Fijian and reads `tl`
-as `fil`; these languages use the rules of another Babel locale under their own code, so that a date or a plural is
-never an error page. A further language is a folder of `content/` with a `language.toml`.
+A code is part of an address (`zh-Hans`) and is also a BCP 47 tag. Babel knows neither Samoan nor Fijian and reads `tl`
+as `fil`. These languages use the rules of another Babel locale under their own code, so that a date or a plural never
+causes an error page. A further language is a folder of `content/` with a `language.toml`.
 """
 
 import tomllib
@@ -35,7 +35,7 @@ class Language:
 
     @property
     def folder(self) -> str:
-        """The folder of the gettext catalogue below `translations/`."""
+        """Return the folder of the gettext catalogue below `translations/`."""
         return self.code.replace("-", "_")
 
 
@@ -103,7 +103,7 @@ def best_language(accept_language: str, among: Iterable[str]) -> str:
 
 
 def codes_by_tag(among: Iterable[str]) -> dict[str, str]:
-    """Return the codes by the primary language tags that browsers send for them, for a proxy (RFC 5646, 2.2.1)."""
+    """Return, for a proxy, each code by the primary language tags that browsers send for the code (RFC 5646, 2.2.1)."""
     codes = {code.lower(): code for code in among}
     aliases = {alias: codes[tag] for alias, tag in _ALIASES.items() if tag in codes}
     return {tag.partition("-")[0]: code for tag, code in codes.items()} | aliases

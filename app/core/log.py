@@ -1,9 +1,9 @@
 """Logging for both programs: one handler, one form, no word of a visitor in any line, and no line that counts visitors.
 
-An exception is logged by its code and by the line of our own code where the exception rose. The exception's own
-message is never logged, because the message may quote what a visitor sent. Logs of libraries are shut off. What a
-visitor's own act causes is not logged at all, and a fault of ours that a request met is written at the end of the hour,
-once, however many requests met it: journals put a time beside each line, and times and numbers would tell of senders.
+An exception is logged by its code and by the line of our own code that raised the exception. The exception's own
+message is never logged, because the message may quote what a visitor sent. Logs of libraries are off. An error that a
+visitor's own act causes is not logged. A fault of ours that requests met is written once, at the end of the hour, for
+any number of requests. Journals put a time beside each line, and times and numbers would show when people sent reports.
 """
 
 import logging
@@ -26,8 +26,8 @@ _OWN_FAULT = 500  # statuses from here on say that the fault is ours (RFC 9110, 
 def log_error(error: BaseException, *, at_once: bool = False) -> None:
     """Log an exception by its code and its place in our code, never by its own words.
 
-    The line is written at the end of the hour, once, unless no request caused it and it is wanted `at_once`. An error
-    that a visitor's own act causes, with an HTTP status under 500, is not logged.
+    The line is written once, at the end of the hour; `at_once` is for errors that no request caused. An error that a
+    visitor's own act causes, with an HTTP status under 500, is not logged.
     """
     if isinstance(error, HaumaruError) and error.status < _OWN_FAULT:
         return
@@ -39,13 +39,13 @@ def log_error(error: BaseException, *, at_once: bool = False) -> None:
 
 
 def log_rarely(message: str, *codes: str) -> None:
-    """Log a line of codes that requests cause: at the end of the hour, once, however many requests caused it."""
+    """Log a line of codes that requests cause, once, at the end of the hour, for any number of requests."""
     log.error(message, *codes, extra={_KEPT: True})
 
 
 def place_of(error: BaseException) -> str:
-    """Return the module and line of our own code where an exception rose, or `-`."""
-    # Not `extract_tb`, which reads the source: the file's access time would say when the error was met.
+    """Return the module and line of our own code that raised an exception, or `-`."""
+    # `extract_tb` would read the source, and the file's access time would show when the error happened.
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         _, ours, module = frame.f_code.co_filename.replace("\\", "/").rpartition("/app/")
         if ours:
@@ -54,9 +54,9 @@ def place_of(error: BaseException) -> str:
 
 
 def quiet_logs(level: int = logging.INFO, *, at_once: bool = False) -> None:
-    """Send our own log to standard error through one handler, and shut off the log of every other library.
+    """Send our own log to standard error through one handler, and turn off the logs of all libraries.
 
-    With `at_once`, for a demonstration that nobody reports to, no line waits for the end of the hour.
+    With `at_once`, for a demonstration that receives no real reports, no line waits for the end of the hour.
     """
     handler = logging.StreamHandler() if at_once else RateLog()
     handler.setFormatter(logging.Formatter("haumaru: %(message)s"))
@@ -72,7 +72,7 @@ def quiet_logs(level: int = logging.INFO, *, at_once: bool = False) -> None:
 class RateLog(logging.StreamHandler[Any]):
     """Writes to standard error; keeps the lines of `log_rarely` until the hour ends, and writes each of them once.
 
-    A process that ends writes what it kept; one that is killed loses it.
+    A process that ends writes the kept lines; a process that is killed loses the kept lines.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class RateLog(logging.StreamHandler[Any]):
         self._lines.setdefault(record.getMessage(), record)
 
     def write_kept(self) -> None:
-        """Write what was kept, in the order of the lines' own words, and forget it."""
+        """Write the kept lines in alphabetical order, and forget the lines."""
         with self.lock or threading.RLock():
             for line in sorted(self._lines):
                 super().emit(self._lines[line])
@@ -103,6 +103,6 @@ class RateLog(logging.StreamHandler[Any]):
         Finalize(self, self.write_kept, exitpriority=0)
 
     def close(self) -> None:
-        """Write what was kept, when the program ends."""
+        """Write the kept lines when the program ends."""
         self.write_kept()
         super().close()

@@ -1,7 +1,8 @@
 """How both programs run and end: hardened, and with lines on standard error instead of a traceback.
 
-A wrong call exits with 2, a failure with 1; each fault of a configuration is one line. Only our own sentences and
-codes are printed: an unforeseen exception is reported by its class and its place in our code, without its message.
+A wrong call exits with 2, a failure with 1; each fault of a configuration is one line. The programs print
+only our own sentences and codes. An unforeseen exception is reported by its class and its place in our code, without
+its message.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from app.core.errors import ConfigError, HaumaruError
 from app.core.log import place_of
 
 _PR_SET_DUMPABLE = 4
-# By the numbers of malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX.
+# The numbers are those of malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX.
 _MALLOC_PARAMETERS = {-1: 256 * 1024, -3: 128 * 1024, -4: 65_536, -8: 2}
 
 
@@ -42,7 +43,7 @@ def run_program(group: click.Group, name: str) -> None:
             name, f"the system refused ({os.strerror(error.errno) if error.errno else 'no reason'}); correct the cause"
         )
         sys.exit(1)
-    except Exception as error:  # noqa: BLE001  # a traceback could show what it must not
+    except Exception as error:  # noqa: BLE001  # a traceback could show secrets or a visitor's words
         _print_error(name, f"a fault of the program ({type(error).__name__} at {place_of(error)}); please report it")
         sys.exit(1)
 
@@ -66,7 +67,7 @@ def harden_process() -> None:
 
 
 def raise_open_file_limit(number: int) -> None:
-    """Raise the number of files and connections that may be open, as far as the system allows (setrlimit(2))."""
+    """Set how many files and connections may be open, as far as the system allows (setrlimit(2))."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY:
         number = min(number, most)
@@ -74,9 +75,9 @@ def raise_open_file_limit(number: int) -> None:
 
 
 def return_memory_at_once() -> None:
-    """Have freed blocks of 128 KiB and more go back to the system at once, and the others lie in few arenas.
+    """Return freed blocks of 128 KiB and more to the system at once, and keep other blocks in two arenas.
 
-    Without this a process keeps what large requests once took, and each thread keeps its own. Source: mallopt(3).
+    Otherwise a process keeps the memory of past large requests, and each thread its own arena. Source: mallopt(3).
     """
     with contextlib.suppress(AttributeError):  # another C library than glibc
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,6 +1,6 @@
 """The folder of `content/` and `translations/`: the package itself in a wheel, its parent in a checkout.
 
-This short module is shared by both programs, and so belongs to neither.
+Both programs need this path, so this short module is in neither program.
 """
 
 from pathlib import Path

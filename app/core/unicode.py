@@ -1,7 +1,7 @@
-"""Unicode hygiene: remove from a text what nobody sees and nobody needs, and change no visible word.
+"""Unicode hygiene: remove from a text the characters that nobody sees or needs, and change no visible word.
 
-`clean_text` is for what a person typed into a form, `clean_document_text` for what stood in an attached document.
-Both refuse nothing: any string is cleaned, lone surrogates included. Runs of combining marks are cut before every
+`clean_text` is for text that a person typed into a form, `clean_document_text` for text of an attached document.
+Both clean any string and refuse none; a string may have lone surrogates. Runs of combining marks are cut before every
 normalisation, so the time is linear in the text. The sandboxed worker imports this module, so the module imports
 nothing of ours. Sources: Unicode 15.1, Unicode Standard Annex #15, Unicode Technical Standard #39.
 """
@@ -35,14 +35,14 @@ _PLAIN_SIGNS: Final = (
 )
 _LINE_END: Final = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _REMOVED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
-# What prints nothing: Default_Ignorable_Code_Point (DerivedCoreProperties.txt, 15.1), non-characters, the object
-# replacement character, and letters and marks whose glyph is empty.
+# Characters that print nothing: Default_Ignorable_Code_Point (DerivedCoreProperties.txt, 15.1), non-characters, the
+# object replacement character, and letters and marks whose glyph is empty.
 _INVISIBLE: Final = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufff8\ufffc\ufdd0-\ufdef\ufffe\uffff\U00013430-\U00013446\U00016fe4\U0001bca0-\U0001bca3"
     "\U0001d159\U0001d173-\U0001d17a\U0001fffe\U0001ffff\U0002fffe\U0002ffff\U0003fffe-\U0010ffff]"
 )
-# Where a newer Unicode than this Python's may have letters or pictures that people use: Chinese, and emoji.
+# Here a newer Unicode than this Python's may have letters or pictures that people use: Chinese, and emoji.
 _MAY_BE_NEW: Final = re.compile("[\U0001f000-\U0001faff\U00020000-\U0003fffd]")
 _SAME_LETTER_TAGS: Final = (
     "<font>",
@@ -54,12 +54,12 @@ _SAME_LETTER_TAGS: Final = (
     "<final>",
     "<isolated>",
 )
-# Letters that their script writes so, whatever their decomposition: Armenian, Arabic, Thai, Lao and Korean.
+# Letters that their script writes in this form in spite of a decomposition: Armenian, Arabic, Thai, Lao and Korean.
 _OWN_LETTERS: Final = re.compile("[\u0587\u0675-\u0678\u0e00-\u0eff\u3131-\u318e\uffa1-\uffdc]")
 _RADICALS: Final = re.compile("[\u2e80-\u2fd5]")
 _LONGEST_FOLD: Final = 3
-# A joiner shapes what is read in two places: in an Indic script after a letter, an optional nukta and a virama, and
-# before a letter; and between two pictures of one emoji. Anywhere else a joiner is a hidden mark.
+# A joiner changes the visible text in two places: in an Indic script, after a letter, an optional nukta and a virama,
+# and before a letter; and between two pictures of one emoji. Anywhere else a joiner is a hidden mark.
 _VIRAMA: Final = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
 _PICTURE: Final = "\u2600-\u27bf\u2b05-\u2b55\U0001f000-\U0001faff"
 _JOINER: Final = re.compile(
@@ -81,22 +81,23 @@ _EMPTY_LINES: Final = re.compile("\n{3,}+")
 def clean_text(untrusted_text: str) -> str:
     """Return typed text without hidden characters, in NFC; cleaning a cleaned text changes nothing.
 
-    Line ends become newlines, every kind of space becomes a space, and several spaces or empty lines one. Quotes and
-    glottal marks become ' and ", hyphens and short dashes -, letters and digits of other widths or styles plain ones.
-    A word of Latin letters and letters that only look Latin becomes Latin. Removed are controls, everything that prints
-    nothing (variation selectors too: an emoji stays an emoji without them), private-use, lone surrogate and unassigned
-    code points, joiners that shape nothing, and spaces at line ends. Chinese punctuation stays.
+    Line ends become newlines, every kind of space becomes a space, and several spaces or empty lines become one. Quotes
+    and glottal marks become ' and ", hyphens and short dashes become -, letters and digits of other widths or styles
+    become plain. A word of Latin letters and letters that only look Latin becomes Latin. The function removes controls,
+    everything that prints nothing (variation selectors too: an emoji stays an emoji without them), private-use, lone
+    surrogate and unassigned code points, joiners that change nothing, and spaces at line ends. Chinese punctuation
+    stays.
     """
     return _clean(untrusted_text.replace("\t", " "))
 
 
 def clean_document_text(untrusted_text: str) -> str:
-    """Return a document's text, cleaned as `clean_text` cleans, but with the tabs between its columns."""
+    """Return a document's text as `clean_text` does, but keep the tabs between its columns."""
     return _clean(untrusted_text)
 
 
 def has_hidden_characters(untrusted_text: str) -> bool:
-    """Return whether a text holds characters that print nothing, joiners not counted."""
+    """Return whether a text holds characters, other than joiners, that `clean_text` removes."""
     return any(not _plain(character) for character in set(untrusted_text))
 
 
@@ -107,7 +108,7 @@ def compose(text: str) -> str:
     """
     if text.isascii():
         return text
-    # A mark may decompose into several, so a row can be longer again.
+    # A mark may decompose into several marks, so a row can be too long again.
     return _cut_marks(unicodedata.normalize("NFC", _cut_marks(text)))
 
 
@@ -144,7 +145,7 @@ def _clean(untrusted_text: str) -> str:
 
 
 def _plain(character: str) -> str:
-    """Return what stands for a character in a cleaned text; "" for what prints nothing."""
+    """Return the replacement of a character in a cleaned text, "" for a character that prints nothing."""
     if " " <= character <= "~" and character != "`":
         return character
     if (sign := _PLAIN_SIGNS.get(character)) is not None:
@@ -169,14 +170,14 @@ def _same_letter(character: str) -> str:
 
 
 def _latin_word(match: re.Match[str]) -> str:
-    """Return a word in Latin letters where it has some, and all its others look like Latin ones."""
+    """Return a word in Latin letters if the word has some, and all its other letters look Latin."""
     word = match.group()
     latin = word.translate(_LATIN_OF)
     return latin if _LATIN.search(word) and _LATIN_ONLY.fullmatch(latin) else word
 
 
 def _one_script(match: re.Match[str]) -> str:
-    """Return a number in ASCII digits where it has digits of several scripts."""
+    """Return a number in ASCII digits if the number has digits of several scripts."""
     number = match.group()
     if number.isascii() or len({ord(digit) - unicodedata.digit(digit) for digit in number}) == 1:
         return number

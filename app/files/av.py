@@ -26,6 +26,7 @@ from app.files.bitstreams import (
     clean_aac_packet,
     clean_opus_head,
     clean_opus_packet,
+    has_further_layers,
     video_parameter_sets,
 )
 from app.files.metadata_media import media_metadata_kinds
@@ -110,8 +111,8 @@ def copied_video_track(sink: OutputContainer, source: VideoStream, overview: Ove
     base = time_base(source)
 
     def filter_packet(packet: RecordingPacket | None) -> Iterable[RecordingPacket]:
-        if packet is not None and packet.dts is None:
-            return
+        if packet is not None and (packet.dts is None or (name == "hevc" and has_further_layers(bytes(packet)))):
+            raise FileRefusedError(MUST_ENCODE)
         for made in units.filter(packet):
             made.time_base = base
             _move_back(made, overview.start)

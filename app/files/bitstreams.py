@@ -59,6 +59,19 @@ def _sequence_headers(obus: bytes) -> Iterator[bytes]:
             return
 
 
+def has_further_layers(packet: bytes) -> bool:
+    """Return whether a packet of HEVC in MP4 holds units of a second layer, as spatial films do (ISO 23008-2, 7.3.1.2).
+
+    A plain decoder shows nothing of such units. Units follow their lengths of four bytes; other lengths read as layers.
+    """
+    at = 0
+    while at + 6 <= len(packet):
+        if int.from_bytes(packet[at + 4 : at + 6], "big") >> 3 & 0x3F:
+            return True
+        at += 4 + int.from_bytes(packet[at : at + 4], "big")
+    return at != len(packet)
+
+
 def clean_aac_config(extradata: bytes) -> bytes | None:
     """Return an AudioSpecificConfig with nothing after it, or None for object types that must be encoded again.
 

@@ -19,6 +19,7 @@ from app.files.protocol import (
     MAX_COVER_BYTES,
     MAX_OUTPUT_BYTES,
     MAX_PAGES,
+    MAX_UNPACKED,
     MUST_ENCODE,
     REFUSALS,
     Box,
@@ -26,11 +27,9 @@ from app.files.protocol import (
     Task,
     Voice,
     WorkerResult,
-    pack_boxes,
-    pack_page,
-    pack_voice,
     unpack_result,
 )
+from app.files.questions import pack_boxes, pack_page, pack_voice
 from app.files.sandbox import ATTEMPTS
 from app.files.sniff import task_for
 from app.files.turns import FileTurns, film_turns
@@ -38,7 +37,8 @@ from app.files.turns import FileTurns, film_turns
 _SECONDS_A_FILE = 30.0
 _SECONDS_A_FILM = 90.0
 # Of one request; each takes memory. Recordings that are encoded anew have a place of their own beside these.
-_FILES_AT_ONCE, _FILMS_AT_ONCE = 2, 1
+_PHOTOS_AT_ONCE, _FILMS_AT_ONCE = 2, 1
+FILES_AT_ONCE = _PHOTOS_AT_ONCE + _FILMS_AT_ONCE
 _SMALL_OUTPUT = 16_000_000
 _LARGE_OUTPUT = 100_000_000
 _SECONDS_TO_PROBE = 10.0
@@ -65,6 +65,7 @@ _FORMATS_OF_TASK: Mapping[Task, set[OutputFormat]] = {
     Task.REDACT: {*_PICTURES, OutputFormat.PDF},
     Task.COVER: {OutputFormat.JPEG},
     Task.BLUR: {*_PICTURES, OutputFormat.PDF},
+    Task.UNPACK: {OutputFormat.RAW},
 }
 
 
@@ -73,7 +74,8 @@ class CleanedFile:
     """A file that may go into a bundle: `path` like "files/1.jpg", `removed` the kinds of what was removed.
 
     `preview` is a JPEG of at most 160 pixels a side and 6,000 bytes without metadata, or empty where nothing can be
-    seen. `pages` is the number of a PDF's pages, 1 for a picture, and else 0.
+    seen. `pages` is the number of a PDF's pages, 1 for a picture, and else 0. `upload` is the number of the upload,
+    from 1, that the file came in, where one upload may hold several.
     """
 
     path: str
@@ -82,14 +84,24 @@ class CleanedFile:
     data: bytes
     preview: bytes = b""
     pages: int = 0
+    upload: int = 0
+
+    def text(self) -> str | None:
+        """Return the words of a text file, and None for every other file."""
+        return self.data.decode() if self.type == OutputFormat.TEXT.media_type else None
 
 
 @dataclass(frozen=True)
 class RefusedFile:
-    """A file that was not taken: `number` counts from 1 in the order given, `code` is a key of `REFUSALS`."""
+    """A file that was not taken: `number` counts from 1 in the order given, `code` is a key of `REFUSALS`.
+
+    `upload` is as in `CleanedFile`. `count` is how many files of an upload the refusal is about.
+    """
 
     number: int
     code: str
+    upload: int = 0
+    count: int = 1
 
     @property
     def message(self) -> str:
@@ -175,7 +187,7 @@ def clean_files(
 
 
 def _clean_all(untrusted_files: Sequence[bytes], quick: _Way, slow: _Way, results: _Results) -> None:
-    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool, ThreadPoolExecutor(_FILMS_AT_ONCE) as film_pool:
+    with ThreadPoolExecutor(_PHOTOS_AT_ONCE) as pool, ThreadPoolExecutor(_FILMS_AT_ONCE) as film_pool:
 
         def encode(number: int, untrusted_file: bytes) -> None:
             results.add(number, _clean_file(slow, Task.ENCODE, number, untrusted_file))
@@ -205,9 +217,8 @@ def memory_to_clean(sizes: Sequence[int]) -> int:
     what was made, and its bundles.
     """
     total, made = sum(sizes), most_output(sum(sizes))
-    at_once = _FILES_AT_ONCE + _FILMS_AT_ONCE
-    at_work = sum(map(most_output, sorted(sizes)[-at_once:]))
-    ready = made if len(sizes) > at_once else 0
+    at_work = sum(map(most_output, sorted(sizes)[-FILES_AT_ONCE:]))
+    ready = made if len(sizes) > FILES_AT_ONCE else 0
     return max(at_work + ready, 2 * made - total)
 
 
@@ -260,6 +271,16 @@ def pdf_page_images(data: bytes) -> tuple[CleanedFile, ...]:
     untrusted_result = run_worker(Task.PAGES, data, seconds=_SECONDS_AT_THE_DESK, most=_MAX_PAGE_BYTES)
     pages = _check_formats(Task.PAGES, unpack_result(untrusted_result, most_files=MAX_PAGES))
     return tuple(_cleaned_file(number, WorkerResult((page,))) for number, page in enumerate(pages.files, 1))
+
+
+def unpack_file(data: bytes, turn: AbstractContextManager[None], *, most: int) -> WorkerResult:
+    """Return files of a ZIP, or pictures of a document, as they came, at most `most` bytes in all: never to be sent.
+
+    A document's pictures have the kind LAYOUT. Raises FileRefusedError, and BusyError where the turn does not come.
+    """
+    with turn:
+        untrusted_result = run_worker(Task.UNPACK, data, seconds=_SECONDS_A_FILE, most=most)
+    return _check_formats(Task.UNPACK, unpack_result(untrusted_result, most_files=MAX_UNPACKED))
 
 
 def probe_sandbox() -> tuple[str, ...]:

@@ -24,8 +24,8 @@ from app.files.protocol import (
     WorkerResult,
     single_file_result,
     too_long_code,
-    unpack_voice,
 )
+from app.files.questions import unpack_voice
 from app.files.recordings import (
     Overview,
     Picture,
@@ -125,4 +125,8 @@ def _encode_once(recording: Recording, overview: Overview, plan: _Plan, kinds: s
             return tracks
 
         made = write_recording(source, output_format, make_tracks)
+    if meter.damaged or overview.is_shorter:
+        kinds = kinds | {RemovedKind.DAMAGED_PARTS}
+    if plan.divisor > 1:
+        kinds = kinds | {RemovedKind.FINE_DETAIL}
     return single_file_result(output_format, made, kinds, preview=film_preview(made) if film else b"")

@@ -67,6 +67,7 @@ class _FilmEncoder:
         for frame in self._decoder.decode(packet):
             yield from self._encoded(meter, frame)
         if packet is None:
+            meter.damaged += self._decoder.damaged
             yield from self._encoded(meter, None)
             yield from self._without_marks(self.target.encode(None))
 

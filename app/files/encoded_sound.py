@@ -55,6 +55,7 @@ class _SoundEncoder:
             frame.pts, frame.time_base = self._clock.tick(frame, length), self._base
             yield from self._encoded(meter, frame)
         if packet is None:
+            meter.damaged += self._decoder.damaged
             yield from self._encoded(meter, None)
             yield from self.target.encode(None)
 

@@ -103,11 +103,11 @@ def _pulled(graph: Graph) -> Iterator[Frame]:
 
 
 class FrameDecoder:
-    """Decodes a track; single damaged packets are skipped, FileRefusedError("damaged") if more than one in ten is."""
+    """Decodes a track and counts `damaged` packets, which it leaves out; FileRefusedError("damaged") beyond a tenth."""
 
     def __init__(self, source: VideoStream | AudioStream) -> None:
         source.codec_context.thread_count = 1
-        self._source, self._packets, self._damaged = source, 0, 0
+        self._source, self._packets, self.damaged = source, 0, 0
 
     def decode(self, packet: RecordingPacket | None) -> Iterator[Frame]:
         """Yield the frames of a packet; None, at the end, yields those that are still held."""
@@ -118,8 +118,8 @@ class FrameDecoder:
                     frame.time_base = self._source.time_base  # the last frames come without one
                 yield frame
         except av.error.InvalidDataError:
-            self._damaged += 1
-        if packet is None and self._damaged * _DAMAGED_SHARE > self._packets:
+            self.damaged += 1
+        if packet is None and self.damaged * _DAMAGED_SHARE > self._packets:
             raise FileRefusedError("damaged")
 
 
@@ -159,6 +159,7 @@ class WorkMeter:
 
     def __init__(self, overview: Overview) -> None:
         self._overview, self._began, self._pictures = overview, time.process_time(), 0
+        self.damaged = 0
 
     def picture_done(self) -> None:
         """Count one picture."""

@@ -35,6 +35,7 @@ _KIND_OF_BOX = (
     (b"<x:xmpmeta", RemovedKind.XMP),
     (b"jumb", RemovedKind.CREDENTIALS),
     (b"Xtra", RemovedKind.OTHER),
+    (b"pssh", RemovedKind.OTHER),
 )
 _KIND_OF_TRACK = {"data": RemovedKind.SENSORS, "subtitle": RemovedKind.SUBTITLES, "attachment": RemovedKind.EMBEDDED}
 

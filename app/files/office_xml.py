@@ -1,4 +1,4 @@
-"""Reads office XML as a stream: paragraphs become lines, rows become tabbed lines, everything hidden is left out.
+"""Reads office XML as a stream, and with it the sheets of XLSX: rows become tabbed lines, hidden ones are left out.
 
 Element names are compared without their namespace prefix, because OOXML and ODF agree on the names that matter. A
 document type declaration is refused ("damaged"): no office program writes one, and every entity bomb needs one. The
@@ -7,36 +7,17 @@ functions here return text and kinds, and raise FileRefusedError("damaged") for 
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from xml.parsers import expat
 
 from app.core.errors import FileRefusedError
-from app.files.protocol import RemovedKind
 
-# Elements whose text was deleted, moved, annotated, or is an instruction; the kind that is then reported, if any.
-_SKIPPED_ELEMENTS = {
-    "del": RemovedKind.DELETED,
-    "moveFrom": RemovedKind.DELETED,
-    "tracked-changes": RemovedKind.DELETED,
-    "delText": RemovedKind.DELETED,
-    "annotation": RemovedKind.COMMENTS,
-    "instrText": None,
-    "hidden-text": RemovedKind.INVISIBLE,
-    "hidden-paragraph": RemovedKind.INVISIBLE,
-    "Fallback": None,
-    "rPh": None,
-    "forms": RemovedKind.FORMS,
-}
-_TEXT_OF_ELEMENT = {"tab": "\t", "br": "\n", "cr": "\n", "line-break": "\n", "s": " "}
-_PARAGRAPHS = {"p", "h"}
-_FALSE_VALUES = {"0", "false", "off"}
+FALSE_VALUES = {"0", "false", "off"}
 _MAX_COLUMNS = 16_384  # ISO 29500-1: columns of a sheet
-# Possessive, and a blank before a blank starts no match of its own, so that a row of blanks is read once.
-_XML_LAYOUT = re.compile(r"(?<![ \t\r])[ \t\r]*+\n\s*+|\n\s*+")
 _CELL_REFERENCE = re.compile(r"([A-Z]{1,3})\d+\Z")
 
 
-class _XmlReader:
+class XmlReader:
     """Feeds a part to expat, and calls `start`, `text` and `end` with names without their namespace prefix."""
 
     def read(self, data: bytes) -> None:
@@ -71,66 +52,7 @@ def _refuse_doctype(*_: object) -> None:
     raise FileRefusedError("damaged")
 
 
-class _DocumentReader(_XmlReader):
-    """Collects the visible text of a DOCX or ODT body."""
-
-    def __init__(self) -> None:
-        self.kinds: set[RemovedKind] = set()
-        self.pieces: list[str] = []
-        self._skipping = 0
-        self._body = False
-        self._is_vanished = False
-        self._style = ""
-        self._hidden_styles: set[str] = set()
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if self._skipping or name in _SKIPPED_ELEMENTS or self._is_hidden(attributes):
-            self._skipping += 1
-            kind = _SKIPPED_ELEMENTS.get(name, RemovedKind.INVISIBLE)
-            self.kinds |= {kind} if kind else set()
-        elif not self._body:
-            self._read_styles(name, attributes)
-        else:
-            self._read_body(name, attributes)
-
-    def _is_hidden(self, attributes: dict[str, str]) -> bool:
-        hidden = attributes.get("style-name") in self._hidden_styles or attributes.get("display") == "none"
-        return self._body and hidden
-
-    def _read_styles(self, name: str, attributes: dict[str, str]) -> None:
-        """Collect ODT's hidden styles, which stand before the body; all text in such a style is hidden."""
-        if name == "style":
-            self._style = attributes.get("name", "")
-        elif name == "text-properties" and attributes.get("display") == "none":
-            self._hidden_styles.add(self._style)
-        self._body = name == "body"
-
-    def _read_body(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "r":
-            self._is_vanished = False
-        elif name == "vanish" and attributes.get("val") not in _FALSE_VALUES:
-            self._is_vanished = True
-            self.kinds.add(RemovedKind.INVISIBLE)
-        elif name in _TEXT_OF_ELEMENT and not self._is_vanished:
-            # ODT stores several spaces as one element with a count.
-            count = int(attributes.get("c", "1")) if name == "s" else 1
-            self.pieces.append(_TEXT_OF_ELEMENT[name] * min(count, 1000))
-
-    def text(self, text: str) -> None:
-        if self._body and not self._skipping and not self._is_vanished:
-            # Line ends in the XML are layout of the XML; line ends of the text are elements.
-            self.pieces.append("" if _XML_LAYOUT.fullmatch(text) else _XML_LAYOUT.sub(" ", text))
-
-    def end(self, name: str) -> None:
-        if self._skipping:
-            self._skipping -= 1
-        elif name == "r":
-            self._is_vanished = False
-        elif name in _PARAGRAPHS and self._body:
-            self.pieces.append("\n")
-
-
-class _SharedStringsReader(_XmlReader):
+class _SharedStringsReader(XmlReader):
     """Collects an XLSX's table of shared strings, without phonetic readings (`rPh`)."""
 
     def __init__(self) -> None:
@@ -156,10 +78,11 @@ class _SharedStringsReader(_XmlReader):
             self.strings.append("".join(self._pieces))
 
 
-class _SheetReader(_XmlReader):
+class _SheetReader(XmlReader):
     """Collects the visible cells of one XLSX sheet, without hidden rows and columns."""
 
-    def __init__(self, strings: Sequence[str]) -> None:
+    def __init__(self, strings: Sequence[str], show: Callable[[str, int], str]) -> None:
+        self._show, self._style = show, 0
         self.rows: list[str] = []
         self.has_hidden = False
         self._strings = strings
@@ -169,7 +92,7 @@ class _SheetReader(_XmlReader):
         self._column, self._type, self._inside, self._pieces = 0, "", False, [""]
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        hidden = attributes.get("hidden", "0") not in _FALSE_VALUES
+        hidden = attributes.get("hidden", "0") not in FALSE_VALUES
         if name == "col" and hidden:
             self._hide_columns(int(attributes["min"]), int(attributes["max"]))
         elif name == "row":
@@ -178,6 +101,7 @@ class _SheetReader(_XmlReader):
         elif name == "c":
             self._column = _column_number(attributes.get("r", "")) or self._column + 1
             self._type, self._pieces = attributes.get("t", "n"), []
+            self._style = int(attributes.get("s", "0"))
         self._inside = name in {"v", "t"}
 
     def text(self, text: str) -> None:
@@ -205,15 +129,18 @@ class _SheetReader(_XmlReader):
     def _visible_value(self, value: str) -> str:
         if self._type == "s" and value.isdigit():
             return self._strings[int(value)] if int(value) < len(self._strings) else ""
-        return value
+        if self._type == "b":
+            return "FALSE" if value in FALSE_VALUES else "TRUE"
+        return self._show(value, self._style) if self._type == "n" else value
 
 
-class _WorkbookReader(_XmlReader):
+class _WorkbookReader(XmlReader):
     """Collects the sheets that a workbook names, and the parts that its relations name."""
 
     def __init__(self) -> None:
         self.sheets: list[tuple[str, str, bool]] = []
         self.targets: dict[str, str] = {}
+        self.main_target = ""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "sheet":
@@ -221,6 +148,8 @@ class _WorkbookReader(_XmlReader):
             self.sheets.append((attributes.get("name", ""), attributes.get("id", ""), hidden))
         elif name == "Relationship":
             self.targets[attributes.get("Id", "")] = attributes.get("Target", "")
+            if attributes.get("Type", "").endswith("/officeDocument"):
+                self.main_target = attributes.get("Target", "")
 
     def text(self, text: str) -> None:
         """Ignore text: these parts have none."""
@@ -229,11 +158,18 @@ class _WorkbookReader(_XmlReader):
         """Ignore ends: all that is needed stands in the start tags."""
 
 
-def read_document(body: bytes) -> tuple[str, set[RemovedKind]]:
-    """Return the visible text of a DOCX's or ODT's main part, and the kinds of what was left out."""
-    reader = _DocumentReader()
-    reader.read(body)
-    return "".join(reader.pieces), reader.kinds
+def read_targets(relations: bytes) -> dict[str, str]:
+    """Return the parts that relations name, by the relation's id, as they are written there."""
+    reader = _WorkbookReader()
+    reader.read(relations)
+    return reader.targets
+
+
+def read_main_target(relations: bytes) -> str:
+    """Return the part that a package's own relations name as the document, as it is written there; or nothing."""
+    reader = _WorkbookReader()
+    reader.read(relations)
+    return reader.main_target
 
 
 def read_shared_strings(part: bytes) -> Sequence[str]:
@@ -254,9 +190,14 @@ def read_sheet_list(workbook: bytes, relations: bytes) -> list[tuple[str, str, b
     ]
 
 
-def read_sheet_rows(part: bytes, strings: Sequence[str]) -> tuple[list[str], bool]:
-    """Return a sheet's visible rows as tabbed lines, and whether hidden ones were left out."""
-    reader = _SheetReader(strings)
+def read_sheet_rows(
+    part: bytes, strings: Sequence[str], show: Callable[[str, int], str] = lambda value, _: value
+) -> tuple[list[str], bool]:
+    """Return a sheet's visible rows as tabbed lines, and whether hidden ones were left out.
+
+    `show` gives the words for a number and the place of its style.
+    """
+    reader = _SheetReader(strings, show)
     reader.read(part)
     return reader.rows, reader.has_hidden
 

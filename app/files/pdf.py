@@ -5,6 +5,7 @@ notes that are drawn on the page become part of its picture. Refuses locked file
 Adobe's programs show, and letters for which there is no font: PDFium would leave those out without an error.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 
 import pypdfium2
@@ -22,6 +23,10 @@ _MAX_PAGE_PIXELS = 4_000_000
 _MAX_EMBEDDED_PIXELS = 100_000_000
 _POINTS_PER_INCH = 72
 _PASSWORD_ERROR = 4
+# A file has 30 seconds on the clock, of which starting and metadata take some.
+_SECONDS_FOR_PAGES = 25.0
+_PAGES_TO_MEASURE = {5, 10, 20, 40}
+_NUMBERS_OF_PAGES = (50, 25, 10)
 # Before the lock, because afterwards neither a file can be read nor a callback be made.
 _FONT = EastAsianFont()
 _FONT.setup()
@@ -32,7 +37,36 @@ def rebuild_pdf(data: bytes) -> WorkerResult:
 
     Raises FileRefusedError "encrypted", "damaged", "too-many-pages", "too-heavy", "form-of-adobe" or "fonts-missing".
     """
-    return pages_result(render_pages(data), pdf_metadata_kinds(data))
+    kinds = pdf_metadata_kinds(data)
+    return pages_result(_in_time(render_pages(data), _count_pages(data)), kinds)
+
+
+def _in_time(pages: Iterator[Image.Image], count: int) -> Iterator[Image.Image]:
+    """Yield the pages; FileRefusedError, after the first few, once all of them would take longer than there is.
+
+    What is measured is the time of this process, or half the time on the clock where that is longer.
+    """
+    cpu, clock = time.process_time(), time.monotonic()
+    for done, page in enumerate(pages):
+        if done in _PAGES_TO_MEASURE:
+            # Other programs may have the processor now and not later, so the clock decides only where it is clear.
+            seconds_a_page = max(time.process_time() - cpu, (time.monotonic() - clock) / 2) / done
+            if seconds_a_page * count > _SECONDS_FOR_PAGES:
+                raise FileRefusedError(_code_of_pages(_SECONDS_FOR_PAGES / seconds_a_page))
+        yield page
+
+
+def _code_of_pages(fitting: float) -> str:
+    """Return the code of the refusal that names the most pages of at most so many."""
+    return next((f"too-slow-{most}-pages" for most in _NUMBERS_OF_PAGES if most <= fitting), "too-slow")
+
+
+def _count_pages(data: bytes) -> int:
+    document = _open_pdf(data)
+    try:
+        return len(document)
+    finally:
+        document.close()
 
 
 def pdf_to_images(data: bytes) -> WorkerResult:

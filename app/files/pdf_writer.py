@@ -15,6 +15,7 @@ DPI = 150
 _POINTS_PER_INCH = 72
 _JPEG_QUALITY = 80
 _LAST_GREY = 15
+_STRIP_BYTES = 1 << 16
 # A page whose channels differ by less counts as grey, because scanners never produce a pure grey.
 _COLOUR_DIFFERENCE = 12
 _MAX_POINTS = 14_400  # ISO 32000-1, annex C.2: the largest page side
@@ -39,9 +40,10 @@ def _image_object(document: pikepdf.Pdf, image: Image.Image) -> pikepdf.Stream:
         image = image.convert("L")
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=_JPEG_QUALITY)
-    flat, bits, space = _sixteen_greys(image) if grey else _few_colours(document, image)
+    pixels, bits, space = _sixteen_greys(image) if grey else _few_colours(document, image)
+    flat = _deflated(pixels, len(jpeg.getbuffer()))
     stream = document.make_stream(b"")
-    if len(jpeg.getbuffer()) < len(flat):
+    if flat is None:
         bits, space = 8, pikepdf.Name.DeviceGray if grey else pikepdf.Name.DeviceRGB
         stream.write(jpeg.getvalue(), filter=pikepdf.Name.DCTDecode)
     else:
@@ -50,6 +52,18 @@ def _image_object(document: pikepdf.Pdf, image: Image.Image) -> pikepdf.Stream:
     stream.Width, stream.Height = image.size
     stream.BitsPerComponent, stream.ColorSpace = bits, space
     return stream
+
+
+def _deflated(pixels: bytes, most: int) -> bytes | None:
+    """Return the pixels deflated, or None, and no more work, once they are longer than `most` bytes."""
+    packer, pieces, length = zlib.compressobj(), list[bytes](), 0
+    for at in range(0, len(pixels), _STRIP_BYTES):
+        pieces.append(packer.compress(pixels[at : at + _STRIP_BYTES]))
+        length += len(pieces[-1])
+        if length > most:
+            return None
+    pieces.append(packer.flush())
+    return b"".join(pieces) if length + len(pieces[-1]) <= most else None
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -61,7 +75,7 @@ def _is_grey(image: Image.Image) -> bool:
 def _sixteen_greys(image: Image.Image) -> tuple[bytes, int, pikepdf.Object]:
     levels = image.point([round(value * _LAST_GREY / 255) for value in range(256)])
     packed = Image.frombytes("P", image.size, levels.tobytes()).tobytes("raw", "P;4")
-    return zlib.compress(packed), 4, pikepdf.Name.DeviceGray
+    return packed, 4, pikepdf.Name.DeviceGray
 
 
 def _few_colours(document: pikepdf.Pdf, image: Image.Image) -> tuple[bytes, int, pikepdf.Object]:
@@ -70,4 +84,4 @@ def _few_colours(document: pikepdf.Pdf, image: Image.Image) -> tuple[bytes, int,
     space = pikepdf.Array(
         [pikepdf.Name.Indexed, pikepdf.Name.DeviceRGB, len(table) // 3 - 1, document.make_stream(table)]
     )
-    return zlib.compress(few.tobytes()), 8, space
+    return few.tobytes(), 8, space

@@ -9,9 +9,8 @@ without a copy.
 
 import re
 import struct
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from io import BytesIO
 
@@ -23,6 +22,8 @@ MAX_IMAGE_PIXELS = 200_000_000
 MAX_PREVIEW_BYTES = 6_000
 MAX_PREVIEW_SIDE = 160
 MAX_COVER_BYTES = 60_000
+MAX_UNPACKED = 10
+MAX_UNPACKED_BYTES = 40_000_000
 
 Box = tuple[float, float, float, float]
 """An area to black out: left, top, right and bottom in fractions (0 to 1) of a page's width and height."""
@@ -44,6 +45,7 @@ class Task(StrEnum):
     BLUR = "blur"
     ENCODE = "encode"
     VOICE = "voice"
+    UNPACK = "unpack"
     PROBE = "probe"
 
 
@@ -66,6 +68,7 @@ class OutputFormat(Enum):
     OGG = ("ogg", "audio/ogg", 0, b"OggS")
     WAV = ("wav", "audio/wav", 0, b"RIFF")
     TEXT = ("txt", "text/plain", 0, b"")
+    RAW = ("raw", "application/octet-stream", 0, b"")  # a file of a ZIP, not yet cleaned: never sent
 
     def __init__(self, extension: str, media_type: str, offset: int, magic: bytes) -> None:
         self.extension = extension
@@ -124,6 +127,8 @@ class RemovedKind(StrEnum):
     FINE_DETAIL = N_("fine detail (the picture was made smaller)")
     MISSING_END = N_("the end of the picture (it was missing from the file)")
     FACES = N_("faces (blurred)")
+    DAMAGED_PARTS = N_("parts of the recording (they were damaged or missing)")
+    ARRANGEMENT = N_("layout (the words and the pictures are sent as files of their own)")
 
 
 REFUSALS = {
@@ -156,6 +161,22 @@ REFUSALS = {
     "too-slow-25-pages": N_("These pages take too long to clean. Add at most 25 pages at once."),
     "too-slow-50-pages": N_("These pages take too long to clean. Add at most 50 pages at once."),
     "no-faces": N_("No face was found in this picture. Cover the parts that nobody should see."),
+    "mail": N_(
+        "This is an email, which names its writer and readers. Take a picture of the words and add the picture."
+    ),
+    "card": N_("This is a contact or a calendar entry, with parts that are not shown. Write down what matters."),
+    "markup": N_("This is a web page or a drawing, with parts that are not shown. Take a picture and add the picture."),
+    "save-as-pdf": N_("We cannot accept this kind of document. Save it as a PDF file and add the PDF file."),
+    "inside-text": N_("This text holds another file or a code. Add the other file alone, or a picture of the text."),
+    "encoding": N_(
+        "We cannot tell which letters this text uses. Save the text as UTF-8, or add a picture of the text."
+    ),
+    "archive": N_("This is a folder of files in one file. Open the ZIP file, and add the files from it one by one."),
+    "archive-rest": N_("Files in this ZIP file that we did not add: %(count)s. If they matter, add them one by one."),
+    "pictures-rest": N_(
+        "Pictures in this document that we did not add: %(count)s. "
+        "Save the document as a PDF file and add the PDF file."
+    ),
 }
 
 # How many seconds of a recording would fit, by the code of its refusal.
@@ -169,16 +190,14 @@ EXIT_CODES = {code: _FIRST_EXIT_CODE + place for place, code in enumerate((MUST_
 
 _OUTPUT_FORMATS = tuple(OutputFormat)
 _REMOVED_KINDS = tuple(RemovedKind)
-_VOICES = tuple(Voice)
-_MAGIC = b"HMR1"
-# The magic number, the number of files, their pages, the length of the preview, one bit for each kind that was removed.
-_TRAILER = struct.Struct("<4sHHHQ")
+_MAGIC = b"HMR2"
+_FEW_BYTES, _SOME_BYTES, _TEXT_RATIO = 2_000_000, 16_000_000, 8
+_MAX_ARCHIVE_BYTES = 48_000_000
+# The magic number, the number of files, their pages, how many were left out, the length of the preview, one bit for
+# each kind that was removed.
+_TRAILER = struct.Struct("<4sHHHHQ")
 # A file's format and its length in bytes.
 _FILE_ENTRY = struct.Struct("<BI")
-_PAGE = struct.Struct("<I")
-_BOX_COUNT = struct.Struct("<I")
-# A page number from 0, then the box.
-_BOX_ENTRY = struct.Struct("<I4d")
 # A preview is a plain JPEG: a JFIF header of this length, tables, one frame, one scan (ITU-T T.81, B.1; T.871, 10.1).
 _JFIF_START = b"\xff\xd8\xff\xe0\0\x10JFIF\0"
 _JFIF_LENGTH, _JPEG_END = 20, b"\xff\xd9"
@@ -202,12 +221,14 @@ class WorkerResult:
     """All that a worker returns: the rebuilt files, and the kinds of what was removed.
 
     Of one file it may hold also a preview, a small JPEG, and the number of pages, which is 1 for a picture.
+    `left_out` is how many files of a ZIP or pictures of a document were not taken out of it.
     """
 
     files: tuple[OutputFile, ...]
     kinds: frozenset[RemovedKind] = frozenset()
     preview: bytes = b""
     pages: int = 0
+    left_out: int = 0
 
     def removed(self) -> tuple[str, ...]:
         """Return the names of the removed kinds in the order of `RemovedKind`."""
@@ -225,7 +246,7 @@ def pack_result(result: WorkerResult) -> Sequence[bytes]:
     """Return a result as chunks for the pipe: each file's bytes, the preview, one entry a file, then the numbers."""
     mask = sum(1 << place for place, kind in enumerate(_REMOVED_KINDS) if kind in result.kinds)
     entries = [_FILE_ENTRY.pack(_OUTPUT_FORMATS.index(file.format), len(file.data)) for file in result.files]
-    trailer = _TRAILER.pack(_MAGIC, len(result.files), result.pages, len(result.preview), mask)
+    trailer = _TRAILER.pack(_MAGIC, len(result.files), result.pages, result.left_out, len(result.preview), mask)
     return [*(file.data for file in result.files), result.preview, *entries, trailer]
 
 
@@ -235,7 +256,7 @@ def unpack_result(untrusted_result: BytesIO, *, most_files: int = 1) -> WorkerRe
     The buffer is used up; of a result with one file nothing is copied. Raises FileRefusedError("damaged") if anything
     is wrong, or if there are more than `most_files` files.
     """
-    entries, kinds, preview, pages = _read_trailer(untrusted_result, most_files)
+    entries, result = _read_trailer(untrusted_result, most_files)
     untrusted_result.truncate(sum(size for _, size in entries))
     data, at = untrusted_result.getvalue(), 0
     files = []
@@ -245,7 +266,7 @@ def unpack_result(untrusted_result: BytesIO, *, most_files: int = 1) -> WorkerRe
         if not size or number >= len(_OUTPUT_FORMATS) or not _OUTPUT_FORMATS[number].matches(piece):
             raise FileRefusedError("damaged")
         files.append(OutputFile(_OUTPUT_FORMATS[number], piece))
-    return WorkerResult(tuple(files), kinds, preview, pages)
+    return replace(result, files=tuple(files))
 
 
 def is_preview(data: bytes) -> bool:
@@ -273,13 +294,13 @@ def is_preview(data: bytes) -> bool:
     return False
 
 
-def _read_trailer(result: BytesIO, most_files: int) -> tuple[list[tuple[int, int]], frozenset[RemovedKind], bytes, int]:
-    """Return format and size of each file, the kinds of what was removed, the preview and the number of pages."""
+def _read_trailer(result: BytesIO, most_files: int) -> tuple[list[tuple[int, int]], WorkerResult]:
+    """Return format and size of each file, and the result without its files."""
     with result.getbuffer() as raw:
         start = len(raw) - _TRAILER.size
         if start < 0:
             raise FileRefusedError("damaged")
-        magic, count, pages, preview_length, mask = _TRAILER.unpack_from(raw, start)
+        magic, count, pages, left_out, preview_length, mask = _TRAILER.unpack_from(raw, start)
         length = start - count * _FILE_ENTRY.size
         if magic != _MAGIC or not 1 <= count <= most_files or mask >> len(_REMOVED_KINDS) or length < 0:
             raise FileRefusedError("damaged")
@@ -291,45 +312,16 @@ def _read_trailer(result: BytesIO, most_files: int) -> tuple[list[tuple[int, int
     if pages > MAX_PAGES or (preview and (count > 1 or not is_preview(preview))):
         raise FileRefusedError("damaged")
     kinds = frozenset(kind for place, kind in enumerate(_REMOVED_KINDS) if mask >> place & 1)
-    return entries, kinds, preview, pages
+    return entries, WorkerResult((), kinds, preview, pages, left_out)
+
+
+def most_unpacked(length: int) -> int:
+    """Return how many bytes are taken out of a ZIP or a document of so many bytes; 0 for one too long to be opened."""
+    if length > _MAX_ARCHIVE_BYTES:
+        return 0
+    return min(MAX_UNPACKED_BYTES, max(_FEW_BYTES, min(_TEXT_RATIO * length, _SOME_BYTES), length * 5 // 4))
 
 
 def too_long_code(seconds: float) -> str:
     """Return the code of the refusal that names the longest length of at most so many seconds, or "too-slow"."""
     return next((code for code, most in reversed(TOO_LONG_SECONDS.items()) if most <= seconds), "too-slow")
-
-
-def pack_voice(data: bytes, voice: Voice) -> bytes:
-    """Return the number of a voice in front of the file, for Task.VOICE."""
-    return bytes([_VOICES.index(voice)]) + data
-
-
-def unpack_voice(data: bytes) -> tuple[Voice, bytes]:
-    """Return the voice and the file that `pack_voice` joined; IndexError if there is no such voice."""
-    return _VOICES[data[0]], data[1:]
-
-
-def pack_page(data: bytes, page: int) -> bytes:
-    """Return a page's number (from 0) in front of the file, for Task.COVER."""
-    return _PAGE.pack(page) + data
-
-
-def unpack_page(data: bytes) -> tuple[int, bytes]:
-    """Return the page's number and the file that `pack_page` joined; struct.error if the data is cut short."""
-    return _PAGE.unpack_from(data)[0], data[_PAGE.size :]
-
-
-def pack_boxes(data: bytes, boxes: Mapping[int, Sequence[Box]]) -> bytes:
-    """Return the boxes by page number (from 0; a picture is page 0) in front of the file, for Task.REDACT."""
-    entries = [_BOX_ENTRY.pack(page, *box) for page, of_page in boxes.items() for box in of_page]
-    return _BOX_COUNT.pack(len(entries)) + b"".join(entries) + data
-
-
-def unpack_boxes(data: bytes) -> tuple[Mapping[int, Sequence[Box]], bytes]:
-    """Return the boxes by page number and the file that `pack_boxes` joined; struct.error if the data is cut short."""
-    (count,) = _BOX_COUNT.unpack_from(data)
-    end = _BOX_COUNT.size + count * _BOX_ENTRY.size
-    boxes: dict[int, list[Box]] = defaultdict(list)
-    for page, left, top, right, bottom in _BOX_ENTRY.iter_unpack(data[_BOX_COUNT.size : end]):
-        boxes[page].append((left, top, right, bottom))
-    return boxes, data[end:]

@@ -57,6 +57,7 @@ _MP4_OPTIONS = {
 }
 _OGG_OPTIONS = {"fflags": "+bitexact", "avoid_negative_ts": "make_zero"}
 _MOST_SECONDS = 24 * 3600
+_SECONDS_UNTOLD = 1
 _TRIED_PICTURES, _DARKEST, _PREVIEW_WIDTH = 20, 24, 320
 _QUARTER = 90
 
@@ -108,7 +109,8 @@ class Picture:
 class Overview:
     """What a recording holds: how many pictures, how many seconds, and where it starts.
 
-    `is_cut` says whether an edit list hides pictures, and `is_delayed` whether one track starts later than the other.
+    `is_cut` says whether an edit list hides pictures, `is_delayed` whether one track starts later than the
+    other, and `is_shorter` whether the file itself says that the recording is longer.
     """
 
     pictures: int
@@ -116,6 +118,7 @@ class Overview:
     start: Fraction
     is_cut: bool
     is_delayed: bool
+    is_shorter: bool = False
 
 
 class Recording:
@@ -135,6 +138,11 @@ class Recording:
     def is_iso_media(self) -> bool:
         """Whether the recording is MP4, MOV, M4A or 3GP, whose film may be copied."""
         return self._demuxer == "mov"
+
+    @property
+    def tells_its_length(self) -> bool:
+        """Whether containers of this kind say how long the recording is."""
+        return self._demuxer in {"matroska", "avi", "asf", "flv"}
 
     def open(self) -> InputContainer:
         """Return the recording, opened; close it before it is opened again."""
@@ -169,6 +177,7 @@ def look(recording: Recording) -> Overview:
     with recording.open() as source:
         film, sound = first_tracks(source)
         tracks: list[Stream] = [track for track in (film, sound) if track]
+        told = Fraction(source.duration or 0, av.time_base)
         pictures, is_cut = 0, False
         first, last = dict[int, Fraction](), Fraction(0)
         for packet in source.demux(tracks):
@@ -185,7 +194,8 @@ def look(recording: Recording) -> Overview:
     if last - start > _MOST_SECONDS:
         raise FileRefusedError("damaged")
     is_delayed = len(set(first.values())) > 1
-    return Overview(pictures, last - start, start, is_cut, is_delayed)
+    is_shorter = recording.tells_its_length and told > last - start + _SECONDS_UNTOLD
+    return Overview(pictures, last - start, start, is_cut, is_delayed, is_shorter)
 
 
 def first_picture(open_film: Callable[[], InputContainer]) -> tuple[Picture, bytes]:

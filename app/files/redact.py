@@ -14,7 +14,8 @@ from app.core.errors import FileRefusedError
 from app.files.image import normalize_image, open_image, pages_result, picture_result
 from app.files.pdf import render_pages
 from app.files.previews import cover_of
-from app.files.protocol import Box, OutputFormat, WorkerResult, single_file_result, unpack_boxes, unpack_page
+from app.files.protocol import Box, OutputFormat, WorkerResult, single_file_result
+from app.files.questions import unpack_boxes, unpack_page
 from app.files.sniff import image_format
 
 _BLOCK_PIXELS = 16

@@ -30,10 +30,14 @@ _TASK_FUNCTIONS = {
     Task.WAV: ("app.files.audio", "rebuild_wav"),
     Task.MP3: ("app.files.audio", "rebuild_mp3"),
     Task.DOCUMENT: ("app.files.office", "rebuild_document"),
-    Task.TEXT: ("app.files.office", "rebuild_text"),
+    Task.UNPACK: ("app.files.archives", "unpack_archive"),
+    Task.TEXT: ("app.files.plain_text", "rebuild_text"),
 }
-# Encoding takes its time; every other task has `sandbox.CPU_SECONDS`.
-CPU_SECONDS = {Task.ENCODE: 90, Task.VOICE: 90}
+# Pages may take as long as there is on the clock, and encoding takes its time; other tasks have `sandbox.CPU_SECONDS`.
+CPU_SECONDS = {
+    Task.ENCODE: 90, Task.VOICE: 90, Task.PDF: 29, Task.PAGES: 58, Task.REDACT: 58, Task.COVER: 58, Task.BLUR: 58,
+}  # fmt: skip
+_LONG_TASKS = {Task.ENCODE, Task.VOICE}
 _LONG_TASK_NICE = 10
 _TEXT_ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "cp437", "latin-1", "ascii")
 
@@ -42,7 +46,7 @@ def main() -> NoReturn:
     """Do the task that the command line names, and exit with 0 or one of `protocol.EXIT_CODES`."""
     task = Task(sys.argv[1])
     sandbox.set_limits(CPU_SECONDS.get(task, sandbox.CPU_SECONDS))
-    if task in CPU_SECONDS:
+    if task in _LONG_TASKS:
         os.nice(_LONG_TASK_NICE)  # a photograph that comes meanwhile gets the processor first
     run_task = _load_task(task)
     try:
@@ -63,8 +67,11 @@ def _load_task(task: Task) -> Callable[[bytes], WorkerResult]:
         return lambda _: WorkerResult(())
     # Every further thread of the library below numpy would take memory of its own.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    module, function = _TASK_FUNCTIONS[task]
-    loaded: Callable[[bytes], WorkerResult] = getattr(importlib.import_module(module), function)
+    name, function = _TASK_FUNCTIONS[task]
+    module = importlib.import_module(name)
+    if hasattr(module, "prepare"):  # what the module's libraries read from files when they are first used
+        module.prepare()
+    loaded: Callable[[bytes], WorkerResult] = getattr(module, function)
     return loaded
 
 

@@ -3,7 +3,7 @@
     serve      the site alone              status     what waits, and which actions are needed
     forward    deliver the outbox          build      catalogues, handouts, a check of every page
     check      every fault and remedy      demo       site and forwarder on loopback, with their own keys
-    contacts   does each number still hold
+    contacts   ask whether each number is still right
 
 No code that opens a tip can be reached from here.
 """
@@ -49,7 +49,7 @@ def cli() -> None:
 @cli.command()
 @_CONFIG
 def serve(path: Path) -> None:
-    """Serve the site; refuses to start on a faulty configuration."""
+    """Run the site. The site does not start while the configuration has a fault."""
     config = load_config(path, os.environ)
     factory.require_schema(config)
     _serve(config)
@@ -57,7 +57,7 @@ def serve(path: Path) -> None:
 
 @cli.command()
 @_CONFIG
-@click.option("--once", is_flag=True, help="Deliver everything that is stored now, decoys among it, and end.")
+@click.option("--once", is_flag=True, help="Deliver everything that is stored now, decoys too, and end.")
 def forward(path: Path, *, once: bool) -> None:
     """Deliver the envelopes in the outbox, window by window."""
     process.harden_process()
@@ -92,7 +92,7 @@ def check(path: Path) -> None:
 @_CONFIG
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for a monitor.")
 def status(path: Path, *, as_json: bool) -> None:
-    """Print what waits for each agency; the exit code is 1 if an action is needed."""
+    """Print what waits for each agency. The exit code is 1 if you must act."""
     report = read_status(load_config(path, os.environ))
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
     sys.exit(1 if report.actions_needed else 0)
@@ -101,7 +101,10 @@ def status(path: Path, *, as_json: bool) -> None:
 @cli.command()
 @_CONFIG
 def contacts(path: Path) -> None:
-    """Ask whether each contact still holds, and write today into your own contacts; exit 1 if one does not."""
+    """Ask whether each contact is still right, and write today's date into your own file.
+
+    The exit code is 1 if a contact is wrong.
+    """
     config = load_config(path, os.environ)
     folders = GuideFolders(ROOT / "content", config.content)
     found = load_library(folders.program, (ENGLISH,), folders.own).editions[ENGLISH].contacts.values()
@@ -118,12 +121,15 @@ def contacts(path: Path) -> None:
 @click.option("--static", "static", type=click.Path(path_type=Path), help="Folder for the guidance pages as files.")
 @click.option("--config", "path", type=click.Path(path_type=Path), help="With --static: haumaru.toml.")
 def build(folder: Path, static: Path | None, path: Path | None) -> None:
-    """Make the catalogues and the handouts again, and render every page once; or write the pages as files."""
+    """Make the catalogues and the handouts, and render every page once.
+
+    With --static, write the guidance pages as files instead, for a proxy or a mirror.
+    """
     if (static is None) != (path is None):
         raise click.UsageError("--static and --config need each other.")
     if static is not None and path is not None:
         count = factory.build_static(load_config(path, os.environ), static)
-        click.echo(f"{count} files in {static}; reload the proxy")
+        click.echo(f"{count} files are in {static}; reload the proxy")
         return
     for line in demo.build_outputs(folder):
         click.echo(line)

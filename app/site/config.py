@@ -168,8 +168,8 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
 def _read_site(reader: Reader) -> SiteConfig:
     site = SiteConfig(
         name=reader.text("name", "Haumaru"),
-        operator=reader.text("operator", remedy="say who runs this site, and their address"),
-        contact_email=reader.text("contact_email", remedy="write the address that the operator reads"),
+        operator=reader.text("operator", remedy="write who runs this site, and their address"),
+        contact_email=reader.text("contact_email", remedy="write the email address that the operator reads"),
         base_url=reader.text("base_url", remedy="write https://… as visitors type it").rstrip("/"),
         onion=reader.text("onion", "").rstrip("/"),
         exit_url=reader.text("exit_url", "https://www.metservice.com/"),
@@ -177,7 +177,7 @@ def _read_site(reader: Reader) -> SiteConfig:
         reviewed_only=reader.flag("reviewed_only", default=False),
     )
     if site.contact_email and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", site.contact_email):
-        reader.fault("contact_email", "is not an e-mail address", "write one such as team@example.org")
+        reader.fault("contact_email", "is not an email address", "write one such as team@example.org")
     if site.base_url and not _is_safe_origin(site.base_url):
         reader.fault("base_url", "is neither https nor on loopback nor an onion", "write https://… without a path")
     if site.onion and not re.fullmatch(r"http://[a-z2-7]{56}\.onion", site.onion):
@@ -272,7 +272,7 @@ def _read_outbox_url(reader: Reader, folder: Path) -> str:
     if parts.drivername == "sqlite" and parts.database:
         return parts.set(database=str(folder / parts.database)).render_as_string(hide_password=False)
     if parts.drivername != "postgresql+psycopg":
-        reader.fault("url", "is of another kind", "write sqlite:///instance/outbox.db or postgresql+psycopg://…")
+        reader.fault("url", "is not supported", "write sqlite:///instance/outbox.db or postgresql+psycopg://…")
     return url
 
 
@@ -284,7 +284,7 @@ def _read_content(reader: Reader) -> Path | None:
 
 def _read_limits(reader: Reader) -> LimitsConfig:
     reader.reject_former_key(
-        "total", "remove it: per_address counts for each network, and wider networks have shares of their own"
+        "total", "remove the key: per_address sets the share of each network, and wider networks have their own shares"
     )
     limits = LimitsConfig(
         url=reader.text("url", "memory://"),
@@ -292,7 +292,7 @@ def _read_limits(reader: Reader) -> LimitsConfig:
         words_room=reader.size("words_room", "2GB"),
     )
     if urlsplit(limits.url).scheme not in ("memory", "redis", "rediss"):
-        reader.fault("url", "is of another kind", "write memory:// or redis://…")
+        reader.fault("url", "is not supported", "write memory:// or redis://…")
     reader.reject_unknown_keys()
     return limits
 
@@ -308,9 +308,9 @@ def _read_memory(reader: Reader) -> MemoryConfig:
     url = reader.text("url", "")
     memory = MemoryConfig(folder=reader.path("folder", "" if url else "/run/haumaru"), url=url)
     if url and urlsplit(url).scheme not in ("redis", "rediss"):
-        reader.fault("url", "is of another kind", "write redis://…")
+        reader.fault("url", "is not supported", "write redis://…")
     if url and memory.folder:
-        reader.fault("url", "stands beside folder", "keep one of the two")
+        reader.fault("url", "is set together with folder", "keep one of the two")
     reader.reject_unknown_keys()
     return memory
 
@@ -324,7 +324,7 @@ def _read_forward(reader: Reader) -> ForwardConfig:
         stock=reader.integer("stock", _STOCK_PER_CELL * cells, 1, 16_384),
     )
     if not 1 <= forward.window <= 86400:  # noqa: PLR2004
-        reader.fault("window", "is out of bounds", "write from 1s to 1d")
+        reader.fault("window", "is too short or too long", "write from 1s to 1d")
     if forward.stock < forward.cells:
         reader.fault("stock", "is less than cells", f"leave it out for {_STOCK_PER_CELL} times as many as cells")
     reader.reject_unknown_keys()
@@ -334,17 +334,17 @@ def _read_forward(reader: Reader) -> ForwardConfig:
 def _check_references(config: Config, faults: list[str]) -> None:
     ids = [agency.id for agency in config.agencies]
     if len(set(ids)) < len(ids):
-        faults.append("[[agency]] id: two agencies have the same; give each its own")
+        faults.append("[[agency]] id: two agencies have the same id; give each agency its own")
     chosen = config.report.agencies
     if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(ids):
-        faults.append("[report] agencies: must be ids of [[agency]], each once; name those that reports are sealed to")
+        faults.append("[report] agencies: must list ids of [[agency]], each once; name the agencies that open reports")
     if config.site.demo:
         return
     for agency in config.agencies:
         if recipient_of(DEMONSTRATION) in agency.recipients:
             faults.append(
-                f"[[agency]] {agency.id} recipients: has a demonstration's key, which anyone can open; "
+                f"[[agency]] {agency.id} recipients: has the demonstration's key, which is public; "
                 "make your own with haumaru-desk keygen"
             )
         if agency.name.startswith("Example"):
-            faults.append(f"[[agency]] {agency.id} name: is a demonstration's; write the agency's own name")
+            faults.append(f"[[agency]] {agency.id} name: is the demonstration's; write the agency's own name")

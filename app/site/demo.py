@@ -1,7 +1,7 @@
 """The demonstration: site, forwarder and desk in one folder, on loopback only, with a published key.
 
 The agency is named an example, and everybody knows its key: a configuration that holds this key outside a
-demonstration is a fault. Nothing is written outside the folder.
+demonstration is a fault. Nothing is written to a disk outside the folder.
 """
 
 import ctypes
@@ -165,7 +165,7 @@ def build_outputs(folder: Path) -> Iterator[str]:
     yield f"{len(pages)} pages; the largest, {largest}, takes {pages[largest]} bytes compressed"
     stale = [f"translations/{code}" for code, one in prerendered.catalogue_reviews.items() if one.stale]
     for name in (*prerendered.library.stale, *stale):
-        yield f"{name}: was made from other English than today's"
+        yield f"{name}: the English is newer than this translation"
 
 
 def environment(env: Mapping[str, str]) -> dict[str, str]:
@@ -194,7 +194,9 @@ def forward(config: Config, stop: threading.Event, *, say: Callable[[str], None]
     inboxes = [config.folder / agency.destination.url.removeprefix("drop:") for agency in config.agencies]
     while not stop.is_set():
         if _is_full(inboxes):
-            say(f"The inbox holds over {MAX_INBOX_FILES:,} files, so nothing is delivered. `make desk` takes them in.")
+            say(
+                f"The inbox holds over {MAX_INBOX_FILES:,} files, so nothing is delivered. Run `make desk` to empty it."
+            )
             _wait_while(lambda: _is_full(inboxes), stop)
             continue
         pause = threading.Event()
@@ -219,14 +221,14 @@ def warnings(config: Config) -> list[str]:
     folder = config.memory.folder
     if folder is None or preflight.is_in_memory(folder):
         return []
-    return [f"There is no folder in memory here, so the demonstration writes to {folder} what a site would not keep."]
+    return [f"This machine has no folder in memory, so the demonstration writes data on a disk, in {folder}."]
 
 
 def welcome_text(config: Config) -> str:
     """Return what to do next, for the person who started the demonstration."""
     return (
-        f"The demonstration is at {config.site.base_url}/ (Ctrl-C ends it).\n"
-        "Reports go to instance/demo/inbox/. `make desk` opens them."
+        f"The demonstration is at {config.site.base_url}/ (press Ctrl-C to stop it).\n"
+        "Reports go to instance/demo/inbox/. Run `make desk` in another terminal to open them."
     )
 
 

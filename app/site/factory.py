@@ -34,8 +34,9 @@ from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.memory_store import MemoryStore
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.pace import Pace
-from app.files import clean
+from app.files.clean import CleanLimits
 from app.files.turns import FileTurns, film_turns
+from app.files.uploads import clean_uploads
 from app.site.config import Config, MemoryConfig
 from app.site.guide.handouts import Handout, make_handouts
 from app.site.guide.loader import load_catalogue_reviews, load_library
@@ -287,7 +288,7 @@ def _add_report(
     )
     memory, visitors = open_memory_store(config.memory), NetworkReader(clock=clock)
     outbox = _open_outbox(config, memory)
-    file_limits = clean.CleanLimits(bytes_in=config.report.max_upload)
+    file_limits = CleanLimits(bytes_in=config.report.max_upload)
     turns, films = FileTurns(), film_turns()
     context = ReportContext(
         config=config,
@@ -299,7 +300,7 @@ def _add_report(
         rates=rates,
         secret=prerendered.secret,
         phrases=load_phrases(root / "content"),
-        clean_files=partial(clean.clean_files, limits=file_limits, turns=turns, films=films),
+        clean_files=partial(clean_uploads, limits=file_limits, turns=turns, films=films),
         turns=turns,
         films=films,
         waiting=NetworkShares(config.server.threads // 4, draw=visitors.draw),

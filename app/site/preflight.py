@@ -96,18 +96,24 @@ def host_warnings(config: Config) -> list[str]:
         )
     server, loopback = config.server, config.server.host.startswith(("127.", "::1"))
     if server.proxies and not loopback:
-        warnings.append("[server] proxies: anyone who reaches bind may forge the header; bind to 127.0.0.1")
+        warnings.append(
+            "[server] proxies: anyone who can reach bind can forge a visitor's address; set bind to 127.0.0.1"
+        )
     if config.site.secure and loopback and not server.proxies:
-        warnings.append("[server] proxies: behind a proxy everybody has one address; say how many proxies there are")
+        warnings.append(
+            "[server] proxies: behind a proxy all visitors seem to have one address; write how many proxies there are"
+        )
     needed, there = most_memory(config), _memory_limit()
     if needed > there:
         warnings.append(
-            f"[server] body_memory: up to {needed // _MB} MB are needed, with workers and files being cleaned, and "
-            f"there are {there // _MB} MB; make body_memory or workers less, or MemoryMax of the unit more"
+            f"[server] body_memory: the site may need {needed // _MB} MB with workers and files being cleaned, and has "
+            f"{there // _MB} MB; lower body_memory or workers, or raise MemoryMax of the unit"
         )
     left = days_left(config.intake.expires, time())
     if left < EXPIRY_WARNING_DAYS:
-        warnings.append(f"[[agency]] {config.intake.id} expires: in {left} days the form closes; rotate the key")
+        warnings.append(
+            f"[[agency]] {config.intake.id} expires: the form closes in {left} days; get a new key from the agency"
+        )
     return warnings
 
 
@@ -146,14 +152,16 @@ def _check_content(config: Config) -> list[PreflightFinding]:
     except ConfigError as error:
         return [PreflightFinding(fault=True, text=text) for text in error.faults]
     warnings = [
-        PreflightFinding(fault=False, text=f"{name}: was made from other English than today's; translate what changed")
+        PreflightFinding(
+            fault=False, text=f"{name}: the English is newer than this translation; translate what changed"
+        )
         for name in library.stale
     ]
     if config.site.demo:
         return warnings
     unsigned = [lang for lang, edition in library.editions.items() if not edition.reviewed]
     if unsigned and not config.site.reviewed_only:
-        text = f"[site] reviewed_only: no speaker has signed {', '.join(unsigned)}; have them read, or set it to true"
+        text = f"[site] reviewed_only: no speaker has signed {', '.join(unsigned)}; have each checked, or write true"
         warnings.append(PreflightFinding(fault=False, text=text))
     return warnings
 
@@ -165,7 +173,7 @@ def _check_secret(config: Config) -> list[PreflightFinding]:
     except ConfigError as error:
         return [PreflightFinding(fault=True, text=text) for text in error.faults]
     if path.stat().st_mode & 0o077:
-        return [PreflightFinding(fault=True, text="[server] secret_file: others may read it; chmod 600")]
+        return [PreflightFinding(fault=True, text="[server] secret_file: other users can read the file; run chmod 600")]
     return []
 
 
@@ -174,13 +182,15 @@ def _check_database(config: Config) -> list[PreflightFinding]:
     try:
         outbox.prepare()
     except HaumaruError as error:
-        remedy = SCHEMA_REMEDIES.get(error.code, "start it, or correct the address or its rights")
+        remedy = SCHEMA_REMEDIES.get(error.code, "start the database, or correct the address or the rights")
         text = f"[outbox] url: the database cannot be used ({error.code}); {remedy}"
         return [PreflightFinding(fault=True, text=text)]
     path = outbox.database.path
     if path and path.parent.stat().st_mode & 0o077:
         return [
-            PreflightFinding(fault=False, text="[outbox] url: others may see when its folder is written to; chmod 700")
+            PreflightFinding(
+                fault=False, text="[outbox] url: other users can see when its folder changes; run chmod 700"
+            )
         ]
     return []
 
@@ -191,7 +201,10 @@ def _check_agencies(config: Config) -> list[PreflightFinding]:
         name = f"[[agency]] {agency.id}"
         if days_left(agency.expires, time()) < 0:
             findings.append(
-                PreflightFinding(fault=True, text=f"{name} expires: is past, the form is closed; rotate the key")
+                PreflightFinding(
+                    fault=True,
+                    text=f"{name} expires: the key has expired, so the form is closed; get a new key from the agency",
+                )
             )
         try:
             transport = open_transport(agency.destination, base=config.folder)
@@ -199,11 +212,11 @@ def _check_agencies(config: Config) -> list[PreflightFinding]:
             room = transport.probe(seconds=_PROBE_SECONDS)
             findings += _check_pace(config, name, monotonic() - began)
         except DeliveryError as error:
-            text = f"{name} deliver: its end does not take envelopes ({error.code}); see docs/operator.md"
+            text = f"{name} deliver: the agency's server does not accept envelopes ({error.code}); see docs/operator.md"
             findings.append(PreflightFinding(fault=True, text=text))
             continue
         if room is not None and room < ENVELOPE_BYTES:
-            text = f"{name} deliver: the server takes only {room} bytes; have its SIZE raised to {_MAIL_BYTES}"
+            text = f"{name} deliver: the mail server accepts only {room} bytes; ask for a SIZE of {_MAIL_BYTES}"
             findings.append(PreflightFinding(fault=True, text=text))
     return findings
 
@@ -213,8 +226,8 @@ def _check_pace(config: Config, name: str, seconds: float) -> list[PreflightFind
     interval = config.forward.window / config.forward.cells
     if interval >= 2 * seconds:
         return []
-    text = f"[forward] window: reaching {name} took {seconds:.1f} s, and one envelope leaves each {interval:.1f} s"
-    return [PreflightFinding(fault=False, text=f"{text}; make the window longer, or cells fewer")]
+    text = f"[forward] window: to reach {name} took {seconds:.1f} s, but an envelope leaves every {interval:.1f} s"
+    return [PreflightFinding(fault=False, text=f"{text}; make window longer, or lower cells")]
 
 
 def _check_mail(config: Config) -> list[PreflightFinding]:
@@ -224,7 +237,7 @@ def _check_mail(config: Config) -> list[PreflightFinding]:
         PreflightFinding(
             fault=True,
             text=f"[[agency]] {agency.id} mail_limit: {mails} mails would leave each day; make [forward] window longer "
-            "or cells fewer, or set mail_limit to what the mail server takes",
+            "or lower cells, or set mail_limit to what the mail server accepts",
         )
         for agency in config.report_agencies
         if agency.destination.url.startswith("smtp") and mails > agency.mail_limit
@@ -235,13 +248,13 @@ def _check_memory(config: Config) -> list[PreflightFinding]:
     if config.memory.folder is None:
         return _check_redis("[memory] url", config.memory.url)
     if not is_in_memory(config.memory.folder):
-        text = "[memory] folder: lies on a disk, which would keep who sent what; name a folder in a tmpfs, as in /run"
+        text = "[memory] folder: is on a disk, which could keep secrets; name a folder in a tmpfs, such as one in /run"
         # A demonstration's reports are nobody's.
         return [PreflightFinding(fault=not config.site.demo, text=text)]
     try:
         open_memory_store(config.memory).level(config.intake.id)
     except HaumaruError:
-        text = "[memory] folder: cannot be used; make it, and give this user the right to it"
+        text = "[memory] folder: cannot be used; make the folder, and give this user the right to write there"
         return [PreflightFinding(fault=True, text=text)]
     return []
 
@@ -255,9 +268,11 @@ def _check_redis(name: str, url: str) -> list[PreflightFinding]:
         store: Any = Redis.from_url(url, socket_timeout=_PROBE_SECONDS)
         persists = store.config_get("save").get("save") or store.config_get("appendonly").get("appendonly") == "yes"
     except RedisError:
-        return [PreflightFinding(fault=True, text=f"{name}: cannot be reached; start it, or correct the address")]
+        return [
+            PreflightFinding(fault=True, text=f"{name}: Redis cannot be reached; start Redis, or correct the address")
+        ]
     if persists:
-        return [PreflightFinding(fault=True, text=f'{name}: writes to disk; set save "" and appendonly no')]
+        return [PreflightFinding(fault=True, text=f'{name}: Redis writes to a disk; set save "" and appendonly no')]
     return []
 
 

@@ -34,15 +34,15 @@ _MAX_CONTACT_AGE_DAYS = 180
 FULL_DISK_BYTES = 8 * 4 * ENVELOPE_BYTES
 # What helps, by the code of an `OutboxError`.
 _REMEDIES = {
-    "database-away": "start it, or open the way to it",
+    "database-away": "start the database, or repair the connection to it",
     "disk-full": "free space",
-    "disk": "look at the disk; it takes no more, or fails",
+    "disk": "check the disk: it accepts no more data, or it fails",
     "read-only": "make the database and its folder writable",
-    "cannot-open": "mount its folder and give this user the right to it",
-    "corrupt": "stop the site and the forwarder, run haumaru forward --once, then put the file aside; docs/operator.md",
-    "memory": "give the machine more memory, and see corrupt",
+    "cannot-open": "mount the folder of the database, and give this user the right to write there",
+    "corrupt": "stop the site and the forwarder, run haumaru forward --once, move the file away; docs/operator.md",
+    "memory": "give the machine more memory; if that does not help, do the same as for corrupt",
     "fsync-off": "set fsync = on",
-    "busy": "another program holds it; end that one",
+    "busy": "another program has locked the database; end that program",
     **SCHEMA_REMEDIES,
 }
 
@@ -130,7 +130,7 @@ def _database_actions(database: Database, words_room: int) -> list[str]:
         database.prepare()
         database.quick_check()
     except OutboxError as error:
-        remedy = _REMEDIES.get(error.code, "look at the database's own log")
+        remedy = _REMEDIES.get(error.code, "read the database's own log")
         return [f"the database cannot be used ({error.code}), so the form says that nothing was sent: {remedy}"]
     if database.path is None:
         return []
@@ -138,7 +138,7 @@ def _database_actions(database: Database, words_room: int) -> list[str]:
     if free < FULL_DISK_BYTES:
         return ["the disk is full (disk-full), so the form says that nothing was sent: free space"]
     if free < words_room:
-        return ["less than words_room is free where the outbox lies, so no files are taken: free space"]
+        return ["less than words_room is free on the outbox's disk, so the site accepts no files: free space"]
     return []
 
 
@@ -146,15 +146,18 @@ def _memory_actions(config: Config) -> list[str]:
     """Return what to do about a memory store that cannot be used, although the forwarder, which runs, would make it."""
     folder = config.memory.folder
     if folder is None:
-        is_usable, mend = _answers(open_memory_store(config.memory), config.intake.id), "start its Redis"
+        is_usable, remedy = (
+            _answers(open_memory_store(config.memory), config.intake.id),
+            "start the Redis of the memory store",
+        )
     else:
-        is_usable, mend = folder.is_dir(), f"make {folder} and give the site's user the right to it"
+        is_usable, remedy = folder.is_dir(), f"make {folder}, and give the site's user the right to write there"
         # A folder or a file that is made here could belong to another user, and shut the site out.
         if is_usable and (folder / MEMORY_FILE).exists():
             is_usable = _answers(open_memory_store(config.memory), config.intake.id)
     if is_usable:
         return []
-    return [f"the memory store cannot be used, so no files are taken, and a form may be sent twice: {mend}"]
+    return [f"the memory store cannot be used, so the site accepts no files, and a form may be sent twice: {remedy}"]
 
 
 def _answers(store: MemoryStore, agency: str) -> bool:
@@ -176,7 +179,7 @@ def _agency_actions(agency: AgencyDeliveries, window: int, now: float) -> list[s
     elif agency.backlog_windows * window > _MAX_BACKLOG_SECONDS:
         actions.append(f"{agency.id}: its backlog takes {agency.backlog_windows} windows; raise cells")
     if agency.key_days < EXPIRY_WARNING_DAYS:
-        actions.append(f"{agency.id}: its key ends in {agency.key_days} days; rotate it")
+        actions.append(f"{agency.id}: its key expires in {agency.key_days} days; get a new key from the agency")
     return actions
 
 

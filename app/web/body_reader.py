@@ -1,8 +1,8 @@
-"""Reads one request body in a thread of its own, so that a sender who goes silent holds no thread of the server.
+"""Reads each request body in a thread of its own, so that a silent sender does not block a thread of the server.
 
-A body keeps a pace: after the first seconds an average rate, and in all a time that follows its length. A body that
-falls behind is given up, and what came of it until then is kept. A body of which only the beginning is wanted is read
-to its end all the same, because a browser reads no answer before it has sent everything.
+A body must keep a pace: an average rate after the first seconds, and a total time that depends on its length. The
+reader gives up a body that falls behind, and keeps the bytes that came. A body of which only the beginning is wanted is
+still read to its end, because a browser reads no answer before the browser has sent everything.
 """
 
 from collections import deque
@@ -13,15 +13,15 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
-_CHUNK = 256 * 1024  # so large that each goes back to the system when it is freed
+_CHUNK = 256 * 1024  # so large that the freed memory of each goes back to the system
 _LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class BodyPace:
-    """How slowly a body may come: an average of `rate` bytes a second after `grace` seconds.
+    """The slowest pace of a body: an average of `rate` bytes a second after `grace` seconds.
 
-    In all it may take `seconds`, and one second more for each `full_rate` bytes of its length.
+    The whole body may take `seconds`, and one second more for each `full_rate` bytes of its length.
     """
 
     grace: float = 5.0
@@ -37,13 +37,13 @@ class BodyPace:
 
 
 class BodyStream:
-    """The file-like `wsgi.input` (PEP 3333) of a body in memory, which frees each piece as it is read."""
+    """The file-like `wsgi.input` (PEP 3333) of a body in memory, which frees each piece after it is read."""
 
     def __init__(self, pieces: deque[bytes]) -> None:
         self._pieces = pieces
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes, not always as many as there are; all bytes if `size` is negative."""
+        """Return at most `size` bytes, sometimes fewer than are left; all bytes if `size` is negative."""
         if size < 0:
             data = b"".join(self._pieces)
             self._pieces.clear()
@@ -56,7 +56,7 @@ class BodyStream:
         return piece[:size]
 
     def head(self, size: int) -> bytes:
-        """Return the first `size` bytes, which stay to be read."""
+        """Return the first `size` bytes without removing the bytes from the stream."""
         found, got = [], 0
         for piece in self._pieces:
             found.append(piece[: size - got])
@@ -66,12 +66,12 @@ class BodyStream:
         return b"".join(found)
 
     def close(self) -> None:
-        """Free what was not read."""
+        """Free the bytes that were not read."""
         self._pieces.clear()
 
 
 class BodyReader:
-    """Reads `length` bytes, of which the first `keep` are kept; calls `ended` when nothing is read any more."""
+    """Reads `length` bytes and keeps the first `keep`; calls `ended` when the reading has ended."""
 
     def __init__(self, untrusted_input: Any, length: int, *, keep: int, ended: Callable[[], None]) -> None:
         self._input, self._length, self._keep = untrusted_input, length, keep
@@ -81,9 +81,9 @@ class BodyReader:
         Thread(target=self._run, args=(ended,), daemon=True).start()
 
     def wait(self, pace: BodyPace, *, most: float | None = None, clock: Callable[[], float] = monotonic) -> int:
-        """Wait for the end of the body: 0 if all came, 400 if it broke off, 408 if it fell behind its pace.
+        """Wait for the end of the body; return 0 if all came, 400 if the body ended early, 408 if it was too slow.
 
-        After `most` seconds the rest is given up and counts as come.
+        After `most` seconds, if the bytes to keep have come, stop reading and return 0.
         """
         start = clock()
         with self._change:
@@ -97,7 +97,7 @@ class BodyReader:
             return 0 if self._received == self._length else 400
 
     def stream(self) -> BodyStream:
-        """Return what was kept, once `wait` has returned."""
+        """Return the kept bytes; call this after `wait`."""
         return BodyStream(self._pieces)
 
     def _stop(self, status: int) -> int:
@@ -118,7 +118,7 @@ class BodyReader:
             ended()
 
     def _add(self, piece: bytes) -> bool:
-        """Keep what is wanted of a piece; return whether more is wanted."""
+        """Keep the wanted bytes of a piece; return whether to read on."""
         with self._change:
             if self._stopped:
                 return False

@@ -1,7 +1,7 @@
 """The rules of HTTP that both programs keep: security headers, uploads in memory, origin and query of a request.
 
-Each program adds its own headers and sets each header once, by assignment. The functions about requests answer a
-question and refuse nothing themselves: the program decides. Source of the headers: OWASP Secure Headers Project.
+Each program adds its own headers and sets each header once, by assignment. The functions about requests only answer a
+question; the program decides whether to refuse the request. Source of the headers: OWASP Secure Headers Project.
 """
 
 import re
@@ -16,21 +16,21 @@ from werkzeug.datastructures import FileStorage, ImmutableMultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Field, MultipartDecoder, Preamble
 
-# Under this key of the WSGI environment the application finds the status with which a request was refused.
+# This key of the WSGI environment holds the status with which a request was refused.
 REFUSED = "haumaru.refused"
-# Of a body that is refused so many bytes are kept; the longest report without files is shorter.
+# So many bytes of a refused body are kept; the longest report without files is shorter.
 WORDS_BYTES = 200_000
-# Text alone, and all text of a form together, has at most so many bytes.
+# The most bytes of a body without files, and of all text of a form together.
 MAX_TEXT_BYTES = 500_000
 _MAX_PARTS = 200
-# Werkzeug's handler of decoding errors: escapes that are no UTF-8 stay as they were typed.
+# Werkzeug's handler of decoding errors: escapes that are not UTF-8 stay unchanged.
 _KEEP_ESCAPES = "werkzeug.url_quote"
 
 
 class MemoryRequest(Request):
-    """A request whose uploads never reach a temporary file, whatever their size.
+    """A request whose uploads of any size never reach a temporary file.
 
-    Where the request was refused, or its text is longer than any report, `form` holds the fields at its beginning.
+    If the request was refused, or its text is longer than any report, `form` holds the fields at its beginning.
     """
 
     max_form_memory_size = MAX_TEXT_BYTES
@@ -65,9 +65,9 @@ class MemoryRequest(Request):
 
 
 def fields_at_head(untrusted_head: bytes, mimetype: str, options: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the text fields at the beginning of a form's body, the last one as far as it goes; files end the search.
+    """Return the text fields at the beginning of a form's body; the last field may be cut, and a file ends the search.
 
-    Both encodings of a form are read (WHATWG URL Standard, section 5; RFC 7578). What cannot be read is left out.
+    Both encodings of a form are read (WHATWG URL Standard, section 5; RFC 7578). Unreadable fields are left out.
     """
     if mimetype == "application/x-www-form-urlencoded":
         # The end may be in the middle of a character's escape.
@@ -84,7 +84,7 @@ def _multipart_fields(untrusted_head: bytes, boundary: bytes) -> Iterator[tuple[
     decoder = MultipartDecoder(boundary, max_parts=_MAX_PARTS)
     decoder.receive_data(untrusted_head)
     name, value = "", b""
-    # Werkzeug's decoder raises AttributeError where a part ends with its headers.
+    # Werkzeug's decoder raises AttributeError if the bytes end directly after a part's headers.
     with suppress(ValueError, RequestEntityTooLarge, AttributeError):
         while isinstance(event := decoder.next_event(), Preamble | Field | Data):
             if isinstance(event, Field):
@@ -101,7 +101,7 @@ def _multipart_fields(untrusted_head: bytes, boundary: bytes) -> Iterator[tuple[
 def same_origin(origins: Sequence[str]) -> bool:
     """Return whether a page of one of `origins` sent the current request.
 
-    `Sec-Fetch-Site` decides where the browser sends it (W3C Fetch Metadata); otherwise `Origin` does (RFC 6454).
+    `Sec-Fetch-Site` decides if the browser sends that header (W3C Fetch Metadata); otherwise `Origin` does (RFC 6454).
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:

@@ -1,10 +1,10 @@
 """WSGI middleware that bounds request bodies before Flask sees a request.
 
-A body is read whole into memory: never to a disk, never longer than the limit, at a pace, and only so many at once,
-shared among networks, that slow senders cannot take every thread nor large ones all memory. Of a body that is refused
-the beginning is kept, where the words of a form stand, and the rest is thrown away as it comes: the application finds
-the status under `REFUSED` and answers with a page that has the words. Where even that has no place the body is left
-unread.
+A whole body is read into memory, never to a disk. The length, the pace and the number of bodies at once are limited;
+places and memory are shared among networks, so that slow senders cannot take every thread and large bodies cannot take
+all memory. Of a refused body the middleware keeps the beginning, which has the words of a form, and throws the rest
+away as it comes. The application finds the status under `REFUSED` and answers with a page that has the words. If there
+is no place even for that, the body is left unread.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,10 +23,10 @@ _MOST_THROWN_AWAY = 20  # times the limit of a body
 
 
 class BodyRoom:
-    """What one process has for bodies: `threads` of the server, of which half read bodies, and `memory` bytes.
+    """The room of one process for bodies: half of the server's `threads` read bodies, within `memory` bytes.
 
-    A quarter of these places stay free of bodies that are too long to be words alone. An eighth of the threads may wait
-    for memory before they read one.
+    A quarter of these places are never taken by bodies that are too long to be words alone. An eighth of the threads
+    may wait for memory before they read a body.
     """
 
     def __init__(self, *, threads: int, memory: int) -> None:
@@ -39,8 +39,8 @@ class BodyRoom:
 class BodyLimiter:
     """Reads request bodies for an application: at most `max_body` bytes each, within a room.
 
-    `hosts` are the values of Host that are answered; None answers under every name. `peak` gives the bytes of memory
-    that a body of so many bytes takes until it is answered, and `networks` the networks of a request, narrowest first.
+    `hosts` are the values of Host that get an answer; None answers every value. `peak` returns the bytes of memory
+    that a body of so many bytes takes until the answer, and `networks` the networks of a request, narrowest first.
     A body for which there is no memory is left unread for at most `patience` seconds, until there is some.
     """
 
@@ -79,7 +79,7 @@ class BodyLimiter:
     def _answer_body(
         self, environ: WSGIEnvironment, start_response: StartResponse, untrusted_input: Any, length: int
     ) -> Iterable[bytes]:
-        """Read the body, hold its memory until the answer is made, and return the answer whole."""
+        """Read the body, reserve its memory until the answer is complete, and return the whole answer."""
         networks = self._networks(environ)
         peak = self._peak(length) if length > WORDS_BYTES else 0
         is_form_with_files = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
@@ -133,7 +133,7 @@ class BodyLimiter:
         environ["CONTENT_LENGTH"] = str(min(length, keep))
 
     def _take_places(self, networks: Sequence[str], *, long: bool) -> list[NetworkShares]:
-        """Return where places were taken: among all readers, and for a long body among those of long bodies too."""
+        """Take a place among all readers, and a long body's place among long ones; return where places were taken."""
         wanted = [self._room.readers, *([self._room.long_readers] if long else [])]
         taken: list[NetworkShares] = []
         for places in wanted:

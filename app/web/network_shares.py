@@ -1,9 +1,9 @@
 """Divides places or bytes among the networks that ask for them, so that no network takes all.
 
-A request belongs to several networks, one inside another, named narrowest first by keys that say nothing. The narrowest
-may take a quarter of the whole, or another share, and each wider one twice as much. A network that has nothing may
-always take what is free. What is refused was not taken, and nobody is told how much is left. Requests may wait in
-line: none passes another that came before and lacks nothing but room.
+A request belongs to several networks, one inside another. Random-looking keys name them, the narrowest first. The
+narrowest may take a quarter of the whole, or another share, and each wider network twice as much. A network that has
+taken nothing may always take a free amount. A refused amount is not taken, and nobody learns how much is left.
+Requests may wait in line: none passes an earlier one that lacks nothing but room.
 """
 
 import secrets
@@ -33,9 +33,9 @@ class _WaitingAmount:
 class NetworkShares:
     """`total` places or bytes, of which one network takes at most the fraction `share`.
 
-    `reserve` is the fraction that is kept for small amounts, those of at most an eighth of `total`. `draw` gives each
-    network a number from 0 up to 1, by which its share is smaller, at most by half: so that a visitor who is refused
-    cannot count what others of the same network have taken.
+    `reserve` is the fraction that only amounts of at most an eighth of `total` may take. `draw` gives each network a
+    number from 0 up to 1, which makes its share smaller, by at most half. So a visitor who is refused cannot count what
+    others of the same network have taken.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class NetworkShares:
 
     @property
     def used(self) -> int:
-        """How much is taken now."""
+        """Return the amount that is taken now."""
         return self._used
 
     def take(self, networks: Sequence[str], amount: int = 1) -> bool:
-        """Take an amount for a request of these networks, narrowest first; return False where it was not taken."""
+        """Take an amount for a request of these networks, narrowest first; return whether that worked."""
         with self._change:
             if not self._fits(networks, amount):
                 return False
@@ -81,7 +81,7 @@ class NetworkShares:
                 self._change.notify_all()
 
     def take_more(self, networks: Sequence[str], amount: int, *, seconds: float) -> bool:
-        """Take more for a request that was let in: all that is free counts; wait at most so many seconds."""
+        """Take more for an accepted request, from all that is free; wait at most so many seconds for it."""
         end = monotonic() + seconds
         with self._change:
             while amount > self._total - self._used:

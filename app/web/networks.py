@@ -1,8 +1,8 @@
-"""The networks that a visitor comes from, nested, each under a name that nobody can turn back into an address.
+"""The nested networks of a visitor, each under a name that nobody can turn back into an address.
 
-An IPv4 address lies in a /24, an IPv6 address in a /64, a /56 and a /48, and a Tor circuit in the onion service as a
-whole. A share for each width bounds what one household, one provider's customer or one Tor client can take. Each
-network is named by an HMAC whose key lives in memory and changes each hour; nodes may share that key, with a lifetime.
+An IPv4 address has a /32 and a /24, an IPv6 address a /64, a /56 and a /48, and a Tor circuit the whole onion service.
+A share for each width bounds how much one household, one provider's customer or one Tor client can take. The name of a
+network is an HMAC; its key is kept in memory and changes each hour. Nodes may share the key for a limited time.
 """
 
 import hmac
@@ -21,13 +21,13 @@ _TOR_CIRCUITS = ip_network("fc00:dead:beef:4dad::/64")
 _IPV4_WIDTHS = (32, 24)
 _IPV6_WIDTHS = (64, 56, 48)  # what one subnet, one household and one site are given (RFC 6177)
 Address = IPv4Address | IPv6Address
-# Returns the key that all nodes use in an hour; is given the hour, and 32 fresh bytes for the first node that asks.
+# Gets the hour, and 32 random bytes; returns the key of all nodes in that hour, which is the bytes of the first node.
 ShareKey = Callable[[int, bytes], bytes]
 
 
 @dataclass(frozen=True)
 class Network:
-    """One network: its `width` ("ipv4/32", "ipv4/24", "ipv6/64", …, "circuit", "onion", "unknown"), its hourly name."""
+    """One network: its `width` ("ipv4/32", "ipv4/24", "ipv6/64", …, "circuit", "onion", "unknown") and hourly name."""
 
     width: str
     key: str
@@ -35,7 +35,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Networks:
-    """The networks of one visitor, the narrowest first; where Tor names no circuits, the onion service alone."""
+    """The networks of one visitor, the narrowest first; only the onion service if Tor names no circuits."""
 
     nested: tuple[Network, ...]
 
@@ -51,7 +51,7 @@ class Networks:
 
 
 class NetworkReader:
-    """Reads the networks of a visitor from a request; makes a new key each hour, or asks `share_key` for one.
+    """Reads the networks of a visitor from a request; makes a new key each hour, or gets the key from `share_key`.
 
     `clock` gives unix seconds. One object serves all threads of a process.
     """
@@ -62,21 +62,21 @@ class NetworkReader:
         self._key: tuple[int, bytes] = (-1, b"")
 
     def of_environ(self, environ: WSGIEnvironment) -> Networks:
-        """Return the networks of a WSGI request, after the step that replaces the address of a trusted proxy."""
+        """Return the networks of a WSGI request; an earlier step must have replaced the address of a trusted proxy."""
         return self.of_address(environ.get("REMOTE_ADDR", ""), host=environ.get("HTTP_HOST", ""))
 
     def of_address(self, untrusted_address: str, *, host: str) -> Networks:
-        """Return the networks of an address; `host` is the request's Host, which may be an onion service's."""
+        """Return the networks of an address; `host` is the request's Host, perhaps that of an onion service."""
         key = self._hourly_key()
         return Networks(tuple(_named(width, prefix, key) for width, prefix in _prefixes(untrusted_address, host)))
 
     def draw(self, key: str, purpose: str) -> float:
-        """Return a number from 0 up to 1, always the same for one network, purpose and hour; nobody can foresee it."""
+        """Return a number from 0 up to 1, the same for one network, purpose and hour; nobody can predict it."""
         digest = hmac.digest(self._hourly_key(), f"draw/{purpose}/{key}".encode(), sha256)
         return int.from_bytes(digest[:6], "big") / 2**48
 
     def seconds_left(self) -> int:
-        """Return the seconds until the hour ends, and with it every name and count."""
+        """Return the seconds until the hour ends, and every name and count with the hour."""
         return HOUR_SECONDS - int(self._clock()) % HOUR_SECONDS
 
     def _hourly_key(self) -> bytes:
@@ -95,7 +95,7 @@ def _prefixes(untrusted_address: str, host: str) -> list[tuple[str, bytes]]:
         return [("unknown", b"")]
     if address in _TOR_CIRCUITS:
         return [("circuit", address.packed), ("onion", b"")]
-    # Our proxy passes on the address of a visitor: a private address with an onion host came through Tor.
+    # Our proxy passes on the visitor's address, so a private address with an onion host came through Tor.
     if host.partition(":")[0].endswith(".onion") and address.is_private:
         return [("onion", b"")]
     widths = _IPV4_WIDTHS if isinstance(address, IPv4Address) else _IPV6_WIDTHS

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tells the operator by mail that a unit failed, with what `haumaru status` says now: counts and codes, no word of a report.
+# Sends the operator a mail when a unit failed, with the output of `haumaru status`: counts and codes, no word of a report.
 set -eu
 unit=${1:?which unit failed}
 haumaru=${HAUMARU:-/opt/haumaru/current/bin/haumaru}

@@ -32,16 +32,16 @@ def _unknown() -> dict[str, tuple[bytes, set[str]]]:
     with zipfile.ZipFile(other_zip, "w") as archive:
         archive.writestr("a.txt", "words")
     return {
-        name: (data, {"unknown"})
-        for name, data in {
-            "program": b"\x7fELF\2\1\1" + bytes(100),
-            "old office file": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600),
-            "rich text": rb"{\rtf1{\info{\author Somebody}}words}",
-            "drawing with script": b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>",
-            "web page": b"\n <!DOCTYPE html><title>a</title>",
-            "PostScript": b"%!PS-Adobe-3.0\nshowpage",
-            "another zip": other_zip.getvalue(),
-            "control characters": b"words \x01\x02 words",
+        name: (data, {code})
+        for name, (data, code) in {
+            "program": (b"\x7fELF\2\1\1" + bytes(100), "unknown"),
+            "old office file": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "save-as-pdf"),
+            "rich text": (rb"{\rtf1{\info{\author Somebody}}words}", "save-as-pdf"),
+            "drawing with script": (b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>", "markup"),
+            "web page": (b"\n <!DOCTYPE html><title>a</title>", "markup"),
+            "PostScript": (b"%!PS-Adobe-3.0\nshowpage", "save-as-pdf"),
+            "another zip": (other_zip.getvalue(), "archive"),
+            "control characters": (b"words \x01\x02 words", "unknown"),
         }.items()
     }
 

@@ -69,6 +69,13 @@ service imap-login {{
 """
 
 
+@pytest.fixture
+def server():
+    """A folder that dovecot's own user may enter: pytest closes the folder above `tmp_path` to other users."""
+    with tempfile.TemporaryDirectory(prefix="mailbox-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
 @contextmanager
 def dovecot(folder: Path):
     """A real IMAP server with TLS on loopback, and one mailbox."""
@@ -123,11 +130,10 @@ def _mail(folder, name, data):
 
 
 @pytest.mark.needs("dovecot")
-def test_envelopes_come_out_of_a_mailbox(tmp_path):
+def test_envelopes_come_out_of_a_mailbox(tmp_path, server):
     """Mails as the site makes them come in and are deleted; other mail is left alone; a wrong key is refused."""
     (tmp_path / "office").mkdir()
-    office, server = Office(tmp_path / "office"), tmp_path / "server"
-    server.mkdir()
+    office = Office(tmp_path / "office")
     maker = SmtpTransport("h", 1, True, "site@example.org", "desk@example.org", "", "", ssl.create_default_context())
     one, two = sealed(office), sealed(office)
     with dovecot(server) as imap:
@@ -187,12 +193,11 @@ def test_a_mail_brings_one_envelope_or_none(office):
 
 
 @pytest.mark.needs("dovecot")
-def test_one_run_takes_a_bounded_number_of_mails(tmp_path, monkeypatch):
+def test_one_run_takes_a_bounded_number_of_mails(tmp_path, server, monkeypatch):
     """A flooded mailbox is emptied over several runs, so that none of them takes without end."""
     monkeypatch.setattr("app.desk.imap._MAX_MAILS", 3)
     (tmp_path / "office").mkdir()
-    office, server = Office(tmp_path / "office"), tmp_path / "server"
-    server.mkdir()
+    office = Office(tmp_path / "office")
     with dovecot(server) as imap:
         for number in range(7):
             one = sealed(office)

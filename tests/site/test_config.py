@@ -115,7 +115,7 @@ def test_a_key_of_an_earlier_version_is_a_fault_that_names_the_new_key(tmp_path,
 @pytest.mark.parametrize(
     ("key", "values", "fault"),
     [
-        ("REPORT_AGENCIES", ("elsewhere", "intake,intake"), "[report] agencies: must be ids"),
+        ("REPORT_AGENCIES", ("elsewhere", "intake,intake"), "[report] agencies: must list ids"),
         ("FORWARD_STOCK", ("15", "0"), "[forward] stock"),
         ("FORWARD_CELLS", ("0", "2000"), "[forward] cells"),
         ("MEMORY_URL", ("memcached://x",), "[memory] url"),
@@ -133,7 +133,7 @@ def test_a_value_out_of_its_bounds_is_one_fault_of_its_key(tmp_path, good, key, 
 
 def test_the_memory_store_has_one_place(tmp_path, good):
     """A folder and a Redis together are a fault."""
-    with pytest.raises(ConfigError, match="stands beside folder"):
+    with pytest.raises(ConfigError, match="is set together with folder"):
         load_config(write(tmp_path, good + '[memory]\nfolder = "/run/x"\nurl = "redis://x"\n'), {})
 
 
@@ -212,7 +212,7 @@ def test_a_demonstration_s_key_outside_a_demonstration_is_a_fault(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load_config(path, {"HAUMARU_SITE_DEMO": "false"})
     assert any("demonstration's key" in fault for fault in caught.value.faults)
-    assert any("name: is a demonstration's" in fault for fault in caught.value.faults)
+    assert any("name: is the demonstration's" in fault for fault in caught.value.faults)
 
 
 @pytest.mark.parametrize("text", ["[site", "\x00", "= 3", "[site]\nname = 'a'\nname = 'b'"])

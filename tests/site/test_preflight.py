@@ -47,7 +47,7 @@ def test_a_good_machine_has_no_fault(path):
 def test_a_folder_that_is_not_there_is_a_fault(path):
     """An agency's server that takes no envelope is a fault with its code, and the command ends with 1."""
     (path.parent / "inbox").rmdir()
-    assert any("deliver: its end does not take envelopes (disk)" in line for line in faults(path))
+    assert any("deliver: the agency's server does not accept envelopes (disk)" in line for line in faults(path))
     done = subprocess.run([BIN / "haumaru", "check", "--config", path], capture_output=True, text=True, check=False)
     assert done.returncode == 1
 
@@ -65,7 +65,7 @@ def test_a_database_that_cannot_be_used_is_a_fault(path):
 def test_a_mail_server_that_takes_too_little_is_a_fault(path, tmp_path):
     """A SIZE below the mail of one envelope is a fault; the SIZE that the remedy names is enough."""
     certificates = Certificates(tmp_path)
-    for size, found in ((180_000, ["fault: [[agency]] example deliver: the server takes only"]), (200_000, [])):
+    for size, found in ((180_000, ["fault: [[agency]] example deliver: the mail server accepts only"]), (200_000, [])):
         with smtp(certificates, size=size) as (port, _):
             delivery = {
                 "HAUMARU_AGENCY_EXAMPLE_DELIVER": f"smtp+starttls://localhost:{port}/?to=desk@example.org",
@@ -93,7 +93,7 @@ def test_a_pace_that_is_too_quick_for_the_agency_s_end_is_a_warning(path, monkey
     """A delivery that takes more than half the time until the next one is a warning with both times."""
     monkeypatch.setattr(preflight, "monotonic", iter((0.0, 0.7)).__next__)
     told = words(path)
-    assert any(line.startswith("warning: [forward] window: reaching [[agency]] example took 0.7 s") for line in told)
+    assert any(line.startswith("warning: [forward] window: to reach [[agency]] example took 0.7 s") for line in told)
     monkeypatch.setattr(preflight, "monotonic", iter((0.0, 0.6)).__next__)
     assert not any("[forward]" in line for line in words(path))
 
@@ -103,13 +103,13 @@ def test_a_memory_store_on_a_disk_is_a_fault(path, tmp_path):
     on_disk = {"HAUMARU_MEMORY_FOLDER": str(tmp_path / "not" / "there")}
     assert preflight.is_in_memory(Path("/dev/shm"))
     assert not preflight.is_in_memory(tmp_path)
-    assert any(line.startswith("warning: [memory] folder: lies on a disk") for line in words(path, **on_disk))
+    assert any(line.startswith("warning: [memory] folder: is on a disk") for line in words(path, **on_disk))
     real = {
         "HAUMARU_SITE_DEMO": "false",
         "HAUMARU_AGENCY_EXAMPLE_NAME": "Intake",
         "HAUMARU_AGENCY_EXAMPLE_RECIPIENTS": recipient_of(new_identity()),
     }
-    assert any("[memory] folder: lies on a disk" in line for line in faults(path, **on_disk, **real))
+    assert any("[memory] folder: is on a disk" in line for line in faults(path, **on_disk, **real))
     assert not any("[memory]" in line for line in words(path))
 
 
@@ -123,7 +123,7 @@ def test_a_memory_store_that_cannot_be_used_is_a_fault(path):
         place.unlink()
     text = path.read_text().replace("[memory]\nfolder = ", '[memory]\nurl = "redis://127.0.0.1:1"\n#')
     path.write_text(text)
-    assert any("[memory] url: cannot be reached" in line for line in faults(path))
+    assert any("[memory] url: Redis cannot be reached" in line for line in faults(path))
 
 
 @pytest.mark.parametrize("persistence", ["save", "appendonly"])
@@ -136,8 +136,8 @@ def test_a_redis_that_writes_to_a_disk_is_a_fault(path, persistence):
         Redis.from_url(server.url).config_set(persistence, {"save": "60 1", "appendonly": "yes"}[persistence])
         found = faults(path, **env)
     assert [line.partition(";")[0] for line in found] == [
-        "fault: [memory] url: writes to disk",
-        "fault: [limits] url: writes to disk",
+        "fault: [memory] url: Redis writes to a disk",
+        "fault: [limits] url: Redis writes to a disk",
     ]
 
 
@@ -158,7 +158,8 @@ def test_a_database_of_another_version_is_a_fault_and_no_site_starts_on_it(path)
 def test_limits_out_of_reach_are_a_fault(path):
     """A Redis that cannot be reached is a fault."""
     assert any(
-        "[limits] url: cannot be reached" in line for line in faults(path, HAUMARU_LIMITS_URL="redis://127.0.0.1:1")
+        "[limits] url: Redis cannot be reached" in line
+        for line in faults(path, HAUMARU_LIMITS_URL="redis://127.0.0.1:1")
     )
 
 
@@ -166,7 +167,7 @@ def test_a_secret_that_others_may_read_is_a_fault(path):
     """A file of form secrets that other users can read is a fault."""
     assert faults(path) == []
     (path.parent / "secret").chmod(0o644)
-    assert any("secret_file: others may read it" in line for line in faults(path))
+    assert any("secret_file: other users can read the file" in line for line in faults(path))
 
 
 def test_an_outbox_whose_folder_others_may_list_is_told(path):
@@ -174,7 +175,7 @@ def test_an_outbox_whose_folder_others_may_list_is_told(path):
     path.parent.chmod(0o700)
     assert not any("[outbox]" in line for line in words(path))
     path.parent.chmod(0o755)
-    assert any(line.startswith("warning: [outbox] url: others may see when") for line in words(path))
+    assert any(line.startswith("warning: [outbox] url: other users can see when") for line in words(path))
     (path.parent / "outbox.db").chmod(0o644)
     words(path)
     assert (path.parent / "outbox.db").stat().st_mode & 0o077 == 0
@@ -183,7 +184,9 @@ def test_an_outbox_whose_folder_others_may_list_is_told(path):
 def test_an_expired_key_is_a_fault_and_one_about_to_is_a_warning(path):
     """A key past its day is a fault; some weeks before, `status` and `check` warn."""
     past, soon = TODAY - timedelta(days=2), TODAY + timedelta(days=9)
-    assert any("expires: is past" in line for line in faults(path, HAUMARU_AGENCY_EXAMPLE_EXPIRES=past.isoformat()))
+    assert any(
+        "expires: the key has expired" in line for line in faults(path, HAUMARU_AGENCY_EXAMPLE_EXPIRES=past.isoformat())
+    )
     told = words(path, HAUMARU_AGENCY_EXAMPLE_EXPIRES=soon.isoformat())
     assert any(line.startswith("warning: ") and "the form closes" in line for line in told)
 
@@ -226,7 +229,7 @@ def test_less_memory_than_every_limit_takes_together_is_a_warning(path, tmp_path
     """Where the unit or the machine has less than workers, bodies and files may take, `check` names both figures."""
     monkeypatch.setattr(preflight, "_MEMORY_LIMITS", (str(tmp_path / "memory.max"),))
     (tmp_path / "memory.max").write_text("500000000\n")
-    assert any("[server] body_memory: up to" in line and "there are 500 MB" in line for line in words(path))
+    assert any("[server] body_memory: the site may need" in line and "has 500 MB" in line for line in words(path))
     (tmp_path / "memory.max").write_text("max\n")
     plenty = {"HAUMARU_SERVER_BODY_MEMORY": "1MB", "HAUMARU_SERVER_WORKERS": "1"}
     assert not any("body_memory" in line for line in words(path, **plenty))

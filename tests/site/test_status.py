@@ -79,7 +79,7 @@ def test_status_ends_with_1_where_somebody_must_act(path, outbox):
     since = TODAY - timedelta(days=5)
     found = acts(path, HAUMARU_AGENCY_EXAMPLE_EXPIRES=(TODAY + timedelta(days=5)).isoformat())
     assert any(f"deliveries fail (closed) since {since}" in act and "deliver by hand" in act for act in found), found
-    assert any("its key ends in 5 days" in act for act in found)
+    assert any("its key expires in 5 days" in act for act in found)
     assert any("closed-down: envelopes wait" in act for act in found)
     done = subprocess.run([BIN / "haumaru", "status", "--config", path], capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -122,14 +122,14 @@ def test_status_says_when_the_memory_store_cannot_be_used(path, outbox, tmp_path
         if store == "a folder that is a file":
             (tmp_path / "store").write_text("")
     (act,) = acts(path, **variables)
-    assert act.startswith("the memory store cannot be used, so no files are taken")
+    assert act.startswith("the memory store cannot be used, so the site accepts no files")
     assert not (tmp_path / "store").is_dir()
 
 
 def test_status_tells_of_a_disk_that_fills_up_before_it_is_full(path, monkeypatch):
     """Less free space than is kept for words needs an action; with no space left the form says "not sent"."""
     usage = status.shutil.disk_usage(path)
-    for free, words in ((3 * 10**9, ""), (2 * 10**9 - 1, "no files are taken"), (500_000, "(disk-full)")):
+    for free, words in ((3 * 10**9, ""), (2 * 10**9 - 1, "the site accepts no files"), (500_000, "(disk-full)")):
         monkeypatch.setattr(status.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
         found = acts(path)
         assert words in " ".join(found)

@@ -166,7 +166,7 @@ def test_a_site_that_starts_while_its_database_is_away(tmp_path):
             forwarder = here.forwarder()
             assert NOT_SENT in told(sender, "away")[1]
             assert "(database-away)" in (said := acts(here))
-            assert "start it" in said
+            assert "start the database" in said
             server.start()
             send_some(sender, ledger, 5)
             here.wait_for(ledger.acknowledged)

@@ -5,7 +5,7 @@ import re
 import socket
 import ssl
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -204,8 +204,9 @@ def test_nothing_is_logged_whatever_visitors_do(deployment):
     for broken in (f"{sign}\r\n\r\n".encode(), b"\x16\x03\x01\xff\xff" + sign.encode(), b""):
         with socket.create_connection(("127.0.0.1", proxy.port), 10, ("127.0.0.77", 0)) as line:
             line.sendall(broken)
-            line.shutdown(socket.SHUT_WR)
-            line.recv(4096)
+            with suppress(ConnectionResetError):  # the proxy may reset a connection whose bytes it cannot read
+                line.shutdown(socket.SHUT_WR)
+                line.recv(4096)
     said = proxy.log.read_text() + deployment.log.read_text()
     assert sign not in said
     assert "127.0.0.77" not in said

@@ -33,7 +33,8 @@ def test_files_are_shown_before_they_are_sent_and_arrive_clean(running, visitor,
     answer = held(visitor, STORY, [("IMG_2026_secret.jpg", photo.data), ("letter.pdf", letter.data)])
     assert (answer.status, answer.heading) == (200, "Not sent yet")
     assert "GPS position" in answer.words
-    assert answer.form("/report").steps == ["cover:1", "cover:2", "confirm", "extend", "discard", "edit"]
+    changes = ["blur:1", "cover:1", "blur:2", "cover:2"]
+    assert answer.form("/report").steps == [*changes, "confirm", "extend", "discard", "edit"]
     assert press(visitor, answer, "confirm").heading.startswith("This was a demonstration")
     tip = running.tip(STORY)
     assert [file["path"] for file in tip["files"]] == ["files/1.jpg", "files/2.pdf"]

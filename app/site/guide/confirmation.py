@@ -36,7 +36,9 @@ def confirm_contacts(
     Raises `ConfigError` where the operator has no folder, or its file cannot be written.
     """
     if folders.own is None:
-        raise ConfigError(("[content] folder: is missing; make a folder for your own contacts, and name it there",))
+        raise ConfigError(
+            ("[content] folder: is missing; make a folder for your own contacts, and write its path there",)
+        )
     wrong = []
     for contact in contacts:
         if holds(_description(contact)):
@@ -57,7 +59,8 @@ def _description(contact: Contact) -> str:
         *(words for key, words in _FLAGS.items() if getattr(contact, key)),
     )
     known = "".join(f"\n  - {fact.rstrip('.')}" for fact in facts if fact)
-    return f"{contact.name}:{known}\n  from: {contact.source}\n  last: {contact.as_at}\n  Does all of this still hold?"
+    origin = f"source: {contact.source}\n  checked: {contact.as_at}"
+    return f"{contact.name}:{known}\n  {origin}\n  Is all of this still right?"
 
 
 def _write_row(folders: GuideFolders, path: Path, identifier: str, today: date) -> None:
@@ -71,7 +74,9 @@ def _write_row(folders: GuideFolders, path: Path, identifier: str, today: date) 
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError((f"{path}: cannot be written ({error.strerror}); give yourself the right to it",)) from None
+        raise ConfigError(
+            (f"{path}: cannot be written ({error.strerror}); give this user the right to write there",)
+        ) from None
 
 
 def _find_row(text: str, identifier: str) -> str:

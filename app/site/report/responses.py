@@ -154,11 +154,12 @@ class FileRow:
     size: int = 0  # bytes
     removed: tuple[str, ...] = ()
     refused: str = ""
+    count: int = 1  # of the files that the refusal is about
     file: HeldFile | None = None
 
     def as_shown(self) -> dict[str, object]:
         """Return what travels in the page."""
-        names = ("name", "path", "type", "size", "removed", "refused")
+        names = ("name", "path", "type", "size", "removed", "refused", "count")
         return {name: getattr(self, name) for name in names}
 
     def with_file(self, files: Mapping[int, HeldFile]) -> "FileRow":
@@ -199,14 +200,22 @@ class CoverPage:
 
 
 def file_rows(results: Sequence[CleanedFile | RefusedFile], untrusted_names: Sequence[str]) -> tuple[FileRow, ...]:
-    """Return a row for each file, in the order in which its sender chose them."""
+    """Return a row for each file, in the order in which its sender chose them.
+
+    Of several files in one upload each has the upload's name and its number among them.
+    """
     names = [clean_text(name[: 2 * _FILE_NAME_SHOWN]).replace("\n", " ")[:_FILE_NAME_SHOWN] for name in untrusted_names]
-    return tuple(
-        FileRow(name, refused=result.code)
-        if isinstance(result, RefusedFile)
-        else FileRow(name, result.path, result.type, len(result.data), result.removed)
-        for result, name in zip(results, names, strict=True)
-    )
+    uploads = [result.upload or number for number, result in enumerate(results, 1)]
+    rows = []
+    for place, (upload, result) in enumerate(zip(uploads, results, strict=True)):
+        name = names[upload - 1]
+        if name and uploads.count(upload) > 1:
+            name = f"{name} ({uploads[: place + 1].count(upload)})"
+        if isinstance(result, RefusedFile):
+            rows.append(FileRow(name, refused=result.code, count=result.count))
+        else:
+            rows.append(FileRow(name, result.path, result.type, len(result.data), result.removed))
+    return tuple(rows)
 
 
 def read_shown(untrusted_text: str, draft: bytes, secret: bytes) -> tuple[tuple[FileRow, ...], int]:

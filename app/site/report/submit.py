@@ -22,7 +22,8 @@ from app.core.errors import (
 from app.delivery.clock import days_left, nz_day
 from app.delivery.memory_store import PART
 from app.delivery.outbox import Envelope, Outbox
-from app.files.clean import CleanedFile, RefusedFile, memory_to_clean
+from app.files.clean import CleanedFile, RefusedFile
+from app.files.uploads import memory_to_clean_uploads
 from app.site.config import AgencyConfig, ForwardConfig
 from app.site.report.held import DRAFT_BYTES, HeldTipStore
 from app.site.report.held_files import FindWords, HeldFile, held_files, notes_of_files
@@ -167,8 +168,7 @@ def _require_room_to_hold(context: SubmissionContext, most_waiting: int | None, 
 @contextmanager
 def _memory_for_files(submission: Submission, context: SubmissionContext) -> Iterator[None]:
     """Hold the memory that cleaning takes beside the files as they came; raises BusyError where there is none soon."""
-    sizes = [len(file) for file in submission.untrusted_files]
-    amount = memory_to_clean(sizes)
+    amount = memory_to_clean_uploads(submission.untrusted_files)
     if not context.memory.take_more(submission.networks, amount, seconds=_WAIT_SECONDS):
         raise BusyError
     try:

@@ -116,7 +116,7 @@ def test_the_command_asks_about_each_contact(tmp_path, own, monkeypatch):
     count = len(contacts_of(None))
     done = runner.invoke(cli, ["contacts", "--config", str(path)], input="y\n" * count)
     assert done.exit_code == 0, done.output
-    assert done.output.count("Does all of this still hold?") == count
+    assert done.output.count("Is all of this still right?") == count
     done = runner.invoke(cli, ["contacts", "--config", str(path)], input="y\n" * (count - 1) + "n\n")
     assert done.exit_code == 1
     assert "Correct mbie-2020 in" in done.output

@@ -6,6 +6,7 @@ from base64 import b64decode
 from io import BytesIO
 from math import sin
 from time import time
+from zipfile import ZipFile
 
 import pytest
 from PIL import Image, ImageChops
@@ -385,3 +386,26 @@ def test_a_text_that_is_too_long_is_searched_in_its_first_part():
     notes = notes_of_files([CleanedFile("files/1.txt", "text/plain", (), data)], noted)
     assert searched == [200_000]
     assert held_files([FileEntry("files/1.txt", "text/plain", len(data), ())], notes)[0].partly
+
+
+def test_a_zip_shows_each_of_its_files_and_counts_the_rest(site):
+    """Each file of a ZIP has its row, thumbnail and steps, a chat its findings, and what has no room is counted."""
+    packed = BytesIO()
+    with ZipFile(packed, "w") as archive:
+        archive.writestr("Anna Smith.jpg", photo())
+        archive.writestr("_chat.txt", NOTE)
+        for number in range(10):
+            archive.writestr(f"{number}.jpg", photo(colour=(number, 0, 0)))
+    page = hold(site, ("album.zip", packed.getvalue()), ("n.txt", b"a note"))
+    rows = [text for e in page.document.all("h3") if "zip" in (text := e.text) or text == "n.txt"]
+    assert rows == [*(f"album.zip ({number})" for number in range(1, 11)), "n.txt"]
+    assert "Files in this ZIP file that we did not add: 3." in page.text
+    assert len(thumbnails(page)) == 8
+    assert length(page) == WITH_FILES_BYTES
+    boxes = [e.attrs["value"] for e in page.document.all("input", name="cut")]
+    assert boxes
+    cut = step(site, page, "cut", cut=boxes)
+    files = held_tip(site, step(site, cut, "extend")).files
+    assert [file.path for file in files] == [f"files/{n}.{'txt' if n in {2, 10} else 'jpg'}" for n in range(1, 11)]
+    assert b"Smith" not in b"".join(file.data for file in files)
+    assert "Files in this ZIP file that we did not add: 3." in cut.text

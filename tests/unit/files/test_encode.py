@@ -248,10 +248,11 @@ def test_a_film_is_made_smaller_where_it_would_take_too_long(monkeypatch):
     limit = _SlowPictures(over=960 * 600)
     monkeypatch.setattr(WorkMeter, "picture_done", limit.picture_done)
     monkeypatch.setattr(encode, "FilmSize", limit.size)
-    rebuilt = encode_media(data).files[0].data
-    with av.open(io.BytesIO(rebuilt)) as source:
+    made = encode_media(data)
+    with av.open(io.BytesIO(made.files[0].data)) as source:
         pictures = list(source.decode(video=0))
     assert (len(pictures), pictures[0].width, pictures[0].height) == (40, 480, 300)
+    assert RemovedKind.FINE_DETAIL in made.kinds
 
 
 class _SlowPictures:
@@ -371,3 +372,11 @@ def test_a_recording_in_which_most_is_damaged_is_refused():
     start = data.index(b"movi") + 4
     (result,) = clean_files([data[:start] + bytes(range(256)) * ((len(data) - start) // 256)])
     assert isinstance(result, RefusedFile)
+
+
+@pytest.mark.parametrize("name", ["screen.mkv", "browser.webm", "camera.avi"])
+def test_a_recording_of_which_a_part_is_missing_says_so(name):
+    """What can be read is taken, and the sender is told that parts are missing; a whole recording has none."""
+    data = films.of_kind(name, seconds=4.0)
+    assert RemovedKind.DAMAGED_PARTS not in encode_media(data).kinds
+    assert RemovedKind.DAMAGED_PARTS in encode_media(data[: len(data) // 2]).kinds

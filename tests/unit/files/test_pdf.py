@@ -1,15 +1,20 @@
 """A PDF comes back as its pages are seen, or is refused: no letter is lost without a word."""
 
 import io
+import random
+import zlib
 
 import pikepdf
 import pypdfium2
 import pytest
 from pikepdf import Array, Dictionary, Name
-from PIL import ImageChops
+from PIL import Image, ImageChops
 
+from app.core.errors import FileRefusedError
+from app.files import pdf, pdf_writer
+from app.files.child_process import run_worker
 from app.files.clean import CleanedFile, clean_files
-from app.files.protocol import RemovedKind
+from app.files.protocol import RemovedKind, Task, unpack_result
 
 NOT_IN_FILE = Dictionary(
     Type=Name.FontDescriptor, Flags=4, FontBBox=[0, -200, 1000, 900], ItalicAngle=0, Ascent=880, Descent=-120,
@@ -123,3 +128,83 @@ def test_a_pdf_after_something_else_is_a_pdf(name):
     assert (second.type, RemovedKind.AUTHOR in second.removed) == ("application/pdf", True)
     pages = [pypdfium2.PdfDocument(file.data)[0].render().to_pil() for file in (first, second)]
     assert ImageChops.difference(*pages).getbbox() is None
+
+
+def scans(count: int) -> bytes:
+    """A PDF of noisy grey scans, which need the most work."""
+    noise = Image.effect_noise((1240, 1754), 60).convert("L")
+    target, document = io.BytesIO(), pikepdf.new()
+    jpeg = io.BytesIO()
+    noise.save(jpeg, "JPEG", quality=60)
+    picture = document.make_stream(jpeg.getvalue())
+    picture.Type, picture.Subtype, picture.Filter = Name.XObject, Name.Image, Name.DCTDecode
+    picture.Width, picture.Height, picture.BitsPerComponent, picture.ColorSpace = 1240, 1754, 8, Name.DeviceGray
+    for _ in range(count):
+        page = document.add_blank_page(page_size=(595, 842))
+        page.obj.Resources = Dictionary(XObject=Dictionary(P=picture))
+        page.obj.Contents = document.make_stream(b"595 0 0 842 0 0 cm /P Do")
+    document.save(target)
+    return target.getvalue()
+
+
+def test_deflating_a_noisy_page_stops_where_a_jpeg_is_shorter():
+    """A page that is going to be a JPEG is deflated no further than the JPEG's length; flat pages stay exact."""
+    noise = Image.effect_noise((1240, 1754), 60).convert("L").tobytes()
+    assert pdf_writer._deflated(noise, 100_000) is None
+    fed = []
+
+    class Packer:
+        def compress(self, data):
+            fed.append(len(data))
+            return data
+
+        def flush(self):
+            return b""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pdf_writer.zlib, "compressobj", Packer)
+        assert pdf_writer._deflated(noise, 100_000) is None
+    assert sum(fed) < 200_000 < len(noise)
+    flat = bytes(len(noise))
+    assert pdf_writer._deflated(flat, len(noise)) == zlib.compress(flat)
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(0.8, "too-slow-50-pages"), (1.6, "too-slow-25-pages"), (9, "too-slow")])
+def test_pages_that_would_take_too_long_are_refused_after_a_few(monkeypatch, seconds, code):
+    """After five pages it is known that a hundred do not fit, and how many would."""
+    now = [0.0]
+    monkeypatch.setattr(pdf.time, "monotonic", lambda: now[0])
+    read = []
+
+    def pages():
+        for number in range(100):
+            now[0] += seconds
+            read.append(number)
+            yield number
+
+    with pytest.raises(FileRefusedError, match=code):
+        list(pdf._in_time(pages(), 100))
+    assert len(read) <= 6
+
+
+def test_a_hundred_scanned_pages_are_cleaned():
+    """As many pages as are promised fit into the processor time of one file, though each is a noisy scan."""
+    result = unpack_result(run_worker(Task.PDF, scans(100), seconds=300))
+    assert result.pages == 100
+
+
+def test_changed_bytes_in_a_pdf_with_fonts_elsewhere_end_as_a_file_or_a_sentence():
+    """Thirty seeded changes of PDFs that name their fonts end as a cleaned file or with a sentence of our own."""
+    chance = random.Random(14)
+    encoding, ordering, words = WORDS["Chinese"]
+    seeds = [
+        page_with(composite(encoding, ordering), words.encode("utf-16-be")),
+        LOST["a macron"],
+        SEEN["Latin letters"],
+    ]
+    for number in range(30):
+        data = bytearray(seeds[number % 3])
+        for _ in range(chance.randint(1, 6)):
+            data[chance.randrange(len(data))] ^= chance.randint(1, 255)
+        (result,) = clean_files([bytes(data)])
+        assert isinstance(result, CleanedFile) or result.code in {"damaged", "encrypted", "fonts-missing", "unknown"}

@@ -13,11 +13,10 @@ from app.files.protocol import (
     OutputFormat,
     RemovedKind,
     WorkerResult,
-    pack_boxes,
     pack_result,
-    unpack_boxes,
     unpack_result,
 )
+from app.files.questions import pack_boxes, unpack_boxes
 
 
 def test_a_result_is_read_back():

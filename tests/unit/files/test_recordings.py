@@ -10,6 +10,7 @@ from app.core.errors import FileRefusedError
 from app.files.av import rebuild_media
 from app.files.clean import CleanedFile, clean_files
 from app.files.iso_boxes import check_written_boxes
+from app.files.protocol import RemovedKind
 from tests.corpus import films, recordings
 from tests.corpus.boxes import body, box, insert
 
@@ -122,3 +123,36 @@ def test_an_edit_list_of_ours_hides_nothing():
         with av.open(io.BytesIO(rebuilt), options={"ignore_editlist": ignored}) as source:
             frames.append(sum(len(packet.decode()) for packet in source.demux()))
     assert frames[0] == frames[1]
+
+
+def _with_second_layer(data):
+    """HEVC in MP4 with a unit of a second layer after each picture, where spatial films have the second eye."""
+    target = io.BytesIO()
+    with av.open(io.BytesIO(data)) as source, av.open(target, "w", format="mp4") as sink:
+        stream = sink.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux(video=0):
+            if packet.dts is None:
+                continue
+            unit = b"\x02\x09" + _MARK
+            made = av.Packet(bytes(packet) + len(unit).to_bytes(4, "big") + unit)
+            made.pts, made.dts, made.time_base, made.is_keyframe = packet.pts, packet.dts, packet.time_base, True
+            made.stream = stream
+            sink.mux(made)
+    return target.getvalue()
+
+
+def test_a_spatial_film_is_encoded_anew():
+    """Of a film with a layer for each eye the first is kept, and nothing of the second is in the file."""
+    data = _with_second_layer(films.recorded("mp4", "libx265", None, seconds=0.4))
+    assert data.count(_MARK) == 10
+    with pytest.raises(FileRefusedError, match="must-encode"):
+        rebuild_media(data)
+    result = _cleaned(data)
+    assert _MARK not in result.data
+    assert _decode_errors(result.data) == (10, 0)
+
+
+def test_encryption_data_is_told():
+    """The sender is told that more than sound and pictures was in the film."""
+    data = insert(recordings.still("libx264"), [b"moov"], _PSSH)
+    assert RemovedKind.OTHER in rebuild_media(data).kinds
