@@ -8,11 +8,12 @@ Requests may wait in line: none passes an earlier one that lacks nothing but roo
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Condition
-from time import monotonic
 
+from app.core.errors import BusyError
 from app.web.networks import Networks
 
 
@@ -65,32 +66,30 @@ class NetworkShares:
 
     def wait_for(self, networks: Sequence[str], amount: int = 1, *, seconds: float) -> bool:
         """Take an amount as `take` does, once there is room; wait in line for at most so many seconds."""
-        end, mine = monotonic() + seconds, _WaitingAmount(networks, amount)
+        mine = _WaitingAmount(networks, amount)
         with self._change:
             self._line.append(mine)
             try:
-                while not (self._is_next(mine) and self._fits(networks, amount)):
-                    left = end - monotonic()
-                    if amount > self._total or left <= 0:
-                        return False
-                    self._change.wait(left)
-                self._add(networks, amount)
-                return True
+                return self._take_once(lambda: self._is_next(mine) and self._fits(networks, amount), mine, seconds)
             finally:
                 self._line.remove(mine)
                 self._change.notify_all()
 
     def take_more(self, networks: Sequence[str], amount: int, *, seconds: float) -> bool:
         """Take more for an accepted request, from all that is free; wait at most so many seconds for it."""
-        end = monotonic() + seconds
         with self._change:
-            while amount > self._total - self._used:
-                left = end - monotonic()
-                if amount > self._total or left <= 0:
-                    return False
-                self._change.wait(left)
-            self._add(networks, amount)
-            return True
+            more = _WaitingAmount(networks, amount)
+            return self._take_once(lambda: amount <= self._total - self._used, more, seconds)
+
+    @contextmanager
+    def hold_more(self, networks: Sequence[str], amount: int, *, seconds: float) -> Iterator[None]:
+        """Hold what `take_more` takes; raises BusyError where that is not there in time."""
+        if not self.take_more(networks, amount, seconds=seconds):
+            raise BusyError
+        try:
+            yield
+        finally:
+            self.give_back(networks, amount)
 
     def give_back(self, networks: Sequence[str], amount: int = 1) -> None:
         """Give back what `take` took."""
@@ -101,6 +100,13 @@ class NetworkShares:
                 self._of[network] -= amount
                 if self._of[network] <= 0:
                     del self._of[network]
+
+    def _take_once(self, ready: Callable[[], bool], waiting: _WaitingAmount, seconds: float) -> bool:
+        """Take the amount once it is `ready`, with the lock held; False after so many seconds, or if it never fits."""
+        if waiting.amount > self._total or not self._change.wait_for(ready, seconds):
+            return False
+        self._add(waiting.networks, waiting.amount)
+        return True
 
     def _add(self, networks: Sequence[str], amount: int) -> None:
         self._used += amount

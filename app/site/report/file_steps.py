@@ -193,16 +193,10 @@ class FileSteps:
         context = self._context
         return context.held.opened(held.draft, now=context.clock(), networks=context.networks)
 
-    @contextmanager
-    def _room_for(self, size: int) -> Iterator[None]:
+    def _room_for(self, size: int) -> AbstractContextManager[None]:
         """Hold the memory that one file of so many bytes takes while it is made anew; raises BusyError."""
-        context, amount = self._context, size + most_output(size)
-        if not context.memory.take_more(context.networks, amount, seconds=_WAIT_SECONDS):
-            raise BusyError
-        try:
-            yield
-        finally:
-            context.memory.give_back(context.networks, amount)
+        context = self._context
+        return context.memory.hold_more(context.networks, size + most_output(size), seconds=_WAIT_SECONDS)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ can be changed while its tip is held: the end of the time and the room of the ne
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from struct import Struct
 
@@ -160,15 +160,9 @@ class HeldTipStore:
         finally:
             self._openings.give_back(networks)
 
-    @contextmanager
-    def _memory_of(self, draft: bytes, now: float, *, times: int) -> Iterator[None]:
+    def _memory_of(self, draft: bytes, now: float, *, times: int) -> AbstractContextManager[None]:
         amount = times * self._memory.held_size(memory_key(draft), now)
-        if not self._room.take_more((), amount, seconds=_WAIT_SECONDS):
-            raise BusyError
-        try:
-            yield
-        finally:
-            self._room.give_back((), amount)
+        return self._room.hold_more((), amount, seconds=_WAIT_SECONDS)
 
     def extend(self, draft: bytes, *, latest: int, now: float) -> None:
         """Hold a tip for 30 minutes more, but not beyond `latest`, which `hold` returned.

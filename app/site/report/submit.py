@@ -7,8 +7,8 @@ promise that, both raise, and nothing was sent.
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 
 from app.core.errors import (
@@ -165,16 +165,10 @@ def _require_room_to_hold(context: SubmissionContext, most_waiting: int | None, 
         context.outbox.require_room(context.agency.id, most_waiting, now=now, to_hold=True)
 
 
-@contextmanager
-def _memory_for_files(submission: Submission, context: SubmissionContext) -> Iterator[None]:
+def _memory_for_files(submission: Submission, context: SubmissionContext) -> AbstractContextManager[None]:
     """Hold the memory that cleaning takes beside the files as they came; raises BusyError where there is none soon."""
     amount = memory_to_clean_uploads(submission.untrusted_files)
-    if not context.memory.take_more(submission.networks, amount, seconds=_WAIT_SECONDS):
-        raise BusyError
-    try:
-        yield
-    finally:
-        context.memory.give_back(submission.networks, amount)
+    return context.memory.hold_more(submission.networks, amount, seconds=_WAIT_SECONDS)
 
 
 def _clean(submission: Submission, context: SubmissionContext) -> CleanedFiles:
