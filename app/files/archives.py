@@ -7,12 +7,11 @@ Source: PKWARE's APPNOTE 6.3.10, section 4.3.
 
 import io
 import zipfile
-import zlib
 from collections.abc import Sequence
 from itertools import pairwise
 
 from app.core.errors import FileRefusedError
-from app.files.office import MAX_PARTS, is_document, read_names, shown_pictures
+from app.files.office import DAMAGED_ZIP, MAX_PARTS, is_document, read_names, shown_pictures
 from app.files.protocol import MAX_UNPACKED, OutputFile, OutputFormat, RemovedKind, WorkerResult, most_unpacked
 from app.files.sniff import image_format
 
@@ -37,7 +36,7 @@ def unpack_archive(data: bytes) -> WorkerResult:
             else:
                 wanted, others, kinds = _loose_files(archive), 0, set[RemovedKind]()
             files, left_out = _take(archive, wanted, most_unpacked(len(data)), only_pictures=bool(kinds))
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError):
+    except DAMAGED_ZIP:
         raise FileRefusedError("damaged") from None
     if not files:
         raise FileRefusedError("empty")
@@ -85,5 +84,5 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(entry) as part:
             return part.read(entry.file_size)
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError):
+    except DAMAGED_ZIP:
         return b""

@@ -39,8 +39,8 @@ _SECONDS_A_FILM = 90.0
 # Of one request; each takes memory. Recordings that are encoded anew have a place of their own beside these.
 _PHOTOS_AT_ONCE, _FILMS_AT_ONCE = 2, 1
 FILES_AT_ONCE = _PHOTOS_AT_ONCE + _FILMS_AT_ONCE
-_SMALL_OUTPUT = 16_000_000
-_LARGE_OUTPUT = 100_000_000
+# What may be made of a small file, and of a larger one: so many times its bytes, up to a limit.
+SMALL_OUTPUT, GROWTH, LARGE_OUTPUT = 16_000_000, 4, 100_000_000
 _SECONDS_TO_PROBE = 10.0
 _SECONDS_AT_THE_DESK = 60.0
 _SECONDS_TO_MASK = 130.0
@@ -122,6 +122,13 @@ class CleanLimits:
     seconds: float = 75.0
     film_seconds: float = 130.0
 
+    def require_within(self, untrusted_files: Sequence[bytes]) -> None:
+        """Raise FileRefusedError "too-many-files" or "too-many-bytes" for files that are beyond these limits."""
+        if len(untrusted_files) > self.files:
+            raise FileRefusedError("too-many-files")
+        if sum(map(len, untrusted_files)) > self.bytes_in:
+            raise FileRefusedError("too-many-bytes")
+
 
 @dataclass(frozen=True)
 class _Way:
@@ -172,10 +179,7 @@ def clean_files(
     a whole is beyond its limits.
     """
     limits = limits or CleanLimits()
-    if len(untrusted_files) > limits.files:
-        raise FileRefusedError("too-many-files")
-    if sum(map(len, untrusted_files)) > limits.bytes_in:
-        raise FileRefusedError("too-many-bytes")
+    limits.require_within(untrusted_files)
     if not untrusted_files:
         return ()
     began = time.monotonic()
@@ -207,7 +211,7 @@ def _clean_all(untrusted_files: Sequence[bytes], quick: _Way, slow: _Way, result
 
 def most_output(length: int) -> int:
     """Return how many bytes may be made of files of so many bytes: small ones may grow, large ones hardly."""
-    return min(MAX_OUTPUT_BYTES, max(_SMALL_OUTPUT, min(4 * length, _LARGE_OUTPUT), length * 5 // 4))
+    return min(MAX_OUTPUT_BYTES, max(SMALL_OUTPUT, min(GROWTH * length, LARGE_OUTPUT), length * 5 // 4))
 
 
 def memory_to_clean(sizes: Sequence[int]) -> int:

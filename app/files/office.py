@@ -35,6 +35,8 @@ _KIND_OF_PART = {
     "Thumbnails/thumbnail.png": RemovedKind.THUMBNAIL,
     "word/vbaProject.bin": RemovedKind.OTHER,
 }
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError)
+"""What reading a damaged or foreign ZIP raises; NotImplementedError is a method of packing that zipfile lacks."""
 # Of OpenDocument, OOXML, Apple's programs and electronic books.
 _DOCUMENT_PARTS = {"mimetype", "[Content_Types].xml", "Index.zip", "index.apxl", "index.xml"}
 _WORD_BODY = "word/document.xml"
@@ -61,7 +63,7 @@ def rebuild_document(data: bytes) -> WorkerResult:
             text, kinds = _office_text(archive)
             kinds |= _removed_parts(archive)
             has_pictures = any(_PICTURE_PART.search(name) for name in archive.namelist())
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError):
+    except DAMAGED_ZIP:
         raise FileRefusedError("damaged") from None
     if len(text) > MAX_OUTPUT_BYTES:
         raise FileRefusedError("too-large")

@@ -14,6 +14,9 @@ from functools import partial
 from app.core.errors import BusyError, FileRefusedError
 from app.files.clean import (
     FILES_AT_ONCE,
+    GROWTH,
+    LARGE_OUTPUT,
+    SMALL_OUTPUT,
     CleanedFile,
     CleanLimits,
     RefusedFile,
@@ -26,7 +29,6 @@ from app.files.protocol import MAX_UNPACKED_BYTES, RemovedKind, most_unpacked
 from app.files.turns import FileTurns
 
 _ZIP_START = b"PK\x03\x04"
-_LARGE_OUTPUT, _SMALL_OUTPUT, _GROWTH = 100_000_000, 16_000_000, 4
 _ARRANGED = {str(RemovedKind.LAYOUT): str(RemovedKind.ARRANGEMENT)}
 
 CleanResult = CleanedFile | RefusedFile
@@ -70,18 +72,16 @@ def clean_uploads(
 
     Raises as `clean_files` does.
     """
-    total = sum(map(len, untrusted_uploads))
-    if len(untrusted_uploads) > limits.files:
-        raise FileRefusedError("too-many-files")
-    if total > limits.bytes_in:
-        raise FileRefusedError("too-many-bytes")
-    end, room = time.monotonic() + limits.seconds, _Room(limits.files - len(untrusted_uploads), limits.bytes_in)
+    limits.require_within(untrusted_uploads)
+    began, room = time.monotonic(), _Room(limits.files - len(untrusted_uploads), limits.bytes_in)
     turn = partial(turns.turn, networks)
     uploads = [
-        _open_upload(number, untrusted_file, room, lambda: turn(seconds=max(0.0, end - time.monotonic())))
+        _open_upload(
+            number, untrusted_file, room, lambda: turn(seconds=max(0.0, began + limits.seconds - time.monotonic()))
+        )
         for number, untrusted_file in enumerate(untrusted_uploads, 1)
     ]
-    spent = limits.seconds - (end - time.monotonic())
+    spent = time.monotonic() - began
     left = replace(
         limits,
         bytes_in=limits.bytes_in + MAX_UNPACKED_BYTES,
@@ -105,7 +105,7 @@ def memory_to_clean_uploads(untrusted_uploads: Sequence[bytes]) -> int:
     outputs = sorted(map(most_output, sizes), reverse=True)
     # Those at work are the longest of the uploads, and some of what was unpacked, however it is divided.
     at_work = max(
-        sum(outputs[: FILES_AT_ONCE - count]) + min(count * _LARGE_OUTPUT, count * _SMALL_OUTPUT + _GROWTH * unpacked)
+        sum(outputs[: FILES_AT_ONCE - count]) + min(count * LARGE_OUTPUT, count * SMALL_OUTPUT + GROWTH * unpacked)
         for count in range(FILES_AT_ONCE + 1)
     )
     return unpacked + max(at_work + made, 2 * made - sum(sizes))
