@@ -58,6 +58,8 @@ class Inbox:
             with as_refused_errors():
                 for path in taken:
                     path.unlink(missing_ok=True)
+            if taken:
+                self._store.show_day(self._inbox)
 
     def _receive_one(self, path: Path) -> bool:
         """Take in one file; return whether it can be deleted, because the store has what it held."""
@@ -100,6 +102,8 @@ class Inbox:
         self._cases.journal.write(JournalEntry(who, "tried-again", name[:26]))
         with as_refused_errors():
             (self._store.folder / "aside" / name).rename(self._inbox / f"{name.rpartition('.')[0]}.age")
+        for folder in (self._store.folder / "aside", self._inbox):
+            self._store.show_day(folder)
 
     def destroy(self, who: str, untrusted_name: str) -> None:
         """Destroy something that was set aside; raises RefusedError `gone`."""

@@ -73,7 +73,10 @@ class SealedStore:
             raise RefusedError("store-key" if error.code == "no-match" else "store-damaged") from None
 
     def move_in(self, path: Path, name: str) -> None:
-        """Move a sealed file into the store durably, from another disk too; raises RefusedError."""
+        """Move a sealed file into the store durably, from another disk too; raises RefusedError.
+
+        Both folders then show the day alone.
+        """
         target = self.folder / name
         with as_refused_errors():
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -85,6 +88,7 @@ class SealedStore:
                     raise
                 replace_file(target, path.read_bytes(), timestamp=self.midnight())
                 path.unlink()
+        self.show_day(path.parent)
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files durably; a file that is gone already is no error."""
@@ -113,6 +117,11 @@ class SealedStore:
     def midnight(self) -> float:
         """Return the beginning of the day in New Zealand, in unix seconds."""
         return nz_midnight(self._clock()).timestamp()
+
+    def show_day(self, folder: Path) -> None:
+        """Let a folder show the day alone as its time; one that another user owns, or that is gone, is left alone."""
+        with suppress(PermissionError, FileNotFoundError):
+            self._date(folder)
 
     def list_names(self, folder: str) -> list[str]:
         """Return the sorted names of the complete files in a folder of the store."""

@@ -128,17 +128,24 @@ def test_rekeying_seals_everything_to_the_new_identity(tmp_path, office):
 
 def test_files_and_folders_show_the_day_alone(office):
     """Whatever comes in, is worked on or set aside, no time of a file or folder is finer than the day."""
+    early = tip(files=(jpeg(),))
+    words, *parts = to_bundles(early)
+    for part in parts:
+        office.drop_bundle(part)
     one, other = office.drop(tip(files=(jpeg(),))), office.drop(tip())
     (office.inbox / f"{'0' * 26}.age").write_bytes(b"nothing")
     office.drop_bundle(to_bundles(tip(files=(jpeg(),)))[1])
     with office.desk() as desk:
         receive(desk)
+        office.drop_bundle(words)
+        receive(desk)  # the parts of these words came before them, and leave the folder in which parts wait
+        assert desk.cases.parts.is_complete(desk.cases.get(early.id))
         desk.cases.claim(one, "Ana")
         desk.cases.close(other, "Ana", "test")
         paths = [path for path in office.store.rglob("*") if path.name != "lock" and "outbox" not in path.name]
         assert {path.parent.name for path in paths} >= {"tips", "envelopes", "parts", "waiting", "aside"}
         midnight = nz_midnight(NOON).timestamp()
-        assert [path.name for path in paths if path.stat().st_mtime != midnight] == []
+        assert [path.name for path in (*paths, office.inbox) if path.stat().st_mtime != midnight] == []
         deposit_envelope(office.inbox, Envelope(new_tip_id(), "", b"x" * ENVELOPE_BYTES))
         today = nz_midnight(time.time()).timestamp()
         assert {path.stat().st_mtime for path in (office.inbox, *office.inbox.iterdir())} == {today}
