@@ -6,16 +6,11 @@ desk signed is not parsed. Replies are shown in the order in which the desk wrot
 does not open hides no other.
 """
 
-import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
 from http import HTTPStatus
 
 from flask import Blueprint, Response, request
-from flask_babel import format_date
 from flask_babel import gettext as _
 
 from app.core.errors import (
@@ -32,9 +27,9 @@ from app.delivery.receipt_codes import DerivationQueue, Locator, ReceiptCode, pa
 from app.delivery.reply_store import ReplyStore, read_reply_post
 from app.site.report.form_token import Token
 from app.site.report.forms import ReplyForm
+from app.site.report.opened_replies import open_replies
 from app.site.report.responses import PageError, ReportContext, ReportResponses
 from app.site.report.submit import Submission, is_closed, submit
-from app.vault.reply import open_reply
 from app.vault.tip import SCHEMA, ReplyTo
 from app.web.http import REFUSED, same_origin
 from app.web.network_shares import NetworkShares
@@ -53,53 +48,6 @@ class ReplyAccess:
     code: ReceiptCode
     locator: Locator
     key: bytes
-
-
-@dataclass(frozen=True, order=True)
-class ReplyMessage:
-    """What a desk wrote: the day on which it did, its place in the thread, and its text."""
-
-    day: date
-    number: int
-    text: str
-
-    @property
-    def day_text(self) -> str:
-        """The day in the language of the page, "" where the desk gave none."""
-        return "" if self.day == date.min else format_date(self.day, "long")
-
-
-@dataclass
-class OpenedReplies:
-    """The messages of the replies under one locator in the order in which the desk wrote them.
-
-    `digests` are the SHA-256 of the sealed replies that opened; `unopened` counts the others.
-    """
-
-    messages: list[ReplyMessage]
-    digests: list[str]
-    unopened: int
-
-
-def open_replies(sealed: Sequence[bytes], key: bytes, locator: Locator) -> OpenedReplies:
-    """Open the replies under a locator; one that does not open hides no other."""
-    messages, digests = [], []
-    for each in sealed:
-        with suppress(ReplyError):
-            fields = open_reply(each, key, locator)
-            digests.append(hashlib.sha256(each).hexdigest())
-            if fields.get("kind") == "message":
-                messages.append(_read_message(fields))
-    return OpenedReplies(sorted(messages), digests, len(sealed) - len(digests))
-
-
-def _read_message(fields: Mapping[str, object]) -> ReplyMessage:
-    number = fields.get("number")
-    try:
-        day = date.fromisoformat(str(fields.get("day")))
-    except ValueError:
-        day = date.min
-    return ReplyMessage(day, number if isinstance(number, int) else 0, str(fields.get("text", "")))
 
 
 class ReplyViews:
