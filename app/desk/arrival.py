@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
-from app.desk.case import Case, CaseNote, ThreadMessage, case_from_words
+from app.desk.case import Case, CaseNote, case_from_words
 from app.desk.similarity import text_sketch
+from app.desk.thread import ThreadMessage
 from app.vault.tip import SCHEMA, TipId
 from app.vault.tip_bundles import Words
 
@@ -51,7 +52,15 @@ def with_arrived_answers(case: Case, answers: Sequence[Case]) -> Case:
 def _thread_message(answer: Case) -> ThreadMessage:
     text = answer.text("what")
     shown = text if len(text) <= _MAX_ANSWER else f"{text[:_MAX_ANSWER]}…"
-    return ThreadMessage(answer.received, "", shown, id=answer.id)
+    return ThreadMessage(
+        answer.received,
+        "",
+        shown,
+        id=answer.id,
+        number=answer.number,
+        replies=answer.replies,
+        withdraw=answer.withdraw,
+    )
 
 
 def _bounded_fields(answers: Mapping[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:

@@ -11,6 +11,7 @@ from datetime import date
 from enum import StrEnum
 
 from app.desk.errors import RefusedError
+from app.desk.thread import ThreadMessage, sorted_thread
 from app.files.protocol import Box
 from app.vault.part import Part, is_proven
 from app.vault.tip import SCHEMA, ReplyTo, TipId
@@ -78,17 +79,6 @@ class CaseNote:
 
 
 @dataclass(frozen=True)
-class ThreadMessage:
-    """One message of the thread with the sender; `posted` says of a reply whether the site has it."""
-
-    day: date
-    who: str  # a handler's name; "" means the sender
-    text: str
-    id: str = ""
-    posted: bool = False
-
-
-@dataclass(frozen=True)
 class RedactionDraft:
     """What a handler chose for a referral: marks by field, further terms, answers and files, boxes, summary."""
 
@@ -123,7 +113,8 @@ class Case:
     """One tip on the desk: what came, its state, who works on it, and what the desk has done.
 
     `tip_id` is the id in the words of the tip, which anyone may have put there: of several tips that bear one id, all
-    but the first have another `id` here. `part_key` (32 bytes) proves the parts that bring the files.
+    but the first have another `id` here. `part_key` (32 bytes) proves the parts that bring the files. Only an answer
+    has `replies`, `withdraw` and `number`, as its tip does.
     """
 
     id: TipId
@@ -135,6 +126,9 @@ class Case:
     part_key: bytes = field(default=b"", repr=False)
     reply: ReplyTo | None = None
     answers_to: str | None = None
+    replies: Mapping[str, str] = field(default_factory=dict)
+    withdraw: bool = False
+    number: int = 0
     state: State = State.NEW
     holder: str = ""
     translator: bool = False
@@ -289,7 +283,7 @@ class Case:
 
     def with_answers(self, *answers: ThreadMessage) -> "Case":
         """Return the tip with the sender's answers in its thread, unread."""
-        return replace(self, thread=(*self.thread, *answers), unread=True)
+        return replace(self, thread=sorted_thread((*self.thread, *answers)), unread=True)
 
     def read(self) -> "Case":
         """Return the tip with its thread read."""
@@ -346,5 +340,8 @@ def case_from_words(words: Words, sketch: tuple[int, ...], *, case_id: TipId | N
         part_key=words.key,
         reply=tip.reply,
         answers_to=tip.answers_to,
+        replies=dict(tip.replies),
+        withdraw=tip.withdraw,
+        number=tip.number,
         sketch=sketch,
     )

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from app.desk.case import Case, CaseFile, CaseNote, Outcome, RedactionDraft, SentReferral, State, ThreadMessage
+from app.desk.case import Case, CaseFile, CaseNote, Outcome, RedactionDraft, SentReferral, State
+from app.desk.thread import MessageKind, ThreadMessage
 from app.vault.tip import ReplyTo
 
 FORMAT = "haumaru-case/2"
@@ -52,7 +53,7 @@ def _decode_draft(raw: dict[str, Any]) -> RedactionDraft:
 
 
 def _decode_message(raw: dict[str, Any]) -> ThreadMessage:
-    return ThreadMessage(**_with_date(raw))
+    return ThreadMessage(**_with_date(raw) | {"kind": MessageKind(raw.get("kind", MessageKind.MESSAGE))})
 
 
 def _with_date(raw: dict[str, Any]) -> dict[str, Any]:

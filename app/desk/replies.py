@@ -6,12 +6,13 @@ not have yet out of the threads, where they are sealed with the rest of the case
 
 import re
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 
 from app.core.unicode import clean_text
-from app.desk.case import Case, ThreadMessage
+from app.desk.case import Case
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
+from app.desk.thread import ThreadMessage, unposted_messages
 from app.vault.tip import ReplyTo, TipId, new_tip_id
 
 DAYS = 90  # for which the site keeps a reply
@@ -79,7 +80,7 @@ class ReplyQueue:
         """Return the oldest reply of each thread that the site does not have, unless its 90 days are over."""
         first_day, found = self._cases.today() - timedelta(days=DAYS), []
         for case in self._cases.all():
-            reply_to, waiting = _reply_to(case), _unposted(case, first_day)
+            reply_to, waiting = _reply_to(case), unposted_messages(case.thread, first_day)
             if reply_to is not None and waiting:
                 found.append((reply_to, waiting[0]))
         return found
@@ -87,7 +88,7 @@ class ReplyQueue:
     def count_waiting(self) -> int:
         """Return how many replies the site does not have yet."""
         first_day = self._cases.today() - timedelta(days=DAYS)
-        return sum(len(_unposted(case, first_day)) for case in self._cases.all() if _reply_to(case))
+        return sum(len(unposted_messages(case.thread, first_day)) for case in self._cases.all() if _reply_to(case))
 
     def number(self, reply_id: str) -> int:
         """Return the place of a reply in its thread, so that the site can show the replies of a day in their order."""
@@ -107,7 +108,3 @@ def _with_new_reply(now: Case, who: str, message: ThreadMessage) -> Case:
 
 def _reply_to(case: Case) -> ReplyTo | None:
     return case.reply if case.reply and _LOCATOR.fullmatch(case.reply.locator) else None
-
-
-def _unposted(case: Case, first_day: date) -> list[ThreadMessage]:
-    return [one for one in case.thread if one.who and not one.posted and one.day >= first_day]

@@ -8,7 +8,7 @@ makes the bundles of a tip.
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import NewType
@@ -18,6 +18,9 @@ from app.core.errors import N_, BundleError
 TipId = NewType("TipId", str)
 
 MAX_FILES = 10
+MAX_REPLIES = 20
+MAX_REPLY_LENGTH = 200  # characters
+MAX_NUMBER = 9999
 REPLY_KEY_BYTES = 32
 TIP_ID_BYTES = 26  # random bytes that make the id of an envelope
 
@@ -76,16 +79,16 @@ class TipSchema:
 
     def field(self, name: str) -> TipField:
         """Return the field of this name; raises KeyError."""
-        return {field.name: field for field in self.fields}[name]
+        return {each.name: each for each in self.fields}[name]
 
     def heading(self, name: str) -> str:
         """Return the heading of a field in tip.txt, at the desk and in a referral; the name where it is unknown."""
-        return next((field.heading for field in self.fields if field.name == name), name)
+        return next((each.heading for each in self.fields if each.name == name), name)
 
     @property
     def text_names(self) -> tuple[str, ...]:
         """The names of the fields with free text, which is searched and redacted; all other fields have choices."""
-        return tuple(field.name for field in self.fields if not field.choices)
+        return tuple(each.name for each in self.fields if not each.choices)
 
     @property
     def kinds(self) -> tuple[Choice, ...]:
@@ -188,7 +191,12 @@ class ReplyTo:
 
 @dataclass(frozen=True)
 class Tip:
-    """What one person sends; `received` is a day, never a finer time."""
+    """What one person sends; `received` is a day, never a finer time.
+
+    A later answer names in `answers_to` the locator of the thread that it belongs to. Only an answer has `replies`,
+    from the id of a question of the desk to what its sender says, `withdraw`, which asks the desk not to pass the
+    report on, and `number`, its place among its sender's answers of that day (0 where that is not known).
+    """
 
     id: TipId
     received: date
@@ -196,6 +204,9 @@ class Tip:
     files: tuple[TipFile, ...] = ()
     reply: ReplyTo | None = None
     answers_to: str | None = None
+    replies: Mapping[str, str] = field(default_factory=dict)
+    withdraw: bool = False
+    number: int = 0
     decoy: bool = False
 
     def __post_init__(self) -> None:
@@ -203,8 +214,16 @@ class Tip:
         _check(type(self.received) is date and isinstance(self.decoy, bool))
         _check(self.answers_to is None or _LOCATOR.fullmatch(self.answers_to))
         _check(len({file.path for file in self.files}) == len(self.files) <= MAX_FILES)
-        for field, value in self.answers.items():
-            _check(_FIELD.fullmatch(field) and (isinstance(value, str) or _are_texts(value)))
+        for name, value in self.answers.items():
+            _check(_FIELD.fullmatch(name) and (isinstance(value, str) or _are_texts(value)))
+        self._check_answer()
+
+    def _check_answer(self) -> None:
+        _check(isinstance(self.withdraw, bool) and type(self.number) is int and 0 <= self.number <= MAX_NUMBER)
+        _check(self.answers_to is not None or not (self.replies or self.withdraw or self.number))
+        _check(len(self.replies) <= MAX_REPLIES)
+        for question, said in self.replies.items():
+            _check(_FIELD.fullmatch(question) and isinstance(said, str) and len(said) <= MAX_REPLY_LENGTH)
 
 
 def new_tip_id() -> TipId:

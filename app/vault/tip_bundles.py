@@ -183,12 +183,13 @@ def words_to_json(words: Words) -> bytes:
             {"path": file.path, "type": file.type, "size": file.size, "removed": file.removed} for file in words.files
         ],
         "parts": {"count": words.part_count, "key": _to_base64(words.key)},
-        "replies": {},
+        "replies": dict(tip.replies),
+        **({"withdraw": True} if tip.withdraw else {}),
         "reply": tip.reply and {"key": _to_base64(tip.reply.key), "locator": tip.reply.locator},
         "answers_to": tip.answers_to,
+        **({"number": tip.number} if tip.number else {}),
+        **({"decoy": True} if tip.decoy else {}),
     }
-    if tip.decoy:
-        fields["decoy"] = True
     return _encode(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
 
 
@@ -212,9 +213,13 @@ def words_to_text(words: Words) -> str:
     if tip.answers_to:
         lines.append(f"In answer to your reply: {tip.answers_to}")
     lines.append(f"Can be answered: {'yes' if tip.reply else 'no'}")
+    if tip.withdraw:
+        lines += ["", "THE SENDER ASKS YOU NOT TO PASS THE REPORT ON."]
     for field, value in tip.answers.items():
         text = value if isinstance(value, str) else ", ".join(value)
         lines += ["", f"{SCHEMA.heading(field)}:", f"  {text.translate(_VISIBLE)}"]
+    for question, said in tip.replies.items():
+        lines += ["", f"Your question {question}:", f"  {said.translate(_VISIBLE)}"]
     return "\n".join(lines + _file_lines(words)) + "\n"
 
 
@@ -249,6 +254,9 @@ def _parse_words(line: bytes) -> Words:
         },
         reply=None if reply is None else ReplyTo(_from_base64(reply["key"]), reply["locator"]),
         answers_to=fields["answers_to"],
+        replies=fields["replies"],
+        withdraw=fields.get("withdraw", False),
+        number=fields.get("number", 0),
         decoy=fields.get("decoy", False),
     )
     entries = tuple(
