@@ -16,6 +16,7 @@ from datetime import date
 from typing import Any
 
 from app.core.errors import BundleError
+from app.vault.asked_questions import question_text, said_text
 from app.vault.bundle import files_length, pack, pack_files, unpack, unpack_files
 from app.vault.part import MAX_PARTS, PART_KEY_BYTES, Part, count_parts, is_proven, join, pack_part, split
 from app.vault.tip import MAX_FILES, SCHEMA, ReplyTo, Tip, TipFile, TipId, new_tip_id
@@ -219,7 +220,7 @@ def words_to_text(words: Words) -> str:
         text = value if isinstance(value, str) else ", ".join(value)
         lines += ["", f"{SCHEMA.heading(field)}:", f"  {text.translate(_VISIBLE)}"]
     for question, said in tip.replies.items():
-        lines += ["", f"Your question {question}:", f"  {said.translate(_VISIBLE)}"]
+        lines += ["", f"Your question: {question_text(question)}", f"  {said_text(question, said).translate(_VISIBLE)}"]
     return "\n".join(lines + _file_lines(words)) + "\n"
 
 

@@ -145,7 +145,9 @@ def test_an_answer_brings_replies_a_withdrawal_and_its_number():
     assert not {"withdraw", "number"} & set(json.loads(FULL_JSON))
     text = unpack(to_bundles(made)[0].data, re.compile(".*"))["tip.txt"].decode()
     assert "THE SENDER ASKS YOU NOT TO PASS THE REPORT ON." in text
-    assert "Your question how-many:\n  Five or six\n" in text
+    assert "Your question: How many people does it happen to?\n  Five or six\n" in text
+    ticked = text_of(replace(FULL, replies={"how-many": "few", "newer": "few"}))
+    assert "Your question: How many people does it happen to?\n  2 to 5\n\nYour question: newer\n  few\n" in ticked
 
 
 @pytest.mark.parametrize(
