@@ -22,17 +22,18 @@ _TOO_MANY_FIELDS = (
     "This tip holds {count} answers to questions that our form does not ask. Only the first {shown} are shown here. "
     "The sealed envelope keeps all of them."
 )
+_ENDED = "This is an answer to a tip that this desk has destroyed or locked."
 
 
-def case_of_arrival(words: Words, case_id: TipId, today: date, *, by: str) -> Case:
+def case_of_arrival(words: Words, case_id: TipId, today: date, *, by: str, thread_ended: bool = False) -> Case:
     """Return the new case of a tip whose words have come in; `by` writes the notes."""
     text = "\n".join(str(words.tip.answers.get(name, "")) for name in SCHEMA.text_names)
     case = case_from_words(words, text_sketch(text), case_id=case_id)
     answers = _bounded_fields(case.answers)
-    notes = case.notes
+    notes = (CaseNote(today, by, _ENDED),) if thread_ended else ()
     if left_out := len(case.answers) - len(answers):
         sentence = _TOO_MANY_FIELDS.format(count=left_out + MAX_UNKNOWN_FIELDS, shown=MAX_UNKNOWN_FIELDS)
-        notes = (CaseNote(today, by, sentence),)
+        notes = (*notes, CaseNote(today, by, sentence))
     return replace(case, received=believable_day(case.received, today), answers=answers, notes=notes)
 
 

@@ -67,6 +67,7 @@ _ACTIONS = {
     "printed": "printed the tip",
     "exported": "exported the tip",
     "destroyed": "destroyed the tip",
+    "answers-destroyed": "destroyed answers that belonged to no tip",
     "rekeyed": "sealed the store to a new key",
 }
 

@@ -21,7 +21,7 @@ from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import FolderTransport
 from app.desk.attachments import Attachments
-from app.desk.cases import Cases
+from app.desk.cases import DESK, Cases
 from app.desk.config import REPLY_SITE_ID, DeskConfig
 from app.desk.dispatch import ReferralContext
 from app.desk.health import expiring_keys, party_pace, waiting_deliveries
@@ -120,17 +120,19 @@ class Desk:
     # What goes on in the background.
 
     def destroy_overdue(self) -> None:
-        """Destroy what was closed `retain_days` ago, whose counts stay, and parts that nothing has proven for long.
+        """Destroy what was closed `retain_days` ago, whose counts stay, and what has waited for its words for long.
 
         Nothing is destroyed before two looks a day apart agree.
         """
         over, parts = self.cases.overdue(self.config.retain_days), self.cases.parts.overdue()
-        confirmed = self.looks.confirm([*(case.id for case in over), *parts])
+        answers = self.cases.early_answers.overdue()
+        confirmed = self.looks.confirm([*(case.id for case in over), *parts, *answers])
         over = [case for case in over if case.id in confirmed]
         if over:
             keep_rows(self.store, [case for case in over if case.answers_to is None])
             self.cases.destroy(over)
         self.cases.parts.delete_waiting(confirmed.intersection(parts))
+        self.cases.early_answers.destroy(confirmed.intersection(answers), by=DESK)
 
     def start(self) -> threading.Thread:
         """Open every record in the background, then begin its other work; `loading` says how far it is."""
