@@ -279,7 +279,6 @@ def _add_report(
 ) -> None:
     config, limits = prerendered.config, prerendered.config.limits
     rates = RateLimits(
-        app,
         url=limits.url,
         per_address=limits.per_address,
         workers=config.server.workers,

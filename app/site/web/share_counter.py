@@ -7,16 +7,14 @@ each hour, and expires. While Redis is away, counting goes on in this process.
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask
-from flask_limiter import Limiter
 from limits import RateLimitItemPerHour
 from limits.errors import StorageError
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter, RateLimiter
+from limits.storage import storage_from_string
+from limits.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
 from app.core.errors import RateError
@@ -33,16 +31,51 @@ class Share:
     amount: int
 
 
-class ShareCounter:
-    """Counts for an application in the store of a URL: `memory://` or `redis://…`."""
+class _ProcessCounts:
+    """The counts of one process, each a number by name; a name that counts nothing is forgotten.
 
-    def __init__(self, app: Flask, url: str) -> None:
-        # No route has a limit of Flask-Limiter's own: what counts is known only once something was taken.
-        limiter = Limiter(lambda: "", app=app, storage_uri=url, strategy="fixed-window", headers_enabled=False)
-        self._local = FixedWindowRateLimiter(MemoryStorage())
-        self._lock = threading.Lock()  # MemoryStorage can lose a count when two threads begin a share at once
-        self._storage: Any = None if url.startswith("memory:") else limiter.storage
-        self._shared: RateLimiter | None = limiter.limiter if self._storage else None
+    The memory storage of `limits` starts a thread after each count, which looks through all names: with thousands of
+    networks that takes longer than all other work for a tip.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that are counted now."""
+        return tuple(self._counts)
+
+    def take(self, share: Share) -> bool:
+        """Count one, and return True; count nothing, and return False, if the share is used up."""
+        with self._lock:
+            count = self._counts.get(share.name, 0)
+            if count >= share.amount:
+                return False
+            self._counts[share.name] = count + 1
+            return True
+
+    def give_back(self, share: Share) -> None:
+        """Count one back, unless the hour of the share is over."""
+        with self._lock:
+            count = self._counts.pop(share.name, 0)
+            if count > 1:
+                self._counts[share.name] = count - 1
+
+    def forget_all(self) -> None:
+        """Forget the names of an hour that is over."""
+        with self._lock:
+            self._counts.clear()
+
+
+class ShareCounter:
+    """Counts in the store of a URL: `memory://` or `redis://…`."""
+
+    def __init__(self, url: str) -> None:
+        self._local = _ProcessCounts()
+        self._storage: Any = None if url.startswith("memory:") else storage_from_string(url)
+        self._shared = FixedWindowRateLimiter(self._storage) if self._storage else None
 
     def reserve(self, shares: Sequence[Share], *, seconds: int) -> Callable[[], None]:
         """Reserve a place in each share; return what gives the places back.
@@ -62,7 +95,10 @@ class ShareCounter:
         """Return the key that all nodes use in an hour: the `fresh` one of the node that asks first.
 
         The key expires with its hour. Where there is no Redis, or while it is away, the fresh one is this process's.
+        Call this once at the beginning of each hour: the counts of this process, under names of the hour before, are
+        then forgotten.
         """
+        self._local.forget_all()
         name = f"haumaru:limit-key:{hour}"
         with suppress(*_STORE_ERRORS):
             if self._storage:
@@ -74,19 +110,17 @@ class ShareCounter:
         """Count one; return what counts one back, or None, with nothing counted, if the share is used up."""
         if self._shared:
             with suppress(*_STORE_ERRORS):
-                return self._take_of(self._shared, share)
-        return self._take_of(self._local, share)
+                return self._take_shared(self._shared, share)
+        return (lambda: self._local.give_back(share)) if self._local.take(share) else None
 
-    def _take_of(self, limiter: RateLimiter, share: Share) -> Callable[[], None] | None:
+    def _take_shared(self, limiter: FixedWindowRateLimiter, share: Share) -> Callable[[], None] | None:
+        item = RateLimitItemPerHour(share.amount, namespace="haumaru")
+
         def give_back() -> None:
             with suppress(*_STORE_ERRORS):  # otherwise the place stays taken until the hour ends
-                self._hit(limiter, share, -1)
+                limiter.hit(item, share.name, cost=-1)
 
-        if self._hit(limiter, share, 1):
+        if limiter.hit(item, share.name, cost=1):
             return give_back
         give_back()
         return None
-
-    def _hit(self, limiter: RateLimiter, share: Share, cost: int) -> bool:
-        with self._lock if limiter is self._local else nullcontext():
-            return limiter.hit(RateLimitItemPerHour(share.amount, namespace="haumaru"), share.name, cost=cost)
