@@ -157,20 +157,19 @@ class Case:
 
     @property
     def children(self) -> bool:
-        """Whether the sender says that a child is involved."""
-        ticked = any(kind.value in self.kinds for kind in SCHEMA.kinds if kind.topic == "children")
-        return ticked or self.text("children") == "yes"
+        """Whether the sender says that a child is involved; older forms asked this by a kind, too."""
+        return self.text("children") == "yes" or "child" in self.text("kinds").split(", ")
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds that the sender ticked."""
-        value = self.answers.get("kinds", ())
-        return value if isinstance(value, tuple) else (value,)
+    def ticked(self, name: str) -> tuple[str, ...]:
+        """Return the values of the schema that the sender ticked, in its order; anybody may seal a tip with others."""
+        answer = self.answers.get(name, ())
+        values = answer if isinstance(answer, tuple) else (answer,)
+        return tuple(choice.value for choice in SCHEMA.field(name).choices if choice.value in values)
 
     @property
     def known_kinds(self) -> tuple[str, ...]:
-        """Those of the kinds that are the schema's, in its order; anybody may seal a tip with others."""
-        return tuple(kind.value for kind in SCHEMA.kinds if kind.value in self.kinds)
+        """The kinds that the sender ticked."""
+        return self.ticked("kinds")
 
     @property
     def open(self) -> bool:

@@ -88,7 +88,8 @@ def first_draft(
 
 def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tuple[str, ...]:
     """Return the ids of the authorities that take what a tip is about, in the configuration's order."""
-    topics = {"trafficking", *case.known_kinds, *(kind.topic for kind in SCHEMA.kinds if kind.value in case.kinds)}
+    choices = (choice for field in SCHEMA.fields for choice in field.choices if choice.value in case.ticked(field.name))
+    topics = {"trafficking", *case.known_kinds, *(choice.topic for choice in choices)}
     topics |= {"danger"} if case.danger else set()
     topics |= {"children", "child"} if case.children else set()
     return tuple(one.id for one in authorities.values() if topics.intersection(one.takes))
@@ -131,7 +132,7 @@ def build_referral(
         day=case.received,
         summary=redaction.draft.summary,
         danger=_choice(case, "danger"),
-        children=_choice(case, "children"),
+        children="yes" if case.children else _choice(case, "children"),
         kinds=case.known_kinds,
         fields=left,
         files=kept,

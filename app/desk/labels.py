@@ -6,7 +6,7 @@ A code that has no label is shown as the code, so that an old journal stays read
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from app.desk.case import State
+from app.desk.case import Case, State
 from app.vault.tip import SCHEMA
 
 STATE_LABELS: Mapping[State, str] = MappingProxyType(
@@ -75,6 +75,11 @@ _ACTIONS = {
 def answer_label(value: str) -> str:
     """Return the answer to a question about danger or children; any other value counts as no answer."""
     return _ANSWERS.get(value, "the sender did not say")
+
+
+def hazards_label(case: Case) -> str:
+    """Return the dangers at the place that the sender ticked, "" where none is ticked."""
+    return SCHEMA.answer_text("hazards", case.ticked("hazards"))
 
 
 def action_label(code: str) -> str:

@@ -86,7 +86,11 @@ class Redaction:
 
 def answer_texts(case: Case) -> dict[str, str]:
     """Return a tip's free text by field, in the order of reading, with its translation after the first."""
-    answers = {name: clean_text(case.text(name)) for name in case.answers if name not in SEPARATE}
+    answers = {
+        name: clean_text(SCHEMA.answer_text(name, value))
+        for name, value in case.answers.items()
+        if name not in SEPARATE
+    }
     if case.translation:
         answers[TRANSLATION] = case.translation
     first, *others = (field.name for field in SCHEMA.fields if field.name not in SEPARATE)

@@ -56,7 +56,8 @@ class TipField:
 
     `max_length` is in characters. A field is about the writer unless it is `about_suspects`; names of suspects are
     evidence, so the finder searches such a field mildly. A referral carries a field unless a handler leaves it out,
-    or, where it is not `referred`, only if a handler puts it in. `required` is the sentence for an empty field.
+    or, where it is not `referred`, only if a handler puts it in. `required` is the sentence for an empty field. A field
+    that is not asked `first` stands under "More, if you know it" on the form.
     """
 
     name: str
@@ -69,6 +70,7 @@ class TipField:
     about_suspects: bool = False
     referred: bool = True
     required: str = ""
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,11 @@ class TipSchema:
     def heading(self, name: str) -> str:
         """Return the heading of a field in tip.txt, at the desk and in a referral; the name where it is unknown."""
         return next((each.heading for each in self.fields if each.name == name), name)
+
+    def answer_text(self, name: str, value: str | tuple[str, ...]) -> str:
+        """Return an answer as a person reads it: choices of ours by their labels, everything else as it came."""
+        labels = {choice.value: choice.label for field in self.fields if field.name == name for choice in field.choices}
+        return ", ".join(labels.get(one, one) for one in ((value,) if isinstance(value, str) else value))
 
     @property
     def text_names(self) -> tuple[str, ...]:
@@ -108,15 +115,20 @@ _KINDS = (
     Choice("marriage", N_("Forced marriage")),
     Choice("crime", N_("Forced to commit crimes")),
     Choice("organs", N_("Removal of organs")),
-    Choice("child", N_("A child is involved"), topic="children"),
     Choice("other", N_("Something else")),
+)
+_HAZARDS = (
+    Choice("dogs", N_("Dogs")),
+    Choice("weapons", N_("Weapons")),
+    Choice("guards", N_("Cameras or guards")),
+    Choice("other", N_("Something else")),
+)
+_PAID = (
+    Choice("job-paid-for", N_("Someone paid to get the job"), topic="work"),
+    Choice("wages-back", N_("Wages must be given back"), topic="work"),
 )
 _YES_NO_UNSURE = (Choice("yes", N_("Yes")), Choice("no", N_("No")), Choice("unsure", N_("I am not sure")))
 _FIELDS = (
-    TipField(
-        "danger", FieldType.CHOICE, N_("Is someone in danger now?"), "Is someone in danger now", choices=_YES_NO_UNSURE
-    ),
-    TipField("children", FieldType.CHOICE, N_("Is a child involved?"), "Are children involved", choices=_YES_NO_UNSURE),
     TipField(
         "what",
         FieldType.LONG,
@@ -125,8 +137,24 @@ _FIELDS = (
         N_("Write what you saw or heard, in any language. Do not write your name or anything that shows who you are."),
         10_000,
         required=N_("Write what is happening. A few words are enough."),
+        first=True,
     ),
-    TipField("kinds", FieldType.CHOICES, N_("What is your report about?"), "What it is about", choices=_KINDS),
+    TipField(
+        "danger",
+        FieldType.CHOICE,
+        N_("Is someone in danger now?"),
+        "Is someone in danger now",
+        choices=_YES_NO_UNSURE,
+        first=True,
+    ),
+    TipField(
+        "children",
+        FieldType.CHOICE,
+        N_("Is a child involved?"),
+        "Are children involved",
+        choices=_YES_NO_UNSURE,
+        first=True,
+    ),
     TipField(
         "where",
         FieldType.SHORT,
@@ -134,6 +162,13 @@ _FIELDS = (
         "Where",
         N_("A town, a street, the name of a business or a website."),
         1000,
+    ),
+    TipField(
+        "hazards",
+        FieldType.CHOICES,
+        N_("Is there something dangerous at the place?"),
+        "Dangers at the place",
+        choices=_HAZARDS,
     ),
     TipField("when", FieldType.SHORT, N_("When?"), "When", N_("For example: since March, or every night."), 1000),
     TipField(
@@ -146,6 +181,15 @@ _FIELDS = (
         about_suspects=True,
     ),
     TipField(
+        "vehicle",
+        FieldType.SHORT,
+        N_("A car, or an account online?"),
+        "Vehicle, or account online",
+        N_("The number plate, make and colour. Or the name of the account, page or app."),
+        200,
+        about_suspects=True,
+    ),
+    TipField(
         "victims",
         FieldType.SHORT,
         N_("Who is it happening to?"),
@@ -153,6 +197,8 @@ _FIELDS = (
         N_("How many people, and what you know about them."),
         1000,
     ),
+    TipField("kinds", FieldType.CHOICES, N_("What is your report about?"), "What it is about", choices=_KINDS),
+    TipField("paid", FieldType.CHOICES, N_("Does the job cost money?"), "Payment for the job", choices=_PAID),
     TipField(
         "how-known",
         FieldType.SHORT,

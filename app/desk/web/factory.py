@@ -21,6 +21,7 @@ from app.desk.labels import (
     action_label,
     answer_label,
     days_label,
+    hazards_label,
     work_label,
 )
 from app.desk.language_guess import guess_language, language_name
@@ -56,6 +57,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         "action": action_label,
         "answer": answer_label,
         "days": days_label,
+        "hazards": hazards_label,
         "language": _language,
         "parts_here": desk.cases.parts.count,
         "work": work_label,

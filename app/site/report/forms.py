@@ -92,6 +92,16 @@ class ReportForm(TokenForm):
         """The fields of the schema, in its order."""
         return [self[field.name] for field in SCHEMA.fields]
 
+    @property
+    def first_questions(self) -> list[Field]:
+        """The questions that stand at the top of the form."""
+        return [self[field.name] for field in SCHEMA.fields if field.first]
+
+    @property
+    def further_questions(self) -> list[Field]:
+        """The questions under "More, if you know it", which are shown at once where one has an answer or an error."""
+        return [self[field.name] for field in SCHEMA.fields if not field.first]
+
     def fill(self, answers: Mapping[str, Any]) -> None:
         """Answer the questions with these answers and no others, whatever the request holds."""
         for field in self.questions:
