@@ -16,6 +16,7 @@ from flask_babel import gettext as _
 from app.core.errors import (
     AlreadySentError,
     BusyError,
+    CodeError,
     HaumaruError,
     OutboxError,
     RateError,
@@ -25,6 +26,7 @@ from app.core.errors import (
 from app.core.log import log_error
 from app.delivery.receipt_codes import DerivationQueue, Locator, ReceiptCode, parse_code
 from app.delivery.reply_store import ReplyStore, read_reply_post
+from app.site.report.code_fields import code_sentences, typed_code
 from app.site.report.form_token import Token
 from app.site.report.forms import ReplyForm
 from app.site.report.opened_replies import open_replies
@@ -37,7 +39,6 @@ from app.web.network_shares import NetworkShares
 # Readers who may wait for a derivation; one runs at a time in each process.
 _WAITING = 8
 _RETRY_SECONDS = 60
-_CODE_LENGTH = 400  # characters of a typed code
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -163,7 +164,7 @@ class ReplyViews:
         """Return what the typed code opens; raises PageError. Whether there is a reply for it makes no difference."""
         try:
             with self._context.rates.reserved("reply"):
-                code = parse_code(request.form.get("code", "")[:_CODE_LENGTH])
+                code = parse_code(typed_code())
                 with self._context.place(self._code_places):
                     keys = self._derivations.derive(code)
             return ReplyAccess(code, keys.locator, keys.reply_key)
@@ -173,10 +174,8 @@ class ReplyViews:
                 "There were too many tries at the same time. Please try again in %(minutes)s minutes.", minutes=minutes
             )
             raise _code_error(error.status, sentence, error.seconds) from None
-        except ReplyError:
-            raise _code_error(
-                422, _("That is not a receipt code. A receipt code has eight words, or eight groups of four numbers.")
-            ) from None
+        except CodeError as error:
+            raise PageError(error.status, errors={"code": code_sentences(error)}) from None
         except HaumaruError as error:
             raise _code_error(error.status, _(error.message), _RETRY_SECONDS) from None
 
@@ -202,15 +201,20 @@ class ReplyViews:
         )
 
     def _ask_for_code(self, problem: PageError | None) -> Response:
-        return self._responses.page("report/reply.html", problem, form=None, code="", token=self._new_token())
+        typed = typed_code() if problem else ""
+        return self._code_page(None, problem, code="", typed=typed)
 
     def _ask_again(self, form: ReplyForm, problem: PageError) -> Response:
         """Return the page with the answer as it was typed; the code stays in the page unless it is the problem."""
-        code = "" if problem.status == HTTPStatus.UNPROCESSABLE_ENTITY else request.form.get("code", "")[:_CODE_LENGTH]
+        code = "" if problem.status == HTTPStatus.UNPROCESSABLE_ENTITY else typed_code()
         sentences = [sentence for each in problem.errors.values() for sentence in each]
         if code:
             problem = PageError(problem.status, seconds=problem.seconds, errors={"what": sentences})
-        return self._responses.page("report/reply.html", problem, form=form, code=code, token=self._new_token())
+        return self._code_page(form, problem, code=code, typed=typed_code())
+
+    def _code_page(self, form: ReplyForm | None, problem: PageError | None, *, code: str, typed: str) -> Response:
+        token = self._new_token()
+        return self._responses.page("report/reply.html", problem, form=form, code=code, typed=typed, token=token)
 
 
 def _seen() -> list[str]:

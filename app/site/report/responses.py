@@ -18,8 +18,9 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from app.core.errors import BusyError
 from app.core.unicode import clean_text
+from app.delivery.code_words import has_own_words
 from app.delivery.outbox import Outbox
-from app.delivery.receipt_codes import ReceiptCode, code_as_numbers
+from app.delivery.receipt_codes import ReceiptCode, code_as_numbers, code_as_words
 from app.files.clean import CleanedFile, RefusedFile
 from app.files.protocol import REFUSALS
 from app.files.turns import FileTurns
@@ -298,8 +299,13 @@ class ReportResponses:
         )
 
     def with_code(self, template: str, code: ReceiptCode | None, **values: Any) -> Response:
-        """Return a page that shows a receipt code in words and in digits, where there is one."""
-        return self.page(template, code=code or "", digits=code_as_numbers(code) if code else "", **values)
+        """Return a page that shows a receipt code in words and in digits, where there is one.
+
+        `own_words` is the code in the words of the reader's language, "" where BIP-39 has no list in that language.
+        """
+        own_words = code_as_words(code, g.lang) if code and has_own_words(g.lang) else ""
+        digits = code_as_numbers(code) if code else ""
+        return self.page(template, code=code or "", digits=digits, own_words=own_words, **values)
 
     def page(self, template: str, problem: PageError | None = None, *, status: int = 200, **values: Any) -> Response:
         """Return any page of report and reply, with the status and the Retry-After of its problem."""

@@ -63,6 +63,26 @@ def test_a_code_with_a_wrong_word_is_not_answered(site, step):
     assert not derive.called
 
 
+def test_a_wrong_word_is_named_at_its_field(site):
+    """The page names the word and the one that was meant, escaped, and gives back what was typed."""
+    typed = "onlin ability able about above absent absorb <b>bananas"
+    with patch.object(DerivationQueue, "derive") as derive:
+        answer = press(site, "read", code=typed)
+    error = answer.document.one("div", id="code-error").text
+    assert (answer.status, linked(answer), derive.called) == (422, ["#code"], False)
+    assert "“onlin” is not a word of a receipt code. Did you mean one of these: online" in error
+    assert "“bananas” is not a word of a receipt code. Did you mean one of these: banana" in error
+    field = answer.document.one("input", id="code").attrs
+    assert (field["value"], field["aria-describedby"]) == (typed, "code-hint code-error")
+    assert "<b>bananas" not in answer.text
+
+
+def test_words_in_the_wrong_order_are_told(site):
+    """Eight words of the list that are no code: one is wrong, or two are in the wrong order."""
+    answer = press(site, "read", code="ability abandon able about above absent absorb banana")
+    assert "two of them are in the wrong order" in answer.document.one("div", id="code-error").text
+
+
 def _is_code(typed):
     try:
         return bool(parse_code(typed))
@@ -270,7 +290,7 @@ def test_an_answer_comes_back_with_its_words_whatever_was_refused(tmp_path):
     for answer in refused:
         assert answer.document.one("textarea", name="what").text.strip() == words
         kept = answer.document.one("input", name="code").attrs
-        assert kept.get("value", "") == ("" if answer.status == 422 else code)
+        assert kept.get("value", "") == ("no code" if answer.status == 422 else code)
     assert press(site, "read", code=code).status == 200
     over = site.post("/en/reply", form)
     assert (over.status, over.document.one("textarea", name="what").text) == (429, words)
