@@ -36,6 +36,7 @@ def test_in_chromium_the_words_come_back(strict, upload):
         page = browser.new_page(viewport=PHONE)
         page.goto(f"{strict.base_url}/en/report")
         page.fill("#what", STORY)
+        page.click(".more summary")
         page.fill("#where", PLACE)
         page.click("button[value=check]")
         page.set_input_files("#files", upload)
@@ -53,6 +54,7 @@ def test_in_firefox_the_words_come_back(strict, upload, tmp_path):
     with firefox(tmp_path / "profile", proxy=("nobody.example", 9)) as tab:
         tab.open(f"{strict.base_url}/en/report")
         tab.fill("#what", STORY)
+        tab.click(".more summary")
         tab.fill("#where", PLACE)
         tab.click("button[value=check]")
         wait_for(tab, 'id="files"')
