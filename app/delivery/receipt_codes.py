@@ -3,7 +3,8 @@
 A code is eight words of the BIP-39 English list, 80 random bits and 8 that check them, and is never stored. A code may
 be typed as those words, as the Chinese words of the same places, or as eight numbers, in any case, spacing or script's
 digits. A text that is no code, or in which a word is wrong, raises CodeError: of 256 wrong codes one passes. A
-derivation takes 64 MiB: a DerivationQueue bounds how many run and wait.
+derivation takes 64 MiB: a DerivationQueue bounds how many run and wait. Where reports can go to several agencies,
+the code itself says to which agency an answer goes, so that the site need not keep that.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from app.vault.tip import TIP_ID_BYTES, TipId, make_tip_id
 
 WORDS_PER_CODE = 8
 _SALT = b"haumaru/receipt/2"
+_AGENCY_CONTEXT = b"haumaru/agency/1"
 _RANDOM_BYTES = 10
 _BITS_PER_WORD = 11
 _MAX_CHARACTERS = 400  # a code has 71 at most
@@ -63,6 +65,20 @@ def code_from_secret(secret: bytes, suits: Callable[[ReceiptCode], bool] = lambd
         if suits(code):
             return code
     raise AssertionError
+
+
+def agency_tag(text: str) -> int:
+    """Return the tag of an agency's id or of a code: the first byte of SHA-256 over the context and the text."""
+    return hashlib.sha256(_AGENCY_CONTEXT + text.encode()).digest()[0]
+
+
+def agency_of_code(code: ReceiptCode, ids: Sequence[str]) -> str:
+    """Return to which of some agencies the answers under a code go: to the one with the code's tag, or to the first.
+
+    A code for the first agency is any code that has no tag of another agency.
+    """
+    tag = agency_tag(code)
+    return next((each for each in ids[1:] if agency_tag(each) == tag), ids[0])
 
 
 def code_as_numbers(code: ReceiptCode) -> str:

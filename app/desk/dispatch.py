@@ -6,7 +6,6 @@ seals and sends what is built here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -28,6 +27,7 @@ from app.desk.redaction import (
 from app.desk.referral import Referral
 from app.files.clean import CleanedFile
 from app.text.phrases import Finding, PhraseTrie
+from app.vault.keys import key_fingerprint
 from app.vault.signature import encode_public_key, public_bytes
 from app.vault.tip import SCHEMA, TipFile, new_tip_id
 
@@ -95,12 +95,6 @@ def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tup
     return tuple(one.id for one in authorities.values() if topics.intersection(one.takes))
 
 
-def key_fingerprint(authority: Authority) -> str:
-    """Return a fingerprint of an authority's keys to compare by voice: 128 bits of SHA-256, in eight groups."""
-    digest = sha256("\n".join(authority.recipients).encode()).hexdigest()[:32]
-    return " ".join(digest[at : at + 4] for at in range(0, 32, 4))
-
-
 def is_key_confirmed(cases: Cases, authority: Authority) -> bool:
     """Whether the journal says that these very keys were compared by voice."""
     return cases.journal.has("confirmed-key", _key_mark(authority))
@@ -112,7 +106,7 @@ def confirm_key(cases: Cases, authority: Authority, who: str) -> None:
 
 
 def _key_mark(authority: Authority) -> str:
-    return f"{authority.id} {key_fingerprint(authority).replace(' ', '')}"
+    return f"{authority.id} {key_fingerprint(authority.recipients).replace(' ', '')}"
 
 
 def build_referral(

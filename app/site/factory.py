@@ -37,6 +37,7 @@ from app.delivery.pace import Pace
 from app.files.clean import CleanLimits
 from app.files.turns import FileTurns, film_turns
 from app.files.uploads import clean_uploads
+from app.site.agencies import published_keys
 from app.site.config import Config, MemoryConfig
 from app.site.guide.handouts import Handout, make_handouts
 from app.site.guide.loader import load_catalogue_reviews, load_library
@@ -328,11 +329,7 @@ def _add_service_routes(app: Flask, config: Config, exit_cookie: ExitCookie) -> 
         return Response("ok\n", mimetype="text/plain")
 
     def keys() -> Response:
-        lines = [
-            f"# {agency.name}, until {agency.expires.isoformat()}\n" + "".join(f"{key}\n" for key in agency.recipients)
-            for agency in config.agencies
-        ]
-        return Response("\n".join(lines), mimetype="text/plain")
+        return Response("\n".join(map(published_keys, config.agencies)), mimetype="text/plain")
 
     app.add_url_rule("/go", "go", go, methods=["POST"])
     app.add_url_rule("/healthz", "healthz", healthz, methods=["GET"])

@@ -20,7 +20,6 @@ from app.desk.dispatch import (
     confirm_key,
     first_draft,
     is_key_confirmed,
-    key_fingerprint,
 )
 from app.desk.errors import RefusedError
 from app.desk.marks import read_boxes, read_marks, write_boxes
@@ -36,6 +35,7 @@ from app.desk.release import (
     without_files,
 )
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other
+from app.vault.keys import key_fingerprint
 
 _MAX_SUMMARY = 2000
 _MAX_TERMS = 50
@@ -142,7 +142,9 @@ def show_preview(tip: str) -> AnyResponse:
         before=redaction.runs(),
         files=[(number, file) for number, file in files if file.path in case.draft.files],
         envelopes=1 + referral_words(referral).part_count,
-        authorities=[(party, key_fingerprint(party), is_key_confirmed(desk.cases, party)) for party in authorities],
+        authorities=[
+            (party, key_fingerprint(party.recipients), is_key_confirmed(desk.cases, party)) for party in authorities
+        ],
         two_person_release=desk.config.release > 1,
         translation=translation,
     )

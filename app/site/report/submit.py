@@ -24,7 +24,8 @@ from app.delivery.memory_store import PART
 from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile
 from app.files.uploads import memory_to_clean_uploads
-from app.site.config import AgencyConfig, ForwardConfig
+from app.site.agencies import AgencyConfig
+from app.site.config import ForwardConfig
 from app.site.report.held import DRAFT_BYTES, HeldTipStore
 from app.site.report.held_files import FindWords, HeldFile, held_files, notes_of_files
 from app.vault.age import seal

@@ -3,6 +3,7 @@
 import hashlib
 import random
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 
@@ -15,6 +16,8 @@ from app.delivery.code_words import code_words
 from app.delivery.receipt_codes import (
     DerivationQueue,
     ReceiptCode,
+    agency_of_code,
+    agency_tag,
     code_as_numbers,
     code_as_words,
     code_from_secret,
@@ -58,6 +61,34 @@ def test_new_codes():
     assert {len(code.split(" ")) for code in codes} == {8}
     assert len(set(codes)) == 4000
     assert {word for code in codes for word in code.split()} == set(words())
+
+
+AGENCIES = ("intake", "police", "labour")
+
+
+def test_a_code_says_to_which_agency_its_answers_go():
+    """A code that was drawn for an agency is that agency's, and a code of a site with one agency is the first's."""
+    for agency in AGENCIES:
+        secrets = [bytes([number]) * 16 for number in range(20)]
+        codes = [code_from_secret(each, lambda code: agency_of_code(code, AGENCIES) == agency) for each in secrets]  # noqa: B023
+        assert {agency_of_code(code, AGENCIES) for code in codes} == {agency}
+    assert {agency_of_code(new_code(), AGENCIES[:1]) for _ in range(600)} == {"intake"}
+
+
+def test_the_tag_of_an_agency_takes_one_code_in_256():
+    """Of codes drawn for nobody about two in 256 belong to the two further agencies, whatever the order of the two."""
+    codes = [new_code() for _ in range(20_000)]
+    found = Counter(agency_of_code(code, AGENCIES) for code in codes)
+    assert 40 <= found["police"] <= 130
+    assert 40 <= found["labour"] <= 130
+    swapped = ("intake", "labour", "police")
+    assert all(agency_of_code(code, AGENCIES) == agency_of_code(code, swapped) for code in codes)
+
+
+def test_the_tag_is_the_one_that_is_written_down():
+    """The first byte of SHA-256 over `haumaru/agency/1` and the id, or the code's words with one space between them."""
+    assert agency_tag("intake") == hashlib.sha256(b"haumaru/agency/1intake").digest()[0]
+    assert agency_tag(CODE) == hashlib.sha256(b"haumaru/agency/1" + CODE.encode()).digest()[0]
 
 
 @settings(deadline=None)
