@@ -37,6 +37,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "no-reply": "The sender did not ask for a reply, so you cannot write back.",
         "no-site": "This desk does not know where to send replies. Set [site] replies in desk.toml.",
         "written": "This reply was saved before. The desk did not save the reply again.",
+        "no-question": "Tick at least one question first.",
+        "many-questions": "Tick five questions at most. Each question takes one of the messages that leave every hour.",
         "no-words": "Write something first.",
         "too-long": "Your text is too long. Make the text shorter.",
         "reply-link": "Take the link or address out of your reply. Opening a link could show who the sender is.",

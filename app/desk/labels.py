@@ -58,6 +58,7 @@ _ACTIONS = {
     "interrupted": "found that the desk stopped while sending",
     "confirmed-key": "compared a key by voice",
     "replied": "wrote a reply",
+    "asked": "asked the sender questions",
     "reply-posted": "sent a reply to the site",
     "outcome": "saved the outcome",
     "closed": "closed the tip",

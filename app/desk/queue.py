@@ -119,9 +119,9 @@ class Queue:
     def _search_text(self, case: Case) -> str:
         version, text = self._search_texts.get(case.id, (-1, ""))
         if version != case.version:
-            thread = [message.text for message in case.thread]
+            thread = [text for one in case.thread for text in (one.text, *one.replies.values())]
             notes = [note.text for note in case.notes]
-            parts = [case.id, *map(case.text, case.answers), case.translation, *thread, *notes]
+            parts = [case.id, *map(case.text, case.answers), *case.replies.values(), case.translation, *thread, *notes]
             text = "\n".join(parts).casefold()
             self._search_texts[case.id] = (case.version, text)
         return text

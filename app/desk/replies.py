@@ -52,6 +52,13 @@ class ReplyQueue:
     def __init__(self, cases: Cases, *, has_site: bool) -> None:
         self._cases, self._has_site = cases, has_site
 
+    def require_way(self, case: Case) -> None:
+        """Raise RefusedError where nothing can be sent to the sender of a case: `no-site`, `no-reply`."""
+        if not self._has_site:
+            raise RefusedError("no-site")
+        if _reply_to(case) is None:
+            raise RefusedError("no-reply")
+
     def write(self, case: Case, who: str, untrusted_text: str, *, reply_id: TipId | None = None) -> Case:
         """Put a reply into the thread, where it waits for its post; raises RefusedError.
 
@@ -59,10 +66,7 @@ class ReplyQueue:
         `no-site`, `no-reply`, `no-words`, `too-long`, `reply-link`, and those of `Case.require_holder`.
         """
         text = clean_text(untrusted_text)
-        if not self._has_site:
-            raise RefusedError("no-site")
-        if _reply_to(case) is None:
-            raise RefusedError("no-reply")
+        self.require_way(case)
         if not text:
             raise RefusedError("no-words")
         if len(text) > MAX_LENGTH:

@@ -26,6 +26,7 @@ from app.delivery.transports import open_connection
 from app.desk.config import REPLY_SITE_ID, ReplySite
 from app.desk.replies import DAYS, ReplyQueue
 from app.desk.store import SealedStore
+from app.desk.thread import sealed_fields
 from app.vault.reply import KEY_BYTES, seal_reply
 from app.vault.signature import SignatureContext, sign
 from app.vault.tip import ReplyTo, new_tip_id
@@ -86,8 +87,8 @@ class ReplyPoster:
         waiting, today = self._queue.waiting(), nz_day(self._clock())
         if waiting:
             reply_to, message = secrets.choice(waiting)
-            said = {"text": message.text, "day": message.day.isoformat(), "number": self._queue.number(message.id)}
-            self._post(self._body(message.id, reply_to, {"kind": "message", **said}, today))
+            said = sealed_fields(message, self._queue.number(message.id))
+            self._post(self._body(message.id, reply_to, said, today))
             self._queue.note_posted(message.id)
         else:
             reply_to = ReplyTo(secrets.token_bytes(KEY_BYTES), self._random_locator())

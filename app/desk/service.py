@@ -20,6 +20,7 @@ from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import FolderTransport
+from app.desk.asking import QuestionQueue
 from app.desk.attachments import Attachments
 from app.desk.cases import DESK, Cases
 from app.desk.config import REPLY_SITE_ID, DeskConfig
@@ -74,6 +75,7 @@ class Desk:
         self.outbox.prepare()
         self.referral_context = ReferralContext(self.cases, self.attachments, self.outbox, key, phrases, config.contact)
         self.replies = ReplyQueue(self.cases, has_site=config.site is not None)
+        self.questions = QuestionQueue(self.cases, self.replies)
         leases = Leases(self.outbox.database)
         self.reply_poster = (
             ReplyPoster(self.replies, store, leases, config.site, key, clock=clock) if config.site else None

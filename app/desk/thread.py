@@ -49,6 +49,16 @@ def sorted_thread(messages: Iterable[ThreadMessage]) -> tuple[ThreadMessage, ...
     return tuple(next(following) if not one.who else one for one in by_day)
 
 
+def sealed_fields(message: ThreadMessage, number: int) -> dict[str, object]:
+    """Return what a reply says of a message to its sender, `number` being its place in the thread (docs/formats.md)."""
+    when = {"day": message.day.isoformat(), "number": number}
+    if message.kind is MessageKind.MESSAGE:
+        return {"kind": "message", "text": message.text, **when}
+    if message.kind is MessageKind.QUESTION:
+        return {"kind": "question", "question": message.value, **when}
+    return {"kind": "status", "status": message.value, **when}
+
+
 def unposted_messages(messages: Iterable[ThreadMessage], first_day: date) -> list[ThreadMessage]:
     """Return what the desk wrote since a day and the site does not have yet."""
     return [one for one in messages if one.who and not one.posted and one.day >= first_day]

@@ -155,6 +155,11 @@ def question_text(untrusted_id: str) -> str:
     return question.text if question else untrusted_id
 
 
+def replies_text(untrusted_replies: Mapping[str, str]) -> str:
+    """Return what a sender said to several questions, each below its question, in English where it was ticked."""
+    return "\n\n".join(f"{question_text(name)}\n{said_text(name, value)}" for name, value in untrusted_replies.items())
+
+
 def said_text(untrusted_id: str, untrusted_value: str) -> str:
     """Return what a sender said to a question, in English where it was ticked, as it was written otherwise."""
     question = QUESTIONS.get(untrusted_id)

@@ -18,7 +18,7 @@ from app.desk.errors import RefusedError
 from app.desk.export import export_json, export_members, zip_with_manifest
 from app.desk.journal import JournalEntry
 from app.desk.language_guess import guess_language, language_name
-from app.desk.redaction import answer_texts
+from app.desk.redaction import ANSWERED, TRANSLATION, answer_texts
 from app.desk.replies import reply_warnings
 from app.desk.service import Desk
 from app.desk.web.context import current_desk, current_handler, file_to_save, file_to_show, render_page, see_other
@@ -46,7 +46,7 @@ def show(tip: str) -> AnyResponse:
         case=case,
         texts=texts,
         files=_files_or_none(desk, case),
-        language=language_name(guess_language("\n".join(texts.values()))),
+        language=language_name(guess_language("\n".join(text for name, text in texts.items() if name != ANSWERED))),
         similar_cases=desk.queue.similar_to(case),
         parent=desk.cases.parent(case),
         today=desk.cases.today(),
@@ -162,11 +162,27 @@ def send_reply(tip: str) -> AnyResponse:
     return show(status=422, warnings=found, problem="")
 
 
+@blueprint.post("/tips/<tip>/questions")
+def ask_questions(tip: str) -> AnyResponse:
+    """Ask the sender the questions of the catalogue that are ticked, each once; a refusal keeps the ticks."""
+    desk, ticked = current_desk(), request.form.getlist("question")
+    case = desk.cases.get(tip)
+    case.require_shown()
+    try:
+        desk.questions.ask(case, current_handler(), ticked)
+    except RefusedError as error:
+        values = {"case": case, "reply_id": new_tip_id(), "text": "", "warnings": (), "ticked": ticked}
+        return render_page("reply.html", status=error.answer, problem=error.message, **values)
+    notice = "The desk will send the questions to the site, one in each message, within some hours."
+    return see_other(url_for("case.show_thread", tip=tip), notice)
+
+
 def field_label(name: str) -> str:
     """Return what a handler reads for a field of a tip or of a referral."""
     if name.startswith("files/"):
         return f"Text of {name}"
-    return {"translation": "Translation"}.get(name) or SCHEMA.heading(name)
+    named = {TRANSLATION: "Translation", ANSWERED: "Answers to questions of the desk"}
+    return named.get(name) or SCHEMA.heading(name)
 
 
 def _read_reply_id() -> TipId:

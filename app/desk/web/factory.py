@@ -12,6 +12,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from app.desk.asking import question_states, questions_by_topic
 from app.desk.case import OUTCOMES, REASONS, Case, State
 from app.desk.config import ListenAddress
 from app.desk.labels import (
@@ -29,6 +30,7 @@ from app.desk.service import Desk
 from app.desk.web import case, queue, records, referral, session
 from app.desk.web.app import create_base_app
 from app.desk.web.session import Sessions
+from app.vault.asked_questions import question_text, said_text
 
 
 class _QuietRequestHandler(WSGIRequestHandler):
@@ -51,6 +53,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         states=STATE_LABELS,
         view_labels=VIEW_LABELS,
         label=case.field_label,
+        question_topics=questions_by_topic(),
         State=State,
     )
     app.jinja_env.filters |= {
@@ -60,6 +63,9 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         "hazards": hazards_label,
         "language": _language,
         "parts_here": desk.cases.parts.count,
+        "question": question_text,
+        "question_states": question_states,
+        "said": said_text,
         "work": work_label,
     }
     for pages in (session, queue, case, referral, records):

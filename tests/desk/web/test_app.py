@@ -198,6 +198,7 @@ POST /tips/<tip>/refer/back               referral.send_back
 POST /tips/<tip>/release                  queue.give_back
 POST /tips/<tip>/reopen                   case.reopen
 GET /tips/<tip>/reply                     case.show_thread
+POST /tips/<tip>/questions                case.ask_questions
 POST /tips/<tip>/reply                    case.send_reply
 POST /tips/<tip>/translation              case.save_translation
 POST /tips/<tip>/translator               referral.hand_to_translator
