@@ -46,10 +46,11 @@ from app.site.guide.prerender import csp_hash, minified_stylesheet, render_all
 from app.site.guide.static_files import StaticSite, write_static
 from app.site.guide.views import GuideViews
 from app.site.preload import preload_app, preload_tables
+from app.site.report.access import SharedDerivations
 from app.site.report.held import HeldTipStore
 from app.site.report.reply_views import ReplyViews
+from app.site.report.report_views import ReportViews
 from app.site.report.responses import ReportContext
-from app.site.report.steps import ReportViews
 from app.site.web.exit_cookie import ExitCookie
 from app.site.web.rate_limits import RateLimits, WordsPace
 from app.site.web.security import SecurityExtension, response_headers
@@ -311,8 +312,9 @@ def _add_report(
         clock=clock,
     )
     blueprint = Blueprint("report", __name__)
-    ReportViews(context).add_to(blueprint)
-    ReplyViews(context).add_to(blueprint)
+    sending = SharedDerivations(context)
+    ReportViews(context, sending).add_to(blueprint)
+    ReplyViews(context, sending).add_to(blueprint)
     app.register_blueprint(blueprint)
 
 

@@ -122,7 +122,7 @@ _AUDITED = """
             site.post(f"/{lang}/report", {**form, "what": what, "step": step, "draft": "0" * 32})
         form = hidden(site.get(f"/{lang}/reply"))
         from_list = "abandon ability able about above absent absorb banana"
-        for step in ("read", "answer", "done") if lang == "mi" else ("read",):
+        for step in ("read", "answer", "send", "confirm", "done") if lang == "mi" else ("read",):
             site.post(f"/{lang}/reply", {**form, "code": from_list, "what": "More.", "step": step})
         site.get(f"/{lang}/plan?pillar=prevention")
         site.get(f"/{lang}/nothing")

@@ -112,7 +112,8 @@ def test_a_reply_goes_round(tmp_path):
             assert "Thank you. Is anyone hurt?" in read.words
             form = read.form("/reply")
             fields = [(name, value) for name, value in form.fields if name != "what"]
-            answered = visitor.post("/en/reply", [*fields, ("what", "Nobody is hurt."), ("step", "answer")])
+            look = visitor.post("/en/reply", [*fields, ("what", "Nobody is hurt."), ("step", "answer")])
+            answered = visitor.post("/en/reply", [*look.form("/reply").fields, ("step", "send")])
             assert answered.status == 200, answered.words
 
             wait_for(lambda: "Nobody is hurt." in desk.get(f"/tips/{one}/reply"))

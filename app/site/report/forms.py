@@ -59,14 +59,56 @@ def _form_field(field: TipField) -> Field:
     return _text_field(field.label, field.hint, field.max_length, field.required)
 
 
-class ReplyForm(TokenForm):
+class TipForm(TokenForm):
+    """What the steps from typing to sending need of a form; a report and an answer have one each."""
+
+    @property
+    def questions(self) -> list[Field]:
+        """The fields whose answers a tip holds, in the order of the page."""
+        raise NotImplementedError
+
+    @property
+    def in_danger(self) -> bool:
+        """Whether the sender said that someone is in danger now."""
+        return False
+
+    @property
+    def hidden(self) -> list[tuple[str, str]]:
+        """The names and values with which a later page carries what was typed and ticked."""
+        return [(field.name, value) for field in self.questions for value in _values(field)]
+
+    def take_out(self, untrusted_spans: Iterable[str]) -> None:
+        """Take spans (`field:start-end`) out of the texts, so that the pages that follow do not have them any more."""
+        for name, spans in _spans_by_field(untrusted_spans).items():
+            if name in self:
+                self[name].data = remove_spans(self[name].data or "", spans)
+
+    def answers(self, untrusted_spans: Iterable[str]) -> Mapping[str, str | tuple[str, ...]]:
+        """Return the answers that a tip holds, without the spans (`field:start-end`) that its sender takes out."""
+        spans = _spans_by_field(untrusted_spans)
+        answers: dict[str, str | tuple[str, ...]] = {}
+        for field in self.questions:
+            if isinstance(field.data, list):
+                answers |= {field.name: tuple(field.data)} if field.data else {}
+            elif field.data:
+                answers[field.name] = remove_spans(field.data, spans.get(field.name, ()))
+        return answers
+
+
+class ReplyForm(TipForm):
     """What a sender who came back with a receipt code answers to a reply."""
 
     what = _text_field(
         N_("Your answer"),
         N_("Do not write your name or anything that shows who you are."),
         SCHEMA.field("what").max_length,
+        required=N_("Write your answer. A few words are enough."),
     )
+
+    @property
+    def questions(self) -> list[Field]:
+        """The one text of an answer."""
+        return [self.what]
 
 
 def _with_questions(form_class: type["ReportForm"]) -> type["ReportForm"]:
@@ -77,7 +119,7 @@ def _with_questions(form_class: type["ReportForm"]) -> type["ReportForm"]:
 
 
 @_with_questions
-class ReportForm(TokenForm):
+class ReportForm(TipForm):
     """The questions of the schema, and whether the sender wants a receipt code."""
 
     reply = BooleanField(
@@ -102,27 +144,26 @@ class ReportForm(TokenForm):
         """The questions under "More, if you know it", which are shown at once where one has an answer or an error."""
         return [self[field.name] for field in SCHEMA.fields if not field.first]
 
+    @property
+    def in_danger(self) -> bool:
+        """Whether the sender said that someone is in danger now."""
+        return bool(self["danger"].data == "yes")
+
+    @property
+    def hidden(self) -> list[tuple[str, str]]:
+        """The names and values with which a later page carries what was typed and ticked."""
+        return [*super().hidden, *([("reply", "yes")] if self.reply.data else [])]
+
     def fill(self, answers: Mapping[str, Any]) -> None:
         """Answer the questions with these answers and no others, whatever the request holds."""
         for field in self.questions:
             field.process(None, answers.get(field.name))
         self.reply.process(None, False)
 
-    def take_out(self, untrusted_spans: Iterable[str]) -> None:
-        """Take spans (`field:start-end`) out of the texts, so that the pages that follow do not have them any more."""
-        for name, spans in _spans_by_field(untrusted_spans).items():
-            self[name].data = remove_spans(self[name].data or "", spans)
 
-    def answers(self, untrusted_spans: Iterable[str]) -> Mapping[str, str | tuple[str, ...]]:
-        """Return the answers that a tip holds, without the spans (`field:start-end`) that its sender takes out."""
-        spans = _spans_by_field(untrusted_spans)
-        answers: dict[str, str | tuple[str, ...]] = {}
-        for field in self.questions:
-            if isinstance(field.data, list):
-                answers |= {field.name: tuple(field.data)} if field.data else {}
-            elif field.data:
-                answers[field.name] = remove_spans(field.data, spans.get(field.name, ()))
-        return answers
+def _values(field: Field) -> list[str]:
+    """Return the values that a field holds, none where it is empty."""
+    return [*field.data] if isinstance(field.data, list) else [field.data] if field.data else []
 
 
 def _spans_by_field(untrusted_values: Iterable[str]) -> dict[str, list[tuple[int, int]]]:

@@ -28,9 +28,10 @@ from app.site.config import Config
 from app.site.guide.prerender import LIVE_FINDINGS
 from app.site.guide.signs import Sign
 from app.site.report.form_token import Token, TokenContext, TokenForm
-from app.site.report.forms import ReportForm
+from app.site.report.forms import ReportForm, TipForm
 from app.site.report.held import HeldTipStore
 from app.site.report.held_files import FURTHER, HeldFile, file_number
+from app.site.report.journey import Journey
 from app.site.report.submit import CleanFiles, SubmissionContext
 from app.site.web.rate_limits import RateLimits
 from app.text.find import FINDING_REASONS, find_identifying, find_in_fields
@@ -173,13 +174,14 @@ class FileRow:
 
 @dataclass(frozen=True)
 class HeldTip:
-    """What the page of a held tip carries for its sender: the draft, the receipt code, a row for each file.
+    """What the page of a held tip carries for its sender: the draft, hidden fields, a row for each file.
 
-    `held_until` is the end, in unix seconds, to which the tip can be extended.
+    `carried` are the names and values of the hidden fields of its journey. `held_until` is the end, in unix seconds, to
+    which the tip can be extended.
     """
 
     draft: bytes
-    code: ReceiptCode | None
+    carried: Sequence[tuple[str, str]]
     rows: Sequence[FileRow]
     held_until: int
 
@@ -234,22 +236,23 @@ def _row_serializer(draft: bytes, secret: bytes) -> URLSafeSerializer:
 
 
 class ReportResponses:
-    """Makes the responses; templates are in `templates/report/`."""
+    """Makes the responses of one journey; templates are in `templates/report/`."""
 
-    def __init__(self, context: ReportContext) -> None:
-        self._context = context
+    def __init__(self, context: ReportContext, journey: Journey) -> None:
+        self._context, self.journey = context, journey
 
     def form(self, form: ReportForm, problem: PageError | None, *, closed: bool, begun: bool = False) -> Response:
         """Return the form, filled with what was typed, or with what was ticked on the page of signs where `begun`."""
         token = form.current.sign(self._context.secret)
         return self.page("report/form.html", problem, form=form, token=token, closed=closed, begun=begun)
 
-    def check(self, form: ReportForm, problem: PageError | None) -> Response:
+    def check(self, form: TipForm, carried: Sequence[tuple[str, str]], problem: PageError | None) -> Response:
         """Return the look before sending: every answer, what in it may name the writer, and where files are added."""
         return self.page(
             "report/check.html",
             problem,
             form=form,
+            carried=carried,
             token=self.next_token(form.current),
             findings=self._findings(form),
             why=FINDING_REASONS,
@@ -258,7 +261,7 @@ class ReportResponses:
             max_upload=self._context.config.report.max_upload,
         )
 
-    def held(self, form: ReportForm, held: HeldTip, problem: PageError | None) -> Response:
+    def held(self, form: TipForm, held: HeldTip, problem: PageError | None) -> Response:
         """Return what will be sent, of each file what was taken out, before the tip is sent or destroyed.
 
         Where a long text leaves no room in the length of the page, what is seen of the last files is left out.
@@ -270,7 +273,7 @@ class ReportResponses:
         g.page_bytes = WITH_FILES_BYTES
         return response
 
-    def cover(self, form: ReportForm, held: HeldTip, cover: CoverPage) -> Response:
+    def cover(self, form: TipForm, held: HeldTip, cover: CoverPage) -> Response:
         """Return the page on which one picture is covered."""
         picture = b64encode(cover.picture).decode()
         response = self._held_page("report/cover.html", form, held, None, detailed=0, cover=cover, picture=picture)
@@ -278,7 +281,7 @@ class ReportResponses:
         return response
 
     def _held_page(
-        self, template: str, form: ReportForm, held: HeldTip, problem: PageError | None, **values: Any
+        self, template: str, form: TipForm, held: HeldTip, problem: PageError | None, **values: Any
     ) -> Response:
         return self.page(
             template,
@@ -286,7 +289,7 @@ class ReportResponses:
             form=form,
             token=self.next_token(form.current),
             draft=held.draft.hex(),
-            code=held.code or "",
+            carried=held.carried,
             rows=held.rows,
             shown=_row_serializer(held.draft, self._context.secret).dumps(
                 {"rows": [row.as_shown() for row in held.rows], "held_until": held.held_until}
@@ -294,7 +297,7 @@ class ReportResponses:
             refusals=REFUSALS,
             why=FINDING_REASONS,
             further=FURTHER,
-            findings=dict.fromkeys(SCHEMA.text_names, ()),
+            findings={field.name: () for field in form.questions},
             **values,
         )
 
@@ -309,7 +312,8 @@ class ReportResponses:
 
     def page(self, template: str, problem: PageError | None = None, *, status: int = 200, **values: Any) -> Response:
         """Return any page of report and reply, with the status and the Retry-After of its problem."""
-        html = self._context.render(template, g.lang, problem=problem, agency=self._context.config.intake, **values)
+        frame = {"problem": problem, "agency": self._context.config.intake, "journey": self.journey}
+        html = self._context.render(template, g.lang, **frame, **values)
         response = Response(html, problem.status if problem else status, mimetype="text/html")
         if problem and problem.seconds:
             response.headers["Retry-After"] = str(problem.seconds)
@@ -319,7 +323,7 @@ class ReportResponses:
         """Return the signed token of the page after the first."""
         return token.next().sign(self._context.secret)
 
-    def _findings(self, form: ReportForm) -> dict[str, tuple[Finding, ...]]:
-        texts = {name: form[name].data or "" for name in SCHEMA.text_names}
+    def _findings(self, form: TipForm) -> dict[str, tuple[Finding, ...]]:
+        texts = {field.name: field.data or "" for field in form.questions if field.name in SCHEMA.text_names}
         suspects = {name for name in texts if SCHEMA.field(name).about_suspects}
         return find_in_fields(texts, phrases=self._context.phrases, suspects=suspects)

@@ -1,0 +1,103 @@
+"""The views of the report form: its first page, empty or begun from the page of signs, and the comparing of codes.
+
+`steps` has every other step. A report whose sender asks for a receipt code gets a new code, from which the place of a
+reply and the ids of the report's envelopes follow.
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from flask import Blueprint, Response, g, request
+from flask_babel import gettext as _
+
+from app.delivery.receipt_codes import ReceiptCode, new_code
+from app.site.guide.signs import ticked_answers
+from app.site.report.access import SharedDerivations, given_code
+from app.site.report.forms import ReportForm
+from app.site.report.journey import REPORT
+from app.site.report.responses import PageError, ReportContext, ReportResponses
+from app.site.report.steps import TipSteps
+from app.site.report.submit import Submission, is_closed
+from app.vault.tip import ReplyTo
+
+
+class ReportViews:
+    """The views under `/<lang>/report`; `derivations` runs those of senders."""
+
+    def __init__(self, context: ReportContext, derivations: SharedDerivations) -> None:
+        self._context, self._derivations = context, derivations
+        self._responses = ReportResponses(context, REPORT)
+        # Both store and count nothing: one fills in the form by ids of signs, one compares two texts of the request.
+        own = {"begin": self._begin, "kept": self._compare_code}
+        self._steps = TipSteps(context, self._responses, self, own=own, without_token=own)
+
+    def add_to(self, blueprint: Blueprint) -> None:
+        """Add the routes `form` (GET) and `step` (POST) to a blueprint."""
+        blueprint.add_url_rule("/<lang:lang>/report", "form", self.show_form)
+        blueprint.add_url_rule("/<lang:lang>/report", "step", self.run_step, methods=["POST"])
+
+    def show_form(self, lang: str) -> Response:  # noqa: ARG002
+        """Return the empty form, or why there is none just now."""
+        return self.first_page(self.open_form(), None)
+
+    def run_step(self, lang: str) -> Response:  # noqa: ARG002
+        """Run the step whose button was pressed."""
+        return self._steps.run()
+
+    # What the steps ask for.
+
+    def open_form(self) -> ReportForm:
+        """Return the report form with what the request sent."""
+        return self._context.open_form(ReportForm, min_fill=self._context.config.report.min_fill)
+
+    def require(self, name: str) -> None:
+        """Require nothing further."""
+
+    def first_page(self, form: ReportForm, problem: PageError | None) -> Response:
+        """Return the form with what was typed, as it came."""
+        if problem and request.form.get("step") == "begin":
+            form.fill({})
+        return self._form_page(form, problem)
+
+    def carried(self) -> Sequence[tuple[str, str]]:
+        """Return the receipt code that the page had, which the server does not keep."""
+        code = given_code("code")
+        return [("code", code)] if code else []
+
+    def submission(self, form: ReportForm, untrusted_files: list[bytes]) -> tuple[Submission, ReceiptCode | None]:
+        """Return the report, with a new receipt code if its sender wants one; raises BusyError."""
+        code = new_code() if form.reply.data else None
+        keys = self._derivations.derive(code) if code else None
+        submission = Submission(
+            answers=form.answers(request.form.getlist("remove")),
+            nonce=form.current.nonce,
+            untrusted_files=untrusted_files,
+            reply_to=ReplyTo(key=keys.reply_key, locator=keys.locator) if keys else None,
+            envelope_id=keys.envelope_id if keys else None,
+            networks=self._context.networks,
+        )
+        return submission, code
+
+    def sent_page(self, code: ReceiptCode | None, files_hours: int) -> Response:
+        """Return the page that says "sent", with the code."""
+        return self._responses.with_code("report/sent.html", code, files_hours=files_hours)
+
+    # Steps of the report alone.
+
+    def _begin(self, form: ReportForm) -> Response:
+        answers = ticked_answers(
+            self._context.signs(g.lang), frozenset(request.form.getlist("sign")), _("I ticked these signs:")
+        )
+        form.fill(answers)
+        return self._form_page(form, None, begun=bool(answers))
+
+    def _compare_code(self, form: ReportForm) -> Response:  # noqa: ARG002
+        code = given_code("code")
+        same = code is not None and code == given_code("typed")
+        return self._responses.with_code("report/kept.html", code, kept=same)
+
+    def _form_page(self, form: ReportForm, problem: PageError | None, *, begun: bool = False) -> Response:
+        closed = is_closed(self._context.config.intake, self._context.clock())
+        if closed and problem is None:
+            problem = PageError(HTTPStatus.SERVICE_UNAVAILABLE, _("This form is closed at the moment."))
+        return self._responses.form(form, problem, closed=closed, begun=begun)
