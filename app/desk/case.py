@@ -138,6 +138,7 @@ class Case:
     referrals: tuple[SentReferral, ...] = ()
     leaving: tuple[str, ...] = ()  # the ids of referrals and hand-overs that are being put into the outbox
     thread: tuple[ThreadMessage, ...] = ()
+    silent: bool = False  # the desk does not say to the sender what became of the tip
     unread: bool = False  # the sender has answered since a handler opened the tip
     outcome: Outcome = Outcome.UNKNOWN
     reason: str = ""

@@ -53,7 +53,8 @@ def _decode_draft(raw: dict[str, Any]) -> RedactionDraft:
 
 
 def _decode_message(raw: dict[str, Any]) -> ThreadMessage:
-    return ThreadMessage(**_with_date(raw) | {"kind": MessageKind(raw.get("kind", MessageKind.MESSAGE))})
+    kind, details = MessageKind(raw.get("kind", MessageKind.MESSAGE)), tuple(raw.get("details", ()))
+    return ThreadMessage(**_with_date(raw) | {"kind": kind, "details": details})
 
 
 def _with_date(raw: dict[str, Any]) -> dict[str, Any]:

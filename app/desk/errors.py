@@ -36,6 +36,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "unconfirmed": "This key is new. Call the authority, compare the key by voice, then tick the box.",
         "no-reply": "The sender did not ask for a reply, so you cannot write back.",
         "no-site": "This desk does not know where to send replies. Set [site] replies in desk.toml.",
+        "posted": "This has left for the site, so the desk cannot hold it back any more.",
         "written": "This reply was saved before. The desk did not save the reply again.",
         "no-question": "Tick at least one question first.",
         "many-questions": "Tick five questions at most. Each question takes one of the messages that leave every hour.",

@@ -12,7 +12,7 @@ from app.core.unicode import clean_text
 from app.desk.case import Case
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
-from app.desk.thread import ThreadMessage, unposted_messages
+from app.desk.thread import MessageKind, ThreadMessage, unposted_messages
 from app.vault.tip import ReplyTo, TipId, new_tip_id
 
 DAYS = 90  # for which the site keeps a reply
@@ -80,19 +80,26 @@ class ReplyQueue:
                 raise
             return self._cases.get(case.id)
 
-    def waiting(self) -> list[tuple[ReplyTo, ThreadMessage]]:
-        """Return the oldest reply of each thread that the site does not have, unless its 90 days are over."""
-        first_day, found = self._cases.today() - timedelta(days=DAYS), []
-        for case in self._cases.all():
-            reply_to, waiting = _reply_to(case), unposted_messages(case.thread, first_day)
-            if reply_to is not None and waiting:
-                found.append((reply_to, waiting[0]))
-        return found
+    def waiting(self, now: float) -> list[tuple[ReplyTo, ThreadMessage]]:
+        """Return, of each thread, the oldest reply that may leave at `now` (unix seconds) and that the site lacks.
+
+        A reply waits for 90 days at most. Statuses wait while any reply that a handler wrote can leave.
+        """
+        found = [
+            (reply_to, one) for reply_to, of_thread in self._unposted() for one in of_thread if one.earliest <= now
+        ]
+        written = [(reply_to, one) for reply_to, one in found if one.kind is not MessageKind.STATUS]
+        oldest = {reply_to.locator: (reply_to, one) for reply_to, one in reversed(written or found)}
+        return list(oldest.values())
 
     def count_waiting(self) -> int:
-        """Return how many replies the site does not have yet."""
+        """Return how many replies that a handler wrote the site does not have yet."""
+        return sum(one.kind is not MessageKind.STATUS for _, of_thread in self._unposted() for one in of_thread)
+
+    def _unposted(self) -> list[tuple[ReplyTo, list[ThreadMessage]]]:
         first_day = self._cases.today() - timedelta(days=DAYS)
-        return sum(len(unposted_messages(case.thread, first_day)) for case in self._cases.all() if _reply_to(case))
+        threads = [(_reply_to(case), unposted_messages(case.thread, first_day)) for case in self._cases.all()]
+        return [(reply_to, of_thread) for reply_to, of_thread in threads if reply_to]
 
     def number(self, reply_id: str) -> int:
         """Return the place of a reply in its thread, so that the site can show the replies of a day in their order."""

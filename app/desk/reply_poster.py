@@ -1,9 +1,9 @@
 """Posts to the site at one pace: once an hour one body of one length, whether or not a handler wrote.
 
-Each post carries a reply that waits or, under a random locator and a key that is thrown away, a message that says
-nothing. Only a holder of the receipt code could tell them apart: agency, length, last day and signature say the same.
-The time of the last post is kept, so that starting the desk again makes no post come early. A post that fails is not
-repeated before the next hour.
+Each post carries a reply that waits (a handler's words before a status) or, under a random locator and a key that is
+thrown away, a message that says nothing. Only a holder of the receipt code could tell them apart: agency, length, last
+day and signature say the same. The time of the last post is kept, so that starting the desk again makes no post come
+early. A post that fails is not repeated before the next hour.
 """
 
 import json
@@ -84,7 +84,8 @@ class ReplyPoster:
 
     def _post_one(self) -> None:
         """Post a waiting reply, of a thread chosen at random: a reply that the site refuses holds up no other."""
-        waiting, today = self._queue.waiting(), nz_day(self._clock())
+        now = self._clock()
+        waiting, today = self._queue.waiting(now), nz_day(now)
         if waiting:
             reply_to, message = secrets.choice(waiting)
             said = sealed_fields(message, self._queue.number(message.id))

@@ -37,6 +37,7 @@ from app.desk.replies import ReplyQueue
 from app.desk.reply_poster import ReplyPoster
 from app.desk.statistics import keep_rows
 from app.desk.store import SealedStore
+from app.desk.tip_status import StatusQueue
 from app.text.phrases import PhraseTrie
 from app.vault.age import seal
 from app.vault.keys import Identity
@@ -76,6 +77,12 @@ class Desk:
         self.referral_context = ReferralContext(self.cases, self.attachments, self.outbox, key, phrases, config.contact)
         self.replies = ReplyQueue(self.cases, has_site=config.site is not None)
         self.questions = QuestionQueue(self.cases, self.replies)
+        self.statuses = StatusQueue(
+            self.cases,
+            tells=config.acknowledge and config.site is not None,
+            every=config.site.every if config.site else 1,
+            clock=clock,
+        )
         leases = Leases(self.outbox.database)
         self.reply_poster = (
             ReplyPoster(self.replies, store, leases, config.site, key, clock=clock) if config.site else None

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+_REPLACED_STATUSES = frozenset({"opened", "closed"})
+
 
 class MessageKind(StrEnum):
     """What a message of the desk is: a handler's words, what became of the tip, or a question of the catalogue."""
@@ -22,8 +24,9 @@ class MessageKind(StrEnum):
 class ThreadMessage:
     """One message of the thread with the sender; `posted` says of the desk's own whether the site has it.
 
-    `value` is the status or the id of the question. Only a sender's answer has `number`, `replies` (by question) and
-    `withdraw`.
+    `value` is the status or the id of the question. A status has `details` (the kinds of authority, or the reason) and
+    `earliest`, the unix time before which it does not leave; `held`: a handler holds it back for good. Only a sender's
+    answer has `number`, `replies` (by question) and `withdraw`.
     """
 
     day: date
@@ -36,6 +39,9 @@ class ThreadMessage:
     number: int = 0
     replies: Mapping[str, str] = field(default_factory=dict)
     withdraw: bool = False
+    details: tuple[str, ...] = ()
+    earliest: int = 0
+    held: bool = False
 
 
 def sorted_thread(messages: Iterable[ThreadMessage]) -> tuple[ThreadMessage, ...]:
@@ -56,9 +62,16 @@ def sealed_fields(message: ThreadMessage, number: int) -> dict[str, object]:
         return {"kind": "message", "text": message.text, **when}
     if message.kind is MessageKind.QUESTION:
         return {"kind": "question", "question": message.value, **when}
-    return {"kind": "status", "status": message.value, **when}
+    return {"kind": "status", "status": message.value, **when, "details": list(message.details)}
 
 
 def unposted_messages(messages: Iterable[ThreadMessage], first_day: date) -> list[ThreadMessage]:
-    """Return what the desk wrote since a day and the site does not have yet."""
-    return [one for one in messages if one.who and not one.posted and one.day >= first_day]
+    """Return what the desk wrote since a day, the site does not have yet, and should have.
+
+    "Opened" and "closed" are left out where a newer status says more: the sender reads the newest. That a tip was
+    referred is always said.
+    """
+    kept = [one for one in messages if one.who and not one.held]
+    statuses = [one for one in kept if one.kind is MessageKind.STATUS]
+    replaced = {one.id for one in statuses[:-1] if one.value in _REPLACED_STATUSES}
+    return [one for one in kept if not one.posted and one.day >= first_day and one.id not in replaced]

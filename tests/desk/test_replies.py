@@ -11,7 +11,7 @@ from app.desk.errors import RefusedError
 from app.desk.replies import ReplyQueue, reply_warnings
 from app.vault.keys import new_identity
 from app.vault.tip import ReplyTo
-from tests.support.desk import Browser, receive, reply_to, tip
+from tests.support.desk import NOON, Browser, receive, reply_to, tip
 from tests.support.paths import ROOT
 
 
@@ -86,7 +86,7 @@ def test_a_reply_that_waits_outlives_the_desk_and_its_identity(office):
         one = office.drop(tip(reply=reply_to()))
         receive(desk)
         desk.replies.write(desk.cases.claim(one, "Ana"), "Ana", "Thank you")
-        before = desk.replies.waiting()
+        before = desk.replies.waiting(NOON)
     new = new_identity()
     (office.folder / "new.txt").write_text(f"{new}\n")
     config = office.config.read_text()
@@ -96,7 +96,7 @@ def test_a_reply_that_waits_outlives_the_desk_and_its_identity(office):
     office.config.write_text(config.replace('["identity.txt"]', '["new.txt"]'))
     office.identity = new
     with office.desk() as desk:
-        assert desk.replies.waiting() == before
+        assert desk.replies.waiting(NOON) == before
         assert desk.waiting_deliveries() == {REPLY_SITE_ID: (1, "")}
 
 

@@ -6,6 +6,7 @@ the handler asks a second time.
 """
 
 from functools import partial
+from typing import Any
 
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -40,6 +41,7 @@ def show(tip: str) -> AnyResponse:
     case = desk.cases.view(tip, current_handler())
     if case.state is State.OBJECTIONABLE:
         return render_page("objectionable.html", case=case)
+    case = desk.statuses.note_opened(case)
     texts = answer_texts(case)
     return render_page(
         "case.html",
@@ -51,6 +53,7 @@ def show(tip: str) -> AnyResponse:
         parent=desk.cases.parent(case),
         today=desk.cases.today(),
         translators=desk.config.translators.values(),
+        can_tell=desk.statuses.can_tell(case),
     )
 
 
@@ -101,9 +104,11 @@ def save_translation(tip: str) -> AnyResponse:
 
 @blueprint.post("/tips/<tip>/close")
 def close(tip: str) -> AnyResponse:
-    """Close a case and go on to the next new one."""
+    """Close a case, tell the sender if the handler left that box ticked, and go on to the next new one."""
     desk = current_desk()
     case = desk.cases.close(tip, current_handler(), request.form.get("reason", ""), _read_outcome())
+    if request.form.get("tell") == "yes":
+        desk.statuses.note_closed(case)
     desk.attachments.forget(tip)
     following = desk.queue.next_new(case)
     if following is None:
@@ -142,7 +147,7 @@ def show_thread(tip: str) -> AnyResponse:
     """Show the thread with the sender, and a form for a reply."""
     case = current_desk().cases.get(tip)
     case.require_shown()
-    return render_page("reply.html", case=case, reply_id=new_tip_id(), text="", warnings=(), problem="")
+    return render_page("reply.html", reply_id=new_tip_id(), text="", warnings=(), problem="", **_thread_values(case))
 
 
 @blueprint.post("/tips/<tip>/reply")
@@ -150,7 +155,7 @@ def send_reply(tip: str) -> AnyResponse:
     """Check a reply, then seal and send it, once; a reply with a warning is sent only when asked a second time."""
     desk, text = current_desk(), clean_text(request.form.get("text", ""))
     case, reply_id = desk.cases.get(tip), _read_reply_id()
-    show = partial(render_page, "reply.html", case=case, reply_id=reply_id, text=text)
+    show = partial(render_page, "reply.html", reply_id=reply_id, text=text, **_thread_values(case))
     try:
         found = reply_warnings(text)
         if not found or request.form.get("sure") == "yes":
@@ -171,9 +176,27 @@ def ask_questions(tip: str) -> AnyResponse:
     try:
         desk.questions.ask(case, current_handler(), ticked)
     except RefusedError as error:
-        values = {"case": case, "reply_id": new_tip_id(), "text": "", "warnings": (), "ticked": ticked}
+        values = {"reply_id": new_tip_id(), "text": "", "warnings": (), "ticked": ticked, **_thread_values(case)}
         return render_page("reply.html", status=error.answer, problem=error.message, **values)
     notice = "The desk will send the questions to the site, one in each message, within some hours."
+    return see_other(url_for("case.show_thread", tip=tip), notice)
+
+
+@blueprint.post("/tips/<tip>/status/hold")
+def hold_status(tip: str) -> AnyResponse:
+    """Hold back a status that has not left yet."""
+    current_desk().statuses.hold_back(tip, current_handler(), request.form.get("status", ""))
+    return see_other(url_for("case.show_thread", tip=tip), "Held back. The sender will not see this.")
+
+
+@blueprint.post("/tips/<tip>/silent")
+def set_silent(tip: str) -> AnyResponse:
+    """Tell the sender nothing of what becomes of the tip, or tell the sender again."""
+    silent = request.form.get("silent") == "yes"
+    current_desk().statuses.set_silent(tip, current_handler(), silent=silent)
+    notice = (
+        "From now on the desk tells the sender nothing by itself." if silent else "The desk tells the sender again."
+    )
     return see_other(url_for("case.show_thread", tip=tip), notice)
 
 
@@ -183,6 +206,12 @@ def field_label(name: str) -> str:
         return f"Text of {name}"
     named = {TRANSLATION: "Translation", ANSWERED: "Answers to questions of the desk"}
     return named.get(name) or SCHEMA.heading(name)
+
+
+def _thread_values(case: Case) -> dict[str, Any]:
+    """Return what the page of a thread shows: the case, and the ids of the messages that wait to leave."""
+    statuses = current_desk().statuses
+    return {"case": case, "waiting": statuses.waiting_ids(case), "can_tell": statuses.can_tell(case)}
 
 
 def _read_reply_id() -> TipId:

@@ -16,6 +16,7 @@ from app.desk.asking import question_states, questions_by_topic
 from app.desk.case import OUTCOMES, REASONS, Case, State
 from app.desk.config import ListenAddress
 from app.desk.labels import (
+    AUTHORITY_KIND_LABELS,
     KIND_LABELS,
     STATE_LABELS,
     VIEW_LABELS,
@@ -23,6 +24,8 @@ from app.desk.labels import (
     answer_label,
     days_label,
     hazards_label,
+    sent_label,
+    status_label,
     work_label,
 )
 from app.desk.language_guess import guess_language, language_name
@@ -62,10 +65,13 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         "days": days_label,
         "hazards": hazards_label,
         "language": _language,
+        "authority_kind": AUTHORITY_KIND_LABELS.__getitem__,
         "parts_here": desk.cases.parts.count,
         "question": question_text,
         "question_states": question_states,
         "said": said_text,
+        "sent": sent_label,
+        "status": status_label,
         "work": work_label,
     }
     for pages in (session, queue, case, referral, records):

@@ -34,6 +34,7 @@ from app.desk.release import (
     send_to_translator,
     without_files,
 )
+from app.desk.tip_status import authority_kind
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other
 from app.vault.keys import key_fingerprint
 
@@ -147,6 +148,8 @@ def show_preview(tip: str) -> AnyResponse:
         ],
         two_person_release=desk.config.release > 1,
         translation=translation,
+        can_tell=desk.statuses.can_tell(case) and not case.silent and not translation,
+        authority_kinds=sorted({authority_kind(party) for party in authorities} - {""}),
     )
 
 
@@ -162,13 +165,13 @@ def send(tip: str) -> AnyResponse:
             _require_translator(parties)
             release_hand_over(case, parties[0], context, handler)
         else:
-            release_referral(case, parties, context, handler)
+            _tell_referred(release_referral(case, parties, context, handler), parties)
         return see_other(shown, "Released. The desk has signed and sealed it, and will send it.")
     case.require_redactor(handler)
     if desk.config.release > 1:
         prepare_referral(case, context, handler)
         return see_other(shown, "Prepared. A second person must release it.")
-    send_referrals(case, parties, context, handler)
+    _tell_referred(send_referrals(case, parties, context, handler), parties)
     return see_other(shown, "Referred. The desk has signed and sealed the referral, and will send it.")
 
 
@@ -196,6 +199,12 @@ def hand_to_translator(tip: str) -> AnyResponse:
         return see_other(shown, "Prepared. A second person must release it.")
     send_to_translator(case, parties[0], desk.referral_context, handler)
     return see_other(shown, "The desk has sealed the redacted text for the translator, and will send it.")
+
+
+def _tell_referred(case: Case, parties: list[Authority]) -> None:
+    """Tell the sender what left, as far as the handler who sent it left the boxes ticked."""
+    if request.form.get("tell") == "yes":
+        current_desk().statuses.note_referred(case, parties, with_kinds=request.form.get("tell-kinds") == "yes")
 
 
 def _case_as_shown(tip: str) -> Case:
