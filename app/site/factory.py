@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Flask, Response, g, request
 from flask_babel import Babel
 from jinja2 import StrictUndefined
+from markupsafe import Markup
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
@@ -238,6 +239,7 @@ def _create_app(prerendered: Prerendered, root: Path, clock: Callable[[], float]
     app = Flask("app", static_folder=None, template_folder=str(Path(__file__).parent / "templates"))
     app.config.update(WTF_I18N_ENABLED=False, BABEL_TRANSLATION_DIRECTORIES=str(root / "translations"))
     app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.filters["untranslated"] = _untranslated
     app.url_map.converters["lang"] = _language_converter(codes)
     known = i18n.known_languages(root / "content")
     Babel(app, locale_selector=lambda: i18n.locale_of(known[g.get("lang", i18n.DEFAULT)]))
@@ -336,3 +338,8 @@ def _add_service_routes(app: Flask, config: Config, exit_cookie: ExitCookie) -> 
     app.add_url_rule("/go", "go", go, methods=["POST"])
     app.add_url_rule("/healthz", "healthz", healthz, methods=["GET"])
     app.add_url_rule("/keys.txt", "keys", keys, methods=["GET"])
+
+
+def _untranslated(name: str) -> Markup:
+    """Return a name in an element that a browser's own translation leaves as it is."""
+    return Markup('<span translate="no">%s</span>') % name

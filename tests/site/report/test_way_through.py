@@ -1,0 +1,102 @@
+"""What the pages of report and reply say of the way: where a code is used, what follows, what stays untranslated."""
+
+import re
+
+import pytest
+
+from app.delivery.receipt_codes import parse_code
+from app.vault.keys import new_identity, recipient_of
+from tests.support.visit import KNOWN, open_site
+
+REAL = {"SITE_DEMO": "false", "SITE_BASE_URL": "https://example.org", "AGENCY_EXAMPLE_NAME": "An agency"}
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """A visitor of a site with every language that is no demonstration, so that its pages say what follows."""
+    folder = tmp_path_factory.mktemp("real")
+    return open_site(
+        folder,
+        tuple(KNOWN),
+        REPORT_MIN_FILL="0s",
+        LIMITS_PER_ADDRESS="9999/hour",
+        **REAL,
+        AGENCY_EXAMPLE_RECIPIENTS=recipient_of(new_identity()),
+    )
+
+
+def send(site, lang="en", step="send", **answers):
+    """Send a report without files and return the page that answers."""
+    token = site.get(f"/{lang}/report").document.one("input", name="csrf_token").attrs["value"]
+    return site.post(f"/{lang}/report", {"csrf_token": token, "what": "typed with care", "step": step, **answers})
+
+
+def links(answer, address):
+    """The links of a page's `main` that lead to an address."""
+    return [link for link in answer.document.all("a", href=address) if link.within("main")]
+
+
+@pytest.mark.parametrize("lang", KNOWN)
+def test_whoever_has_a_code_finds_where_to_type_it(real, lang):
+    """In every language home, form and sent page link to the place for a code, in the words of that language."""
+    pages = [real.get(f"/{lang}/"), real.get(f"/{lang}/report"), send(real, lang, reply="yes")]
+    found = [{link.text for link in links(page, f"/{lang}/reply")} for page in pages]
+    sentence = found[1]
+    assert len(sentence) == 1
+    assert all(sentence <= each for each in found), found
+    assert (sentence == {"Do you have a code? Read a reply, or tell us more."}) == (lang == "en")
+
+
+def test_the_sent_page_says_what_follows_and_does_not_contradict_itself(real):
+    """With a code: come back with the code; without: nobody can tell. Both lead to the part about the phone."""
+    with_code, without = send(real, reply="yes"), send(real)
+    assert "Come back with your code after some days" in with_code.text
+    assert "Nobody can tell you what happens next" not in with_code.text
+    assert "Say that you have written before" not in with_code.text
+    assert "Nobody can tell you what happens next" in without.text
+    assert "Say that you have written before" in without.text
+    for page in (with_code, without):
+        assert [h.text for h in page.document.all("h2")].count("What happens next") == 1
+        assert len(links(page, "/en/help#phone")) == 1
+
+
+def test_the_form_says_how_long_it_takes_and_what_follows(real):
+    """Before the first question: minutes, photographs, steps; before the button: days, and how a reply is read."""
+    text = real.get("/en/report").document.one("main").text
+    places = [
+        text.index(words)
+        for words in (
+            "about five minutes",
+            "You can add photos",
+            "What is happening?",
+            "some days before",
+            "Continue to",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def untranslated(element):
+    """Whether a browser's translation leaves an element as it is."""
+    return any(one.attrs.get("translate") == "no" for one in (element, *element.around))
+
+
+@pytest.mark.parametrize("lang", KNOWN)
+def test_a_browser_s_translation_leaves_codes_numbers_and_names(real, lang):
+    """Codes, phone numbers, names of agencies and of the program, and the line to show, bear `translate="no"`."""
+    form, sent = real.get(f"/{lang}/report"), send(real, lang, reply="yes")
+    for page in (form, sent, send(real, lang, what=""), *(real.get(f"/{lang}/{slug}") for slug in ("help", "contact"))):
+        numbers = [a for a in page.document.all("a") if re.fullmatch(r"[\d +]+", a.text)]
+        assert numbers
+        assert [a.text for a in numbers if not untranslated(a)] == []
+        assert untranslated(page.document.one("a", class_="brand"))
+        named = [one.text for one in page.document.all("span", translate="no") if one.within("main")]
+        assert page not in (form, sent) or real.prerendered.config.intake.name in named
+    output = sent.document.one("output")
+    assert (parse_code(output.text), output.attrs["lang"], untranslated(output)) == (output.text, "en", True)
+    shown = real.get(f"/{lang}/help").document
+    line = next(span for span in shown.all("span", lang="en") if "interpreter" in span.text)
+    assert (line.text, untranslated(line)) == ("I need help. Please get an interpreter.", True)
+    shown = real.get(f"/{lang}/sheets").document
+    (line,) = (one for one in shown.all("strong", lang="en") if one.within("blockquote"))
+    assert untranslated(line)
