@@ -38,6 +38,17 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
 return 1
 """
 
+# Return the number of a form's answer, the next one if it has none yet; the numbers of a thread end together.
+_NUMBER = """
+local number = redis.call('HGET', KEYS[1], ARGV[1])
+if not number then
+    number = redis.call('HLEN', KEYS[1]) + 1
+    redis.call('HSET', KEYS[1], ARGV[1], number)
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+return tonumber(number)
+"""
+
 
 class RedisMemoryStore:
     """The memory store in the Redis of one URL."""
@@ -45,6 +56,7 @@ class RedisMemoryStore:
     def __init__(self, url: str) -> None:
         self._redis: Any = Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
         self._reserve = self._redis.register_script(_RESERVE)
+        self._number = self._redis.register_script(_NUMBER)
 
     def use_form(self, key: bytes, words_id: TipId, now: float) -> TipId | None:
         """Note that a form is being sent; see MemoryStore. The caller excludes others that send the same form."""
@@ -66,6 +78,11 @@ class RedisMemoryStore:
             self._redis.set(_form_name(key), b"%b %d" % (_SENT, quarter_hour_end(now)), ex=_LIFETIME)
             if earlier is not None:
                 self._redis.hdel(_ATTEMPTS, earlier)
+
+    def number_answer(self, thread: bytes, form: bytes, *, ends: int, now: float) -> int:
+        """Return the place of a form's answer among those of a thread; see MemoryStore."""
+        with _as_memory_errors():
+            return int(self._number(keys=[_answers_name(thread)], args=[form, max(1, int(ends - now))]))
 
     def was_sent(self, key: bytes, now: float) -> bool:
         """Return whether a form or a held tip was sent."""
@@ -180,6 +197,9 @@ class RedisMemoryStore:
         with _as_memory_errors():
             return sum(row.startswith(WORDS.encode()) for row in self._redis.hvals(_tips_name(agency)))
 
+    def forget_ended(self, now: float) -> None:
+        """Do nothing: Redis forgets by itself what ends."""
+
     def level(self, agency: str) -> int:
         """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
         with _as_memory_errors():
@@ -218,6 +238,10 @@ def _as_memory_errors() -> Iterator[None]:
 
 def _form_name(key: bytes) -> str:
     return f"{_PREFIX}form:{key.hex()}"
+
+
+def _answers_name(thread: bytes) -> str:
+    return f"{_PREFIX}answers:{thread.hex()}"
 
 
 def _held_name(key: bytes) -> str:

@@ -27,6 +27,9 @@ CREATE TABLE IF NOT EXISTS forms (
     key BLOB PRIMARY KEY, words TEXT NOT NULL, sent INTEGER NOT NULL, ends INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS attempts ON forms (words) WHERE NOT sent;
+CREATE TABLE IF NOT EXISTS answers (
+    thread BLOB NOT NULL, form BLOB NOT NULL, number INTEGER NOT NULL, ends INTEGER NOT NULL, PRIMARY KEY (thread, form)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS envelopes (
     id TEXT PRIMARY KEY, agency TEXT NOT NULL, kind TEXT NOT NULL, rank INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -59,6 +62,18 @@ class SqliteMemoryStore:
         """Note that a form or a held tip was sent; see MemoryStore."""
         with self._transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO forms VALUES (?, '', 1, ?)", (key, quarter_hour_end(now)))
+
+    def number_answer(self, thread: bytes, form: bytes, *, ends: int, now: float) -> int:
+        """Return the place of a form's answer among those of a thread; see MemoryStore."""
+        known = "SELECT number FROM answers WHERE thread = ? AND form = ?"
+        highest = "SELECT coalesce(max(number), 0) + 1 FROM answers WHERE thread = ?"
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM answers WHERE ends <= ?", (now,))
+            row = connection.execute(known, (thread, form)).fetchone()
+            if row is None:
+                row = connection.execute(highest, (thread,)).fetchone()
+                connection.execute("INSERT INTO answers VALUES (?, ?, ?, ?)", (thread, form, row[0], ends))
+            return int(row[0])
 
     def was_sent(self, key: bytes, now: float) -> bool:
         """Return whether a form or a held tip was sent."""
@@ -159,6 +174,12 @@ class SqliteMemoryStore:
         with self._transaction() as connection:
             found = connection.execute("SELECT count(*) FROM envelopes WHERE agency = ? AND kind = ?", (agency, WORDS))
             return int(found.fetchone()[0])
+
+    def forget_ended(self, now: float) -> None:
+        """Forget the forms and the numbers of answers whose time is over."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM forms WHERE ends <= ?", (now,))
+            connection.execute("DELETE FROM answers WHERE ends <= ?", (now,))
 
     def level(self, agency: str) -> int:
         """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""

@@ -17,9 +17,9 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import AlreadySentError, HaumaruError, MemoryStoreError, OutboxError, WordsFullError
 from app.core.log import log_rarely
-from app.delivery.clock import QUARTER_HOUR_SECONDS
+from app.delivery.clock import QUARTER_HOUR_SECONDS, nz_day, nz_day_end
 from app.delivery.database import BUSY_SECONDS, Database
-from app.delivery.memory_store import MemoryStore, memory_key
+from app.delivery.memory_store import MemoryStore, answer_keys, memory_key
 from app.delivery.schema import (
     blob_id,
     cells,
@@ -34,7 +34,7 @@ from app.delivery.schema import (
     slots_without_row,
     stage_bytes,
 )
-from app.vault.tip import TipId
+from app.vault.tip import MAX_NUMBER, TipId
 
 PAGES_PER_TIDY = 64  # of 8 KiB: more than the two copies of one envelope take
 _AT_ONCE = (
@@ -120,6 +120,15 @@ class Outbox:
                 self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023  # called at once
             self._remember(lambda memory: memory.note_tip(words.agency, words.id, [part.id for part in parts]), None)
 
+    def number_answer(self, locator: str, nonce: bytes, now: float) -> int:
+        """Return the place of a form's answer among the answers of the day of `now` under a locator, 1 for the first.
+
+        The answer keeps its place where `put` fails and the form is sent again. 0 where the memory store cannot say.
+        """
+        thread, form = answer_keys(locator, nz_day(now), nonce)
+        ends = nz_day_end(now)
+        return self._remember(lambda memory: min(memory.number_answer(thread, form, ends=ends, now=now), MAX_NUMBER), 0)
+
     def was_sent(self, nonce: bytes, now: float) -> bool:
         """Return whether a form was sent, as far as the memory store knows."""
         return self._remember(lambda memory: memory.was_sent(memory_key(nonce), now), otherwise=False)
@@ -177,6 +186,7 @@ class Outbox:
                 with self.database.write() as connection:
                     delete_expired(connection, now)
                 self._drop_left_over()
+                self._remember(lambda memory: memory.forget_ended(now), None)
                 self._tidied = quarter
         self.database.compact(now, pages=pages)
 

@@ -97,9 +97,17 @@ class TipBundles:
 
     def __iter__(self) -> Iterator[Bundle]:
         tip, words = self._tip, _words(self._tip)
-        first = pack({"tip.json": words_to_json(words), "tip.txt": _encode(words_to_text(words))})
-        yield Bundle(tip.id, first)
+        yield _words_bundle(words)
         yield from _file_bundles(tip.files, tip=tip.id, key=words.key, part_ids=self._part_ids)
+
+
+def renumbered(words: Words, *, received: date, number: int) -> Bundle:
+    """Return the bundle of an answer's words with another day and number; raises BundleError for no answer."""
+    return _words_bundle(replace(words, tip=replace(words.tip, received=received, number=number)))
+
+
+def _words_bundle(words: Words) -> Bundle:
+    return Bundle(words.tip.id, pack({"tip.json": words_to_json(words), "tip.txt": _encode(words_to_text(words))}))
 
 
 def to_bundles(tip: Tip, *, part_ids: Callable[[int], TipId] = _random_id) -> list[Bundle]:

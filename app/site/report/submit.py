@@ -7,7 +7,7 @@ promise that, both raise, and nothing was sent.
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 
@@ -26,11 +26,11 @@ from app.files.clean import CleanedFile, RefusedFile
 from app.files.uploads import memory_to_clean_uploads
 from app.site.agencies import AgencyConfig
 from app.site.config import ForwardConfig
-from app.site.report.held import DRAFT_BYTES, HeldTipStore
+from app.site.report.held import DRAFT_BYTES, HeldBundles, HeldTipStore
 from app.site.report.held_files import FindWords, HeldFile, held_files, notes_of_files
 from app.vault.age import seal
 from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id
-from app.vault.tip_bundles import Bundle, FileEntry, TipBundles
+from app.vault.tip_bundles import Bundle, FileEntry, TipBundles, read_words, renumbered
 from app.web.network_shares import NetworkShares
 
 CleanFiles = Callable[[Sequence[bytes], Sequence[str]], Sequence[CleanedFile | RefusedFile]]
@@ -103,7 +103,9 @@ def submit(
     WordsFullError where `most_waiting` words of tips wait already, or another OutboxError; then nothing was sent.
     """
     if not submission.untrusted_files:
-        sealed = _seal_bundles(_bundles(submission, (), now), context.agency)
+        locator = submission.answers_to
+        number = context.outbox.number_answer(locator, submission.nonce, now) if locator else 0
+        sealed = _seal_bundles(_bundles(submission, (), now, number), context.agency)
         context.outbox.put(sealed, nonce=submission.nonce, now=now, most_waiting=most_waiting)
         return Submitted()
     _require_room_to_hold(context, most_waiting, now)
@@ -124,11 +126,13 @@ def submit(
 def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: float, networks: Sequence[str] = ()) -> int:
     """Seal a held tip to the agency and put it into the outbox; return the number of its parts.
 
+    An answer gets the day of `now`, and its number among the answers of that day.
     Raises AlreadySentError, HeldGoneError or another OutboxError, or BusyError; then nothing was sent just now.
     """
     try:
         with context.held.opened(draft, now=now, networks=networks) as bundles:
-            context.outbox.put(_seal_bundles(bundles, context.agency), nonce=nonce, draft=draft, now=now)
+            sealed = _seal_bundles(_as_sent(bundles, context, nonce, now), context.agency)
+            context.outbox.put(sealed, nonce=nonce, draft=draft, now=now)
             parts = len(bundles) - 1
     except AlreadySentError:
         if context.held.was_discarded(draft, now=now):
@@ -196,11 +200,22 @@ def _clean(submission: Submission, context: SubmissionContext) -> CleanedFiles:
     return files
 
 
+def _as_sent(bundles: HeldBundles, context: SubmissionContext, nonce: bytes, now: float) -> Iterator[Bundle]:
+    following = iter(bundles)
+    first = next(following)
+    words = read_words(first.data)
+    if locator := words.tip.answers_to:
+        number = context.outbox.number_answer(locator, nonce, now)
+        first = renumbered(words, received=nz_day(now), number=number)
+    yield first
+    yield from following
+
+
 def _seal_bundles(bundles: Iterable[Bundle], agency: AgencyConfig) -> list[Envelope]:
     return [Envelope(bundle.id, agency.id, seal(bundle.data, agency.recipients)) for bundle in bundles]
 
 
-def _bundles(submission: Submission, files: Sequence[CleanedFile], now: float) -> TipBundles:
+def _bundles(submission: Submission, files: Sequence[CleanedFile], now: float, number: int = 0) -> TipBundles:
     new_id = submission.envelope_id or (lambda _number: new_tip_id())
     tip = Tip(
         id=new_id(0),
@@ -209,5 +224,6 @@ def _bundles(submission: Submission, files: Sequence[CleanedFile], now: float) -
         files=tuple(TipFile(path=file.path, type=file.type, removed=file.removed, data=file.data) for file in files),
         reply=submission.reply_to,
         answers_to=submission.answers_to,
+        number=number,
     )
     return TipBundles(tip, part_ids=new_id)

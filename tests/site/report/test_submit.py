@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import AlreadySentError, BundleError, BusyError, HeldFullError, HeldGoneError, OutboxError
+from app.delivery.clock import nz_day_end
 from app.delivery.leases import Leases
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.memory_store import EnvelopeKind
@@ -96,6 +97,71 @@ def test_a_tip_with_files_waits_in_memory_until_it_is_confirmed(context):
     assert kinds[words.tip.id] == EnvelopeKind("words", 21)
     with pytest.raises(AlreadySentError):
         confirm(submitted.draft, context, nonce=sent.nonce, now=NOW)
+
+
+LOCATOR = "0123456789abcdef0123456789abcdef"
+
+
+def numbers(context):
+    """The day and number of each answer that waits, by what it says."""
+    tips = [read_words(bundle).tip for bundle in waiting(context).values() if b"tip.json" in bundle[:60]]
+    return {tip.answers["what"]: (tip.received.isoformat(), tip.number) for tip in tips}
+
+
+def answer(what: str, *files: bytes, locator: str = LOCATOR) -> Submission:
+    return Submission({"what": what}, os.urandom(16), list(files), answers_to=locator)
+
+
+def test_answers_are_numbered_in_the_order_in_which_they_are_sent(context):
+    """A held answer gets its day and number when it is sent, not when it is held; a first tip has no number."""
+    held, first = answer("second", b"a note"), submission()
+    draft = submit(held, context, now=NOW).draft
+    for each in (answer("first"), answer("elsewhere", locator=LOCATOR[::-1]), first):
+        submit(each, context, now=NOW)
+    confirm(draft, context, nonce=held.nonce, now=NOW + 60)
+    submit(answer("third"), context, now=NOW + 120)
+    submit(answer("the next day"), context, now=NOW + 86_400)
+    assert numbers(context) == {
+        "first": ("2027-01-15", 1),
+        "second": ("2027-01-15", 2),
+        "third": ("2027-01-15", 3),
+        "elsewhere": ("2027-01-15", 1),
+        first.answers["what"]: ("2027-01-15", 0),
+        "the next day": ("2027-01-16", 1),
+    }
+
+
+def test_an_answer_that_is_held_over_midnight_has_the_day_on_which_it_was_sent(context):
+    """The day and the number are those of the confirmation; every file still belongs to its words."""
+    held = answer("late", PHOTOGRAPH)
+    midnight = nz_day_end(NOW)
+    draft = submit(held, context, now=midnight - 600).draft
+    submit(answer("early"), context, now=midnight - 300)
+    confirm(draft, context, nonce=held.nonce, now=midnight + 600)
+    assert numbers(context) == {"early": ("2027-01-15", 1), "late": ("2027-01-16", 1)}
+    bundles = waiting(context).values()
+    words = next(each for each in map(read_words, (one for one in bundles if b"tip.json" in one[:60])) if each.files)
+    parts = [read_part(bundle) for bundle in bundles if b"part.json" in bundle[:60]]
+    assert [file.data for file in from_bundles(words, parts).files] == [PHOTOGRAPH]
+
+
+def test_an_answer_that_failed_keeps_its_number(context, monkeypatch):
+    """A form whose answer could not be put is sent again under the same number, and the next form gets the next."""
+    first, second = answer("first"), answer("second")
+    with monkeypatch.context() as patch:
+        patch.setattr(context.outbox.database, "write", lambda: (_ for _ in ()).throw(OutboxError("database-away")))
+        with pytest.raises(OutboxError):
+            submit(replace(first), context, now=NOW)
+    submit(second, context, now=NOW)
+    submit(first, context, now=NOW)
+    assert {what: number for what, (_, number) in numbers(context).items()} == {"first": 1, "second": 2}
+
+
+def test_without_a_memory_store_an_answer_is_sent_without_a_number(context):
+    """The order within the day is not known then, and nothing is lost."""
+    context.outbox.memory = None
+    submit(answer("words"), context, now=NOW)
+    assert numbers(context) == {"words": ("2027-01-15", 0)}
 
 
 def test_a_held_tip_is_sealed_to_the_recipients_of_the_moment_of_its_confirmation(context):
