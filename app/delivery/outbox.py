@@ -175,6 +175,27 @@ class Outbox:
         if decoy is not None:
             self._list_decoy(decoy.agency, decoy.id)
 
+    def replace_untried(
+        self, pairs: Sequence[tuple[TipId, Envelope]], *, mark: bytes | None = None, now: float
+    ) -> list[TipId]:
+        """Destroy those of some envelopes that were never tried, a decoy in the place of each; return their ids.
+
+        One durable transaction. `mark` is a key that counts as sent if the first one is destroyed. Raises OutboxError.
+        """
+        replaced: list[tuple[TipId, Envelope]] = []
+        with self.database.write() as connection:
+            for each, decoy in pairs:
+                if delete_untried_envelope(connection, each):
+                    _insert(connection, [decoy])
+                    replaced.append((each, decoy))
+            if mark and replaced[:1] == pairs[:1]:  # before the commit: whoever finds it destroyed finds the mark
+                self._remember(lambda memory: memory.mark_sent(mark, now), None)
+        gone = [each for each, _ in replaced]
+        self._remember(lambda memory: memory.forget(gone), None)
+        for _, decoy in replaced:
+            self._list_decoy(decoy.agency, decoy.id)
+        return gone
+
     def tidy(self, now: float, *, pages: int = PAGES_PER_TIDY) -> None:
         """Do after a delivery what takes little time: give back a few free pages, empty the log, date SQLite's files.
 
