@@ -26,11 +26,14 @@ TOO_LARGE = N_("Your report is too big, so nothing was sent. Send fewer or small
 class Journey:
     """Where the pages of a journey post to, the step that shows the look before sending, and the journey's sentences.
 
-    `sentences` has, for a sentence about a report, the sentence in its place; both are keys of translation.
+    A tab shows `name`, and which of the `pages` this is: the last is for files, and the look stands before it.
+    `sentences` has, for a sentence about a report, the sentence in its place. All are keys of translation, as `name` is.
     """
 
     endpoint: str
     look: str
+    name: str
+    pages: int
     sentences: Mapping[str, str] = field(default_factory=dict)
 
     def say(self, sentence: str) -> str:
@@ -38,10 +41,12 @@ class Journey:
         return self.sentences.get(sentence, sentence)
 
 
-REPORT = Journey("report.form", "check")
+REPORT = Journey("report.form", "check", N_("Report"), 3)
 ANSWER = Journey(
     "report.reply",
     "answer",
+    N_("Reply"),
+    4,
     {
         AlreadySentError.message: N_("This answer has already been sent. Your answer was not sent again."),
         HeldDestroyedError.message: N_("Your answer and its files have been deleted from this site."),

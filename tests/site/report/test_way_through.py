@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.delivery.receipt_codes import parse_code
+from app.delivery.receipt_codes import new_code, parse_code
 from app.vault.keys import new_identity, recipient_of
 from tests.support.visit import KNOWN, open_site
 
@@ -100,3 +100,29 @@ def test_a_browser_s_translation_leaves_codes_numbers_and_names(real, lang):
     shown = real.get(f"/{lang}/sheets").document
     (line,) = (one for one in shown.all("strong", lang="en") if one.within("blockquote"))
     assert untranslated(line)
+
+
+@pytest.mark.parametrize("lang", ["en", "hi"])
+def test_each_step_has_its_own_title_and_says_how_many_there_are(real, lang):
+    """The tab and the page name the step of a report and of an answer, and neither tab names what the site is about."""
+    pages = {
+        (1, 3): real.get(f"/{lang}/report"),
+        (2, 3): send(real, lang, "check"),
+        (1, 4): real.get(f"/{lang}/reply"),
+        (2, 4): reply(real, lang, "read"),
+        (3, 4): reply(real, lang, "answer", what="typed with care"),
+    }
+    for (number, count), page in pages.items():
+        step = page.document.one("hgroup").text.removesuffix(page.document.one("h1").text).strip()
+        assert re.findall(r"\d+", step) == [str(number), str(count)]
+        assert page.document.one("title").text.startswith(f"{step} – ")
+    titles = [page.document.one("title").text for page in (*pages.values(), send(real, lang))]
+    assert len(set(titles)) == len(titles)
+    assert [title for title in titles if len(title) > len("Step 1 of 3 – Report – Haumaru") + 12] == []
+    assert send(real, lang, "check", what="").document.one("title").text.endswith(titles[0])
+
+
+def reply(site, lang, step, **fields):
+    """Press a button of the reply page with a code that nobody was given."""
+    token = site.get(f"/{lang}/reply").document.one("input", name="csrf_token").attrs["value"]
+    return site.post(f"/{lang}/reply", {"csrf_token": token, "code": new_code(), "step": step, **fields})
