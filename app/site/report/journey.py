@@ -27,7 +27,7 @@ class Journey:
     """Where the pages of a journey post to, the step that shows the look before sending, and the journey's sentences.
 
     A tab shows `name`, and which of the `pages` this is: the last is for files, and the look stands before it.
-    `sentences` has, for a sentence about a report, the sentence in its place. All are keys of translation, as `name` is.
+    `sentences` has, for a sentence about a report, the sentence in its place. All three are keys of translation.
     """
 
     endpoint: str
