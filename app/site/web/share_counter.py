@@ -9,12 +9,15 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any
+from time import time
+from typing import Any, cast
 
+from flask import Flask
+from flask_limiter import Limiter
 from limits import RateLimitItemPerHour
 from limits.errors import StorageError
-from limits.storage import storage_from_string
-from limits.strategies import FixedWindowRateLimiter
+from limits.storage import Storage
+from limits.strategies import RateLimiter
 from redis.exceptions import RedisError
 
 from app.core.errors import RateError
@@ -31,51 +34,69 @@ class Share:
     amount: int
 
 
-class _ProcessCounts:
-    """The counts of one process, each a number by name; a name that counts nothing is forgotten.
+class CounterStore(Storage):
+    """The counts of one process, as a storage of `limits`: a number by name; a name that counts nothing is forgotten.
 
     The memory storage of `limits` starts a thread after each count, which looks through all names: with thousands of
-    networks that takes longer than all other work for a tip.
+    networks that takes longer than all other work for a tip. Here the owner forgets all names when their hour is over.
     """
 
-    def __init__(self) -> None:
+    STORAGE_SCHEME = ["counter-store"]  # noqa: RUF012  # the registry of `limits` asks for a list
+    base_exceptions = ()
+
+    def __init__(self, uri: str = "", *, wrap_exceptions: bool = False, **_options: float | str | bool) -> None:
+        super().__init__(uri, wrap_exceptions=wrap_exceptions)
         self._counts: dict[str, int] = {}
         self._lock = threading.Lock()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names that are counted now."""
+        """The names that are counted now."""
         return tuple(self._counts)
 
-    def take(self, share: Share) -> bool:
-        """Count one, and return True; count nothing, and return False, if the share is used up."""
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:  # noqa: ARG002
+        """Count `amount`, which may be negative, and return the count, at least 0."""
         with self._lock:
-            count = self._counts.get(share.name, 0)
-            if count >= share.amount:
-                return False
-            self._counts[share.name] = count + 1
-            return True
+            count = max(0, self._counts.pop(key, 0) + amount)
+            if count:
+                self._counts[key] = count
+            return count
 
-    def give_back(self, share: Share) -> None:
-        """Count one back, unless the hour of the share is over."""
-        with self._lock:
-            count = self._counts.pop(share.name, 0)
-            if count > 1:
-                self._counts[share.name] = count - 1
+    def get(self, key: str) -> int:
+        """Return a count, 0 for a name that is not counted."""
+        return self._counts.get(key, 0)
 
-    def forget_all(self) -> None:
-        """Forget the names of an hour that is over."""
+    def get_expiry(self, key: str) -> float:  # noqa: ARG002
+        """Return now: no name outlives the owner's hour."""
+        return time()
+
+    def check(self) -> bool:
+        """Return True: memory is always there."""
+        return True
+
+    def reset(self) -> int:
+        """Forget all names, and return how many there were."""
         with self._lock:
+            count = len(self._counts)
             self._counts.clear()
+            return count
+
+    def clear(self, key: str) -> None:
+        """Forget one name."""
+        with self._lock:
+            self._counts.pop(key, None)
 
 
 class ShareCounter:
-    """Counts in the store of a URL: `memory://` or `redis://…`."""
+    """Counts for an application in the store of a URL: `memory://` or `redis://…`."""
 
-    def __init__(self, url: str) -> None:
-        self._local = _ProcessCounts()
-        self._storage: Any = None if url.startswith("memory:") else storage_from_string(url)
-        self._shared = FixedWindowRateLimiter(self._storage) if self._storage else None
+    def __init__(self, app: Flask, url: str) -> None:
+        # No route has a limit of Flask-Limiter's own: what counts is known only once something was taken.
+        local = _limiter(app, "counter-store://")
+        self._local, self._local_names = local.limiter, cast("CounterStore", local.storage)
+        shared = None if url.startswith("memory:") else _limiter(app, url)
+        self._shared: RateLimiter | None = shared.limiter if shared else None
+        self._storage: Any = shared.storage if shared else None
 
     def reserve(self, shares: Sequence[Share], *, seconds: int) -> Callable[[], None]:
         """Reserve a place in each share; return what gives the places back.
@@ -98,7 +119,7 @@ class ShareCounter:
         Call this once at the beginning of each hour: the counts of this process, under names of the hour before, are
         then forgotten.
         """
-        self._local.forget_all()
+        self._local_names.reset()
         name = f"haumaru:limit-key:{hour}"
         with suppress(*_STORE_ERRORS):
             if self._storage:
@@ -110,10 +131,10 @@ class ShareCounter:
         """Count one; return what counts one back, or None, with nothing counted, if the share is used up."""
         if self._shared:
             with suppress(*_STORE_ERRORS):
-                return self._take_shared(self._shared, share)
-        return (lambda: self._local.give_back(share)) if self._local.take(share) else None
+                return self._take_of(self._shared, share)
+        return self._take_of(self._local, share)
 
-    def _take_shared(self, limiter: FixedWindowRateLimiter, share: Share) -> Callable[[], None] | None:
+    def _take_of(self, limiter: RateLimiter, share: Share) -> Callable[[], None] | None:
         item = RateLimitItemPerHour(share.amount, namespace="haumaru")
 
         def give_back() -> None:
@@ -124,3 +145,7 @@ class ShareCounter:
             return give_back
         give_back()
         return None
+
+
+def _limiter(app: Flask, url: str) -> Limiter:
+    return Limiter(lambda: "", app=app, storage_uri=url, strategy="fixed-window", headers_enabled=False)

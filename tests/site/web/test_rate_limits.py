@@ -25,7 +25,7 @@ FIRST = 14 * 6 * 16  # those that leave within 14 hours
 
 def rates(**changes):
     settings = {"url": "memory://", "per_address": "20/hour", "workers": 1, "pace": WordsPace(16, 600), **changes}
-    return RateLimits(**settings)
+    return RateLimits(APP, **settings)
 
 
 def request_of(address, host="here"):
@@ -275,7 +275,7 @@ def test_a_refusal_tells_nothing_of_when_others_came():
 
 
 def kept_names(one):
-    return " ".join(one._counter._local.names)
+    return " ".join(one._counter._local_names.names)
 
 
 def test_the_store_holds_no_form_of_an_address():
