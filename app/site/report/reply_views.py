@@ -199,8 +199,7 @@ class ReplyViews:
             problem,
             form=form,
             carried=[("code", access.code), *(("seen", each) for each in opened.digests)],
-            messages=opened.messages,
-            unopened=opened.unopened,
+            opened=opened,
             token=self._responses.next_token(form.current),
         )
 
