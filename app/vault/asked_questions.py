@@ -18,13 +18,15 @@ from app.vault.tip import SCHEMA, Choice
 class AskedQuestion:
     """One question: its id (of the form of a field's name), its topic at the desk, its words, the answers to tick.
 
-    A question without choices is answered with words, up to `MAX_REPLY_LENGTH` characters.
+    A question without choices is answered with words, up to `MAX_REPLY_LENGTH` characters; where it is
+    `about_suspects`, the finder searches these words mildly.
     """
 
     id: str
     topic: str
     text: str
     choices: tuple[Choice, ...] = ()
+    about_suspects: bool = False
 
     def label(self, value: str) -> str:
         """Return the words of an answer: those of the choice of this value, otherwise the value as it is."""
@@ -130,7 +132,12 @@ _QUESTIONS = (
     AskedQuestion("dogs", _PLACE, N_("Are there dangerous dogs at the place?"), _YES_NO),
     AskedQuestion("weapons", _PLACE, N_("Are there weapons at the place?"), _YES_NO),
     AskedQuestion("guards", _PLACE, N_("Are there cameras or guards at the place?"), _YES_NO),
-    AskedQuestion("vehicles", _PLACE, N_("What cars or vans are used? For example: the colour, or the number plate.")),
+    AskedQuestion(
+        "vehicles",
+        _PLACE,
+        N_("What cars or vans are used? For example: the colour, or the number plate."),
+        about_suspects=True,
+    ),
     AskedQuestion("come-and-go", _PLACE, N_("When do people come and go?"), _COME_AND_GO),
     AskedQuestion("passports", _WORK, N_("Who has their passports?"), _PAPERS),
     AskedQuestion("visa-ends", _WORK, N_("Does a visa end soon?"), _YES_NO),

@@ -1,4 +1,4 @@
-"""The two forms of the site: the report, built from the schema of the tip, and the answer to a reply.
+"""The form of a report, built from the schema of the tip, and what the form of an answer shares with it.
 
 Labels, hints and choices are keys of translation, which the templates translate. Until a form is validated its text is
 as it came; `validate` cleans each text, but for one far beyond its limit, and then measures it. A choice that the
@@ -18,7 +18,7 @@ from app.core.errors import N_
 from app.core.unicode import clean_text
 from app.site.report.form_token import TokenForm
 from app.text.find import remove_spans
-from app.vault.tip import SCHEMA, FieldType, TipField
+from app.vault.tip import SCHEMA, Choice, FieldType, TipField
 
 # Words to take out, as the check page writes them: field, start, end.
 _SPAN = re.compile(r"([a-z-]{1,32}):(\d{1,6})-(\d{1,6})", re.ASCII)
@@ -42,21 +42,26 @@ class _TypedText(TextAreaField):
             self.raw_data = [self.data]
 
 
-def _text_field(label: str, hint: str, max_length: int, required: str = "") -> Field:
+def text_field(label: str, hint: str, max_length: int, required: str = "") -> Field:
+    """Return a field for a text of at most `max_length` characters; `required` is the sentence for an empty one."""
     too_long = _l("Your text is too long. Use %(limit)s characters or fewer.", limit=f"{max_length:,}")
     checks: list[Any] = [InputRequired(message=_l(required))] if required else []
     checks.append(Length(max=max_length, message=too_long))
     return _TypedText(label, description=hint, validators=checks, max_length=max_length)
 
 
+def choice_field(label: str, hint: str, choices: Iterable[Choice], *, several: bool = False) -> Field:
+    """Return a field in which one of the choices can be ticked, or several."""
+    field_class = SelectMultipleField if several else RadioField
+    offered = [SelectChoice(choice.value, choice.label) for choice in choices]
+    return field_class(label, description=hint, choices=offered, validators=[Optional()])
+
+
 def _form_field(field: TipField) -> Field:
     """Return the WTForms field that asks for one field of the schema."""
-    choices = [SelectChoice(choice.value, choice.label) for choice in field.choices]
-    if field.type is FieldType.CHOICE:
-        return RadioField(field.label, description=field.hint, choices=choices, validators=[Optional()])
-    if field.type is FieldType.CHOICES:
-        return SelectMultipleField(field.label, description=field.hint, choices=choices, validators=[Optional()])
-    return _text_field(field.label, field.hint, field.max_length, field.required)
+    if field.choices:
+        return choice_field(field.label, field.hint, field.choices, several=field.type is FieldType.CHOICES)
+    return text_field(field.label, field.hint, field.max_length, field.required)
 
 
 class TipForm(TokenForm):
@@ -66,6 +71,16 @@ class TipForm(TokenForm):
     def questions(self) -> list[Field]:
         """The fields whose answers a tip holds, in the order of the page."""
         raise NotImplementedError
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What was written in each field of free text, by its name."""
+        return {field.name: field.data or "" for field in self.questions if isinstance(field, _TypedText)}
+
+    @property
+    def suspects(self) -> frozenset[str]:
+        """The names of the fields that are about the suspects."""
+        return frozenset(field.name for field in SCHEMA.fields if field.about_suspects)
 
     @property
     def in_danger(self) -> bool:
@@ -80,7 +95,7 @@ class TipForm(TokenForm):
     def take_out(self, untrusted_spans: Iterable[str]) -> None:
         """Take spans (`field:start-end`) out of the texts, so that the pages that follow do not have them any more."""
         for name, spans in _spans_by_field(untrusted_spans).items():
-            if name in self:
+            if name in self.texts:
                 self[name].data = remove_spans(self[name].data or "", spans)
 
     def answers(self, untrusted_spans: Iterable[str]) -> Mapping[str, str | tuple[str, ...]]:
@@ -91,24 +106,9 @@ class TipForm(TokenForm):
             if isinstance(field.data, list):
                 answers |= {field.name: tuple(field.data)} if field.data else {}
             elif field.data:
-                answers[field.name] = remove_spans(field.data, spans.get(field.name, ()))
+                out = spans.get(field.name, ()) if isinstance(field, _TypedText) else ()
+                answers[field.name] = remove_spans(field.data, out)
         return answers
-
-
-class ReplyForm(TipForm):
-    """What a sender who came back with a receipt code answers to a reply."""
-
-    what = _text_field(
-        N_("Your answer"),
-        N_("Do not write your name or anything that shows who you are."),
-        SCHEMA.field("what").max_length,
-        required=N_("Write your answer. A few words are enough."),
-    )
-
-    @property
-    def questions(self) -> list[Field]:
-        """The one text of an answer."""
-        return [self.what]
 
 
 def _with_questions(form_class: type["ReportForm"]) -> type["ReportForm"]:
@@ -171,6 +171,6 @@ def _spans_by_field(untrusted_values: Iterable[str]) -> dict[str, list[tuple[int
     spans: dict[str, list[tuple[int, int]]] = {}
     for value in untrusted_values:
         parts = _SPAN.fullmatch(value)
-        if parts and parts[1] in SCHEMA.text_names:
+        if parts:
             spans.setdefault(parts[1], []).append((int(parts[2]), int(parts[3])))
     return spans

@@ -49,7 +49,8 @@ _MEANINGS: Mapping[str, str] = {
 class OpenedReply:
     """One reply as the page shows it: its day, its place in the thread, and what the desk wrote.
 
-    `kind` is that of the reply; `text` holds the words of a message, `value` and `details` those of a status as codes.
+    `kind` is that of the reply; `text` holds the words of a message, `value` and `details` those of a status as codes,
+    and `value` the id of a question.
     """
 
     day: date
@@ -83,10 +84,12 @@ class OpenedReply:
 class OpenedReplies:
     """The replies under one locator that a page shows, in the order in which the desk wrote them.
 
+    `questions` are the ids of the questions that the desk asked, in the same order: the page shows them in its form.
     `digests` are the SHA-256 of the sealed replies that opened; `unopened` counts the others.
     """
 
     replies: list[OpenedReply]
+    questions: list[str]
     digests: list[str]
     unopened: int
 
@@ -110,7 +113,9 @@ def open_replies(sealed: Sequence[bytes], key: bytes, locator: Locator) -> Opene
             digests.append(hashlib.sha256(each).hexdigest())
             replies += _read_reply(fields)
     replies.sort(key=lambda reply: (reply.day, reply.number))
-    return OpenedReplies(replies, digests, len(sealed) - len(digests))
+    questions = [reply.value for reply in replies if reply.kind == "question"]
+    shown = [reply for reply in replies if reply.kind != "question"]
+    return OpenedReplies(shown, questions, digests, len(sealed) - len(digests))
 
 
 def _read_reply(fields: Mapping[str, object]) -> list[OpenedReply]:
@@ -119,6 +124,8 @@ def _read_reply(fields: Mapping[str, object]) -> list[OpenedReply]:
     place = number if isinstance(number, int) else 0
     if fields.get("kind") == "message":
         return [OpenedReply(day, place, "message", text=str(fields.get("text", "")))]
+    if fields.get("kind") == "question":
+        return [OpenedReply(day, place, "question", value=str(fields.get("question", "")))]
     details = fields.get("details")
     if fields.get("kind") != "status" or status not in _STATUSES or day == date.min:
         return []

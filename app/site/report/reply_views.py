@@ -26,9 +26,9 @@ from app.core.log import log_error
 from app.delivery.receipt_codes import ReceiptCode
 from app.delivery.reply_store import ReplyStore, read_reply_post
 from app.site.report.access import ReplyAccess, SharedDerivations, given_code, read_code
+from app.site.report.answer_form import ReplyForm
 from app.site.report.code_fields import code_sentences, typed_code
 from app.site.report.form_token import Token
-from app.site.report.forms import ReplyForm
 from app.site.report.journey import ANSWER
 from app.site.report.opened_replies import open_replies
 from app.site.report.responses import PageError, ReportContext, ReportResponses
@@ -80,8 +80,10 @@ class ReplyViews:
     # What the steps of an answer ask for.
 
     def open_form(self) -> ReplyForm:
-        """Return the form of an answer with what the request sent."""
-        return self._context.open_form(ReplyForm)
+        """Return the form of an answer with what the request sent, and the questions that its page asked."""
+        form = self._context.open_form(ReplyForm)
+        form.ask(request.form.getlist("asked"))
+        return form
 
     def require(self, name: str) -> None:
         """Raise PageError where an answer has no receipt code; whether there is a reply for it makes no difference."""
@@ -110,6 +112,7 @@ class ReplyViews:
         keys = self._sending.derive(_required_code())
         submission = Submission(
             answers=form.answers(request.form.getlist("remove")),
+            replies=form.replies(request.form.getlist("remove")),
             nonce=form.current.nonce,
             untrusted_files=untrusted_files,
             reply_to=ReplyTo(key=keys.reply_key, locator=keys.locator),
@@ -194,6 +197,7 @@ class ReplyViews:
             log_error(error)
             raise _code_error(503, _("Something went wrong"), _RETRY_SECONDS) from None
         opened = open_replies(sealed, access.key, access.locator)
+        form.ask(opened.questions)
         return self._responses.page(
             "report/replies.html",
             problem,

@@ -36,7 +36,6 @@ from app.site.report.submit import CleanFiles, SubmissionContext
 from app.site.web.rate_limits import RateLimits
 from app.text.find import FINDING_REASONS, find_identifying, find_in_fields
 from app.text.phrases import Finding, PhraseTrie
-from app.vault.tip import SCHEMA
 from app.web.network_shares import NetworkShares, share_names
 from app.web.networks import NetworkReader
 
@@ -324,6 +323,4 @@ class ReportResponses:
         return token.next().sign(self._context.secret)
 
     def _findings(self, form: TipForm) -> dict[str, tuple[Finding, ...]]:
-        texts = {field.name: field.data or "" for field in form.questions if field.name in SCHEMA.text_names}
-        suspects = {name for name in texts if SCHEMA.field(name).about_suspects}
-        return find_in_fields(texts, phrases=self._context.phrases, suspects=suspects)
+        return find_in_fields(form.texts, phrases=self._context.phrases, suspects=form.suspects)
