@@ -4,6 +4,8 @@ A derivation takes 64 MiB and a tenth of a second, so one runs at a time and few
 of visitors. Senders and readers have places of their own: no number of readers keeps a sender out.
 """
 
+import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from app.core.errors import CodeError
@@ -25,17 +27,35 @@ class ReplyAccess:
 
 
 class SharedDerivations:
-    """One derivation at a time in this process, and at most eight requests that wait, shared by network."""
+    """One derivation at a time in this process, and at most eight requests that wait, shared by network.
+
+    Requests with one code, as two presses of one button send them, are one derivation.
+    """
 
     def __init__(self, context: ReportContext) -> None:
         self._context = context
         self._queue = DerivationQueue(waiting=_WAITING)
         self._places = NetworkShares(_WAITING + 1, draw=context.visitors.draw)
+        self._running: dict[ReceiptCode, Future[ReceiptKeys]] = {}
+        self._lock = threading.Lock()
 
     def derive(self, code: ReceiptCode) -> ReceiptKeys:
         """Return the secrets of a code; raises BusyError where too many requests wait."""
-        with self._context.place(self._places):
-            return self._queue.derive(code)
+        with self._lock:
+            running = self._running.get(code)
+            mine = self._running.setdefault(code, Future())
+        if running is not None:
+            return running.result()
+        try:
+            with self._context.place(self._places):
+                mine.set_result(self._queue.derive(code))
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._running[code]
+        return mine.result()
 
 
 def read_code(name: str = "code") -> ReceiptCode:

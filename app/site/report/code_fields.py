@@ -1,12 +1,11 @@
 """What the field `code` of a request holds: a receipt code as a person typed it, or the secret of a report's form.
 
-The secret is 16 random bytes, made for the page on which a report is looked at, and travels in every later page of the
-same form: the receipt code follows from it, so the same form shows the same code again. The server keeps neither. A
-wrong word of a typed code is named, escaped, with the words of the list that are like it.
+The secret is 16 bytes that follow from the random nonce of the form, and travels in every page after the first: the
+receipt code follows from it, so the same form shows the same code again, also where its first page is sent again. The
+server keeps neither. A wrong word of a typed code is named, escaped, with the words of the list that are like it.
 """
 
 import re
-import secrets
 
 from flask import request
 from flask_babel import gettext as _
@@ -14,6 +13,7 @@ from markupsafe import Markup, escape
 
 from app.core.errors import CodeError
 from app.delivery.code_words import WrongWord
+from app.vault.age import hkdf_sha256
 
 _SECRET_BYTES = 16
 _SECRET = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -25,11 +25,19 @@ def typed_code(name: str = "code") -> str:
     return request.form.get(name, "")[:_CODE_LENGTH]
 
 
-def code_secret() -> bytes:
-    """Return the secret of the form that came back, or a new one where its page had none."""
-    untrusted_secret = request.form.get("code", "")
-    found = _SECRET.fullmatch(untrusted_secret)
-    return bytes.fromhex(untrusted_secret) if found else secrets.token_bytes(_SECRET_BYTES)
+def code_secret(nonce: bytes) -> bytes:
+    """Return the secret of the form that came back, or the one that follows from its nonce where its page had none.
+
+    Both are only in the page: the server keeps no more of a nonce than its SHA-256, for an hour. HKDF-SHA256 (RFC 5869)
+    with the info `haumaru/form-secret/1`.
+    """
+    return given_secret() or hkdf_sha256(nonce, b"haumaru/form-secret/1")[:_SECRET_BYTES]
+
+
+def given_secret() -> bytes | None:
+    """Return the secret of the form that came back, None where its page had none."""
+    untrusted_secret = typed_code()
+    return bytes.fromhex(untrusted_secret) if _SECRET.fullmatch(untrusted_secret) else None
 
 
 def code_sentences(error: CodeError) -> list[str]:

@@ -74,7 +74,6 @@ ANSWER = Journey(
         N_("The words of your report arrive first. The files may take up to %(hours)s hours to arrive."): N_(
             "The words of your answer arrive first. The files may take up to %(hours)s hours to arrive."
         ),
-        N_("This report has already been sent"): N_("This answer has already been sent"),
         N_("We deleted your report. Nothing was sent."): N_("We deleted your answer. Nothing was sent."),
         N_("Your report is so long that this page has no room to show what is in this file."): N_(
             "Your answer is so long that this page has no room to show what is in this file."

@@ -9,11 +9,13 @@ them, each with its day; a reply that does not open hides no other.
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 
 from flask import Blueprint, Response, request
 from flask_babel import gettext as _
 
 from app.core.errors import (
+    AlreadySentError,
     BusyError,
     CodeError,
     HaumaruError,
@@ -98,19 +100,19 @@ class ReplyViews:
             form=form,
             code=given_code() or "",
             typed=typed_code(),
-            carried=self.carried(),
+            carried=self.carried(form),
             token=self._responses.next_token(form.current),
         )
 
-    def carried(self) -> Sequence[tuple[str, str]]:
+    def carried(self, form: ReplyForm) -> Sequence[tuple[str, str]]:  # noqa: ARG002
         """Return the receipt code, and the digests of the replies that were read."""
         code = given_code()
         return [*([("code", code)] if code else []), *(("seen", each) for each in _seen())]
 
-    def submission(self, form: ReplyForm, untrusted_files: list[bytes]) -> tuple[Submission, ReceiptCode | None]:
+    def submission(self, form: ReplyForm, untrusted_files: list[bytes]) -> Submission:
         """Return the answer under the code of the page; raises BusyError."""
         keys = self._sending.derive(_required_code())
-        submission = Submission(
+        return Submission(
             answers=form.answers(request.form.getlist("remove")),
             replies=form.replies(request.form.getlist("remove")),
             nonce=form.current.nonce,
@@ -119,13 +121,18 @@ class ReplyViews:
             answers_to=keys.locator,
             networks=self._context.networks,
         )
-        return submission, None
 
-    def sent_page(self, code: ReceiptCode | None, files_hours: int) -> Response:  # noqa: ARG002
+    def sent_page(self, form: ReplyForm, files_hours: int) -> Response:
         """Return the page that says "sent", from which the replies that were read can be deleted."""
-        return self._responses.page(
-            "report/answered.html", carried=self.carried(), token=self._new_token(), files_hours=files_hours
-        )
+        return self._sent_page(form, HTTPStatus.OK, files_hours=files_hours, again=False)
+
+    def sent_again_page(self, form: ReplyForm) -> Response:
+        """Return the page for an answer that was sent before."""
+        return self._sent_page(form, AlreadySentError.status, files_hours=0, again=True)
+
+    def _sent_page(self, form: ReplyForm, status: int, **values: Any) -> Response:
+        carried, token = self.carried(form), self._new_token()
+        return self._responses.page("report/answered.html", status=status, carried=carried, token=token, **values)
 
     def store_reply(self) -> Response:
         """Keep a reply that a desk posts: 204, 409 where it was stored before, 403 for everything else."""

@@ -10,9 +10,11 @@ from http import HTTPStatus
 from flask import Blueprint, Response, g, request
 from flask_babel import gettext as _
 
-from app.delivery.receipt_codes import ReceiptCode, new_code
+from app.core.errors import AlreadySentError
+from app.delivery.receipt_codes import ReceiptCode, code_from_secret
 from app.site.guide.signs import ticked_answers
 from app.site.report.access import SharedDerivations, given_code
+from app.site.report.code_fields import code_secret, given_secret
 from app.site.report.forms import ReportForm
 from app.site.report.journey import REPORT
 from app.site.report.responses import PageError, ReportContext, ReportResponses
@@ -59,16 +61,15 @@ class ReportViews:
             form.fill({})
         return self._form_page(form, problem)
 
-    def carried(self) -> Sequence[tuple[str, str]]:
-        """Return the receipt code that the page had, which the server does not keep."""
-        code = given_code("code")
-        return [("code", code)] if code else []
+    def carried(self, form: ReportForm) -> Sequence[tuple[str, str]]:
+        """Return the secret of the form, from which the receipt code follows; the server keeps neither."""
+        return [("code", code_secret(form.current.nonce).hex())]
 
-    def submission(self, form: ReportForm, untrusted_files: list[bytes]) -> tuple[Submission, ReceiptCode | None]:
-        """Return the report, with a new receipt code if its sender wants one; raises BusyError."""
-        code = new_code() if form.reply.data else None
+    def submission(self, form: ReportForm, untrusted_files: list[bytes]) -> Submission:
+        """Return the report, with the receipt code of this form if its sender wants one; raises BusyError."""
+        code = self._code(form)
         keys = self._derivations.derive(code) if code else None
-        submission = Submission(
+        return Submission(
             answers=form.answers(request.form.getlist("remove")),
             nonce=form.current.nonce,
             untrusted_files=untrusted_files,
@@ -76,11 +77,27 @@ class ReportViews:
             envelope_id=keys.envelope_id if keys else None,
             networks=self._context.networks,
         )
-        return submission, code
 
-    def sent_page(self, code: ReceiptCode | None, files_hours: int) -> Response:
+    def sent_page(self, form: ReportForm, files_hours: int) -> Response:
         """Return the page that says "sent", with the code."""
-        return self._responses.with_code("report/sent.html", code, files_hours=files_hours)
+        return self._responses.with_code("report/sent.html", self._code(form), files_hours=files_hours, again=False)
+
+    def sent_again_page(self, form: ReportForm) -> Response:
+        """Return the page for a form that was sent before, with its code where the form is sure to have that code.
+
+        Raises BusyError or OutboxError where that cannot be found out now.
+        """
+        code, context = self._code(form), self._context
+        if code:
+            words_id = self._derivations.derive(code).envelope_id(0)
+            code = code if context.outbox.was_put(form.current.nonce, words_id, context.clock()) else None
+        status, wanted = AlreadySentError.status, bool(form.reply.data)
+        return self._responses.with_code(
+            "report/sent.html", code, status=status, files_hours=0, again=True, wanted=wanted
+        )
+
+    def _code(self, form: ReportForm) -> ReceiptCode | None:
+        return code_from_secret(code_secret(form.current.nonce)) if form.reply.data else None
 
     # Steps of the report alone.
 
@@ -100,4 +117,6 @@ class ReportViews:
         closed = is_closed(self._context.config.intake, self._context.clock())
         if closed and problem is None:
             problem = PageError(HTTPStatus.SERVICE_UNAVAILABLE, _("This form is closed at the moment."))
-        return self._responses.form(form, problem, closed=closed, begun=begun)
+        secret = given_secret()
+        carried = [("code", secret.hex())] if secret else []
+        return self._responses.form(form, carried, problem, closed=closed, begun=begun)

@@ -240,10 +240,20 @@ class ReportResponses:
     def __init__(self, context: ReportContext, journey: Journey) -> None:
         self._context, self.journey = context, journey
 
-    def form(self, form: ReportForm, problem: PageError | None, *, closed: bool, begun: bool = False) -> Response:
+    def form(
+        self,
+        form: ReportForm,
+        carried: Sequence[tuple[str, str]],
+        problem: PageError | None,
+        *,
+        closed: bool,
+        begun: bool = False,
+    ) -> Response:
         """Return the form, filled with what was typed, or with what was ticked on the page of signs where `begun`."""
         token = form.current.sign(self._context.secret)
-        return self.page("report/form.html", problem, form=form, token=token, closed=closed, begun=begun)
+        return self.page(
+            "report/form.html", problem, form=form, carried=carried, token=token, closed=closed, begun=begun
+        )
 
     def check(self, form: TipForm, carried: Sequence[tuple[str, str]], problem: PageError | None) -> Response:
         """Return the look before sending: every answer, what in it may name the writer, and where files are added."""
@@ -300,14 +310,14 @@ class ReportResponses:
             **values,
         )
 
-    def with_code(self, template: str, code: ReceiptCode | None, **values: Any) -> Response:
+    def with_code(self, template: str, code: ReceiptCode | None, *, status: int = 200, **values: Any) -> Response:
         """Return a page that shows a receipt code in words and in digits, where there is one.
 
         `own_words` is the code in the words of the reader's language, "" where BIP-39 has no list in that language.
         """
         own_words = code_as_words(code, g.lang) if code and has_own_words(g.lang) else ""
         digits = code_as_numbers(code) if code else ""
-        return self.page(template, code=code or "", digits=digits, own_words=own_words, **values)
+        return self.page(template, status=status, code=code or "", digits=digits, own_words=own_words, **values)
 
     def page(self, template: str, problem: PageError | None = None, *, status: int = 200, **values: Any) -> Response:
         """Return any page of report and reply, with the status and the Retry-After of its problem."""

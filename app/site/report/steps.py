@@ -31,9 +31,7 @@ from app.core.errors import (
     WordsFullError,
 )
 from app.core.log import log_error
-from app.delivery.receipt_codes import ReceiptCode
 from app.files.protocol import REFUSALS
-from app.site.report.access import given_code
 from app.site.report.file_steps import FileSteps, take_uploads
 from app.site.report.form_token import TooSoonError
 from app.site.report.forms import TipForm
@@ -69,14 +67,17 @@ class JourneyViews(Protocol[_Form]):
     def first_page(self, form: _Form, problem: PageError | None) -> Response:
         """Return the page on which a sender types, with what was typed."""
 
-    def carried(self) -> Sequence[tuple[str, str]]:
+    def carried(self, form: _Form) -> Sequence[tuple[str, str]]:
         """Return the names and values of the hidden fields that a page carries to the next beside what was typed."""
 
-    def submission(self, form: _Form, untrusted_files: list[bytes]) -> tuple[Submission, ReceiptCode | None]:
-        """Return what is sent, and the new receipt code for it, if any; raises BusyError."""
+    def submission(self, form: _Form, untrusted_files: list[bytes]) -> Submission:
+        """Return what is sent; raises BusyError."""
 
-    def sent_page(self, code: ReceiptCode | None, files_hours: int) -> Response:
+    def sent_page(self, form: _Form, files_hours: int) -> Response:
         """Return the page that says "sent"; its files leave within so many hours, 0 where there are none."""
+
+    def sent_again_page(self, form: _Form) -> Response:
+        """Return the page that says that this very form was sent before; raises BusyError or OutboxError."""
 
 
 class TipSteps(Generic[_Form]):
@@ -182,7 +183,7 @@ class TipSteps(Generic[_Form]):
     def _page_again(self, form: _Form, name: str, problem: PageError | None) -> Response:
         """Return the page that the request came from, with what was typed, as it came."""
         if name in ("confirm", "discard", "extend") or name in self._files.names:
-            return self._responses.held(form, self._held_tip(), problem)
+            return self._responses.held(form, self._held_tip(form), problem)
         return self._views.first_page(form, problem)
 
     # The steps.
@@ -211,7 +212,7 @@ class TipSteps(Generic[_Form]):
     def _confirm(self, form: _Form) -> Response:
         context = self._context
         try:
-            if page := self._files.cut_before_sending(form, self._held_tip()):
+            if page := self._files.cut_before_sending(form, self._held_tip(form)):
                 return page
             parts = confirm(
                 _draft(),
@@ -224,7 +225,7 @@ class TipSteps(Generic[_Form]):
             return self._held_error(form, error)
         late = context.visitors.draw(context.networks[0], "files")
         hours = arrival_hours(parts, context.submission_context, context.config.forward, late=late) if parts else 0
-        return self._views.sent_page(given_code("code"), hours)
+        return self._views.sent_page(form, hours)
 
     def _discard(self, form: _Form) -> Response:
         try:
@@ -236,7 +237,7 @@ class TipSteps(Generic[_Form]):
         return self._responses.page("report/discarded.html")
 
     def _extend(self, form: _Form) -> Response:
-        held = self._held_tip()
+        held = self._held_tip(form)
         try:
             self._context.held.extend(held.draft, latest=held.held_until, now=self._context.clock())
         except HeldLimitError as error:
@@ -247,7 +248,7 @@ class TipSteps(Generic[_Form]):
 
     def _change_file(self, form: _Form, *, name: str) -> Response:
         try:
-            return self._files.run(form, self._held_tip(), name)
+            return self._files.run(form, self._held_tip(form), name)
         except OutboxError as error:
             return self._held_error(form, error)
 
@@ -255,16 +256,17 @@ class TipSteps(Generic[_Form]):
 
     def _submit(self, form: _Form, files: Sequence[FileStorage], most_waiting: int | None) -> Response:
         untrusted_files = take_uploads(files, self._context.config.report.max_upload)
-        submission, code = self._views.submission(form, untrusted_files)
+        submission = self._views.submission(form, untrusted_files)
         context, now = self._context.submission_context, self._context.clock()
         submitted = submit(submission, context, most_waiting=most_waiting, now=now)
         if submitted.draft:
             rows = file_rows(submitted.files, [file.filename or "" for file in files])
-            carried = [("code", code)] if code else self._views.carried()
-            held = HeldTip(submitted.draft, carried, rows, submitted.held_until).with_files(submitted.shown)
+            held = HeldTip(submitted.draft, self._views.carried(form), rows, submitted.held_until).with_files(
+                submitted.shown
+            )
             form.take_out(request.form.getlist("remove"))
             return self._responses.held(form, held, None)
-        return self._views.sent_page(code, 0)
+        return self._views.sent_page(form, 0)
 
     def _refused_body(self, status: int) -> PageError:
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -277,7 +279,7 @@ class TipSteps(Generic[_Form]):
     def _not_sent(self, form: _Form, error: HaumaruError) -> Response:
         log_error(error)
         if isinstance(error, AlreadySentError):
-            return self._responses.page("report/already.html", status=error.status)
+            return self._sent_again(form)
         if isinstance(error, BusyError) and request.files:
             return self._look_again(form, self._context.busy())
         seconds = _RETRY_SECONDS if error.status == HTTPStatus.SERVICE_UNAVAILABLE else 0
@@ -287,21 +289,34 @@ class TipSteps(Generic[_Form]):
         unknown = isinstance(error, HeldGoneError) and not isinstance(error, HeldDestroyedError)
         return self._look_again(form, PageError(error.status, self._say(sentence), seconds, unknown=unknown))
 
+    def _sent_again(self, form: _Form) -> Response:
+        """Return the page for a form that was sent before, or one that does not say whether, where that is unknown."""
+        try:
+            return self._views.sent_again_page(form)
+        except (OutboxError, BusyError) as error:
+            log_error(error)
+            problem = PageError(error.status, _("Something went wrong"), _RETRY_SECONDS, unknown=True)
+            return (
+                self._responses.held(form, self._held_tip(form), problem)
+                if _draft()
+                else self._look_again(form, problem)
+            )
+
     def _held_error(self, form: _Form, error: HaumaruError) -> Response:
         """Return the page for a step on a held tip that failed; it says "not sent" only where that is known."""
         if not isinstance(error, MemoryStoreError | BusyError):
             return self._not_sent(form, error)
         log_error(error)
         problem = PageError(error.status, _("Something went wrong"), _RETRY_SECONDS, unknown=True)
-        return self._responses.held(form, self._held_tip(), problem)
+        return self._responses.held(form, self._held_tip(form), problem)
 
-    def _held_tip(self) -> HeldTip:
+    def _held_tip(self, form: _Form) -> HeldTip:
         draft = _draft()
         rows, held_until = read_shown(request.form.get("shown", ""), draft, self._context.secret)
-        return HeldTip(draft, self._views.carried(), rows, held_until)
+        return HeldTip(draft, self._views.carried(form), rows, held_until)
 
     def _look_again(self, form: _Form, problem: PageError | None) -> Response:
-        return self._responses.check(form, self._views.carried(), problem)
+        return self._responses.check(form, self._views.carried(form), problem)
 
     def _say(self, sentence: str) -> str:
         return str(_(self._journey.say(sentence)))

@@ -108,7 +108,8 @@ def submit(
         locator = submission.answers_to
         number = context.outbox.number_answer(locator, submission.nonce, now) if locator else 0
         sealed = _seal_bundles(_bundles(submission, (), now, number), context.agency)
-        context.outbox.put(sealed, nonce=submission.nonce, now=now, most_waiting=most_waiting)
+        by_code = submission.envelope_id is not None
+        context.outbox.put(sealed, nonce=submission.nonce, now=now, most_waiting=most_waiting, by_code=by_code)
         return Submitted()
     _require_room_to_hold(context, most_waiting, now)
     with _memory_for_files(submission, context):
@@ -134,7 +135,7 @@ def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: floa
     try:
         with context.held.opened(draft, now=now, networks=networks) as bundles:
             sealed = _seal_bundles(_as_sent(bundles, context, nonce, now), context.agency)
-            context.outbox.put(sealed, nonce=nonce, draft=draft, now=now)
+            context.outbox.put(sealed, nonce=nonce, draft=draft, now=now, by_code=True)
             parts = len(bundles) - 1
     except AlreadySentError:
         if context.held.was_discarded(draft, now=now):

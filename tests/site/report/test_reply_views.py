@@ -150,7 +150,7 @@ def test_the_same_answer_is_sent_once(site):
     look = press(site, "answer", code=new_code(), what="They moved.")
     answers = [go_on(site, look, "send") for _ in range(2)]
     assert [answer.status for answer in answers] == [200, 409]
-    assert answers[1].document.one("h1").text == "This answer has already been sent"
+    assert answers[1].document.one("h1").text == "This was a demonstration. Nothing was sent to anyone."
 
 
 @pytest.mark.parametrize(("what", "status"), [("", 422), ("x" * 10_001, 422)])

@@ -171,7 +171,10 @@ def test_each_of_the_three_answers_of_destroy_is_true(tmp_path):
     assert "was sent before" not in late.text
     assert site.post("/en/report", {**sent, "step": "confirm"}).status == 200
     answer = site.post("/en/report", {**sent, "step": "discard"})
-    assert (answer.status, answer.document.one("h1").text) == (409, "This report has already been sent")
+    assert (answer.status, answer.document.one("h1").text) == (
+        409,
+        "This was a demonstration. Nothing was sent to anyone.",
+    )
     clock.now += 3600
     for step in ("discard", "confirm", "extend"):
         answer = site.post("/en/report", {**sent, "step": step})

@@ -1,6 +1,7 @@
 """Words that are ticked to take out: found again in a changed text, and never other words."""
 
 import json
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +61,16 @@ def test_a_hidden_field_holds_ticks():
     ticked = ticks('I am "Ann" <b>.', '"Ann" <b>')
     assert read_ticked(write_ticked(ticked)) == ticked
     assert write_ticked([]) == ""
-    for forged in ("", "{", "[1]", '[["what"]]', '[["what", 1, 0, 1]]', '{"a": 1}', "[" * 90_000, '[["what", " ", 0, 1]]'):
+    for forged in (
+        "",
+        "{",
+        "[1]",
+        '[["what"]]',
+        '[["what", 1, 0, 1]]',
+        '{"a": 1}',
+        "[" * 90_000,
+        '[["what", " ", 0, 1]]',
+    ):
         assert read_ticked(forged) == []
     assert read_ticked(json.dumps([["what", "a", -5, -5]])) == [TickedWords("what", "a", 0, 0)]
 
@@ -93,7 +103,7 @@ def test_an_unchanged_text_keeps_every_tick(text, pairs):
     whole = [(start, end) for start, end in spans if any(first <= start and end <= last for first, last in again)]
     alone = [pair for pair in spans if _stands_alone(text, *pair)]
     assert set(alone) <= set(whole)
-    assert all(before[1] <= after[0] for before, after in zip(again, again[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(again))
 
 
 def _stands_alone(text, start, end):
