@@ -37,9 +37,8 @@ from app.delivery.schema import (
 from app.vault.tip import MAX_NUMBER, TipId
 
 PAGES_PER_TIDY = 64  # of 8 KiB: more than the two copies of one envelope take
-_AT_ONCE = (
-    16  # envelopes of one transaction, some 10 ms; the bytes of more are staged on SQLite, where one writes alone
-)
+# Envelopes of one transaction, some 10 ms; the bytes of more are staged on SQLite, where one writes alone.
+_AT_ONCE = 16
 _PAUSE_SECONDS = 0.005  # between two such transactions, in which other threads get the lock of the writers
 
 _T = TypeVar("_T")
@@ -95,22 +94,19 @@ class Outbox:
         draft: bytes | None = None,
         now: float | None = None,
         most_waiting: int | None = None,
-        by_code: bool = False,
+        also: bytes | None = None,
     ) -> None:
         """Put the envelopes of one tip into the outbox, its words first; a return means that all are on the disk.
 
         At the desk, which has no memory store, they may be those of several referrals.
 
-        `nonce` is the form's, `draft` the held tip's: either is sent once. `by_code` is for ids that follow from a
-        receipt code: `was_put` then knows that this form was sent with those ids. Raises AlreadySentError if one of
-        the two, or one of the ids, was put before, by an attempt that was killed too, WordsFullError if `most_waiting`
-        words of tips wait already, and OutboxError if nothing was stored.
+        `nonce` is the form's, `draft` the held tip's: either is sent once; `also` is noted with them. Raises
+        AlreadySentError if one of these, or one of the ids, was put before, by an attempt that was killed too,
+        WordsFullError if `most_waiting` words of tips wait already, and OutboxError if nothing was stored.
         """
         now = time.time() if now is None else now
         words, *parts = envelopes
-        keys = [memory_key(secret) for secret in (nonce, draft) if secret is not None]
-        if by_code and nonce is not None:
-            keys.append(_form_with_words(nonce, words.id))
+        keys = [memory_key(secret) for secret in (nonce, draft, also) if secret is not None]
         places = _Places(lambda number: self._remember(lambda memory: memory.take_decoys(words.agency, number), []))
         kept = places.taken
         # What one tip finds waiting must not change before the tip itself is noted as waiting.
@@ -136,14 +132,6 @@ class Outbox:
     def was_sent(self, nonce: bytes, now: float) -> bool:
         """Return whether a form was sent, as far as the memory store knows."""
         return self._remember(lambda memory: memory.was_sent(memory_key(nonce), now), otherwise=False)
-
-    def was_put(self, nonce: bytes, words_id: TipId, now: float) -> bool:
-        """Return whether a form was sent with the receipt code from which `words_id` follows: True where that is sure.
-
-        The words are in the outbox, or were put less than 45 minutes ago. Raises OutboxError.
-        """
-        key = _form_with_words(nonce, words_id)
-        return bool(self.present([words_id])) or self._remember(lambda memory: memory.was_sent(key, now), False)
 
     def require_room(self, agency: str, most_waiting: int, *, now: float, to_hold: bool = False) -> None:
         """Raise WordsFullError if so many words wait, or will once all held tips are sent; `to_hold` for a tip to hold.
@@ -333,11 +321,6 @@ class Outbox:
         except MemoryStoreError as error:
             log_rarely("memory code=%s", error.code)
             return otherwise
-
-
-def _form_with_words(nonce: bytes, words_id: TipId) -> bytes:
-    """Return a key by which nobody finds the envelope of a tip who has not the page of its form."""
-    return memory_key(nonce + words_id.encode())
 
 
 def _insert(connection: Connection, envelopes: Sequence[Envelope], places: _Places | None = None) -> None:

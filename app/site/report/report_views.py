@@ -19,7 +19,7 @@ from app.site.report.forms import ReportForm
 from app.site.report.journey import REPORT
 from app.site.report.responses import PageError, ReportContext, ReportResponses
 from app.site.report.steps import TipSteps
-from app.site.report.submit import Submission, is_closed
+from app.site.report.submit import Submission, is_closed, was_sent_as
 from app.vault.tip import ReplyTo
 
 
@@ -90,7 +90,8 @@ class ReportViews:
         code, context = self._code(form), self._context
         if code:
             words_id = self._derivations.derive(code).envelope_id(0)
-            code = code if context.outbox.was_put(form.current.nonce, words_id, context.clock()) else None
+            nonce, now = form.current.nonce, context.clock()
+            code = code if was_sent_as(words_id, context.outbox, nonce=nonce, now=now) else None
         status, wanted = AlreadySentError.status, bool(form.reply.data)
         return self._responses.with_code(
             "report/sent.html", code, status=status, files_hours=0, again=True, wanted=wanted

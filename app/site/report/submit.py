@@ -108,8 +108,9 @@ def submit(
         locator = submission.answers_to
         number = context.outbox.number_answer(locator, submission.nonce, now) if locator else 0
         sealed = _seal_bundles(_bundles(submission, (), now, number), context.agency)
-        by_code = submission.envelope_id is not None
-        context.outbox.put(sealed, nonce=submission.nonce, now=now, most_waiting=most_waiting, by_code=by_code)
+        nonce = submission.nonce
+        also = _form_with_words(nonce, sealed[0].id) if submission.envelope_id else None
+        context.outbox.put(sealed, nonce=nonce, now=now, most_waiting=most_waiting, also=also)
         return Submitted()
     _require_room_to_hold(context, most_waiting, now)
     with _memory_for_files(submission, context):
@@ -135,7 +136,7 @@ def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: floa
     try:
         with context.held.opened(draft, now=now, networks=networks) as bundles:
             sealed = _seal_bundles(_as_sent(bundles, context, nonce, now), context.agency)
-            context.outbox.put(sealed, nonce=nonce, draft=draft, now=now, by_code=True)
+            context.outbox.put(sealed, nonce=nonce, draft=draft, now=now, also=_form_with_words(nonce, sealed[0].id))
             parts = len(bundles) - 1
     except AlreadySentError:
         if context.held.was_discarded(draft, now=now):
@@ -143,6 +144,14 @@ def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: floa
         raise
     context.held.drop(draft)
     return parts
+
+
+def was_sent_as(words_id: TipId, outbox: Outbox, *, nonce: bytes, now: float) -> bool:
+    """Return whether a form was sent with the receipt code from which `words_id` follows: True where that is sure.
+
+    The words are in the outbox, or were put less than 45 minutes ago. Raises OutboxError.
+    """
+    return bool(outbox.present([words_id])) or outbox.was_sent(_form_with_words(nonce, words_id), now)
 
 
 def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig, *, late: float = 0.0) -> int:
@@ -165,6 +174,11 @@ def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig
 def is_closed(agency: AgencyConfig, now: float) -> bool:
     """Return whether the key of an agency has expired, so that no form may take reports for it."""
     return days_left(agency.expires, now) < 0
+
+
+def _form_with_words(nonce: bytes, words_id: TipId) -> bytes:
+    """Return a secret by which nobody finds the envelope of a tip but from the page of its form."""
+    return nonce + words_id.encode()
 
 
 def _require_room_to_hold(context: SubmissionContext, most_waiting: int | None, now: float) -> None:

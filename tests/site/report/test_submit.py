@@ -21,7 +21,7 @@ from app.files.clean import CleanedFile, RefusedFile
 from app.site import demo
 from app.site.config import ForwardConfig, load_config
 from app.site.report.held import HeldTipStore
-from app.site.report.submit import Submission, SubmissionContext, arrival_hours, confirm, submit
+from app.site.report.submit import Submission, SubmissionContext, arrival_hours, confirm, submit, was_sent_as
 from app.vault.age import ENVELOPE_BYTES
 from app.vault.age_open import unseal
 from app.vault.keys import DEMONSTRATION, new_identity, recipient_of
@@ -72,6 +72,22 @@ def waiting(context, identity: str = DEMONSTRATION):
     data = {one: leases.load(one) for one in leases.waiting(context.agency.id)}
     assert {len(sealed) for sealed in data.values()} <= {ENVELOPE_BYTES}
     return {one: unseal(sealed, [identity]) for one, sealed in data.items()}
+
+
+def test_a_form_is_known_with_its_code_and_nobody_finds_the_envelope(context):
+    """A form is known to be sent under its code after the tip has left, under no other, and not by an id alone."""
+    keys, others = derive_keys(new_code()), derive_keys(new_code())
+    form, outbox = submission(envelope_id=keys.envelope_id), context.outbox
+
+    def known(nonce, code_keys):
+        return was_sent_as(code_keys.envelope_id(0), outbox, nonce=nonce, now=NOW)
+
+    assert not known(form.nonce, keys)
+    submit(form, context, now=NOW)
+    assert known(form.nonce, keys)
+    outbox.settle(keys.envelope_id(0))
+    assert [known(form.nonce, keys), known(form.nonce, others), known(b"another form", keys)] == [True, False, False]
+    assert not outbox.was_sent(keys.envelope_id(0).encode(), NOW)
 
 
 def test_words_alone_are_sealed_and_put_at_once(context):

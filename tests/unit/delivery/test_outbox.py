@@ -15,7 +15,7 @@ from sqlalchemy import func, select, update
 from app.core.errors import AlreadySentError, OutboxError, WordsFullError
 from app.delivery import outbox as outbox_module
 from app.delivery.memory_sqlite import SqliteMemoryStore
-from app.delivery.memory_store import DECOY, EnvelopeKind, memory_key
+from app.delivery.memory_store import DECOY, EnvelopeKind
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blobs, cells, labels, messages, posted, replies, spares
 from app.vault.tip import TipId, new_tip_id
@@ -93,22 +93,6 @@ def test_a_form_is_sent_once(stocked, secret):
     box.put(second, **{secret: b"m" * 16}, now=NOW)
     assert {each.id for each in (*first, *second)} <= waiting(box).keys()
     assert count(box, cells) == 8
-
-
-def test_a_form_is_known_with_its_code(stocked, memory):
-    """A form is known to be sent under its own code, after delivery too, and under no other code."""
-    box, _ = stocked
-    words, other = make(), new_tip_id()
-    assert not box.was_put(b"form", words.id, NOW)
-    box.put([words], nonce=b"form", now=NOW, by_code=True)
-    assert box.was_put(b"form", words.id, NOW)
-    box.settle(words.id)
-    assert [box.was_put(b"form", each, NOW) for each in (words.id, other)] == [True, False]
-    assert not memory.was_sent(memory_key(words.id.encode()), NOW)
-    random = make()
-    box.put([random], nonce=b"without", now=NOW)
-    box.settle(random.id)
-    assert not box.was_put(b"without", random.id, NOW)
 
 
 def test_ids_are_put_once(outbox):
