@@ -65,7 +65,12 @@ def _form_field(field: TipField) -> Field:
 
 
 class TipForm(TokenForm):
-    """What the steps from typing to sending need of a form; a report and an answer have one each."""
+    """What the steps from typing to sending need of a form; a report and an answer have one each.
+
+    `focus` is the name of the question that the sender wants to change, and that the browser goes to.
+    """
+
+    focus = ""
 
     @property
     def questions(self) -> list[Field]:

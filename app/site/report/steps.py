@@ -189,6 +189,7 @@ class TipSteps(Generic[_Form]):
     # The steps.
 
     def _edit(self, form: _Form) -> Response:
+        form.focus = request.form["step"].partition(":")[2]
         return self._views.first_page(form, None)
 
     def _look(self, form: _Form) -> Response:

@@ -6,6 +6,7 @@ import pytest
 
 from app.delivery.receipt_codes import new_code, parse_code
 from app.vault.keys import new_identity, recipient_of
+from app.vault.tip import SCHEMA
 from tests.support.visit import KNOWN, open_site
 
 REAL = {"SITE_DEMO": "false", "SITE_BASE_URL": "https://example.org", "AGENCY_EXAMPLE_NAME": "An agency"}
@@ -126,3 +127,54 @@ def reply(site, lang, step, **fields):
     """Press a button of the reply page with a code that nobody was given."""
     token = site.get(f"/{lang}/reply").document.one("input", name="csrf_token").attrs["value"]
     return site.post(f"/{lang}/reply", {"csrf_token": token, "code": new_code(), "step": step, **fields})
+
+
+TYPED = {"where": "Katikati", "hazards": ["weapons"], "children": "yes", "reply": "yes"}
+
+
+@pytest.mark.parametrize("name", ["what", "children", "where", "hazards", "reply"])
+def test_each_answer_can_be_changed_from_the_look_page(real, name):
+    """A button named for its question brings the form back with every answer, and the browser goes to that question."""
+    look = send(real, step="check", **TYPED)
+    button = look.document.one("button", value=f"edit:{name}")
+    question = "Getting a reply" if name == "reply" else SCHEMA.field(name).label
+    assert button.text == f"Change: {question}"
+    form = send(real, step=button.attrs["value"], **TYPED)
+    (focused,) = (one for one in form.document.elements if "autofocus" in one.attrs)
+    assert focused.attrs["name"] == name
+    assert "checked" in focused.attrs or focused.text in ("typed with care", "Katikati")
+    assert form.document.one("textarea", name="where").text == "Katikati"
+    ticked = {(one.attrs["name"], one.attrs["value"]) for one in form.document.all("input") if "checked" in one.attrs}
+    assert ticked == {("hazards", "weapons"), ("children", "yes"), ("reply", "yes")}
+    assert "open" in form.document.one("details", class_="more").attrs
+
+
+@pytest.mark.parametrize("name", ["", "hazards", "csrf_token", "<b>", "what:what"])
+def test_a_change_of_nothing_is_the_form(real, name):
+    """A button that somebody made up, or of a question without an answer, shows the form with what was typed."""
+    form = send(real, step=f"edit:{name}")
+    assert (form.status, form.document.one("textarea", name="what").text) == (200, "typed with care")
+    assert len([one for one in form.document.elements if "autofocus" in one.attrs]) == (name == "hazards")
+
+
+def test_a_report_that_is_held_has_no_button_that_loses_its_files(real):
+    """Where files are held, an answer is changed by the one button that says so."""
+    token = real.get("/en/report").document.one("input", name="csrf_token").attrs["value"]
+    held = real.post_files("/en/report", {"csrf_token": token, "what": "x", "step": "send"}, ("a.txt", b"The gate."))
+    assert held.document.all("button", value="confirm")
+    assert [one for one in held.document.all("button") if one.attrs.get("value", "").startswith("edit:")] == []
+
+
+def test_the_further_questions_are_open_where_one_has_an_answer_or_an_error(real):
+    """Closed on an empty form; open with an answer, with ticks that came from the page of signs, and with an error."""
+
+    def is_open(page):
+        return "open" in page.document.one("details", class_="more").attrs
+
+    assert not is_open(real.get("/en/report"))
+    assert not is_open(send(real, step="edit", children="yes"))
+    assert is_open(send(real, step="edit", vehicle="KTR482"))
+    assert is_open(send(real, step="check", where="x" * 1001))
+    assert is_open(real.post("/en/report", {"step": "begin", "sign": "signs-1"}))
+    summaries = {real.get(f"/{lang}/report").document.one("details", class_="more").text[:8] for lang in KNOWN}
+    assert len(summaries) == len(KNOWN)
