@@ -25,6 +25,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from app.delivery.receipt_codes import new_code
 from app.site.config import load_config
 from tests.support.faults import children
 from tests.support.servers import Certificates, smtp
@@ -79,7 +80,7 @@ class Marked:
         self.markers = {
             name: new_marker(name) for name in ("agent", "referer", "language", "cookie", "forwarded", "path")
         }
-        self.markers |= {name: new_marker(name) for name in (*FIELDS, "query", "unknown", "website", "code")}
+        self.markers |= {name: new_marker(name) for name in (*FIELDS, "query", "unknown", "website", "code", "said")}
         self.netloc = urlsplit(base_url).netloc
         self.base_url = base_url
 
@@ -134,6 +135,18 @@ def drive(marked: Marked, visitor: Visitor) -> None:
         marked.ask("POST", "/go", {})[0],
     ]
     assert statuses == [200, 409, 400, 400, 400, 410, 200, 404, 422, 403, 303], statuses
+
+
+def drive_answer(marked: Marked, visitor: Visitor) -> None:
+    """An answer under a code, with words for a question that the desk asked."""
+    marked.markers["receipt"] = code = new_code()
+    form = visitor.get("/en/reply").form("/reply")
+    fields = [(name, value) for name, value in form.fields if name != "code"]
+    said = f"They speak {marked.markers['said']} there"
+    answer = [*fields, ("code", code), ("asked", "languages"), ("q-languages", said)]
+    for step in ("answer", "send"):
+        status, _ = marked.ask("POST", "/en/reply", [*answer, ("step", step)])
+        assert status == 200
 
 
 def drive_files(marked: Marked, visitor: Visitor) -> None:
@@ -201,6 +214,7 @@ def test_nothing_of_a_visitor_is_kept(kept):
     with demonstration(kept["run"], **places) as site:
         marked, visitor = Marked(site.base_url), Visitor(site.base_url)
         drive(marked, visitor)
+        drive_answer(marked, visitor)
         drive_files(marked, visitor)
         with_files = site.tip(f"{marked.markers['what']} with files, confirm")
         assert [file["path"] for file in with_files["files"]] == [
