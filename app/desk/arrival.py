@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from app.desk.case import Case, CaseNote, case_from_words
 from app.desk.similarity import text_sketch
 from app.desk.thread import ThreadMessage
+from app.desk.withdrawn import was_asked_back
 from app.vault.tip import SCHEMA, TipId
 from app.vault.tip_bundles import Words
 
@@ -46,7 +47,10 @@ def with_arrived_answers(case: Case, answers: Sequence[Case]) -> Case:
     """Return a case with its sender's answers in its thread, each once, at most 100 in all; the others stay rows."""
     there = {message.id for message in case.thread}
     room = MAX_ANSWERS - sum(not message.who for message in case.thread)
-    new = [answer for answer in answers if answer.id not in there][: max(0, room)]
+    new = [answer for answer in answers if answer.id not in there]
+    # A request not to pass the tip on has a place in a full thread too.
+    asked = [answer for answer in new[max(0, room) :] if answer.withdraw and not was_asked_back(case)][:1]
+    new = new[: max(0, room)] + asked
     return case.with_answers(*map(_thread_message, new)) if new else case
 
 

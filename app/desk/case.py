@@ -50,6 +50,7 @@ REASONS: Mapping[str, str] = {
     "other": "Not about exploitation",
     "repeat": "The same as another tip",
     "test": "A test, or nonsense",
+    "withdrawn": "The sender asked you to destroy it",
 }
 OUTCOMES: Mapping[Outcome, str] = {
     Outcome.UNKNOWN: "Not known yet",
@@ -138,6 +139,7 @@ class Case:
     referrals: tuple[SentReferral, ...] = ()
     leaving: tuple[str, ...] = ()  # the ids of referrals and hand-overs that are being put into the outbox
     thread: tuple[ThreadMessage, ...] = ()
+    answered_requests: tuple[str, ...] = ()  # the ids of the sender's requests not to pass the tip on
     silent: bool = False  # the desk does not say to the sender what became of the tip
     unread: bool = False  # the sender has answered since a handler opened the tip
     outcome: Outcome = Outcome.UNKNOWN

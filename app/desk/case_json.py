@@ -39,6 +39,7 @@ def decode_case(data: bytes) -> Case:
     raw["referrals"] = tuple(SentReferral(**_with_date(one)) for one in raw["referrals"])
     raw["draft"] = _decode_draft(raw["draft"])
     raw["sketch"], raw["leaving"] = tuple(raw["sketch"]), tuple(raw.get("leaving", ()))
+    raw["answered_requests"] = tuple(raw.get("answered_requests", ()))
     return Case(**raw)
 
 

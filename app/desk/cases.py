@@ -25,6 +25,7 @@ from app.desk.jobs import Job
 from app.desk.journal import Journal, JournalEntry
 from app.desk.parts import PartStore
 from app.desk.store import SealedStore, as_refused_errors
+from app.desk.withdrawn import is_told, require_answered, require_not_promised
 from app.vault.keys import Identity
 from app.vault.part import Part
 from app.vault.tip import Tip, new_tip_id
@@ -161,6 +162,7 @@ class Cases:
         for digest, case in cases.items():
             parent = self.parent(case)
             answers = f" answers {parent.id}" if parent else ""
+            answers += " withdraws" if case.withdraw else ""
             entries.append(JournalEntry(DESK, "received", case.id, f"envelope {digest}{answers}"))
         self.journal.add_arrivals(*entries)
         self._case_ids.update(case.id for case in cases.values())
@@ -249,11 +251,13 @@ class Cases:
 
     def close(self, tip: str, who: str, reason: str, outcome: Outcome = Outcome.UNKNOWN) -> Case:
         """End the work on a tip, one's own or nobody's."""
-        return self.change(tip, who, "closed", lambda now: now.ended(who, self.today(), reason, outcome), what=reason)
+        return self.change(
+            tip, who, "closed", lambda now: require_answered(now).ended(who, self.today(), reason, outcome), what=reason
+        )
 
     def reopen(self, tip: str, who: str) -> Case:
         """Work on a closed tip again."""
-        return self.change(tip, who, "reopened", lambda now: now.reopened(who))
+        return self.change(tip, who, "reopened", lambda now: require_not_promised(now).reopened(who))
 
     def set_outcome(self, tip: str, who: str, outcome: Outcome) -> Case:
         """Note what came of a tip."""
@@ -308,9 +312,10 @@ class Cases:
                 self.changes += 1
 
     def overdue(self, retain_days: int) -> list[Case]:
-        """Return the cases closed `retain_days` ago, and the answers in their threads; never a locked one."""
+        """Return the cases closed `retain_days` ago, or withdrawn, and their threads' answers; never a locked one."""
         limit = self.today() - timedelta(days=retain_days)
-        over = [case for case in self.all() if case.state is State.CLOSED and case.closed and case.closed <= limit]
+        closed = [case for case in self.all() if case.state is State.CLOSED and case.closed]
+        over = [case for case in closed if (case.closed and case.closed <= limit) or is_told(case)]
         threads = {message.id for case in over for message in case.thread if not message.who}
         return [*over, *(case for case in self.all() if case.id in threads and case not in over)]
 

@@ -21,7 +21,8 @@ STATE_LABELS: Mapping[State, str] = MappingProxyType(
     }
 )
 VIEW_LABELS: Mapping[str, str] = MappingProxyType(
-    {"open": "To do", "answered": "Sender wrote again"} | {str(state): label for state, label in STATE_LABELS.items()}
+    {"open": "To do", "withdrawn": "Do not pass on", "answered": "Sender wrote again"}
+    | {str(state): label for state, label in STATE_LABELS.items()}
 )
 KIND_LABELS: Mapping[str, str] = MappingProxyType({kind.value: kind.label for kind in SCHEMA.kinds})
 
@@ -60,6 +61,8 @@ _ACTIONS = {
     "confirmed-key": "compared a key by voice",
     "replied": "wrote a reply",
     "asked": "asked the sender questions",
+    "answered-request": "answered the request not to pass the tip on",
+    "despite-request": "passed the tip on although the sender asked you not to",
     "told": "wrote to the sender what became of the tip",
     "held-back": "held back a message to the sender",
     "silenced": "chose to tell the sender nothing",
@@ -85,12 +88,26 @@ AUTHORITY_KIND_LABELS: Mapping[str, str] = MappingProxyType(
         "danger": "an authority that acts when someone is in danger",
     }
 )
+WITHDRAWAL_LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "destroyed": "It was not passed on, and it will be destroyed",
+        "not-passed-on": "It was not passed on, and it will not be",
+        "passed-on": "It had been passed on before",
+        "cannot": "It cannot be kept back, because someone is in danger",
+    }
+)
 _STATUSES = {
     "opened": "Your tip was opened",
     "referred": "Your tip was passed on to an authority",
     "closed": "Your tip was closed",
+    "withdrawal": "You asked us not to pass your tip on",
 }
-_DETAILS = {"nothing": "too little to act on", "other": "not about exploitation", **AUTHORITY_KIND_LABELS}
+_DETAILS = {
+    **WITHDRAWAL_LABELS,
+    "nothing": "too little to act on",
+    "other": "not about exploitation",
+    **AUTHORITY_KIND_LABELS,
+}
 
 
 def status_label(message: ThreadMessage) -> str:

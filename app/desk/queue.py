@@ -1,7 +1,8 @@
 """The queue: which cases to show, in which order, and how many of each there are; all from memory.
 
-Danger and children come first, then the oldest day. A case that is locked as objectionable is listed by its id alone
-and found by no search. An answer that belongs to a thread has no row of its own.
+Tips whose sender asks not to pass them on come first, then danger and children, then the oldest day. A case that is
+locked as objectionable is listed by its id alone and found by no search. An answer that belongs to a thread has no row
+of its own.
 """
 
 import threading
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from app.desk.case import Case, State
 from app.desk.cases import Cases
 from app.desk.similarity import similar_groups
+from app.desk.withdrawn import open_requests
 
 PAGE_ROWS = 50
-VIEWS = ("open", "new", "work", "waiting", "answered", "referred", "closed", "objectionable")
+VIEWS = ("open", "withdrawn", "new", "work", "waiting", "answered", "referred", "closed", "objectionable")
 
 
 @dataclass(frozen=True)
@@ -127,15 +129,18 @@ class Queue:
         return text
 
 
-def urgency_key(case: Case) -> tuple[bool, bool, int, str]:
-    """Return a key that sorts danger first, then children, then the oldest day."""
-    return (not case.danger, not case.children, case.received.toordinal(), case.id)
+def urgency_key(case: Case) -> tuple[bool, bool, bool, int, str]:
+    """Return a key that sorts open requests not to pass a tip on first, then danger, children, and the oldest day."""
+    return (not open_requests(case), not case.danger, not case.children, case.received.toordinal(), case.id)
 
 
 def _views(case: Case) -> tuple[str, ...]:
     views = [str(case.state)]
-    if case.state in {State.NEW, State.WORK, State.WAITING}:
+    asked_back = bool(open_requests(case))
+    if asked_back or case.state in {State.NEW, State.WORK, State.WAITING}:
         views.append("open")
+    if asked_back:
+        views.append("withdrawn")
     if case.unread:
         views.append("answered")
     return tuple(views)

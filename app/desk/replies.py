@@ -12,7 +12,7 @@ from app.core.unicode import clean_text
 from app.desk.case import Case
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
-from app.desk.thread import MessageKind, ThreadMessage, unposted_messages
+from app.desk.thread import ThreadMessage, is_by_handler, unposted_messages
 from app.vault.tip import ReplyTo, TipId, new_tip_id
 
 DAYS = 90  # for which the site keeps a reply
@@ -88,13 +88,13 @@ class ReplyQueue:
         found = [
             (reply_to, one) for reply_to, of_thread in self._unposted() for one in of_thread if one.earliest <= now
         ]
-        written = [(reply_to, one) for reply_to, one in found if one.kind is not MessageKind.STATUS]
+        written = [(reply_to, one) for reply_to, one in found if is_by_handler(one)]
         oldest = {reply_to.locator: (reply_to, one) for reply_to, one in reversed(written or found)}
         return list(oldest.values())
 
     def count_waiting(self) -> int:
         """Return how many replies that a handler wrote the site does not have yet."""
-        return sum(one.kind is not MessageKind.STATUS for _, of_thread in self._unposted() for one in of_thread)
+        return sum(is_by_handler(one) for _, of_thread in self._unposted() for one in of_thread)
 
     def _unposted(self) -> list[tuple[ReplyTo, list[ThreadMessage]]]:
         first_day = self._cases.today() - timedelta(days=DAYS)

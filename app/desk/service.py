@@ -38,6 +38,7 @@ from app.desk.reply_poster import ReplyPoster
 from app.desk.statistics import keep_rows
 from app.desk.store import SealedStore
 from app.desk.tip_status import StatusQueue
+from app.desk.withdrawal_request import WithdrawalRequests
 from app.text.phrases import PhraseTrie
 from app.vault.age import seal
 from app.vault.keys import Identity
@@ -76,6 +77,7 @@ class Desk:
         self.outbox.prepare()
         self.referral_context = ReferralContext(self.cases, self.attachments, self.outbox, key, phrases, config.contact)
         self.replies = ReplyQueue(self.cases, has_site=config.site is not None)
+        self.requests = WithdrawalRequests(self.cases)
         self.questions = QuestionQueue(self.cases, self.replies)
         self.statuses = StatusQueue(
             self.cases,

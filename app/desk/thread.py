@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+WITHDRAWAL = "withdrawal"  # the status that answers a sender who asked the desk not to pass the tip on
 _REPLACED_STATUSES = frozenset({"opened", "closed"})
 
 
@@ -63,6 +64,11 @@ def sealed_fields(message: ThreadMessage, number: int) -> dict[str, object]:
     if message.kind is MessageKind.QUESTION:
         return {"kind": "question", "question": message.value, **when}
     return {"kind": "status", "status": message.value, **when, "details": list(message.details)}
+
+
+def is_by_handler(message: ThreadMessage) -> bool:
+    """Return whether a handler decided to write a message of the desk; the desk writes other statuses by itself."""
+    return message.kind is not MessageKind.STATUS or message.value == WITHDRAWAL
 
 
 def unposted_messages(messages: Iterable[ThreadMessage], first_day: date) -> list[ThreadMessage]:

@@ -16,7 +16,7 @@ from app.desk.cases import DESK, Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError
 from app.desk.replies import DAYS
-from app.desk.thread import MessageKind, ThreadMessage, unposted_messages
+from app.desk.thread import MessageKind, ThreadMessage, is_by_handler, unposted_messages
 from app.vault.tip import SCHEMA, new_tip_id
 
 _HOURS_BEFORE = 2  # the hour in which a status is written, and one whole hour in which a handler can hold it back
@@ -126,7 +126,7 @@ class StatusQueue:
 
 
 def _statuses(case: Case) -> list[ThreadMessage]:
-    return [one for one in case.thread if one.kind is MessageKind.STATUS]
+    return [one for one in case.thread if one.who and not is_by_handler(one)]
 
 
 def _held(message: ThreadMessage) -> ThreadMessage:

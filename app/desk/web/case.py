@@ -22,6 +22,7 @@ from app.desk.language_guess import guess_language, language_name
 from app.desk.redaction import ANSWERED, TRANSLATION, answer_texts
 from app.desk.replies import reply_warnings
 from app.desk.service import Desk
+from app.desk.tip_status import authority_kind
 from app.desk.web.context import current_desk, current_handler, file_to_save, file_to_show, render_page, see_other
 from app.files.clean import CleanedFile
 from app.vault.tip import SCHEMA, TipId, new_tip_id, parse_tip_id
@@ -180,6 +181,17 @@ def ask_questions(tip: str) -> AnyResponse:
         return render_page("reply.html", status=error.answer, problem=error.message, **values)
     notice = "The desk will send the questions to the site, one in each message, within some hours."
     return see_other(url_for("case.show_thread", tip=tip), notice)
+
+
+@blueprint.post("/tips/<tip>/withdrawal")
+def answer_request(tip: str) -> AnyResponse:
+    """Answer a sender who asks the desk not to pass the tip on."""
+    desk = current_desk()
+    sent_to = {sent.authority for sent in desk.cases.get(tip).referrals}
+    authorities = [one for one in desk.config.authorities.values() if one.id in sent_to]
+    kinds = {authority_kind(one) for one in authorities} - {""} if request.form.get("tell-kinds") == "yes" else ()
+    desk.requests.answer(tip, current_handler(), request.form.get("answer", ""), kinds)
+    return see_other(url_for("case.show", tip=tip), "The desk will send your answer to the site within some hours.")
 
 
 @blueprint.post("/tips/<tip>/status/hold")

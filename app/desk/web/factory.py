@@ -20,6 +20,7 @@ from app.desk.labels import (
     KIND_LABELS,
     STATE_LABELS,
     VIEW_LABELS,
+    WITHDRAWAL_LABELS,
     action_label,
     answer_label,
     days_label,
@@ -33,6 +34,8 @@ from app.desk.service import Desk
 from app.desk.web import case, queue, records, referral, session
 from app.desk.web.app import create_base_app
 from app.desk.web.session import Sessions
+from app.desk.withdrawal_request import REASONS_DESPITE
+from app.desk.withdrawn import open_requests, was_asked_back
 from app.vault.asked_questions import question_text, said_text
 
 
@@ -51,6 +54,8 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
     app = create_base_app(desk, sessions, demo=demo)
     app.jinja_env.globals.update(
         reasons=REASONS,
+        reasons_despite=REASONS_DESPITE,
+        withdrawal_answers=WITHDRAWAL_LABELS,
         outcomes=OUTCOMES,
         kinds=KIND_LABELS,
         states=STATE_LABELS,
@@ -73,6 +78,8 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         "sent": sent_label,
         "status": status_label,
         "work": work_label,
+        "asked_back": was_asked_back,
+        "open_request": open_requests,
     }
     for pages in (session, queue, case, referral, records):
         app.register_blueprint(pages.blueprint)

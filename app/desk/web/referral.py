@@ -158,20 +158,20 @@ def send(tip: str) -> AnyResponse:
     """Send the referral, or hand it to the second person."""
     desk, handler, shown = current_desk(), current_handler(), url_for("case.show", tip=tip)
     case = _case_as_shown(tip)
-    parties, context = _chosen_parties(case), desk.referral_context
+    parties, context, despite = _chosen_parties(case), desk.referral_context, _despite()
     _note_confirmed_keys(parties)
     if case.state is State.WAITING:
         if case.draft.translator:
             _require_translator(parties)
-            release_hand_over(case, parties[0], context, handler)
+            release_hand_over(case, parties[0], context, handler, despite=despite)
         else:
-            _tell_referred(release_referral(case, parties, context, handler), parties)
+            _tell_referred(release_referral(case, parties, context, handler, despite=despite), parties)
         return see_other(shown, "Released. The desk has signed and sealed it, and will send it.")
     case.require_redactor(handler)
     if desk.config.release > 1:
-        prepare_referral(case, context, handler)
+        prepare_referral(case, context, handler, despite=despite)
         return see_other(shown, "Prepared. A second person must release it.")
-    _tell_referred(send_referrals(case, parties, context, handler), parties)
+    _tell_referred(send_referrals(case, parties, context, handler, despite=despite), parties)
     return see_other(shown, "Referred. The desk has signed and sealed the referral, and will send it.")
 
 
@@ -195,10 +195,15 @@ def hand_to_translator(tip: str) -> AnyResponse:
     _require_translator(parties)
     _note_confirmed_keys(parties)
     if desk.config.release > 1:
-        prepare_hand_over(case, parties[0], desk.referral_context, handler)
+        prepare_hand_over(case, parties[0], desk.referral_context, handler, despite=_despite())
         return see_other(shown, "Prepared. A second person must release it.")
-    send_to_translator(case, parties[0], desk.referral_context, handler)
+    send_to_translator(case, parties[0], desk.referral_context, handler, despite=_despite())
     return see_other(shown, "The desk has sealed the redacted text for the translator, and will send it.")
+
+
+def _despite() -> str:
+    """Return why a tip is passed on although its sender asked the desk not to; "" unless the box is ticked too."""
+    return request.form.get("despite", "") if request.form.get("sure") == "yes" else ""
 
 
 def _tell_referred(case: Case, parties: list[Authority]) -> None:

@@ -203,6 +203,7 @@ POST /tips/<tip>/reply                    case.send_reply
 POST /tips/<tip>/silent                   case.set_silent
 POST /tips/<tip>/status/hold              case.hold_status
 POST /tips/<tip>/translation              case.save_translation
+POST /tips/<tip>/withdrawal               case.answer_request
 POST /tips/<tip>/translator               referral.hand_to_translator
 GET /who                                  session.choose_handler
 POST /who                                 session.set_handler
