@@ -98,7 +98,7 @@ WITHDRAWAL_LABELS: Mapping[str, str] = MappingProxyType(
 )
 _STATUSES = {
     "opened": "Your tip was opened",
-    "referred": "Your tip was passed on to an authority",
+    "referred": "Your tip was passed on",
     "closed": "Your tip was closed",
     "withdrawal": "You asked us not to pass your tip on",
 }

@@ -40,7 +40,7 @@ _DETAILS: Mapping[str, Mapping[str, str]] = {
     },
 }
 _MEANINGS: Mapping[str, str] = {
-    "opened": N_("A person at the agency opened your report to read it."),
+    "opened": N_("The agency can write to you here. You can come back another day with the same code."),
     "closed": N_("The agency has finished its work on your report. You can still write more with the same code."),
 }
 

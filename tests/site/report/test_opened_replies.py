@@ -83,6 +83,7 @@ def test_a_reply_beside_statuses_is_the_title_and_the_newest_status_comes_next(s
     """Who has words to answer reads that first; the status is said above the thread, and stands in the thread too."""
     answer = read(site, [status("opened"), {"kind": "message", "text": "Is anyone hurt?", "day": DAY, "number": 1}])
     assert title(answer) == "A reply for you"
+    assert [element.attrs["datetime"] for element in answer.document.all("time")] == [DAY], "of the words alone"
     assert answer.document.one("p", class_="lead").text == "Your report was opened on 24 November 2026"
     assert "Is anyone hurt?" in answer.text
 
