@@ -5,7 +5,7 @@ The server logs no request, names no software, and drops a connection that is si
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -15,6 +15,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from app.desk.asking import question_states, questions_by_topic
 from app.desk.case import OUTCOMES, REASONS, Case, State
 from app.desk.config import ListenAddress
+from app.desk.errors import RefusedError
 from app.desk.labels import (
     AUTHORITY_KIND_LABELS,
     KIND_LABELS,
@@ -31,6 +32,7 @@ from app.desk.labels import (
 )
 from app.desk.language_guess import guess_language, language_name
 from app.desk.service import Desk
+from app.desk.thread import ThreadMessage
 from app.desk.web import case, queue, records, referral, session
 from app.desk.web.app import create_base_app
 from app.desk.web.session import Sessions
@@ -67,6 +69,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
     app.jinja_env.filters |= {
         "action": action_label,
         "answer": answer_label,
+        "answer_case": _answer_case(desk),
         "days": days_label,
         "hazards": hazards_label,
         "language": _language,
@@ -84,6 +87,19 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
     for pages in (session, queue, case, referral, records):
         app.register_blueprint(pages.blueprint)
     return app
+
+
+def _answer_case(desk: Desk) -> Callable[[ThreadMessage], Case | None]:
+    """Return what finds the case of a sender's answer by its message; None once it is locked or destroyed."""
+
+    def find(message: ThreadMessage) -> Case | None:
+        with suppress(RefusedError):
+            answer = desk.cases.get("" if message.who else message.id)
+            answer.require_shown()
+            return answer
+        return None
+
+    return find
 
 
 def _language(shown: Case) -> str:

@@ -70,11 +70,25 @@ ANSWER = Journey(
         ),
         N_("Check your report before you send it"): N_("Check your answer before you send it"),
         N_("Delete my report. Do not send it"): N_("Delete my answer. Do not send it"),
+        N_(
+            "Do not send sexual pictures of anyone under 18. Write in your report where the pictures are. "
+            "If the child is in danger now, call 111."
+        ): N_(
+            "Do not send sexual pictures of anyone under 18. Write in your answer where the pictures are. "
+            "If the child is in danger now, call 111."
+        ),
         N_("Go back and change my report"): N_("Go back and change my answer"),
         N_("The words of your report arrive first. The files may take up to %(hours)s hours to arrive."): N_(
             "The words of your answer arrive first. The files may take up to %(hours)s hours to arrive."
         ),
         N_("We deleted your report. Nothing was sent."): N_("We deleted your answer. Nothing was sent."),
+        N_(
+            "We take the place and time out of photos. If the place and time matter, write them in your report. "
+            "Keep the original photo only if it is safe to do so. Do not go back to take more photos."
+        ): N_(
+            "We take the place and time out of photos. If the place and time matter, write them in your answer. "
+            "Keep the original photo only if it is safe to do so. Do not go back to take more photos."
+        ),
         N_("Your report is so long that this page has no room to show what is in this file."): N_(
             "Your answer is so long that this page has no room to show what is in this file."
         ),
