@@ -33,9 +33,12 @@ def site(tmp_path_factory):
 
 
 def hidden(answer):
-    """The hidden fields of the last form on a page, each with its values."""
+    """The hidden fields of the form on a page in which an answer is given, each with its values."""
     fields = {}
-    form = [one for one in answer.document.all("form") if one.attrs["action"] != "/go"][-1]
+    inside = [
+        one.within("form") for one in answer.document.all("button") if one.attrs.get("value") in ("answer", "send")
+    ]
+    form = inside[-1]
     for field in answer.document.all("input", type="hidden"):
         if field.within("form") is form:
             fields.setdefault(field.attrs["name"], []).append(field.attrs["value"])
@@ -85,6 +88,14 @@ def test_the_reader_sees_each_question_in_the_language_of_the_page(site):
     assert boxes(answer) == ["locked-in", "safe-time"]
     for english in ("Is anyone locked in?", "No time is safe", "Questions about your report"):
         assert english not in answer.text
+
+
+def test_the_button_that_deletes_stands_after_the_questions(site):
+    """A reader meets the questions first: one that is deleted cannot be answered any more."""
+    page = read_page(site, ASKED)
+    steps = [one.attrs["value"] for one in page.document.all("button") if one.attrs.get("name") == "step"]
+    assert steps == ["answer", "done"]
+    assert [one.text for one in page.document.all("h2")] == ["Questions about your report", "Tell us more"]
 
 
 def test_every_question_is_answered_by_its_boxes(site):
