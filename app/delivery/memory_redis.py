@@ -13,11 +13,11 @@ from redis.exceptions import RedisError
 
 from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
 from app.delivery.clock import quarter_hour_end
-from app.delivery.memory_store import DECOY, PART, WORDS, EnvelopeKind
+from app.delivery.memory_store import DECOY, MOMENTS_SOON, PART, WORDS, EnvelopeKind
 from app.vault.tip import TipId
 
 _PREFIX = "haumaru:memory:"
-_AGENCIES, _HELD_SIZES, _ATTEMPTS, _LEVELS = (_PREFIX + name for name in ("agencies", "sizes", "attempts", "levels"))
+_AGENCIES, _HELD_SIZES, _ATTEMPTS, _LEVEL = (_PREFIX + name for name in ("agencies", "sizes", "attempts", "level"))
 _LIFETIME = 3 * 3600  # no held tip is extended beyond two hours
 _SENT = b"sent"
 _SECONDS = 5
@@ -47,6 +47,14 @@ if not number then
     redis.call('EXPIRE', KEYS[1], ARGV[2])
 end
 return tonumber(number)
+"""
+# Return the level that was agreed for a moment, or for one soon after; where none was, agree on the one that came.
+_AGREE = """
+local moment, level = string.match(redis.call('GET', KEYS[1]) or '', '(%d+) (%d+)')
+local ahead = moment and tonumber(moment) - tonumber(ARGV[1])
+if ahead and ahead >= 0 and ahead < tonumber(ARGV[3]) then return tonumber(level) end
+redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2])
+return tonumber(ARGV[2])
 """
 
 
@@ -192,23 +200,26 @@ class RedisMemoryStore:
             found[TipId(each.decode())] = EnvelopeKind(name, int(rank))
         return found
 
-    def count_words(self, agency: str) -> int:
-        """Return how many of an agency's envelopes are known as the words of tips."""
+    def count_words(self) -> int:
+        """Return how many envelopes, of all agencies, are known as the words of tips."""
         with _as_memory_errors():
-            return sum(row.startswith(WORDS.encode()) for row in self._redis.hvals(_tips_name(agency)))
+            agencies = [each.decode() for each in self._redis.smembers(_AGENCIES)]
+            rows = (row for agency in agencies for row in self._redis.hvals(_tips_name(agency)))
+            return sum(row.startswith(WORDS.encode()) for row in rows)
 
     def forget_ended(self, now: float) -> None:
         """Do nothing: Redis forgets by itself what ends."""
 
-    def level(self, agency: str) -> int:
-        """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
+    def level(self) -> int:
+        """Return the number of envelopes up to which the outbox is filled for each agency; 0 if none was agreed."""
         with _as_memory_errors():
-            return int(self._redis.hget(_LEVELS, agency) or 0)
+            row = self._redis.get(_LEVEL)
+            return int(row.split()[1]) if row else 0
 
-    def set_level(self, agency: str, level: int) -> None:
-        """Set the number of envelopes that the agency's share is filled up to."""
+    def agree_level(self, moment: int, level: int) -> int:
+        """Return the level that was agreed for a moment, or agree on `level`; see MemoryStore."""
         with _as_memory_errors():
-            self._redis.hset(_LEVELS, agency, level)
+            return int(self._redis.eval(_AGREE, 1, _LEVEL, moment, level, MOMENTS_SOON))
 
     def close(self) -> None:
         """Close the connections."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
 from app.delivery.clock import quarter_hour_end
-from app.delivery.memory_store import DECOY, PART, WORDS, EnvelopeKind
+from app.delivery.memory_store import DECOY, MOMENTS_SOON, PART, WORDS, EnvelopeKind
 from app.vault.tip import TipId
 
 MEMORY_FILE = "memory.db"
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS answers (
 CREATE TABLE IF NOT EXISTS envelopes (
     id TEXT PRIMARY KEY, agency TEXT NOT NULL, kind TEXT NOT NULL, rank INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS levels (agency TEXT PRIMARY KEY, level INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS agreed (one INTEGER PRIMARY KEY, moment INTEGER NOT NULL, level INTEGER NOT NULL);
 """
 
 
@@ -169,10 +169,10 @@ class SqliteMemoryStore:
             rows = connection.execute("SELECT id, kind, rank FROM envelopes WHERE agency = ?", (agency,))
             return {TipId(each): EnvelopeKind(kind, rank) for each, kind, rank in rows}
 
-    def count_words(self, agency: str) -> int:
-        """Return how many of an agency's envelopes are known as the words of tips."""
+    def count_words(self) -> int:
+        """Return how many envelopes, of all agencies, are known as the words of tips."""
         with self._transaction() as connection:
-            found = connection.execute("SELECT count(*) FROM envelopes WHERE agency = ? AND kind = ?", (agency, WORDS))
+            found = connection.execute("SELECT count(*) FROM envelopes WHERE kind = ?", (WORDS,))
             return int(found.fetchone()[0])
 
     def forget_ended(self, now: float) -> None:
@@ -181,16 +181,20 @@ class SqliteMemoryStore:
             connection.execute("DELETE FROM forms WHERE ends <= ?", (now,))
             connection.execute("DELETE FROM answers WHERE ends <= ?", (now,))
 
-    def level(self, agency: str) -> int:
-        """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
+    def level(self) -> int:
+        """Return the number of envelopes up to which the outbox is filled for each agency; 0 if none was agreed."""
         with self._transaction() as connection:
-            row = connection.execute("SELECT level FROM levels WHERE agency = ?", (agency,)).fetchone()
+            row = connection.execute("SELECT level FROM agreed").fetchone()
             return int(row[0]) if row else 0
 
-    def set_level(self, agency: str, level: int) -> None:
-        """Set the number of envelopes that the agency's share is filled up to."""
+    def agree_level(self, moment: int, level: int) -> int:
+        """Return the level that was agreed for a moment, or agree on `level`; see MemoryStore."""
         with self._transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO levels VALUES (?, ?)", (agency, level))
+            row = connection.execute("SELECT moment, level FROM agreed").fetchone()
+            if row and 0 <= row[0] - moment < MOMENTS_SOON:
+                return int(row[1])
+            connection.execute("INSERT OR REPLACE INTO agreed VALUES (1, ?, ?)", (moment, level))
+            return level
 
     def close(self) -> None:
         """Close the SQLite file."""

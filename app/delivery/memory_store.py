@@ -27,6 +27,7 @@ class EnvelopeKind:
 
 
 DECOY = EnvelopeKind("decoy")
+MOMENTS_SOON = 4096  # of agreed levels: more than a window has cells, so that a clock that was set back is no end
 WORDS, PART = "words", "part"  # the names of the other two kinds
 
 
@@ -114,19 +115,22 @@ class MemoryStore(Protocol):
     def kinds(self, agency: str) -> Mapping[TipId, EnvelopeKind]:
         """Return what is known of an agency's envelopes; one that is missing counts as a tip's words."""
 
-    def count_words(self, agency: str) -> int:
-        """Return how many of an agency's envelopes are known as the words of tips."""
+    def count_words(self) -> int:
+        """Return how many envelopes, of all agencies, are known as the words of tips."""
 
     def forget_ended(self, now: float) -> None:
         """Forget the forms and the numbers of answers whose time is over."""
 
-    # How far an agency's share of the outbox is filled, for the forwarder.
+    # How far the outbox is filled for each agency, for the forwarder.
 
-    def level(self, agency: str) -> int:
-        """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
+    def level(self) -> int:
+        """Return the number of envelopes up to which the outbox is filled for each agency; 0 if none was agreed."""
 
-    def set_level(self, agency: str, level: int) -> None:
-        """Set the number of envelopes that the agency's share is filled up to."""
+    def agree_level(self, moment: int, level: int) -> int:
+        """Return the level that was agreed for a moment, or for one soon after; where none was, agree on `level`.
+
+        So the threads of all agencies fill up to one level at each moment, whichever of them asks first.
+        """
 
     def close(self) -> None:
         """Close what is open."""

@@ -15,9 +15,13 @@ from types import MappingProxyType
 from app.core.config_reader import Reader
 from app.core.errors import N_, KeyTextError
 from app.delivery.destinations import Destination, read_destination, read_recipients
+from app.delivery.outbox import Envelope
 from app.delivery.receipt_codes import agency_tag
+from app.vault.age import seal
 from app.vault.keys import DEMONSTRATION, key_fingerprint, recipient_of
 from app.vault.signature import decode_public_key
+from app.vault.tip import new_decoy
+from app.vault.tip_bundles import to_bundles
 
 # What an agency can agree to, by the id in `promises`. The site says a sentence only where the agency has agreed.
 PROMISES: Mapping[str, str] = MappingProxyType(
@@ -59,6 +63,12 @@ def published_keys(agency: AgencyConfig) -> str:
     keys = zip(agency.recipients, agency.fingerprints, strict=True)
     lines = [f"# fingerprint: {fingerprint}\n{recipient}\n" for recipient, fingerprint in keys]
     return f"# {agency.name}, until {agency.expires.isoformat()}\n{''.join(lines)}"
+
+
+def new_decoy_envelope(agency: AgencyConfig) -> Envelope:
+    """Return a new decoy, sealed to an agency."""
+    (words,) = to_bundles(new_decoy())
+    return Envelope(words.id, agency.id, seal(words.data, agency.recipients))
 
 
 def read_agency(reader: Reader, folder: Path) -> AgencyConfig:

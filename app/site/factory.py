@@ -33,12 +33,12 @@ from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.memory_redis import RedisMemoryStore
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.memory_store import MemoryStore
-from app.delivery.outbox import Envelope, Outbox
+from app.delivery.outbox import Outbox
 from app.delivery.pace import Pace
 from app.files.clean import CleanLimits
 from app.files.turns import FileTurns, film_turns
 from app.files.uploads import clean_uploads
-from app.site.agencies import published_keys
+from app.site.agencies import new_decoy_envelope, published_keys
 from app.site.config import Config, MemoryConfig
 from app.site.guide.handouts import Handout, make_handouts
 from app.site.guide.loader import load_catalogue_reviews, load_library
@@ -57,9 +57,6 @@ from app.site.web.rate_limits import RateLimits, WordsPace
 from app.site.web.security import SecurityExtension, response_headers
 from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
 from app.text.phrases import load_phrases
-from app.vault.age import seal
-from app.vault.tip import new_decoy
-from app.vault.tip_bundles import to_bundles
 from app.web.middleware import BodyLimiter, BodyRoom
 from app.web.network_shares import NetworkShares, share_names
 from app.web.networks import NetworkReader
@@ -185,18 +182,13 @@ def create_site_app(
 def build_forwarder(config: Config) -> Forwarder:
     """Return the forwarder of one process; each agency that reports can be sealed to has a stock of decoys."""
     outbox = _open_outbox(config, open_memory_store(config.memory))
-    recipients = {agency.id: agency.recipients for agency in config.report_agencies}
+    agencies = {agency.id: agency for agency in config.report_agencies}
     pace = Pace(cells=config.forward.cells, stock=config.forward.stock)
-
-    def make_decoy(agency: str) -> Envelope:
-        (words,) = to_bundles(new_decoy())
-        return Envelope(words.id, agency, seal(words.data, recipients[agency]))
-
     return Forwarder(
         outbox,
         {one.id: open_transport(one.destination, base=config.folder) for one in config.agencies},
-        ForwardRules(window=config.forward.window, paces=dict.fromkeys(recipients, pace)),
-        make_decoy=make_decoy,
+        ForwardRules(window=config.forward.window, paces=dict.fromkeys(agencies, pace)),
+        make_decoy=lambda agency: new_decoy_envelope(agencies[agency]),
     )
 
 
@@ -302,7 +294,12 @@ def _add_report(
         origins=origins(config),
         outbox=outbox,
         held=HeldTipStore(
-            memory, outbox, share=_SHARE_OF_HELD / config.server.workers, draw=visitors.draw, room=room.memory
+            memory,
+            outbox,
+            share=_SHARE_OF_HELD / config.server.workers,
+            draw=visitors.draw,
+            room=room.memory,
+            agencies=len(config.report_agencies),
         ),
         rates=rates,
         secret=prerendered.secret,

@@ -252,7 +252,7 @@ def _check_memory(config: Config) -> list[PreflightFinding]:
         # A demonstration's reports are nobody's.
         return [PreflightFinding(fault=not config.site.demo, text=text)]
     try:
-        open_memory_store(config.memory).level(config.intake.id)
+        open_memory_store(config.memory).level()
     except HaumaruError:
         text = "[memory] folder: cannot be used; make the folder, and give this user the right to write there"
         return [PreflightFinding(fault=True, text=text)]

@@ -81,6 +81,7 @@ class ReportContext:
             waiting=self.waiting,
             memory=self.memory,
             find_words=self.find_words,
+            others=self.config.report_agencies[1:],
         )
 
     def busy(self, sentence: str = "") -> "PageError":

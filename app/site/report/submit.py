@@ -24,7 +24,7 @@ from app.delivery.memory_store import PART
 from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile
 from app.files.uploads import memory_to_clean_uploads
-from app.site.agencies import AgencyConfig
+from app.site.agencies import AgencyConfig, new_decoy_envelope
 from app.site.config import ForwardConfig
 from app.site.report.held import DRAFT_BYTES, HeldBundles, HeldTipStore
 from app.site.report.held_files import FindWords, HeldFile, held_files, notes_of_files
@@ -69,7 +69,8 @@ class SubmissionContext:
 
     Files are taken only while `words_room` bytes are free where the outbox lies. `waiting` has a place for each request
     whose files are cleaned or wait, and `memory` counts the bytes that they take. `find_words` finds in a text file
-    what may say who wrote it.
+    what may say who wrote it. Each of `others`, the agencies to which the submission does not go, gets as many decoys
+    as the submission has envelopes, so that nobody sees which agency was chosen.
     """
 
     agency: AgencyConfig
@@ -80,6 +81,7 @@ class SubmissionContext:
     waiting: NetworkShares
     memory: NetworkShares
     find_words: FindWords = lambda _text: ()
+    others: Sequence[AgencyConfig] = ()
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,9 @@ def submit(
         locator = submission.answers_to
         number = context.outbox.number_answer(locator, submission.nonce, now) if locator else 0
         sealed = _seal_bundles(_bundles(submission, (), now, number), context.agency)
-        nonce = submission.nonce
+        nonce, covers = submission.nonce, _covers(context, len(sealed))
         also = _form_with_words(nonce, sealed[0].id) if submission.envelope_id else None
-        context.outbox.put(sealed, nonce=nonce, now=now, most_waiting=most_waiting, also=also)
+        context.outbox.put(sealed, covers=covers, nonce=nonce, now=now, most_waiting=most_waiting, also=also)
         return Submitted()
     _require_room_to_hold(context, most_waiting, now)
     with _memory_for_files(submission, context):
@@ -136,7 +138,8 @@ def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: floa
     try:
         with context.held.opened(draft, now=now, networks=networks) as bundles:
             sealed = _seal_bundles(_as_sent(bundles, context, nonce, now), context.agency)
-            context.outbox.put(sealed, nonce=nonce, draft=draft, now=now, also=_form_with_words(nonce, sealed[0].id))
+            covers, also = _covers(context, len(sealed)), _form_with_words(nonce, sealed[0].id)
+            context.outbox.put(sealed, covers=covers, nonce=nonce, draft=draft, now=now, also=also)
             parts = len(bundles) - 1
     except AlreadySentError:
         if context.held.was_discarded(draft, now=now):
@@ -157,13 +160,14 @@ def was_sent_as(words_id: TipId, outbox: Outbox, *, nonce: bytes, now: float) ->
 def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig, *, late: float = 0.0) -> int:
     """Return within how many hours the `parts` of a tip leave: 2, 4, 8 …, with the parts that wait before them.
 
+    The most that wait for any agency count, so that nobody who sends to one learns for which one parts wait.
     At least a quarter of the cells are for parts while any wait. The time is given as longer by `late`, a part of the
     time that is drawn for each network and hour: so the powers of two do not tell when one part more waits.
     """
     waiting = 0
     with suppress(MemoryStoreError):
-        kinds = context.outbox.memory.kinds(context.agency.id) if context.outbox.memory else {}
-        waiting = sum(kind.name == PART for kind in kinds.values())
+        memory, ids = context.outbox.memory, [agency.id for agency in (context.agency, *context.others)]
+        waiting = max(sum(kind.name == PART for kind in memory.kinds(each).values()) for each in ids) if memory else 0
     seconds = (4 * max(parts, waiting) / forward.cells + 1) * forward.window * (1 + late)
     hours = 2
     while 3600 * hours < seconds:
@@ -184,7 +188,7 @@ def _form_with_words(nonce: bytes, words_id: TipId) -> bytes:
 def _require_room_to_hold(context: SubmissionContext, most_waiting: int | None, now: float) -> None:
     """Raise WordsFullError where too many words wait: a held tip is sent later, whatever waits then."""
     if most_waiting is not None:
-        context.outbox.require_room(context.agency.id, most_waiting, now=now, to_hold=True)
+        context.outbox.require_room(most_waiting, now=now, to_hold=True)
 
 
 def _memory_for_files(submission: Submission, context: SubmissionContext) -> AbstractContextManager[None]:
@@ -230,6 +234,10 @@ def _as_sent(bundles: HeldBundles, context: SubmissionContext, nonce: bytes, now
 
 def _seal_bundles(bundles: Iterable[Bundle], agency: AgencyConfig) -> list[Envelope]:
     return [Envelope(bundle.id, agency.id, seal(bundle.data, agency.recipients)) for bundle in bundles]
+
+
+def _covers(context: SubmissionContext, count: int) -> list[Envelope]:
+    return [new_decoy_envelope(agency) for agency in context.others for _ in range(count)]
 
 
 def _bundles(submission: Submission, files: Sequence[CleanedFile], now: float, number: int = 0) -> TipBundles:

@@ -278,7 +278,7 @@ def test_tips_are_known_by_their_parts(stores):
     assert other.kinds("elsewhere") == {}
     assert other.take_decoys("intake", 9) == []
     other.list_decoy("intake", new_tip_id())
-    assert (one.count_words("intake"), one.count_words("elsewhere")) == (2, 0)
+    assert one.count_words() == 2
 
 
 def test_what_leaves_is_forgotten(stores):
@@ -293,13 +293,21 @@ def test_what_leaves_is_forgotten(stores):
     assert one.take_decoys("intake", 1) == []
 
 
-def test_levels(stores):
-    """Each agency has a level of its own; none is 0."""
+def test_the_first_to_ask_at_a_moment_decides_the_level(stores):
+    """All agencies fill up to one level at each moment; one that is late does not change it; none is 0."""
     one, other = stores
-    assert one.level("intake") == 0
-    one.set_level("intake", 128)
-    one.set_level("elsewhere", 64)
-    assert (other.level("intake"), other.level("elsewhere")) == (128, 64)
+    assert one.level() == 0
+    assert one.agree_level(7, 128) == 128
+    assert [other.agree_level(moment, 64) for moment in (7, 6)] == [128, 128]
+    assert other.level() == 128
+    assert other.agree_level(8, 64) == one.agree_level(8, 256) == one.level() == 64
+
+
+def test_a_clock_that_is_set_back_does_not_keep_a_level_for_ever(stores):
+    """A moment that is far before the agreed one agrees anew."""
+    one, other = stores
+    one.agree_level(1_000_000, 128)
+    assert other.agree_level(1_000, 64) == one.level() == 64
 
 
 # What it leaves, and faults
@@ -358,8 +366,8 @@ def test_a_folder_that_is_deleted_is_made_anew_for_all(memory_folder):
         shutil.rmtree(memory_folder)
         assert one.kinds("intake") == {}
         other.list_decoy("intake", new)
-        other.set_level("intake", count)
-        assert (one.kinds("intake"), one.level("intake")) == ({new: DECOY}, count)
+        other.agree_level(count, count)
+        assert (one.kinds("intake"), one.level()) == ({new: DECOY}, count)
     one.close()
     other.close()
 
