@@ -51,6 +51,8 @@ def _message_fields(message: ThreadMessage) -> dict[str, object]:
     fields: dict[str, object] = {"day": message.day.isoformat(), "who": message.who or "sender", "text": message.text}
     if message.kind is MessageKind.QUESTION:
         fields["question"] = message.value
+    if message.kind is MessageKind.STATUS:
+        fields |= {"status": message.value, "details": list(message.details)}
     return fields | ({"replies": dict(message.replies)} if message.replies else {})
 
 

@@ -56,7 +56,7 @@ class ReplyQueue:
         """Raise RefusedError where nothing can be sent to the sender of a case: `no-site`, `no-reply`."""
         if not self._has_site:
             raise RefusedError("no-site")
-        if _reply_to(case) is None:
+        if readable_reply_to(case) is None:
             raise RefusedError("no-reply")
 
     def write(self, case: Case, who: str, untrusted_text: str, *, reply_id: TipId | None = None) -> Case:
@@ -98,7 +98,7 @@ class ReplyQueue:
 
     def _unposted(self) -> list[tuple[ReplyTo, list[ThreadMessage]]]:
         first_day = self._cases.today() - timedelta(days=DAYS)
-        threads = [(_reply_to(case), unposted_messages(case.thread, first_day)) for case in self._cases.all()]
+        threads = [(readable_reply_to(case), unposted_messages(case.thread, first_day)) for case in self._cases.all()]
         return [(reply_to, of_thread) for reply_to, of_thread in threads if reply_to]
 
     def number(self, reply_id: str) -> int:
@@ -117,5 +117,6 @@ def _with_new_reply(now: Case, who: str, message: ThreadMessage) -> Case:
     return now.with_reply(who, message)
 
 
-def _reply_to(case: Case) -> ReplyTo | None:
+def readable_reply_to(case: Case) -> ReplyTo | None:
+    """Return where the sender of a case reads replies, or None without a place that the site takes."""
     return case.reply if case.reply and _LOCATOR.fullmatch(case.reply.locator) else None

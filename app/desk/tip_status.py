@@ -8,17 +8,23 @@ sender must not learn is not sealed: whom the desk referred to, and that somebod
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 
 from app.desk.case import Case, State
 from app.desk.cases import DESK, Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError
-from app.desk.replies import DAYS
+from app.desk.labels import days_label
+from app.desk.replies import DAYS, readable_reply_to
 from app.desk.thread import MessageKind, ThreadMessage, is_by_handler, unposted_messages
 from app.vault.tip import SCHEMA, new_tip_id
 
+_DAY_SECONDS = 86_400
+_LATE = (
+    "{count} statuses for senders wait for the site, and the last will leave in {days} or more. To send them sooner,"
+    " ask the person who runs the desk to set a shorter time for [site] every in desk.toml."
+)
 _HOURS_BEFORE = 2  # the hour in which a status is written, and one whole hour in which a handler can hold it back
 
 
@@ -48,12 +54,15 @@ class StatusQueue:
     """
 
     def __init__(self, cases: Cases, *, tells: bool, every: int, clock: Callable[[], float]) -> None:
-        self._cases, self._tells, self._every, self._clock = cases, tells, every, clock
+        self._cases, self.tells, self._every, self._clock = cases, tells, every, clock
 
     def can_tell(self, case: Case) -> bool:
         """Return whether the sender of a case can be told what became of it."""
         return (
-            self._tells and case.reply is not None and case.answers_to is None and case.state is not State.OBJECTIONABLE
+            self.tells
+            and readable_reply_to(case) is not None
+            and case.answers_to is None
+            and case.state is not State.OBJECTIONABLE
         )
 
     def note_opened(self, case: Case) -> Case:
@@ -72,10 +81,17 @@ class StatusQueue:
         reason = _TOLD_REASONS.get(case.reason, "")
         return self._write(case, TipStatus.CLOSED, [reason] if reason else [])
 
+    def late_sentence(self) -> str:
+        """Return how late statuses will leave, where more wait than the desk posts in a day; else ""."""
+        threads = (one.thread for one in self._cases.all() if readable_reply_to(one))
+        first_day = self._first_day()
+        waiting = sum(not is_by_handler(one) for each in threads for one in unposted_messages(each, first_day))
+        days = waiting * self._every // _DAY_SECONDS
+        return _LATE.format(count=f"{waiting:,}", days=days_label(days)) if days else ""
+
     def waiting_ids(self, case: Case) -> frozenset[str]:
         """Return the ids of the messages of a thread that will still leave for the site."""
-        first_day = self._cases.today() - timedelta(days=DAYS)
-        return frozenset(one.id for one in unposted_messages(case.thread, first_day))
+        return frozenset(one.id for one in unposted_messages(case.thread, self._first_day()))
 
     def hold_back(self, tip: str, who: str, status_id: str) -> Case:
         """Hold back a status that has not left; raises RefusedError `posted` if the status has left, or `gone`."""
@@ -96,6 +112,9 @@ class StatusQueue:
             return replace(now, silent=silent, thread=thread)
 
         return self._cases.change(tip, who, "silenced" if silent else "told-again", change)
+
+    def _first_day(self) -> date:
+        return self._cases.today() - timedelta(days=DAYS)
 
     def _write(self, case: Case, status: TipStatus, details: Iterable[str] = ()) -> Case:
         if not self.can_tell(case) or case.silent:

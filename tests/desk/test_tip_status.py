@@ -5,6 +5,8 @@ from base64 import b64decode
 
 import pytest
 
+from app.desk.case import State
+from app.desk.case_json import decode_case, encode_case
 from app.desk.config import load_desk_config
 from app.desk.errors import RefusedError
 from app.desk.thread import MessageKind
@@ -262,6 +264,70 @@ def test_statuses_keep_the_pace_and_the_length(tmp_path):
         {**day, "status": "referred", "number": 1, "details": ["trafficking"]},
         {**day, "status": "closed", "number": 2, "details": ["nothing"]},
     ]
+
+
+def test_many_tips_closed_at_once_are_told_each(desk, browser, office):
+    """The queue's page has the box too; a tip without a reply key and one that was closed before are told nothing."""
+    tips = [office.drop(tip(reply=ReplyTo(bytes(32), f"{number:032x}"))) for number in range(3)]
+    mute = office.drop(tip())
+    receive(desk)
+    assert 'name="tell" value="yes" checked' in browser.get("/").text
+    browser.post("/close", tip=[*tips[:2], mute], reason="repeat", tell="yes")
+    browser.post("/close", tip=tips, reason="repeat")
+    assert [told(desk, each) for each in (*tips, mute)] == [[("closed", ())], [("closed", ())], [], []]
+
+
+def test_a_tip_is_referred_and_closed_though_the_sender_cannot_be_told(desk, browser, one, monkeypatch):
+    """Where the desk cannot write the status, the page says that the work is done and the sender was not told."""
+    browser.get(f"/tips/{one}")
+    monkeypatch.setattr(desk.statuses, "_write", lambda *_: (_ for _ in ()).throw(RefusedError("disk-full")))
+    refer(browser, desk, one, ["police"], tell="yes")
+    page = browser.get(f"/tips/{one}").text
+    assert ("Referred." in page, "the desk could not write to the sender" in page) == (True, True)
+    browser.post(f"/tips/{one}/close", reason="finished", tell="yes")
+    assert desk.cases.get(one).state is State.CLOSED
+    assert "The tip is closed. But the desk could not write to the sender" in browser.get("/").text
+
+
+def test_a_desk_that_gets_behind_says_so(desk, browser, office):
+    """With 30 statuses, more than leave in a day, the queue says how late the last will leave; with 20 nothing."""
+    tips = [office.drop(tip(reply=ReplyTo(bytes(32), f"{number:032x}"))) for number in range(30)]
+    receive(desk)
+    for each in tips[:20]:
+        desk.statuses.note_opened(desk.cases.get(each))
+    assert "wait for the site" not in browser.get("/").text
+    for each in tips[20:]:
+        desk.statuses.note_opened(desk.cases.get(each))
+    assert (
+        "30 statuses for senders wait for the site, and the last will leave in 1 day or more" in browser.get("/").text
+    )
+
+
+def test_a_reply_address_that_the_site_refuses_is_told_nothing(desk, browser, office):
+    """Under a locator of no site a status would wait for ever: none is written."""
+    one = office.drop(tip(reply=ReplyTo(bytes(32), "another-place")))
+    receive(desk)
+    browser.get(f"/tips/{one}")
+    assert desk.cases.get(one).thread == ()
+
+
+def test_an_export_says_what_the_sender_was_told(desk, browser, one):
+    """The JSON of a case names each status and its details."""
+    browser.get(f"/tips/{one}")
+    browser.post(f"/tips/{one}/close", reason="nothing", tell="yes")
+    thread = json.loads(browser.post(f"/tips/{one}/export", **{"as": "json"}).data)["thread"]
+    assert [(each["status"], each["details"]) for each in thread] == [("opened", []), ("closed", ["nothing"])]
+
+
+def test_a_record_of_a_desk_without_statuses_is_still_read(desk, browser, one):
+    """A case that an earlier version kept has none of the new fields, and is read as it was."""
+    case = desk.replies.write(desk.cases.claim(one, "Ana"), "Ana", "Thank you")
+    raw = json.loads(encode_case(case))
+    del raw["silent"]
+    for message in raw["thread"]:
+        for name in ("kind", "value", "details", "earliest", "held", "number", "replies", "withdraw"):
+            del message[name]
+    assert decode_case(json.dumps(raw).encode()) == case
 
 
 @pytest.mark.parametrize(

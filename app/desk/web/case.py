@@ -23,7 +23,15 @@ from app.desk.redaction import ANSWERED, TRANSLATION, answer_texts
 from app.desk.replies import reply_warnings
 from app.desk.service import Desk
 from app.desk.tip_status import authority_kind
-from app.desk.web.context import current_desk, current_handler, file_to_save, file_to_show, render_page, see_other
+from app.desk.web.context import (
+    current_desk,
+    current_handler,
+    file_to_save,
+    file_to_show,
+    render_page,
+    see_other,
+    tell_sender,
+)
 from app.files.clean import CleanedFile
 from app.vault.tip import SCHEMA, TipId, new_tip_id, parse_tip_id
 
@@ -108,13 +116,12 @@ def close(tip: str) -> AnyResponse:
     """Close a case, tell the sender if the handler left that box ticked, and go on to the next new one."""
     desk = current_desk()
     case = desk.cases.close(tip, current_handler(), request.form.get("reason", ""), _read_outcome())
-    if request.form.get("tell") == "yes":
-        desk.statuses.note_closed(case)
+    failed = tell_sender(lambda: desk.statuses.note_closed(case))
     desk.attachments.forget(tip)
     following = desk.queue.next_new(case)
     if following is None:
-        return see_other(url_for("queue.show"), "The tip is closed.")
-    return see_other(url_for("case.show", tip=following.id), "The tip is closed. This is the next new tip.")
+        return see_other(url_for("queue.show"), f"The tip is closed.{failed}")
+    return see_other(url_for("case.show", tip=following.id), f"The tip is closed.{failed} This is the next new tip.")
 
 
 @blueprint.post("/tips/<tip>/reopen")

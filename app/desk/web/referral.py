@@ -35,7 +35,7 @@ from app.desk.release import (
     without_files,
 )
 from app.desk.tip_status import authority_kind
-from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other
+from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other, tell_sender
 from app.vault.keys import key_fingerprint
 
 _MAX_SUMMARY = 2000
@@ -157,7 +157,7 @@ def show_preview(tip: str) -> AnyResponse:
 def send(tip: str) -> AnyResponse:
     """Send the referral, or hand it to the second person."""
     desk, handler, shown = current_desk(), current_handler(), url_for("case.show", tip=tip)
-    case = _case_as_shown(tip)
+    case, failed = _case_as_shown(tip), ""
     parties, context, despite = _chosen_parties(case), desk.referral_context, _despite()
     _note_confirmed_keys(parties)
     if case.state is State.WAITING:
@@ -165,14 +165,14 @@ def send(tip: str) -> AnyResponse:
             _require_translator(parties)
             release_hand_over(case, parties[0], context, handler, despite=despite)
         else:
-            _tell_referred(release_referral(case, parties, context, handler, despite=despite), parties)
-        return see_other(shown, "Released. The desk has signed and sealed it, and will send it.")
+            failed = _tell_referred(release_referral(case, parties, context, handler, despite=despite), parties)
+        return see_other(shown, f"Released. The desk has signed and sealed it, and will send it.{failed}")
     case.require_redactor(handler)
     if desk.config.release > 1:
         prepare_referral(case, context, handler, despite=despite)
         return see_other(shown, "Prepared. A second person must release it.")
-    _tell_referred(send_referrals(case, parties, context, handler, despite=despite), parties)
-    return see_other(shown, "Referred. The desk has signed and sealed the referral, and will send it.")
+    failed = _tell_referred(send_referrals(case, parties, context, handler, despite=despite), parties)
+    return see_other(shown, f"Referred. The desk has signed and sealed the referral, and will send it.{failed}")
 
 
 @blueprint.post("/tips/<tip>/refer/back")
@@ -206,10 +206,10 @@ def _despite() -> str:
     return request.form.get("despite", "") if request.form.get("sure") == "yes" else ""
 
 
-def _tell_referred(case: Case, parties: list[Authority]) -> None:
-    """Tell the sender what left, as far as the handler who sent it left the boxes ticked."""
-    if request.form.get("tell") == "yes":
-        current_desk().statuses.note_referred(case, parties, with_kinds=request.form.get("tell-kinds") == "yes")
+def _tell_referred(case: Case, parties: list[Authority]) -> str:
+    """Tell the sender what left, as far as the boxes are ticked; return a sentence if the desk could not."""
+    with_kinds = request.form.get("tell-kinds") == "yes"
+    return tell_sender(lambda: current_desk().statuses.note_referred(case, parties, with_kinds=with_kinds))
 
 
 def _case_as_shown(tip: str) -> Case:
