@@ -7,6 +7,7 @@ import pytest
 from app.delivery.receipt_codes import new_code, parse_code
 from app.vault.keys import new_identity, recipient_of
 from app.vault.tip import SCHEMA
+from tests.support.nu import nu_errors
 from tests.support.visit import KNOWN, open_site
 
 REAL = {"SITE_DEMO": "false", "SITE_BASE_URL": "https://example.org", "AGENCY_EXAMPLE_NAME": "An agency"}
@@ -178,3 +179,41 @@ def test_the_further_questions_are_open_where_one_has_an_answer_or_an_error(real
     assert is_open(real.post("/en/report", {"step": "begin", "sign": "signs-1"}))
     summaries = {real.get(f"/{lang}/report").document.one("details", class_="more").text[:8] for lang in KNOWN}
     assert len(summaries) == len(KNOWN)
+
+
+@pytest.mark.needs("java")
+@pytest.mark.parametrize("lang", ["en", "hi"])
+def test_the_nu_html_checker_finds_no_error_on_any_step(real, tmp_path, lang):
+    """Every page from the empty form to the sent answer, with errors, findings and files, is valid HTML but for one attribute."""
+    form = real.get(f"/{lang}/report")
+    token = form.document.one("input", name="csrf_token").attrs["value"]
+    words = {"csrf_token": token, "what": "My name is Rangi Sample. Call 021 555 0199.", **TYPED}
+    sent = send(real, lang, reply="yes")
+    code = sent.document.one("output").text
+    compared = real.post(f"/{lang}/report", {"step": "kept", "code": code, "typed": "no"})
+    held = real.post_files(f"/{lang}/report", {"csrf_token": token, "what": "x", "step": "send"}, ("a.txt", b"A gate."))
+    pages = {
+        "form": form,
+        "begun": real.post(f"/{lang}/report", {"step": "begin", "sign": "signs-1"}),
+        "errors": send(real, lang, "check", what="", where="x" * 1001),
+        "look": real.post(f"/{lang}/report", words | {"step": "check"}),
+        "changed": real.post(f"/{lang}/report", words | {"step": "edit:hazards"}),
+        "held": held,
+        "sent": sent,
+        "compared": compared,
+        "code": real.get(f"/{lang}/reply"),
+        "wrong code": reply(real, lang, "read", code="nothing"),
+        "thread": reply(real, lang, "read"),
+        "answer": reply(real, lang, "answer", what=words["what"]),
+        "answered": reply(real, lang, "send", what="typed with care"),
+    }
+    assert [name for name, page in pages.items() if page.status not in (200, 422)] == []
+    found = nu_errors({name: page.response.get_data() for name, page in pages.items()}, tmp_path)
+    # Boxes and file fields bear the attribute on purpose: without it Firefox ticks boxes again after a reload.
+    assert [error for error in found if "Attribute “autocomplete” is only allowed" not in error] == []
+
+
+def test_a_reply_that_nobody_read_is_not_offered_to_be_deleted(real):
+    """After an answer, the button that deletes a reply is there only where a reply was shown."""
+    assert reply(real, "en", "send", what="x").document.all("button", value="done") == []
+    assert reply(real, "en", "send", what="x", seen="a" * 64).document.all("button", value="done")
