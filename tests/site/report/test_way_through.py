@@ -184,7 +184,7 @@ def test_the_further_questions_are_open_where_one_has_an_answer_or_an_error(real
 @pytest.mark.needs("java")
 @pytest.mark.parametrize("lang", ["en", "hi"])
 def test_the_nu_html_checker_finds_no_error_on_any_step(real, tmp_path, lang):
-    """Every page from the empty form to the sent answer, with errors, findings and files, is valid HTML but for one attribute."""
+    """Every page from the empty form to the sent answer is valid HTML, but for one attribute that it needs."""
     form = real.get(f"/{lang}/report")
     token = form.document.one("input", name="csrf_token").attrs["value"]
     words = {"csrf_token": token, "what": "My name is Rangi Sample. Call 021 555 0199.", **TYPED}
