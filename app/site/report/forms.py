@@ -99,13 +99,13 @@ class TipForm(TokenForm):
 
     def take_out(self, untrusted_spans: Iterable[str]) -> None:
         """Take spans (`field:start-end`) out of the texts, so that the pages that follow do not have them any more."""
-        for name, spans in _spans_by_field(untrusted_spans).items():
+        for name, spans in spans_by_field(untrusted_spans).items():
             if name in self.texts:
                 self[name].data = remove_spans(self[name].data or "", spans)
 
     def answers(self, untrusted_spans: Iterable[str]) -> Mapping[str, str | tuple[str, ...]]:
         """Return the answers that a tip holds, without the spans (`field:start-end`) that its sender takes out."""
-        spans = _spans_by_field(untrusted_spans)
+        spans = spans_by_field(untrusted_spans)
         answers: dict[str, str | tuple[str, ...]] = {}
         for field in self.questions:
             if isinstance(field.data, list):
@@ -171,7 +171,7 @@ def _values(field: Field) -> list[str]:
     return [*field.data] if isinstance(field.data, list) else [field.data] if field.data else []
 
 
-def _spans_by_field(untrusted_values: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
+def spans_by_field(untrusted_values: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
     """Return the spans by field; values that are not of the check page's form are ignored."""
     spans: dict[str, list[tuple[int, int]]] = {}
     for value in untrusted_values:

@@ -29,6 +29,7 @@ from app.delivery.receipt_codes import ReceiptCode
 from app.delivery.reply_store import ReplyStore, read_reply_post
 from app.site.report.access import ReplyAccess, SharedDerivations, given_code, read_code
 from app.site.report.answer_form import ReplyForm
+from app.site.report.choices import kept_choices
 from app.site.report.code_fields import code_sentences, typed_code
 from app.site.report.form_token import Token
 from app.site.report.journey import ANSWER
@@ -100,7 +101,7 @@ class ReplyViews:
             form=form,
             code=given_code() or "",
             typed=typed_code(),
-            carried=self.carried(form),
+            carried=[*self.carried(form), *kept_choices(form)],
             token=self._responses.next_token(form.current),
         )
 

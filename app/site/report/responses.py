@@ -9,28 +9,26 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any, TypeVar
 
 from flask import Response, g, request
 from flask_babel import gettext as _
-from itsdangerous import BadData, URLSafeSerializer
 
 from app.core.errors import BusyError
-from app.core.unicode import clean_text
 from app.delivery.code_words import has_own_words
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import ReceiptCode, code_as_numbers, code_as_words
-from app.files.clean import CleanedFile, RefusedFile
 from app.files.protocol import REFUSALS
 from app.files.turns import FileTurns
 from app.site.config import Config
 from app.site.guide.prerender import LIVE_FINDINGS
 from app.site.guide.signs import Sign
+from app.site.report.choices import files_are_missing, kept_choices, sends_without_files, ticked_findings
+from app.site.report.file_rows import FileRow, write_shown
 from app.site.report.form_token import Token, TokenContext, TokenForm
 from app.site.report.forms import ReportForm, TipForm
 from app.site.report.held import HeldTipStore
-from app.site.report.held_files import FURTHER, HeldFile, file_number
+from app.site.report.held_files import FURTHER, HeldFile
 from app.site.report.journey import Journey
 from app.site.report.submit import CleanFiles, SubmissionContext
 from app.site.web.rate_limits import RateLimits
@@ -39,7 +37,6 @@ from app.text.phrases import Finding, PhraseTrie
 from app.web.network_shares import NetworkShares, share_names
 from app.web.networks import NetworkReader
 
-_FILE_NAME_SHOWN = 60  # characters
 # Bytes of every answer with files, and of every page on which a picture is covered.
 WITH_FILES_BYTES, COVER_BYTES = 192 * 1024, 256 * 1024
 _Form = TypeVar("_Form", bound=TokenForm)
@@ -147,32 +144,6 @@ class PageError(Exception):
 
 
 @dataclass(frozen=True)
-class FileRow:
-    """One file as its sender sees it: their name for it, and either what it became or the code of its refusal."""
-
-    name: str
-    path: str = ""
-    type: str = ""
-    size: int = 0  # bytes
-    removed: tuple[str, ...] = ()
-    refused: str = ""
-    count: int = 1  # of the files that the refusal is about
-    file: HeldFile | None = None
-
-    def as_shown(self) -> dict[str, object]:
-        """Return what travels in the page."""
-        names = ("name", "path", "type", "size", "removed", "refused", "count")
-        return {name: getattr(self, name) for name in names}
-
-    def with_file(self, files: Mapping[int, HeldFile]) -> "FileRow":
-        """Return the row with what is held of the file now, which may have been changed; `files` are by number."""
-        file = files.get(file_number(self.path)) if self.path else None
-        if file is None:
-            return self
-        return replace(self, path=file.path, type=file.type, size=file.size, removed=file.removed, file=file)
-
-
-@dataclass(frozen=True)
 class HeldTip:
     """What the page of a held tip carries for its sender: the draft, hidden fields, a row for each file.
 
@@ -202,39 +173,6 @@ class CoverPage:
     rows: int
 
 
-def file_rows(results: Sequence[CleanedFile | RefusedFile], untrusted_names: Sequence[str]) -> tuple[FileRow, ...]:
-    """Return a row for each file, in the order in which its sender chose them.
-
-    Of several files in one upload each has the upload's name and its number among them.
-    """
-    names = [clean_text(name[: 2 * _FILE_NAME_SHOWN]).replace("\n", " ")[:_FILE_NAME_SHOWN] for name in untrusted_names]
-    uploads = [result.upload or number for number, result in enumerate(results, 1)]
-    rows = []
-    for place, (upload, result) in enumerate(zip(uploads, results, strict=True)):
-        name = names[upload - 1]
-        if name and uploads.count(upload) > 1:
-            name = f"{name} ({uploads[: place + 1].count(upload)})"
-        if isinstance(result, RefusedFile):
-            rows.append(FileRow(name, refused=result.code, count=result.count))
-        else:
-            rows.append(FileRow(name, result.path, result.type, len(result.data), result.removed))
-    return tuple(rows)
-
-
-def read_shown(untrusted_text: str, draft: bytes, secret: bytes) -> tuple[tuple[FileRow, ...], int]:
-    """Return the rows and the end of a held tip that this site signed for a draft; no rows and 0 where it did not."""
-    try:
-        shown = _row_serializer(draft, secret).loads(untrusted_text)
-        rows = tuple(FileRow(**{**row, "removed": tuple(row["removed"])}) for row in shown["rows"])
-        return rows, int(shown["held_until"])
-    except (BadData, TypeError, KeyError):
-        return (), 0
-
-
-def _row_serializer(draft: bytes, secret: bytes) -> URLSafeSerializer:
-    return URLSafeSerializer(secret, salt=b"haumaru/files/2" + draft, signer_kwargs={"digest_method": sha256})
-
-
 class ReportResponses:
     """Makes the responses of one journey; templates are in `templates/report/`."""
 
@@ -253,20 +191,35 @@ class ReportResponses:
         """Return the form, filled with what was typed, or with what was ticked on the page of signs where `begun`."""
         token = form.current.sign(self._context.secret)
         return self.page(
-            "report/form.html", problem, form=form, carried=carried, token=token, closed=closed, begun=begun
+            "report/form.html",
+            problem,
+            form=form,
+            carried=[*carried, *kept_choices(form)],
+            token=token,
+            closed=closed,
+            begun=begun,
         )
 
     def check(self, form: TipForm, carried: Sequence[tuple[str, str]], problem: PageError | None) -> Response:
-        """Return the look before sending: every answer, what in it may name the writer, and where files are added."""
+        """Return the look before sending: every answer, what in it may name the writer, and where files are added.
+
+        Where files were chosen before and are gone, an error at their field says so.
+        """
+        findings, removed = ticked_findings(form, self._findings(form))
+        missing = files_are_missing()
+        if problem and missing:
+            problem.errors = {**problem.errors, "files": [_("Choose your files again. They are no longer here.")]}
         return self.page(
             "report/check.html",
             problem,
             form=form,
             carried=carried,
             token=self.next_token(form.current),
-            findings=self._findings(form),
+            findings=findings,
             why=FINDING_REASONS,
-            removed=frozenset(request.form.getlist("remove")),
+            removed=removed,
+            missing=missing,
+            without=sends_without_files(),
             live=LIVE_FINDINGS,
             max_upload=self._context.config.report.max_upload,
         )
@@ -301,9 +254,7 @@ class ReportResponses:
             draft=held.draft.hex(),
             carried=held.carried,
             rows=held.rows,
-            shown=_row_serializer(held.draft, self._context.secret).dumps(
-                {"rows": [row.as_shown() for row in held.rows], "held_until": held.held_until}
-            ),
+            shown=write_shown(held.rows, held.held_until, held.draft, self._context.secret),
             refusals=REFUSALS,
             why=FINDING_REASONS,
             further=FURTHER,

@@ -7,6 +7,7 @@ step needs travels in the form itself.
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Generic, Protocol, TypeVar
@@ -32,6 +33,8 @@ from app.core.errors import (
 )
 from app.core.log import log_error
 from app.files.protocol import REFUSALS
+from app.site.report.choices import files_are_missing, files_came, sends_without_files
+from app.site.report.file_rows import file_rows, read_shown
 from app.site.report.file_steps import FileSteps, take_uploads
 from app.site.report.form_token import TooSoonError
 from app.site.report.forms import TipForm
@@ -42,11 +45,9 @@ from app.site.report.responses import (
     PageError,
     ReportContext,
     ReportResponses,
-    file_rows,
-    read_shown,
 )
 from app.site.report.submit import Submission, arrival_hours, confirm, is_closed, submit
-from app.web.http import REFUSED, WORDS_BYTES, same_origin
+from app.web.http import REFUSED, same_origin
 
 _DRAFT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RETRY_SECONDS = 60
@@ -114,7 +115,7 @@ class TipSteps(Generic[_Form]):
     def run(self) -> Response:
         """Run the step whose button was pressed, once the request is known to be ours and within the limits."""
         form, name = self._views.open_form(), request.form.get("step", "").partition(":")[0]
-        if _has_files():
+        if files_came():
             g.page_bytes = WITH_FILES_BYTES
         try:
             self._require_whole_request(name)
@@ -181,10 +182,20 @@ class TipSteps(Generic[_Form]):
         return self._page_again(form, name, problem)
 
     def _page_again(self, form: _Form, name: str, problem: PageError | None) -> Response:
-        """Return the page that the request came from, with what was typed, as it came."""
+        """Return the page that the request came from, with what was typed and ticked."""
         if name in ("confirm", "discard", "extend") or name in self._files.names:
             return self._responses.held(form, self._held_tip(form), problem)
+        if name == "send" and problem and REFUSED in request.environ and self._may_look(form):
+            return self._look_again(form, problem)
         return self._views.first_page(form, problem)
+
+    def _may_look(self, form: _Form) -> bool:
+        """Return whether the words of a refused body can be shown in the look: they are ours, and within the limits."""
+        if not same_origin(self._context.origins) or form.check_token():
+            return False
+        with suppress(RateError), self._context.rates.reserved("look"):
+            return bool(form.validate())
+        return False
 
     # The steps.
 
@@ -201,6 +212,8 @@ class TipSteps(Generic[_Form]):
         if form.field_errors:
             return self._views.first_page(form, PageError(422, errors=form.field_errors))
         files = [file for file in request.files.getlist("files") if file.filename]
+        if not files and files_are_missing() and not sends_without_files():
+            return self._look_again(form, PageError(422))
         try:
             return self._submit(form, files, most_waiting)
         except PageError as error:
@@ -321,12 +334,6 @@ class TipSteps(Generic[_Form]):
 
     def _say(self, sentence: str) -> str:
         return str(_(self._journey.say(sentence)))
-
-
-def _has_files() -> bool:
-    """Return whether files came, or a tip with files is held: such an answer is as long as every other with files."""
-    long = (request.content_length or 0) > WORDS_BYTES
-    return long or "draft" in request.form or any(file.filename for file in request.files.values())
 
 
 def _draft() -> bytes:

@@ -266,7 +266,7 @@ def test_the_words_come_back_from_a_body_that_is_too_long(tmp_path):
     fields = hidden(fill(site, where="here"))
     files = site.post_files("/en/report", {**fields, "step": "send"}, ("a.jpg", b"x" * 3_000_000))
     assert (files.status, kept(files)) == (413, "typed with care")
-    assert files.document.one("textarea", name="where").text == "here"
+    assert files.document.one("input", name="where").attrs["value"] == "here"
     assert "Your report is too big" in files.text
     one = site.post_files("/en/report", {**fields, "step": "send"}, ("a.jpg", b"x" * 1_050_000))
     assert (one.status, "at most 1 MB" in one.text, "smallest" in one.text) == (413, True, False)
