@@ -113,7 +113,7 @@ def looked_at(page, words):
 
 
 def test_a_busy_site_loses_no_file_unseen(site):
-    """After "busy" Send without files is refused at the field of the files; with the tick, or new files, it is taken."""
+    """After "busy" Send without files is refused at the field of the files; with the tick or new files it is taken."""
     looked = look(site)
     with patch.object(steps, "submit", side_effect=BusyError):
         busy = press(site, looked, "send", *tick(looked, PHONE), ("files", (BytesIO(b"a note"), "a.txt")))
