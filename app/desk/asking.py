@@ -74,3 +74,13 @@ def question_states(thread: Iterable[ThreadMessage]) -> Mapping[str, str]:
             states[message.value] = f"asked on {message.day.isoformat()}"
         states |= dict.fromkeys(message.replies, f"answered on {message.day.isoformat()}")
     return states
+
+
+def warned_replies(thread: Iterable[ThreadMessage]) -> list[str]:
+    """Return, as sentences, what a sender last said that a handler must know before the tip is passed on."""
+    said = {name: (value, message.day) for message in thread for name, value in message.replies.items()}
+    return [
+        f"{question.text} {question.label(said[name][0])} ({said[name][1].isoformat()})"
+        for name, question in QUESTIONS.items()
+        if name in said and said[name][0] in question.warns
+    ]

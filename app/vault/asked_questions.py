@@ -19,7 +19,8 @@ class AskedQuestion:
     """One question: its id (of the form of a field's name), its topic at the desk, its words, the answers to tick.
 
     A question without choices is answered with words, up to `MAX_REPLY_LENGTH` characters; where it is
-    `about_suspects`, the finder searches these words mildly.
+    `about_suspects`, the finder searches these words mildly. `warns` are the values of which the desk warns a handler
+    who is about to pass the tip on.
     """
 
     id: str
@@ -27,6 +28,7 @@ class AskedQuestion:
     text: str
     choices: tuple[Choice, ...] = ()
     about_suspects: bool = False
+    warns: frozenset[str] = frozenset()
 
     def label(self, value: str) -> str:
         """Return the words of an answer: those of the choice of this value, otherwise the value as it is."""
@@ -35,6 +37,7 @@ class AskedQuestion:
 
 _YES_NO = SCHEMA.field("danger").choices
 _UNSURE = _YES_NO[-1]
+_YES, _NOT_SURE = frozenset({"yes"}), frozenset({_UNSURE.value})
 _COUNTS = (
     Choice("one", N_("One")),
     Choice("few", N_("2 to 5")),
@@ -129,9 +132,9 @@ _QUESTIONS = (
     AskedQuestion("sleeping-place", _PLACE, N_("Where do they sleep?"), _BEDS),
     AskedQuestion("one-room", _PLACE, N_("How many people sleep in one room?"), _COUNTS),
     AskedQuestion("place-from-outside", _PLACE, N_("What does the place look like from outside?")),
-    AskedQuestion("dogs", _PLACE, N_("Are there dangerous dogs at the place?"), _YES_NO),
-    AskedQuestion("weapons", _PLACE, N_("Are there weapons at the place?"), _YES_NO),
-    AskedQuestion("guards", _PLACE, N_("Are there cameras or guards at the place?"), _YES_NO),
+    AskedQuestion("dogs", _PLACE, N_("Are there dangerous dogs at the place?"), _YES_NO, warns=_YES),
+    AskedQuestion("weapons", _PLACE, N_("Are there weapons at the place?"), _YES_NO, warns=_YES),
+    AskedQuestion("guards", _PLACE, N_("Are there cameras or guards at the place?"), _YES_NO, warns=_YES),
     AskedQuestion(
         "vehicles",
         _PLACE,
@@ -145,12 +148,30 @@ _QUESTIONS = (
     AskedQuestion("debt", _WORK, N_("Do they have to pay off a debt?"), _YES_NO),
     AskedQuestion("working-hours", _WORK, N_("How many hours do they work in a day?"), _HOURS),
     AskedQuestion("promised", _WORK, N_("Was something else promised to them before?"), _YES_NO),
-    AskedQuestion("safe-time", _NEXT, N_("Is there a safe time for officers to go there?"), _SAFE_TIMES),
-    AskedQuestion("visit-danger", _NEXT, N_("Would it put anyone in danger if officers went there?"), _YES_NO),
-    AskedQuestion("moved-soon", _NEXT, N_("Will they soon be moved to another place?"), _YES_NO),
+    AskedQuestion(
+        "safe-time",
+        _NEXT,
+        N_("Is there a safe time for officers to go there?"),
+        _SAFE_TIMES,
+        warns=frozenset({"never"}),
+    ),
+    AskedQuestion(
+        "visit-danger",
+        _NEXT,
+        N_("Would it put anyone in danger if officers went there?"),
+        _YES_NO,
+        warns=_YES | _NOT_SURE,
+    ),
+    AskedQuestion("moved-soon", _NEXT, N_("Will they soon be moved to another place?"), _YES_NO, warns=_YES),
     AskedQuestion("officials-know", _NEXT, N_("Has anyone told the Police or another office already?"), _YES_NO),
     AskedQuestion("picture", _NEXT, N_("Could you send a picture without danger to you or to others?"), _YES_NO),
-    AskedQuestion("pass-on", _NEXT, N_("May we pass on what you wrote, word for word?"), _YES_NO),
+    AskedQuestion(
+        "pass-on",
+        _NEXT,
+        N_("May we pass on what you wrote, word for word?"),
+        _YES_NO,
+        warns=frozenset({"no"}) | _NOT_SURE,
+    ),
 )
 QUESTIONS: Mapping[str, AskedQuestion] = MappingProxyType({question.id: question for question in _QUESTIONS})
 """All questions by their ids, in the order in which a handler reads them."""

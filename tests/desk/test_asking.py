@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from app.desk.asking import MAX_ASKED, QuestionQueue, question_states, questions_by_topic
+from app.desk.asking import MAX_ASKED, QuestionQueue, question_states, questions_by_topic, warned_replies
 from app.desk.errors import RefusedError
 from app.desk.export import export_json
 from app.desk.redaction import ANSWERED, answer_texts, left_out_at_first
@@ -133,6 +133,26 @@ def test_who_redacts_sees_what_the_sender_said_later(desk, office, case):
     assert "At night" in page
     assert '<dt>May we pass on what you wrote, word for word?</dt><dd dir="auto">No</dd>' in page
     assert "These answers are not part of the referral." in page
+
+
+def test_what_must_be_known_before_a_referral_is_said_wherever_a_tip_is_passed_on(desk, office, case):
+    """The last answer counts: danger, no safe time and "do not pass on" stand on each page before a referral."""
+    browser = Browser(desk)
+    pages = (f"/tips/{case.id}", f"/tips/{case.id}/redact", f"/tips/{case.id}/refer")
+    warning = "Before you pass this tip on:"
+    assert not any(warning in browser.get(page).text for page in pages)
+    office.drop(answer(replies={"visit-danger": "unsure", "pass-on": "yes", "weapons": "yes", "dogs": "no"}, number=1))
+    office.drop(answer(replies={"pass-on": "no", "weapons": "no", "safe-time": "never"}, number=2))
+    receive(desk)
+    assert warned_replies(desk.cases.get(case.id).thread) == [
+        "Is there a safe time for officers to go there? No time is safe (2026-11-22)",
+        "Would it put anyone in danger if officers went there? I am not sure (2026-11-22)",
+        "May we pass on what you wrote, word for word? No (2026-11-22)",
+    ]
+    for page in pages:
+        text = browser.get(page).text
+        assert warning in text
+        assert "word for word? No (2026-11-22)" in text
 
 
 def test_an_answer_can_be_redacted_as_a_case(desk, office, case):

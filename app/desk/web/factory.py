@@ -12,7 +12,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from app.desk.asking import question_states, questions_by_topic
+from app.desk.asking import question_states, questions_by_topic, warned_replies
 from app.desk.case import OUTCOMES, REASONS, Case, State
 from app.desk.config import ListenAddress
 from app.desk.errors import RefusedError
@@ -77,6 +77,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         "parts_here": desk.cases.parts.count,
         "question": question_text,
         "question_states": question_states,
+        "warned_replies": warned_replies,
         "said": said_text,
         "sent": sent_label,
         "status": status_label,
