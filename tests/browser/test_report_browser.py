@@ -9,6 +9,7 @@ import pytest
 from app.delivery.receipt_codes import new_code
 from app.vault.tip import SCHEMA
 from tests.support.browser import DESK, PHONE, chromium, violations, with_memory
+from tests.support.visit import KNOWN
 
 pytestmark = pytest.mark.needs("browser")
 
@@ -148,6 +149,38 @@ def test_changing_the_language_keeps_the_words(running, browser):
     assert page.evaluate("document.documentElement.lang") == "to"
     assert page.input_value("#what") == "Kept over languages"
     assert page.is_checked("input[name=kinds][value=debt]")
+    page.close()
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_a_change_takes_the_sender_to_the_question(running, browser, size):
+    """From the look before sending, each button goes to its question, in sight of the sender and beside the way out."""
+    page = browser.new_page(viewport=size)
+    page.goto(f"{running.base_url}/en/report")
+    page.click(".more summary")
+    page.fill("#what", STORY)
+    page.fill("#where", "Katikati")
+    page.check("input[name=paid][value=wages-back]")
+    for name, control in (("where", "textarea"), ("paid", "input"), ("what", "textarea")):
+        press(page, "button[value=check]")
+        press(page, f"button[value='edit:{name}']")
+        focused = page.locator(f"{control}[name={name}]:focus")
+        box, bar = focused.bounding_box(), page.locator(".exit").bounding_box()
+        assert 0 <= box["y"] < size["height"] - 20, (name, box)
+        assert not bar["y"] - 20 < box["y"] < bar["y"] + bar["height"], (name, box, bar)
+    assert page.is_checked("input[name=paid][value=wages-back]")
+    page.close()
+
+
+def test_no_phone_number_is_broken_over_two_lines(running, browser):
+    """At 320 pixels each number stands on one line, in every language, on the pages that have numbers."""
+    page = browser.new_page(viewport=PHONE)
+    for lang in KNOWN:
+        for path in ("help", "contact", "self-check", "report"):
+            page.goto(f"{running.base_url}/{lang}/{path}")
+            lines = page.eval_on_selector_all("a[href^='tel:']", "all => all.map(one => one.getClientRects().length)")
+            assert lines
+            assert set(lines) <= {0, 1}, (lang, path)  # 0: not shown before an answer
     page.close()
 
 

@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from werkzeug.test import Client
 
 from app.delivery.receipt_codes import new_code, parse_code
+from app.site.web import padding
 from app.vault.keys import new_identity, recipient_of
 from app.vault.tip import SCHEMA
 from tests.support.nu import nu_errors
@@ -120,6 +122,7 @@ def test_each_step_has_its_own_title_and_says_how_many_there_are(real, lang):
         assert page.document.one("title").text.startswith(f"{step} – ")
     titles = [page.document.one("title").text for page in (*pages.values(), send(real, lang))]
     assert len(set(titles)) == len(titles)
+    assert titles[-1] == {"en": "Report – Haumaru", "hi": "रिपोर्ट करें – Haumaru"}[lang]  # not that something was sent
     assert [title for title in titles if len(title) > len("Step 1 of 3 – Report – Haumaru") + 12] == []
     assert send(real, lang, "check", what="").document.one("title").text.endswith(titles[0])
 
@@ -217,3 +220,13 @@ def test_a_reply_that_nobody_read_is_not_offered_to_be_deleted(real):
     """After an answer, the button that deletes a reply is there only where a reply was shown."""
     assert reply(real, "en", "send", what="x").document.all("button", value="done") == []
     assert reply(real, "en", "send", what="x", seen="a" * 64).document.all("button", value="done")
+
+
+@pytest.mark.parametrize("lang", KNOWN)
+def test_the_form_comes_in_the_first_round_trip(real, lang):
+    """With every question in it, the compressed form and its head are at most 14,000 bytes in every language."""
+    client = Client(real.app, use_cookies=False)
+    for coding in ("gzip", "br"):
+        answer = client.get(f"/{lang}/report", base_url=real.base, headers={"Accept-Encoding": coding})
+        assert (answer.status_code, answer.headers["Content-Encoding"]) == (200, coding)
+        assert padding.head_length("200 OK", list(answer.headers)) + len(answer.get_data()) <= 14_000
