@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select
 from app.core.errors import AlreadySentError, HaumaruError, MemoryStoreError, OutboxError, WordsFullError
 from app.core.log import log_rarely
 from app.delivery.clock import QUARTER_HOUR_SECONDS, nz_day, nz_day_end
-from app.delivery.database import BUSY_SECONDS, Database
+from app.delivery.database import Database
 from app.delivery.memory_store import MemoryStore, answer_keys, memory_key
 from app.delivery.places import DecoyPlaces, ids_put_once, insert_all, present_ids
 from app.delivery.schema import (
@@ -34,6 +34,7 @@ from app.delivery.schema import (
     slots_without_row,
     stage_bytes,
 )
+from app.delivery.sqlite_database import BUSY_SECONDS
 from app.vault.tip import MAX_NUMBER, TipId
 
 PAGES_PER_TIDY = 64  # of 8 KiB: more than the two copies of one envelope take

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from app.delivery.database import PAGE_BYTES
 from app.delivery.leases import Leases
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blob_id
+from app.delivery.sqlite_database import PAGE_BYTES
 from app.vault.age import ENVELOPE_BYTES
 from app.vault.tip import TipId, new_tip_id
 from tests.support.faults import report, scale

@@ -79,7 +79,9 @@ class PageFrame:
         here = request.path if here is None else here
         if (code, here) not in self._frames:
             self._frames[code, here] = self._frame(code, here)
-        frame = {**self._frames[code, here], "behind": behind, "gettext": _template_gettext()}
+        # Under both names: `_` alone would be looked up as the other each time.
+        gettext = _template_gettext()
+        frame = {**self._frames[code, here], "behind": behind, "gettext": gettext, "_": gettext}
         frame["reviewed"] = reviewed and frame["reviewed"]
 
         def pieces(blank: str) -> tuple[Markup, ...]:

@@ -4,7 +4,8 @@
 reply and the ids of the report's envelopes follow.
 """
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Hashable, Sequence
 from http import HTTPStatus
 
 from flask import Blueprint, Response, g, request
@@ -15,6 +16,7 @@ from app.delivery.receipt_codes import ReceiptCode, code_from_secret
 from app.site.guide.signs import ticked_answers
 from app.site.report.access import SharedDerivations, given_code
 from app.site.report.code_fields import code_secret, given_secret
+from app.site.report.form_token import Token
 from app.site.report.forms import ReportForm
 from app.site.report.journey import REPORT
 from app.site.report.responses import PageError, ReportContext, ReportResponses
@@ -23,12 +25,32 @@ from app.site.report.submit import Submission, is_closed, was_sent_as
 from app.vault.tip import ReplyTo
 
 
+class NewForms:
+    """The empty forms that were rendered, by language and whatever else the page depends on.
+
+    Only a page that was made without anything of a request may be kept here: a random text stands in place of the
+    token, and the token is all that differs between two visitors.
+    """
+
+    def __init__(self) -> None:
+        self._pages: dict[Hashable, tuple[int, list[str]]] = {}
+
+    def response(self, key: Hashable, token: str, make: Callable[[str], Response]) -> Response:
+        """Return the page of a key with a signed token; `make` renders the page with another text as its token."""
+        if key not in self._pages:
+            hole = secrets.token_hex(16)
+            made = make(hole)
+            self._pages[key] = made.status_code, made.get_data(as_text=True).split(hole)
+        status, pieces = self._pages[key]
+        return Response(token.join(pieces), status, mimetype="text/html")
+
+
 class ReportViews:
     """The views under `/<lang>/report`; `derivations` runs those of senders."""
 
     def __init__(self, context: ReportContext, derivations: SharedDerivations) -> None:
         self._context, self._derivations = context, derivations
-        self._responses = ReportResponses(context, REPORT)
+        self._responses, self._new_forms = ReportResponses(context, REPORT), NewForms()
         # Both store and count nothing: one fills in the form by ids of signs, one compares two texts of the request.
         own = {"begin": self._begin, "kept": self._compare_code}
         self._steps = TipSteps(context, self._responses, self, own=own, without_token=own)
@@ -40,7 +62,8 @@ class ReportViews:
 
     def show_form(self, lang: str) -> Response:  # noqa: ARG002
         """Return the empty form, or why there is none just now."""
-        return self.first_page(self.open_form(), None)
+        token = Token.new(self._context.clock()).sign(self._context.secret)
+        return self._new_forms.response((g.lang, self._is_closed()), token, self._make_empty_form)
 
     def run_step(self, lang: str) -> Response:  # noqa: ARG002
         """Run the step whose button was pressed."""
@@ -114,10 +137,18 @@ class ReportViews:
         same = code is not None and code == given_code("typed")
         return self._responses.with_code("report/kept.html", code, kept=same)
 
-    def _form_page(self, form: ReportForm, problem: PageError | None, *, begun: bool = False) -> Response:
-        closed = is_closed(self._context.config.intake, self._context.clock())
+    def _make_empty_form(self, token: str) -> Response:
+        return self._form_page(self.open_form(), None, token=token)
+
+    def _form_page(
+        self, form: ReportForm, problem: PageError | None, *, begun: bool = False, token: str = ""
+    ) -> Response:
+        closed = self._is_closed()
         if closed and problem is None:
             problem = PageError(HTTPStatus.SERVICE_UNAVAILABLE, _("This form is closed at the moment."))
         secret = given_secret()
         carried = [("code", secret.hex())] if secret else []
-        return self._responses.form(form, carried, problem, closed=closed, begun=begun)
+        return self._responses.form(form, carried, problem, closed=closed, begun=begun, token=token)
+
+    def _is_closed(self) -> bool:
+        return is_closed(self._context.config.intake, self._context.clock())

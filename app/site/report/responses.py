@@ -187,9 +187,13 @@ class ReportResponses:
         *,
         closed: bool,
         begun: bool = False,
+        token: str = "",
     ) -> Response:
-        """Return the form, filled with what was typed, or with what was ticked on the page of signs where `begun`."""
-        token = form.current.sign(self._context.secret)
+        """Return the form, filled with what was typed, or with what was ticked on the page of signs where `begun`.
+
+        `token` is the page's signed token; without one the page has the token of the form.
+        """
+        token = token or form.current.sign(self._context.secret)
         return self.page(
             "report/form.html",
             problem,
