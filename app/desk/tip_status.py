@@ -81,6 +81,14 @@ class StatusQueue:
         reason = _TOLD_REASONS.get(case.reason, "")
         return self._write(case, TipStatus.CLOSED, [reason] if reason else [])
 
+    def note_reopened(self, case: Case, who: str) -> Case:
+        """Hold back "closed" where that still waits; where the sender may have read it, say that the tip is opened."""
+        closed = [one for one in _statuses(case) if one.value == TipStatus.CLOSED and not one.held]
+        waiting = [one.id for one in closed if not one.posted]
+        for status_id in waiting:
+            case = self.hold_back(case.id, who, status_id)
+        return self._write(case, TipStatus.OPENED) if len(closed) > len(waiting) else case
+
     def late_sentence(self) -> str:
         """Return how late statuses will leave, where more wait than the desk posts in a day; else ""."""
         threads = (one.thread for one in self._cases.all() if readable_reply_to(one))
@@ -132,7 +140,7 @@ class StatusQueue:
         )
 
         def write(now: Case) -> Case:
-            if now.silent or (status is TipStatus.OPENED and _statuses(now)):
+            if now.silent or (status is TipStatus.OPENED and _last_told(now) == status):
                 raise RefusedError("written")
             return replace(now, thread=(*now.thread, message))
 
@@ -142,6 +150,10 @@ class StatusQueue:
             if error.code != "written":
                 raise
             return self._cases.get(case.id)
+
+
+def _last_told(case: Case) -> str:
+    return next((one.value for one in reversed(_statuses(case)) if not one.held), "")
 
 
 def _statuses(case: Case) -> list[ThreadMessage]:

@@ -213,7 +213,20 @@ def test_newer_statuses_stand_for_older_ones_that_wait(desk, browser, one):
     assert "a newer status says more" in browser.get(f"/tips/{one}/reply").text
     browser.post(f"/tips/{one}/reopen")
     browser.post(f"/tips/{one}/close", reason="nothing", tell="yes")
-    assert told(desk, one)[-2:] == [("closed", ()), ("closed", ("nothing",))]
+    assert told(desk, one)[-3:] == [("closed", ()), ("opened", ()), ("closed", ("nothing",))]
+
+
+def test_a_tip_that_is_opened_again_is_not_told_closed(desk, browser, one):
+    """Opened again before "closed" has left, the sender reads nothing of it; after, that the tip is opened again."""
+    browser.get(f"/tips/{one}")
+    browser.post(f"/tips/{one}/close", reason="finished", tell="yes")
+    browser.post(f"/tips/{one}/reopen")
+    assert [message.value for _, message in desk.replies.waiting(NOON + 9 * HOUR)] == ["opened"]
+    browser.post(f"/tips/{one}/close", reason="finished", tell="yes")
+    desk.cases.note_posted(desk.cases.get(one).thread[-1].id)
+    browser.post(f"/tips/{one}/reopen")
+    assert [each.value for each in desk.cases.get(one).thread if not each.held] == ["opened", "closed", "opened"]
+    assert [message.value for _, message in desk.replies.waiting(NOON + 9 * HOUR)] == ["opened"]
 
 
 def test_a_status_waits_one_whole_hour_and_for_the_words_of_handlers(desk, browser, office, one):

@@ -127,7 +127,8 @@ def close(tip: str) -> AnyResponse:
 @blueprint.post("/tips/<tip>/reopen")
 def reopen(tip: str) -> AnyResponse:
     """Work on a closed case again."""
-    current_desk().cases.reopen(tip, current_handler())
+    desk = current_desk()
+    desk.statuses.note_reopened(desk.cases.reopen(tip, current_handler()), current_handler())
     return see_other(url_for("case.show", tip=tip), "The tip is open again. You have claimed it.")
 
 
