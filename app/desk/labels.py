@@ -91,7 +91,7 @@ AUTHORITY_KIND_LABELS: Mapping[str, str] = MappingProxyType(
 WITHDRAWAL_LABELS: Mapping[str, str] = MappingProxyType(
     {
         "destroyed": "It was not passed on, and it will be destroyed",
-        "not-passed-on": "It was not passed on, and it will not be",
+        "not-passed-on": "It was not passed on, and it will not be, unless someone is in danger or the law demands it",
         "passed-on": "It had been passed on before",
         "cannot": "It cannot be kept back, because someone is in danger",
     }

@@ -5,6 +5,7 @@ of visitors. Senders and readers have places of their own: no number of readers 
 """
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from app.core.errors import CodeError
 from app.delivery.receipt_codes import DerivationQueue, Locator, ReceiptCode, ReceiptKeys, parse_code
 from app.site.report.code_fields import typed_code
 from app.site.report.responses import ReportContext
+from app.vault.tip import TipId
 from app.web.network_shares import NetworkShares
 
 _WAITING = 8
@@ -19,11 +21,12 @@ _WAITING = 8
 
 @dataclass(frozen=True)
 class ReplyAccess:
-    """What a receipt code opens: where its replies are, and the 32-byte key to them."""
+    """What a receipt code opens: where its replies are, the 32-byte key to them, and the ids of its envelopes."""
 
     code: ReceiptCode = field(repr=False)
     locator: Locator
     key: bytes = field(repr=False)
+    envelope_id: Callable[[int], TipId] = field(repr=False)
 
 
 class SharedDerivations:

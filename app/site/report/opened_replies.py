@@ -23,13 +23,25 @@ _STATUSES: Mapping[str, str] = {
     "opened": N_("Your report was opened on %(day)s"),
     "referred": N_("Your report was passed on to another agency on %(day)s"),
     "closed": N_("Your report was closed on %(day)s"),
+    "withdrawal": N_("The agency answered your request on %(day)s"),
+}
+_KINDS: Mapping[str, str] = {
+    "trafficking": N_("Your report went to an agency that investigates people trafficking."),
+    "work": N_("Your report went to an agency that checks how workers are paid and treated."),
+    "children": N_("Your report went to an agency that protects children."),
+    "danger": N_("Your report went to an agency that acts when someone is in danger."),
 }
 _DETAILS: Mapping[str, Mapping[str, str]] = {
-    "referred": {
-        "trafficking": N_("Your report went to an agency that investigates people trafficking."),
-        "work": N_("Your report went to an agency that checks how workers are paid and treated."),
-        "children": N_("Your report went to an agency that protects children."),
-        "danger": N_("Your report went to an agency that acts when someone is in danger."),
+    "referred": _KINDS,
+    "withdrawal": {
+        "destroyed": N_("Your report was not passed on. The agency is destroying your report."),
+        "not-passed-on": N_(
+            "Your report was not passed on. The agency will not pass your report on, unless someone is in danger or the"
+            " law demands it."
+        ),
+        "passed-on": N_("Your report had been passed on before your request came."),
+        "cannot": N_("Someone is in danger, so the agency cannot keep your report back."),
+        **_KINDS,
     },
     "closed": {
         "nothing": N_("There was too little to act on. You can write more with the same code."),

@@ -1,9 +1,9 @@
 """The views for a sender who comes back with a receipt code, and the address where desks leave replies.
 
-A sender reads a reply or has it deleted; an answer goes through the same steps as a report. An unknown code, a code
-without a reply and a guess look the same and take the same work. The code is read from the form and goes nowhere but
-into the derivation. A reply that no desk signed is not parsed. Replies are shown in the order in which the desk wrote
-them, each with its day; a reply that does not open hides no other.
+A sender reads a reply, has it deleted or takes the report back; an answer goes through the same steps as a report. An
+unknown code, a code without a reply and a guess look the same and take the same work. The code is read from the form
+and goes nowhere but into the derivation. A reply that no desk signed is not parsed. Replies are shown in the order in
+which the desk wrote them, each with its day; a reply that does not open hides no other.
 """
 
 import re
@@ -37,6 +37,7 @@ from app.site.report.opened_replies import open_replies
 from app.site.report.responses import PageError, ReportContext, ReportResponses
 from app.site.report.steps import TipSteps
 from app.site.report.submit import Submission
+from app.site.report.withdraw_step import WithdrawStep
 from app.vault.tip import SCHEMA, ReplyTo
 from app.web.http import REFUSED, same_origin
 
@@ -53,8 +54,9 @@ class ReplyViews:
         self._box = ReplyStore(context.outbox.database)
         self._reading = SharedDerivations(context)
         self._steps = TipSteps(context, self._responses, self)
-        # The steps that need the replies under a code.
-        self._reading_steps = {"read": self._read, "done": self._delete}
+        self._withdrawal = WithdrawStep(context, self._responses)
+        # The steps that need what a code opens.
+        self._reading_steps = {"read": self._read, "done": self._delete, "withdraw": self._withdraw}
 
     def add_to(self, blueprint: Blueprint) -> None:
         """Add the routes `reply` (GET), `reply_step` and `agency_replies` (POST) to a blueprint."""
@@ -76,6 +78,8 @@ class ReplyViews:
             if refused := request.environ.get(REFUSED):
                 raise _refused_body(refused)
             self._require_our_page(form)
+            if step == self._withdraw and request.form.get("sure") != "yes":
+                return self._withdrawal.ask(_required_code())
             return step(form, self._open_access())
         except PageError as error:
             return self._ask_for_code(error)
@@ -167,6 +171,9 @@ class ReplyViews:
         # A reply that came after the page was shown has not been read, and stays.
         return self._show_replies(form, access, None) if left else self._responses.page("report/deleted.html")
 
+    def _withdraw(self, form: ReplyForm, access: ReplyAccess) -> Response:
+        return self._withdrawal.run(access, form.current.nonce)
+
     # What a step is made of.
 
     def _require_our_page(self, form: ReplyForm) -> None:
@@ -183,7 +190,7 @@ class ReplyViews:
             with self._context.rates.reserved("reply"):
                 code = read_code()
                 keys = self._reading.derive(code)
-            return ReplyAccess(code, keys.locator, keys.reply_key)
+            return ReplyAccess(code, keys.locator, keys.reply_key, keys.envelope_id)
         except RateError as error:
             minutes = str(-(-error.seconds // 60))
             sentence = _(

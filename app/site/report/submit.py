@@ -46,7 +46,8 @@ class Submission:
     """What one person sends: answers without hidden characters and within their limits, and files as they came.
 
     `nonce` makes a form send once. `reply_to` is where the desk may leave a reply; `answers_to` is the locator of the
-    reply that this submission answers, and `replies` is what it says to questions of the desk, by their ids.
+    reply that this submission answers, and `replies` is what it says to questions of the desk, by their ids;
+    `withdraw` asks the desk not to pass the report on.
     `envelope_id` makes the ids of the envelopes from the receipt code (0 for the words, then the parts); without it
     they are random. `networks` are the sender's, narrowest first, under hourly names: files wait for their turns by
     network, and none may hold more than its share. `untrusted_files` is empty once
@@ -59,6 +60,7 @@ class Submission:
     reply_to: ReplyTo | None = None
     answers_to: str | None = None
     replies: Mapping[str, str] = field(default_factory=dict)
+    withdraw: bool = False
     envelope_id: Callable[[int], TipId] | None = None
     networks: tuple[str, ...] = ()
 
@@ -251,5 +253,6 @@ def _bundles(submission: Submission, files: Sequence[CleanedFile], now: float, n
         answers_to=submission.answers_to,
         number=number,
         replies=submission.replies,
+        withdraw=submission.withdraw,
     )
     return TipBundles(tip, part_ids=new_id)

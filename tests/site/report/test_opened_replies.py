@@ -145,3 +145,28 @@ def test_a_reply_of_another_locator_opens_nothing():
     keys, other = derive_keys(new_code()), derive_keys(new_code())
     opened = open_replies([seal_reply(status("opened"), keys.reply_key, keys.locator)], keys.reply_key, other.locator)
     assert (opened.replies, opened.digests, opened.unopened) == ([], [], 1)
+
+
+@pytest.mark.parametrize(
+    ("lang", "details", "expected"),
+    [
+        ("en", ["destroyed"], "Your report was not passed on. The agency is destroying your report."),
+        ("en", ["not-passed-on"], "The agency will not pass your report on, unless someone is in danger"),
+        ("en", ["passed-on", "work"], "Your report went to an agency that checks how workers are paid and treated."),
+        ("en", ["cannot"], "Someone is in danger, so the agency cannot keep your report back."),
+        ("to", ["cannot"], "ʻOku fakatuʻutāmaki ai ha taha"),
+        ("hi", ["passed-on"], "आपका अनुरोध आने से पहले ही"),
+    ],
+)
+def test_the_answer_to_a_request_not_to_pass_a_report_on_is_said(site, lang, details, expected):
+    """Each answer of the agency has its own sentence, in the language of the reader, with the day in the title."""
+    answer = read(site, [status("withdrawal", details=details)], lang=lang)
+    assert expected in answer.text
+    assert "2026" in title(answer)
+
+
+def test_an_unknown_answer_to_a_request_says_that_there_is_one(site):
+    """A detail that this site does not know is left out; the title stays."""
+    answer = read(site, [status("withdrawal", details=["later", "work-of-others"])])
+    assert title(answer) == "The agency answered your request on 24 November 2026"
+    assert "later" not in answer.text.split("24 November 2026")[1].split("Tell us more")[0]
