@@ -91,7 +91,7 @@ class StatusQueue:
 
     def late_sentence(self) -> str:
         """Return how late statuses will leave, where more wait than the desk posts in a day; else ""."""
-        threads = (one.thread for one in self._cases.all() if readable_reply_to(one))
+        threads = (one.thread for one in self._cases.all() if one.thread and readable_reply_to(one))
         first_day = self._first_day()
         waiting = sum(not is_by_handler(one) for each in threads for one in unposted_messages(each, first_day))
         days = waiting * self._every // _DAY_SECONDS

@@ -46,7 +46,7 @@ def test_a_sender_reads_what_became_of_the_report_in_tongan_and_hindi(tmp_path):
 
             desk.get(f"/tips/{one}")
             wait_until_told(1)
-            assert _title(_read(visitor, code, "to")).startswith("Naʻe fakaava hoʻo lipootí ʻi he ")
+            assert _title(_read(visitor, code, "to")).startswith("Naʻe fakaava hoʻo lipootí ʻi he ʻaho ")
             assert _title(_read(visitor, code, "hi")).endswith("को खोली गई")
 
             desk.post(f"/tips/{one}/claim")
@@ -63,7 +63,7 @@ def test_a_sender_reads_what_became_of_the_report_in_tongan_and_hindi(tmp_path):
 
             desk.post(f"/tips/{one}/close", reason="test", tell="yes")
             wait_until_told(3)
-            assert _title(_read(visitor, code, "to")).startswith("Naʻe tāpuni hoʻo lipootí ʻi he ")
+            assert _title(_read(visitor, code, "to")).startswith("Naʻe tāpuni hoʻo lipootí ʻi he ʻaho ")
             closed = _read(visitor, code, "en")
             assert "There was too little to act on." in closed.words
             assert "nonsense" not in closed.words

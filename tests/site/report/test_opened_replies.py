@@ -48,7 +48,7 @@ def title(answer):
     ("lang", "expected"),
     [
         ("en", "Your report was opened on 24 November 2026"),
-        ("to", "Naʻe fakaava hoʻo lipootí ʻi he 24 Nōvema 2026"),
+        ("to", "Naʻe fakaava hoʻo lipootí ʻi he ʻaho 24 Nōvema 2026"),
         ("hi", "आपकी रिपोर्ट 24 नवंबर 2026 को खोली गई"),
     ],
 )
