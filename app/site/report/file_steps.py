@@ -226,13 +226,20 @@ def require_room(sizes: Sequence[int], limit: int) -> None:
         return
     if min(sizes) > limit:
         words = _("One file may have at most %(size)s MB, so nothing was sent. Send a smaller copy or a shorter film.")
-        raise PageError(413, words % {"size": limit // 1_000_000})
+        raise PageError(413, f"{words % {'size': limit // 1_000_000}} {sizes_sentence(sum(sizes), limit)}")
     fit, total = 0, 0
     for size in sorted(sizes):
         total += size
         fit += total <= limit
     words = _("Together, these files are too big, so nothing was sent. The %(count)s smallest files would fit.")
-    raise PageError(413, words % {"count": fit})
+    raise PageError(413, f"{words % {'count': fit}} {sizes_sentence(sum(sizes), limit)}")
+
+
+def sizes_sentence(size: int, limit: int) -> str:
+    """Return how much came and how much fits, both in bytes, in megabytes; too much is never said to be what fits."""
+    words = _("You chose %(size)s MB. At most %(limit)s MB fit in one report.")
+    most = limit // 1_000_000
+    return str(words % {"size": max(round(size / 1_000_000), most + 1), "limit": most})
 
 
 def grid_rows(jpeg: bytes, columns: int) -> int:

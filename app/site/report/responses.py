@@ -272,8 +272,9 @@ class ReportResponses:
         `own_words` is the code in the words of the reader's language, "" where BIP-39 has no list in that language.
         """
         own_words = code_as_words(code, g.lang) if code and has_own_words(g.lang) else ""
-        digits = code_as_numbers(code) if code else ""
-        return self.page(template, status=status, code=code or "", digits=digits, own_words=own_words, **values)
+        values |= {"digits": code_as_numbers(code) if code else "", "own_words": own_words}
+        token = Token.new(self._context.clock()).sign(self._context.secret)  # of the button that sends more
+        return self.page(template, status=status, code=code or "", token=token, **values)
 
     def page(self, template: str, problem: PageError | None = None, *, status: int = 200, **values: Any) -> Response:
         """Return any page of report and reply, with the status and the Retry-After of its problem."""

@@ -35,7 +35,7 @@ from app.core.log import log_error
 from app.files.protocol import REFUSALS
 from app.site.report.choices import files_are_missing, files_came, sends_without_files
 from app.site.report.file_rows import file_rows, read_shown
-from app.site.report.file_steps import FileSteps, take_uploads
+from app.site.report.file_steps import FileSteps, sizes_sentence, take_uploads
 from app.site.report.form_token import TooSoonError
 from app.site.report.forms import TipForm
 from app.site.report.journey import TOO_LARGE
@@ -47,7 +47,7 @@ from app.site.report.responses import (
     ReportResponses,
 )
 from app.site.report.submit import Submission, arrival_hours, confirm, is_closed, submit
-from app.web.http import REFUSED, same_origin
+from app.web.http import REFUSED, REFUSED_BYTES, same_origin
 
 _DRAFT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RETRY_SECONDS = 60
@@ -288,7 +288,10 @@ class TipSteps(Generic[_Form]):
         # Browsers take 408 for a fault of the connection, and ask again by themselves.
         shown = HTTPStatus.SERVICE_UNAVAILABLE if status == HTTPStatus.REQUEST_TIMEOUT else status
         seconds = _RETRY_SECONDS if status == HTTPStatus.REQUEST_TIMEOUT else 0
-        return PageError(shown, self._say(_REFUSED.get(status, BusyError.message)), seconds)
+        sentence = self._say(_REFUSED.get(status, BusyError.message))
+        if (size := request.environ.get(REFUSED_BYTES)) and request.mimetype == "multipart/form-data":
+            sentence = f"{sentence} {sizes_sentence(size, self._context.config.report.max_upload)}"
+        return PageError(shown, sentence, seconds)
 
     def _not_sent(self, form: _Form, error: HaumaruError) -> Response:
         log_error(error)

@@ -7,7 +7,7 @@ import pytest
 
 from app.core.errors import BusyError
 from app.delivery.outbox import Outbox
-from app.delivery.receipt_codes import new_code
+from app.delivery.receipt_codes import derive_keys, new_code, parse_code
 from app.site.report import steps
 from app.vault.age_open import unseal
 from app.vault.keys import DEMONSTRATION
@@ -138,12 +138,47 @@ def test_files_that_are_too_big_are_told_at_their_field(site, size):
     sent = dict([*fields(looked), *tick(looked, PHONE), ("step", "send")])
     answer = site.post_files("/en/report", sent, ("a.mp4", bytes(size)))
     assert answer.status == 413
+    assert f"You chose {max(2, size // 1_000_000)} MB. At most 1 MB fit in one report." in answer.text
     assert dict(fields(answer))["what"] == TEXT
     assert [words for words, on in boxes(answer).items() if on] == [words for words in boxes(answer) if PHONE in words]
     assert "Choose your files again" in answer.document.one("p", id="files-error").text
     with patch.object(Outbox, "put") as put:
         assert press(site, answer, "send").status == 422
     assert not put.called
+
+
+def test_how_much_fits_is_told_before_anything_is_sent(site):
+    """The look says at the field of the files how many megabytes fit, how long a video that is, and what to do."""
+    looked = look(site)
+    hint = looked.document.one("p", id="size-hint").text
+    assert hint.startswith("1 MB are about 1 seconds of video from a phone, or 1 minutes of sound.")
+    assert "size-hint" in looked.document.one("input", id="files").attrs["aria-describedby"].split()
+    assert "send a long recording in parts" in hint
+
+
+def test_more_can_be_sent_under_a_code(site):
+    """A button of the sent page opens the answer under the code, which goes with a file through the same steps."""
+    sent = press(site, press(site, site.get("/en/report"), "check", what="Part one.", reply="yes"), "send")
+    code = sent.document.one("output", id="receipt-code").text
+    button = sent.document.one("button", value="read")
+    assert (button.text, button.within("form").attrs["action"]) == ("Send more under this code", "/en/reply")
+    values = [e for e in sent.document.all("input") if e.within("form") is button.within("form")]
+    opened = site.post("/en/reply", {**{e.attrs["name"]: e.attrs["value"] for e in values}, "step": "read"})
+    assert opened.status == 200
+    (area,) = opened.document.all("textarea", name="what")
+    fields_of_answer = {
+        e.attrs["name"]: e.attrs["value"]
+        for e in opened.document.all("input")
+        if e.within("form") is area.within("form") and e.attrs["type"] == "hidden"
+    }
+    assert fields_of_answer["code"] == code
+    looked = site.post("/en/reply", {**fields_of_answer, "what": "Part two.", "step": "answer"})
+    held = press(site, looked, "send", ("files", (BytesIO(b"a note"), "a.txt")), path="reply")
+    with patch.object(Outbox, "put") as put:
+        answered = press(site, held, "confirm", path="reply")
+    tip = read_words(unseal(put.call_args.args[0][0].data, [DEMONSTRATION])).tip
+    assert tip.answers_to == derive_keys(parse_code(code)).locator
+    assert answered.document.one("button", value="read").text == "Send more under this code"
 
 
 def test_files_of_a_held_report_are_asked_for_again(site):
