@@ -192,3 +192,16 @@ def test_a_page_with_questions_is_as_long_as_one_without(site, lang):
     longest = sorted(QUESTIONS, key=lambda name: -len(QUESTIONS[name].choices))[:MAX_REPLIES]
     lengths = [len(read_page(site, ids, lang=lang).response.get_data()) for ids in ([], ["locked-in"], longest)]
     assert lengths == [64 * 1024] * 3
+
+
+def test_ticks_to_take_words_out_of_a_reply_are_kept_on_the_way_back(site):
+    """A number that was ticked in the words for a question is ticked again after "Go back and change my answer"."""
+    look = go_on(site, read_page(site, ["languages"]), "answer", q_languages="Tongan, call me on 021 555 0199")
+    (found,) = (field.attrs["value"] for field in look.document.all("input", name="remove"))
+    back = go_on(site, look, "edit", remove=found)
+    again = go_on(site, back, "answer", q_languages="Tongan and Fijian, call me on 021 555 0199")
+    (box,) = again.document.all("input", name="remove")
+    assert "checked" in box.attrs
+    assert sent_tip(site, again, remove=box.attrs["value"]).replies == {
+        "languages": "Tongan and Fijian, call me on [removed]"
+    }
