@@ -82,7 +82,8 @@ class ReplyViews:
                 return self._withdrawal.ask(_required_code())
             return step(form, self._open_access())
         except PageError as error:
-            return self._ask_for_code(error)
+            typed = form.texts if given_code() else {}
+            return self.first_page(form, _of_page(error)) if any(typed.values()) else self._ask_for_code(error)
 
     # What the steps of an answer ask for.
 
@@ -249,6 +250,12 @@ def _refused_body(status: int) -> PageError:
 def _code_error(status: int, sentence: str, seconds: int = 0) -> PageError:
     """Return an error that stands at the field of the receipt code."""
     return PageError(status, seconds=seconds, errors={"code": [sentence]})
+
+
+def _of_page(problem: PageError) -> PageError:
+    """Return a problem of the field of the code for a page that carries a right code out of sight."""
+    sentences = [sentence for each in problem.errors.values() for sentence in each]
+    return PageError(problem.status, " ".join(sentences) or problem.sentence, problem.seconds)
 
 
 def _wrong_code(error: CodeError) -> PageError:

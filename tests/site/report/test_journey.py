@@ -33,9 +33,9 @@ def hidden(page):
     return fields
 
 
-def begin(site, what=WORDS, code=None, path="/en/reply", step="answer"):
+def begin(site, what=WORDS, code=None, path="/en/reply", step="answer", **more):
     """The look before sending, of an answer, or of a report."""
-    fields = {"csrf_token": hidden(site.get(path))["csrf_token"], "what": what, "step": step}
+    fields = {"csrf_token": hidden(site.get(path))["csrf_token"], "what": what, "step": step, **more}
     return site.post(path, fields if path == "/en/report" else {**fields, "code": code or new_code()})
 
 
@@ -80,7 +80,7 @@ def test_an_answer_with_files_is_looked_at_changed_and_sent(tmp_path):
     site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s", LIMITS_PER_ADDRESS="1000/hour")
     code = new_code()
     with patch.object(DerivationQueue, "derive", autospec=True, side_effect=DerivationQueue.derive) as derive:
-        held = hold(site, begin(site, code=code), ("a.jpg", photo()), ("n.txt", NOTE))
+        held = hold(site, begin(site, code=code, seen="a" * 64), ("a.jpg", photo()), ("n.txt", NOTE))
         assert (held.status, held.document.one("h1").text) == (200, "Not sent yet")
         assert answers_in_outbox(site) == []
         cover = go_on(site, held, "cover:1")
@@ -92,7 +92,7 @@ def test_an_answer_with_files_is_looked_at_changed_and_sent(tmp_path):
         assert derive.call_count == 1
     assert [length(page) for page in (held, painted, cut, extended, sent)] == [WITH_FILES_BYTES] * 5
     assert length(cover) == COVER_BYTES
-    assert (sent.status, hidden(sent)["code"]) == (200, [code])
+    assert (sent.status, hidden(sent)["code"], hidden(sent)["seen"]) == (200, [code], ["a" * 64])
     (tip,) = answers_in_outbox(site)
     assert (tip.answers_to, tip.reply.locator, tip.number) == (*[derive_keys(code).locator] * 2, 1)
     assert dict(tip.answers) == {"what": WORDS}

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 from werkzeug.test import Client
 
-from app.core.errors import OutboxError, ReplyError
+from app.core.errors import BusyError, OutboxError, ReplyError
 from app.delivery.clock import nz_day
 from app.delivery.database import Database
 from app.delivery.outbox import Outbox
@@ -183,6 +183,40 @@ def test_an_answer_under_a_code_that_is_being_changed_keeps_its_words(site):
     again = go_on(site, look, "edit")
     assert (again.status, again.document.one("textarea", name="what").text) == (200, "They moved.")
     assert {("code", code), ("seen", "a" * 64)} <= {*hidden(again)}
+
+
+def test_an_answer_that_is_being_typed_outlives_another_look_at_the_replies(site):
+    """The page of an answer leads back to the replies, with the words; where they cannot be shown the words stay."""
+    code = new_code()
+    leave(site, derive_keys(code), letter(derive_keys(code), "Kia ora"))
+    again = go_on(site, press(site, "answer", code=code, what="They moved."), "edit")
+    back = go_on(site, again, "read", what="They moved away.")
+    assert (shown(back), back.document.one("textarea", name="what").text) == (["Kia ora"], "They moved away.")
+    for away in (
+        patch.object(DerivationQueue, "derive", side_effect=BusyError),
+        patch.object(ReplyStore, "fetch", side_effect=OutboxError("database-away")),
+    ):
+        with away:
+            page = go_on(site, back, "read", what="They moved far away.")
+        assert (page.status, page.document.one("textarea", name="what").text) == (503, "They moved far away.")
+        assert ("code", code) in hidden(page)
+
+
+def test_a_change_of_language_keeps_the_replies_the_code_and_the_words(tmp_path):
+    """On the page of the replies each language is a button, which shows them again in that language."""
+    site = open_site(tmp_path, ("en", "to"), REPORT_MIN_FILL="0s")
+    code = new_code()
+    leave(site, derive_keys(code), letter(derive_keys(code), "Kia ora"))
+    page = press(site, "read", code=code)
+    (button,) = page.document.all("button", lang="to")
+    assert (button.attrs["form"], button.attrs["name"], button.attrs["value"]) == ("report", "step", "read")
+    form = page.document.one("form", id="report")
+    fields = {
+        each.attrs["name"]: each.attrs["value"] for each in page.document.all("input") if each.within("form") is form
+    }
+    other = site.post(button.attrs["formaction"], {**fields, "what": "They moved.", "step": "read"})
+    assert (other.status, other.path, shown(other)) == (200, "/to/reply", ["Kia ora"])
+    assert other.document.one("textarea", name="what").text == "They moved."
 
 
 def leave(site, keys, *sealed):
