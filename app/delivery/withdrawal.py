@@ -2,7 +2,8 @@
 
 The ids of a tip's envelopes follow from its code, so nothing else is kept of which envelopes belong together. An
 envelope whose delivery was tried, or that a forwarder has in hand, counts as left. A code that has nothing here takes
-the same work as one whose tip has left.
+the same work as one whose tip has left. Where a site has several agencies, decoys of the others are replaced with it,
+so that no copy of the disk shows for which agency something changed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,13 +37,15 @@ def withdraw(
     envelope_id: Callable[[int], TipId],
     make_decoy: Callable[[str], Envelope],
     *,
+    agencies: Sequence[str],
     nonce: bytes,
     now: float,
 ) -> Withdrawal:
     """Destroy what waits of the tip whose ids `envelope_id` makes, each envelope replaced by a decoy of its agency.
 
-    The words are destroyed first. What `nonce`, the form's, has destroyed once is said again. Raises OutboxError; then
-    a part of the tip may be destroyed, and the same call finishes the work.
+    `agencies` are the ids of all that reports can go to. The words are destroyed first. What `nonce`, the form's, has
+    destroyed once is said again. Raises OutboxError; then a part of the tip may be destroyed, and the same call
+    finishes the work.
     """
     ids = [envelope_id(number) for number in range(MAX_PARTS + 1)]
     waiting = _agencies(outbox)
@@ -51,9 +54,10 @@ def withdraw(
     rank = _rank(outbox, words, waiting.get(words))
     gone: set[TipId] = set()
     for pairs in _batches(found):
-        decoys = [(each, make_decoy(agency)) for each, agency in pairs]
+        covers = [(each, other) for other in agencies if other != pairs[0][1] for each in _decoys(outbox, other, pairs)]
+        decoys = [(each, make_decoy(agency)) for each, agency in (*pairs, *covers)]
         gone.update(outbox.replace_untried(decoys, mark=memory_key(mark) if pairs[0][0] == words else None, now=now))
-    parts = len(gone - {words})
+    parts = len(gone.intersection(each for each, _ in found) - {words})
     if words not in gone and outbox.was_sent(mark, now):
         return Withdrawal(words=True, parts=parts, whole=False)
     return Withdrawal(words=words in gone, parts=parts, whole=words in gone and parts == rank)
@@ -62,6 +66,15 @@ def withdraw(
 def _batches(found: Sequence[tuple[TipId, str]]) -> Iterator[Sequence[tuple[TipId, str]]]:
     for start in range(0, len(found), _AT_ONCE):
         yield found[start : start + _AT_ONCE]
+
+
+def _decoys(outbox: Outbox, agency: str, pairs: Sequence[object]) -> Sequence[TipId]:
+    """Return as many decoys of another agency as there are pairs, which the memory store lists no longer."""
+    try:
+        return outbox.memory.take_decoys(agency, len(pairs)) if outbox.memory else ()
+    except MemoryStoreError as error:
+        log_rarely("memory code=%s", error.code)
+        return ()
 
 
 def _agencies(outbox: Outbox) -> Mapping[TipId, str]:

@@ -12,7 +12,7 @@ from app.core.errors import AlreadySentError, HaumaruError, RateError
 from app.core.log import log_error
 from app.delivery.outbox import Envelope
 from app.delivery.receipt_codes import ReceiptCode
-from app.delivery.withdrawal import withdraw
+from app.delivery.withdrawal import Withdrawal, withdraw
 from app.site.report.access import ReplyAccess
 from app.site.report.form_token import Token
 from app.site.report.responses import PageError, ReportContext, ReportResponses
@@ -38,9 +38,7 @@ class WithdrawStep:
     def run(self, access: ReplyAccess, nonce: bytes) -> Response:
         """Destroy what waits under a code, or ask the agency; `nonce` is that of the page that asked."""
         try:
-            destroyed = withdraw(
-                self._context.outbox, access.envelope_id, self._new_decoy, nonce=nonce, now=self._context.clock()
-            )
+            destroyed = self._destroy(access, nonce)
             if not destroyed.words:
                 self._send_request(access, nonce)
         except PageError as problem:
@@ -56,6 +54,16 @@ class WithdrawStep:
             sentence = _("We could not take your report back. Please try again.")
             return self.ask(access.code, PageError(503, sentence, _RETRY_SECONDS, unknown=True))
         return self._responses.page("report/withdrawn.html", destroyed=destroyed)
+
+    def _destroy(self, access: ReplyAccess, nonce: bytes) -> Withdrawal:
+        return withdraw(
+            self._context.outbox,
+            access.envelope_id,
+            self._new_decoy,
+            agencies=[each.id for each in self._context.config.report_agencies],
+            nonce=nonce,
+            now=self._context.clock(),
+        )
 
     def _send_request(self, access: ReplyAccess, nonce: bytes) -> None:
         """Put a sealed request not to pass the report on into the outbox, once; raises as `submit` does, PageError."""

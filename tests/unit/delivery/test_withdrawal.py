@@ -26,6 +26,7 @@ NOW = 1_795_326_000.0
 NONCE, OTHER = b"n" * 16, b"o" * 16
 NOTHING = Withdrawal(words=False, parts=0, whole=False)
 STOCK = 20
+AGENCIES = ("intake", "second")
 
 
 class Killed(BaseException):
@@ -53,7 +54,7 @@ def put(box: Outbox, parts: int = 0, *, agency: str = "intake", **more: object) 
 
 
 def take_back(box: Outbox, nonce: bytes = NONCE) -> Withdrawal:
-    return withdraw(box, keys().envelope_id, decoy, nonce=nonce, now=NOW)
+    return withdraw(box, keys().envelope_id, decoy, agencies=AGENCIES, nonce=nonce, now=NOW)
 
 
 def ids(box: Outbox, table: object = cells) -> set[str]:
@@ -81,7 +82,7 @@ def box(request, outbox, memory_folder) -> Iterator[Outbox]:
         url = request.getfixturevalue("redis")
         Redis.from_url(url).flushall()
         outbox.memory = RedisMemoryStore(url)
-    for agency in ("intake", "second"):
+    for agency in AGENCIES:
         for _ in range(STOCK):
             outbox.put_decoy(decoy(agency))
     yield outbox
@@ -92,26 +93,29 @@ def box(request, outbox, memory_folder) -> Iterator[Outbox]:
 @pytest.mark.parametrize("parts", [0, 3, 19])
 def test_a_tip_that_has_not_left_is_destroyed_and_decoys_of_its_agency_take_its_places(box, parts, agency):
     """Nothing of the tip is in any table, each agency has as many envelopes as before, and all of them are decoys."""
-    before = ids(box)
+    before = {name: set(box.memory.kinds(name)) for name in AGENCIES}
     tip = put(box, parts, agency=agency)
     assert take_back(box) == Withdrawal(words=True, parts=parts, whole=True)
     for table in (cells, labels):
         assert not ids(box, table).intersection(each.id for each in tip)
         assert len(ids(box, table)) == 2 * STOCK
     assert slots(box) == [2 * STOCK, 2 * STOCK]
-    for name in ("intake", "second"):
+    for name in AGENCIES:
         kinds = box.memory.kinds(name)
         assert set(kinds.values()) == {DECOY}
         assert len(kinds) == STOCK
         assert box.memory.count_words() == 0
-    assert len(before & ids(box)) == 2 * STOCK - parts - 1, "no other envelope gave its place"
+    gone = {name: len(before[name] - ids(box)) for name in AGENCIES}
+    # In a second transaction, a decoy of the first one may be among those that are replaced.
+    assert gone[agency] == parts + 1
+    assert min(parts + 1, 16) <= min(gone.values()), "so many are new for each agency: nobody sees whose tip it was"
 
 
 def test_a_code_without_anything_changes_nothing(box):
     """Under another code nothing is destroyed, and nothing else moves."""
     put(box, 2)
     before = ids(box)
-    assert withdraw(box, other_keys().envelope_id, decoy, nonce=NONCE, now=NOW) == NOTHING
+    assert withdraw(box, other_keys().envelope_id, decoy, agencies=AGENCIES, nonce=NONCE, now=NOW) == NOTHING
     assert ids(box) == before
 
 
@@ -168,7 +172,7 @@ def test_a_site_that_is_killed_at_a_withdrawal_has_done_all_or_nothing_of_each_s
     def insert_or_die(*arguments: object) -> None:
         insert(*arguments)
         done[0] += 1
-        if done[0] == 16 * at - 13:
+        if done[0] == 32 * at - 29:  # with as many covers for the other agency
             raise Killed
 
     with monkeypatch.context() as patch:
@@ -213,7 +217,7 @@ def test_a_withdrawal_and_the_forwarder_never_both_have_an_envelope(box, url):
 
             def destroy(numbered=numbered, start=start, number=round_number) -> Withdrawal:
                 start.wait()
-                return withdraw(box, numbered.envelope_id, decoy, nonce=b"%16d" % number, now=NOW)
+                return withdraw(box, numbered.envelope_id, decoy, agencies=AGENCIES, nonce=b"%16d" % number, now=NOW)
 
             left, withdrawn = pool.submit(leave), pool.submit(destroy)
             there, result = left.result(), withdrawn.result()
@@ -234,7 +238,7 @@ def test_two_presses_at_once_both_hear_that_the_tip_was_destroyed(box, url):
 
             def press(one, numbered=numbered, start=start, nonce=nonce) -> Withdrawal:
                 start.wait()
-                return withdraw(one, numbered.envelope_id, decoy, nonce=nonce, now=NOW)
+                return withdraw(one, numbered.envelope_id, decoy, agencies=AGENCIES, nonce=nonce, now=NOW)
 
             assert all(result.words for result in pool.map(press, [box, second]))
             assert len(ids(box)) == 2 * STOCK
