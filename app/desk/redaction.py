@@ -130,9 +130,10 @@ def left_out_at_first(fields: Iterable[str]) -> tuple[str, ...]:
 
 
 def suggest_removals(fields: Mapping[str, str], phrases: PhraseTrie) -> dict[str, tuple[Finding, ...]]:
-    """Return what may name the sender, by field, as the form's own search finds it."""
+    """Return what may name the sender, by field, as the form's own search finds it; ticked words are ours."""
+    written = {name: text for name, text in fields.items() if name not in SCHEMA.choice_names}
     suspects = {field.name for field in SCHEMA.fields if field.about_suspects}
-    return find_in_fields(fields, phrases=phrases, suspects=suspects)
+    return dict.fromkeys(fields, ()) | find_in_fields(written, phrases=phrases, suspects=suspects)
 
 
 def find_removed(texts: Iterable[str], removed: Sequence[str]) -> tuple[str, ...]:

@@ -98,6 +98,11 @@ class TipSchema:
         return tuple(each.name for each in self.fields if not each.choices)
 
     @property
+    def choice_names(self) -> tuple[str, ...]:
+        """The names of the fields whose answers are ticked."""
+        return tuple(field.name for field in self.fields if field.choices)
+
+    @property
     def kinds(self) -> tuple[Choice, ...]:
         """The kinds of exploitation that a sender can tick."""
         return self.field("kinds").choices

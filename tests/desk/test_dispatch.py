@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.core.errors import OutboxError
-from app.delivery import outbox
+from app.delivery import places
 from app.desk.case import Case, RedactionDraft, case_from_words
 from app.desk.dispatch import (
     build_referral,
@@ -328,7 +328,7 @@ def test_referrals_of_one_send_leave_together_or_not_at_all(office, monkeypatch)
         read = desk.cases.redact(one, "Ana", RedactionDraft(summary="x", authorities=("police", "mbie"), looked=True))
         for party in parties:
             confirm_key(desk.cases, party, "Ana")
-        put, calls = outbox.insert_envelope, []
+        put, calls = places.insert_envelope, []
 
         def full(*arguments):
             calls.append(arguments)
@@ -336,7 +336,7 @@ def test_referrals_of_one_send_leave_together_or_not_at_all(office, monkeypatch)
                 raise OutboxError("disk-full")
             put(*arguments)
 
-        monkeypatch.setattr(outbox, "insert_envelope", full)
+        monkeypatch.setattr(places, "insert_envelope", full)
         with pytest.raises(OutboxError, match="disk-full"):
             send_referrals(read, parties, desk.referral_context, "Ana")
         assert (len(calls), desk.waiting_deliveries()) == (2, {})

@@ -57,7 +57,7 @@ def show(tip: str) -> AnyResponse:
         case=case,
         texts=texts,
         files=_files_or_none(desk, case),
-        language=language_name(guess_language("\n".join(text for name, text in texts.items() if name != ANSWERED))),
+        language=language_name(guess_language("\n".join(texts.get(name, "") for name in SCHEMA.text_names))),
         similar_cases=desk.queue.similar_to(case),
         parent=desk.cases.parent(case),
         today=desk.cases.today(),
