@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from app.core.config_reader import Reader, read_toml
 from app.core.errors import ConfigError
+from app.delivery.receipt_codes import ReceiptCode, agency_of_code
 from app.site.agencies import AgencyConfig, check_agencies, read_agency
 from app.web.networks import HOUR_SECONDS
 
@@ -122,6 +123,11 @@ class Config:
     def intake(self) -> AgencyConfig:
         """Return the agency that a report is sealed to unless its sender leaves that agency out: the first of them."""
         return self.report_agencies[0]
+
+    def agency_of(self, code: ReceiptCode) -> AgencyConfig:
+        """Return the agency to which the answers under a receipt code go."""
+        wanted = agency_of_code(code, self.report.agencies)
+        return next(agency for agency in self.report_agencies if agency.id == wanted)
 
 
 def load_config(path: Path, env: Mapping[str, str]) -> Config:

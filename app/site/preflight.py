@@ -109,11 +109,12 @@ def host_warnings(config: Config) -> list[str]:
             f"[server] body_memory: the site may need {needed // _MB} MB with workers and files being cleaned, and has "
             f"{there // _MB} MB; lower body_memory or workers, or raise MemoryMax of the unit"
         )
-    left = days_left(config.intake.expires, time())
-    if left < EXPIRY_WARNING_DAYS:
-        warnings.append(
-            f"[[agency]] {config.intake.id} expires: the form closes in {left} days; get a new key from the agency"
-        )
+    for agency in config.report_agencies:
+        left = days_left(agency.expires, time())
+        if left < EXPIRY_WARNING_DAYS:
+            warnings.append(
+                f"[[agency]] {agency.id} expires: its form closes in {left} days; get a new key from the agency"
+            )
     return warnings
 
 

@@ -6,7 +6,7 @@ schema does not have is an error, and no field asks who is writing.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -16,6 +16,8 @@ from wtforms.validators import InputRequired, Length, Optional
 
 from app.core.errors import N_
 from app.core.unicode import clean_text
+from app.site.agencies import AgencyConfig
+from app.site.report.agency_field import AgencyField
 from app.site.report.form_token import TokenForm
 from app.text.find import remove_spans
 from app.vault.tip import SCHEMA, Choice, FieldType, TipField
@@ -67,10 +69,12 @@ def _form_field(field: TipField) -> Field:
 class TipForm(TokenForm):
     """What the steps from typing to sending need of a form; a report and an answer have one each.
 
-    `focus` is the name of the question that the sender wants to change, and that the browser goes to.
+    `focus` is the name of the question that the sender wants to change, and that the browser goes to. `agency` is the
+    agency to which the tip goes, None where the form does not say which.
     """
 
     focus = ""
+    agency: AgencyConfig | None = None
 
     @property
     def questions(self) -> list[Field]:
@@ -134,6 +138,13 @@ class ReportForm(TipForm):
         )
     )
 
+    without = AgencyField(N_("Is your report about people who work at one of these agencies?"))
+
+    def offer(self, agencies: Sequence[AgencyConfig]) -> None:
+        """Offer these agencies, of which the first gets the report unless its sender leaves it out."""
+        self.without.offer(agencies)
+        self.agency = self.without.agency
+
     @property
     def questions(self) -> list[Field]:
         """The fields of the schema, in its order."""
@@ -157,13 +168,15 @@ class ReportForm(TipForm):
     @property
     def hidden(self) -> list[tuple[str, str]]:
         """The names and values with which a later page carries what was typed and ticked."""
-        return [*super().hidden, *([("reply", "yes")] if self.reply.data else [])]
+        return [*super().hidden, *self.without.hidden, *([("reply", "yes")] if self.reply.data else [])]
 
     def fill(self, answers: Mapping[str, Any]) -> None:
         """Answer the questions with these answers and no others, whatever the request holds."""
         for field in self.questions:
             field.process(None, answers.get(field.name))
         self.reply.process(None, False)
+        self.without.data = ()
+        self.agency = self.without.agency
 
 
 def _values(field: Field) -> list[str]:

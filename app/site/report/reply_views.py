@@ -91,11 +91,13 @@ class ReplyViews:
         """Return the form of an answer with what the request sent, and the questions that its page asked."""
         form = self._context.open_form(ReplyForm)
         form.ask(request.form.getlist("asked"))
+        if code := given_code():
+            form.agency = self._context.config.agency_of(code)
         return form
 
     def require(self, name: str) -> None:
         """Raise PageError where an answer has no receipt code; whether there is a reply for it makes no difference."""
-        if name in (ANSWER.look, "send"):
+        if name in (ANSWER.look, "send", "confirm"):
             _required_code()
 
     def first_page(self, form: ReplyForm, problem: PageError | None) -> Response:
@@ -138,7 +140,9 @@ class ReplyViews:
 
     def _sent_page(self, form: ReplyForm, status: int, **values: Any) -> Response:
         carried, token = self.carried(form), self._new_token()
-        return self._responses.page("report/answered.html", status=status, carried=carried, token=token, **values)
+        return self._responses.page(
+            "report/answered.html", status=status, form=form, carried=carried, token=token, **values
+        )
 
     def store_reply(self) -> Response:
         """Keep a reply that a desk posts: 204, 409 where it was stored before, 403 for everything else."""

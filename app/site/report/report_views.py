@@ -12,7 +12,7 @@ from flask import Blueprint, Response, g, request
 from flask_babel import gettext as _
 
 from app.core.errors import AlreadySentError
-from app.delivery.receipt_codes import ReceiptCode, code_from_secret
+from app.delivery.receipt_codes import ReceiptCode, agency_of_code, code_from_secret
 from app.site.guide.signs import ticked_answers
 from app.site.report.access import SharedDerivations, given_code
 from app.site.report.code_fields import code_secret, given_secret
@@ -73,7 +73,9 @@ class ReportViews:
 
     def open_form(self) -> ReportForm:
         """Return the report form with what the request sent."""
-        return self._context.open_form(ReportForm, min_fill=self._context.config.report.min_fill)
+        form = self._context.open_form(ReportForm, min_fill=self._context.config.report.min_fill)
+        form.offer(self._context.config.report_agencies)
+        return form
 
     def require(self, name: str) -> None:
         """Require nothing further."""
@@ -103,7 +105,9 @@ class ReportViews:
 
     def sent_page(self, form: ReportForm, files_hours: int) -> Response:
         """Return the page that says "sent", with the code."""
-        return self._responses.with_code("report/sent.html", self._code(form), files_hours=files_hours, again=False)
+        return self._responses.with_code(
+            "report/sent.html", self._code(form), form=form, files_hours=files_hours, again=False
+        )
 
     def sent_again_page(self, form: ReportForm) -> Response:
         """Return the page for a form that was sent before, with its code where the form is sure to have that code.
@@ -117,11 +121,15 @@ class ReportViews:
             code = code if was_sent_as(words_id, context.outbox, nonce=nonce, now=now) else None
         status, wanted = AlreadySentError.status, bool(form.reply.data)
         return self._responses.with_code(
-            "report/sent.html", code, status=status, files_hours=0, again=True, wanted=wanted
+            "report/sent.html", code, form=form, status=status, files_hours=0, again=True, wanted=wanted
         )
 
     def _code(self, form: ReportForm) -> ReceiptCode | None:
-        return code_from_secret(code_secret(form.current.nonce)) if form.reply.data else None
+        """Return the code of the form, which says to which agency an answer goes; None where no code is wanted."""
+        ids, agency = self._context.config.report.agencies, form.agency
+        if not form.reply.data or agency is None:
+            return None
+        return code_from_secret(code_secret(form.current.nonce), lambda code: agency_of_code(code, ids) == agency.id)
 
     # Steps of the report alone.
 
@@ -137,6 +145,7 @@ class ReportViews:
         same = code is not None and code == given_code("typed")
         return self._responses.with_code("report/kept.html", code, kept=same)
 
+<<<<<<< HEAD
     def _make_empty_form(self, token: str) -> Response:
         return self._form_page(self.open_form(), None, token=token)
 
@@ -144,6 +153,10 @@ class ReportViews:
         self, form: ReportForm, problem: PageError | None, *, begun: bool = False, token: str = ""
     ) -> Response:
         closed = self._is_closed()
+=======
+    def _form_page(self, form: ReportForm, problem: PageError | None, *, begun: bool = False) -> Response:
+        closed = is_closed(form.agency or self._context.config.intake, self._context.clock())
+>>>>>>> 320dd92 (report: a sender can leave out the agency that the report is about, and reads what the agency promises and its key's fingerprint)
         if closed and problem is None:
             problem = PageError(HTTPStatus.SERVICE_UNAVAILABLE, _("This form is closed at the moment."))
         secret = given_secret()

@@ -66,11 +66,13 @@ class ReportContext:
     render: Callable[..., str]
     clock: Callable[[], float]
 
-    @property
-    def submission_context(self) -> SubmissionContext:
-        """Return what a submission passes through before it is on its way."""
+    def submission_to(self, form: TipForm) -> SubmissionContext:
+        """Return what a submission passes through on its way to a form's agency; PageError where the form has none."""
+        agency = form.agency
+        if agency is None:
+            raise PageError(422, _("Something went wrong with that button. Nothing was sent. Please try again."))
         return SubmissionContext(
-            agency=self.config.intake,
+            agency=agency,
             outbox=self.outbox,
             held=self.held,
             clean_files=self.clean_files,
@@ -78,7 +80,7 @@ class ReportContext:
             waiting=self.waiting,
             memory=self.memory,
             find_words=self.find_words,
-            others=self.config.report_agencies[1:],
+            others=[other for other in self.config.report_agencies if other.id != agency.id],
         )
 
     def busy(self, sentence: str = "") -> "PageError":
@@ -278,7 +280,9 @@ class ReportResponses:
 
     def page(self, template: str, problem: PageError | None = None, *, status: int = 200, **values: Any) -> Response:
         """Return any page of report and reply, with the status and the Retry-After of its problem."""
-        frame = {"problem": problem, "agency": self._context.config.intake, "journey": self.journey}
+        form = values.get("form")
+        agency = (form.agency if isinstance(form, TipForm) else None) or self._context.config.intake
+        frame = {"problem": problem, "agency": agency, "journey": self.journey}
         html = self._context.render(template, g.lang, **frame, **values)
         response = Response(html, problem.status if problem else status, mimetype="text/html")
         if problem and problem.seconds:

@@ -121,6 +121,7 @@ class TipSteps(Generic[_Form]):
             self._require_whole_request(name)
             self._require_token(form, name)
             self._views.require(name)
+            self._require_agency(form, name)
             return self._run_within_limits(form, name)
         except PageError as problem:
             return self._page_again(form, name, problem)
@@ -154,8 +155,11 @@ class TipSteps(Generic[_Form]):
         if not same_origin(self._context.origins):
             sentence = _("We could not check that you used our own page, so nothing was sent. Please try again.")
             raise PageError(403, sentence)
-        closed = is_closed(self._context.config.intake, self._context.clock())
-        if closed and name in (self._journey.look, "send", "confirm"):
+
+    def _require_agency(self, form: _Form, name: str) -> None:
+        if name not in (self._journey.look, "send", "confirm"):
+            return
+        if is_closed(self._context.submission_to(form).agency, self._context.clock()):
             sentence = _("This form is closed at the moment, so nothing was sent. Please call one of the numbers.")
             raise PageError(503, sentence)
 
@@ -224,13 +228,13 @@ class TipSteps(Generic[_Form]):
             return self._not_sent(form, error)
 
     def _confirm(self, form: _Form) -> Response:
-        context = self._context
+        context, to_agency = self._context, self._context.submission_to(form)
         try:
             if page := self._files.cut_before_sending(form, self._held_tip(form)):
                 return page
             parts = confirm(
                 _draft(),
-                context.submission_context,
+                to_agency,
                 nonce=form.current.nonce,
                 now=context.clock(),
                 networks=context.networks,
@@ -238,7 +242,7 @@ class TipSteps(Generic[_Form]):
         except (OutboxError, BusyError) as error:
             return self._held_error(form, error)
         late = context.visitors.draw(context.networks[0], "files")
-        hours = arrival_hours(parts, context.submission_context, context.config.forward, late=late) if parts else 0
+        hours = arrival_hours(parts, to_agency, context.config.forward, late=late) if parts else 0
         return self._views.sent_page(form, hours)
 
     def _discard(self, form: _Form) -> Response:
@@ -271,7 +275,7 @@ class TipSteps(Generic[_Form]):
     def _submit(self, form: _Form, files: Sequence[FileStorage], most_waiting: int | None) -> Response:
         untrusted_files = take_uploads(files, self._context.config.report.max_upload)
         submission = self._views.submission(form, untrusted_files)
-        context, now = self._context.submission_context, self._context.clock()
+        context, now = self._context.submission_to(form), self._context.clock()
         submitted = submit(submission, context, most_waiting=most_waiting, now=now)
         if submitted.draft:
             rows = file_rows(submitted.files, [file.filename or "" for file in files])
