@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 
 from app.core.errors import AlreadySentError
 from app.delivery.receipt_codes import ReceiptCode, agency_of_code, code_from_secret
+from app.site.agencies import AgencyConfig
 from app.site.guide.signs import ticked_answers
 from app.site.report.access import SharedDerivations, given_code
 from app.site.report.code_fields import code_secret, given_secret
@@ -145,23 +146,18 @@ class ReportViews:
         same = code is not None and code == given_code("typed")
         return self._responses.with_code("report/kept.html", code, kept=same)
 
-<<<<<<< HEAD
     def _make_empty_form(self, token: str) -> Response:
         return self._form_page(self.open_form(), None, token=token)
 
     def _form_page(
         self, form: ReportForm, problem: PageError | None, *, begun: bool = False, token: str = ""
     ) -> Response:
-        closed = self._is_closed()
-=======
-    def _form_page(self, form: ReportForm, problem: PageError | None, *, begun: bool = False) -> Response:
-        closed = is_closed(form.agency or self._context.config.intake, self._context.clock())
->>>>>>> 320dd92 (report: a sender can leave out the agency that the report is about, and reads what the agency promises and its key's fingerprint)
+        closed = self._is_closed(form.agency)
         if closed and problem is None:
             problem = PageError(HTTPStatus.SERVICE_UNAVAILABLE, _("This form is closed at the moment."))
         secret = given_secret()
         carried = [("code", secret.hex())] if secret else []
         return self._responses.form(form, carried, problem, closed=closed, begun=begun, token=token)
 
-    def _is_closed(self) -> bool:
-        return is_closed(self._context.config.intake, self._context.clock())
+    def _is_closed(self, agency: AgencyConfig | None = None) -> bool:
+        return is_closed(agency or self._context.config.intake, self._context.clock())

@@ -20,6 +20,7 @@ from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import ReceiptCode, code_as_numbers, code_as_words
 from app.files.protocol import REFUSALS
 from app.files.turns import FileTurns
+from app.site.agencies import AgencyConfig
 from app.site.config import Config
 from app.site.guide.prerender import LIVE_FINDINGS
 from app.site.guide.signs import Sign
@@ -66,9 +67,8 @@ class ReportContext:
     render: Callable[..., str]
     clock: Callable[[], float]
 
-    def submission_to(self, form: TipForm) -> SubmissionContext:
-        """Return what a submission passes through on its way to a form's agency; PageError where the form has none."""
-        agency = form.agency
+    def submission_to(self, agency: AgencyConfig | None) -> SubmissionContext:
+        """Return what a submission passes through on its way to an agency; PageError where its form has none."""
         if agency is None:
             raise PageError(422, _("Something went wrong with that button. Nothing was sent. Please try again."))
         return SubmissionContext(

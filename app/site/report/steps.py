@@ -159,7 +159,7 @@ class TipSteps(Generic[_Form]):
     def _require_agency(self, form: _Form, name: str) -> None:
         if name not in (self._journey.look, "send", "confirm"):
             return
-        if is_closed(self._context.submission_to(form).agency, self._context.clock()):
+        if is_closed(self._context.submission_to(form.agency).agency, self._context.clock()):
             sentence = _("This form is closed at the moment, so nothing was sent. Please call one of the numbers.")
             raise PageError(503, sentence)
 
@@ -228,7 +228,7 @@ class TipSteps(Generic[_Form]):
             return self._not_sent(form, error)
 
     def _confirm(self, form: _Form) -> Response:
-        context, to_agency = self._context, self._context.submission_to(form)
+        context, to_agency = self._context, self._context.submission_to(form.agency)
         try:
             if page := self._files.cut_before_sending(form, self._held_tip(form)):
                 return page
@@ -275,7 +275,7 @@ class TipSteps(Generic[_Form]):
     def _submit(self, form: _Form, files: Sequence[FileStorage], most_waiting: int | None) -> Response:
         untrusted_files = take_uploads(files, self._context.config.report.max_upload)
         submission = self._views.submission(form, untrusted_files)
-        context, now = self._context.submission_to(form), self._context.clock()
+        context, now = self._context.submission_to(form.agency), self._context.clock()
         submitted = submit(submission, context, most_waiting=most_waiting, now=now)
         if submitted.draft:
             rows = file_rows(submitted.files, [file.filename or "" for file in files])

@@ -68,7 +68,8 @@ class WithdrawStep:
     def _send_request(self, access: ReplyAccess, nonce: bytes) -> None:
         """Put a sealed request not to pass the report on into the outbox, once; raises as `submit` does, PageError."""
         context, now = self._context, self._context.clock()
-        if is_closed(context.config.intake, now):
+        agency = context.config.agency_of(access.code)
+        if is_closed(agency, now):
             sentence = _("This form is closed at the moment, so nothing was sent. Please call one of the numbers.")
             raise PageError(503, sentence, unknown=True)
         request = Submission(
@@ -81,7 +82,7 @@ class WithdrawStep:
         )
         with context.rates.reserved("tip") as place:
             try:
-                submit(request, context.submission_context, most_waiting=place.most_waiting, now=now)
+                submit(request, context.submission_to(agency), most_waiting=place.most_waiting, now=now)
             except AlreadySentError:
                 place.give_back()  # by an earlier press of the same button
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from app.core.errors import WordsFullError
+from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import agency_of_code, parse_code
 from tests.support.two_agencies import FIRST, NAMES, SECOND, TwoAgencies, hidden
 from tests.support.visit import open_site
@@ -100,6 +101,22 @@ def test_a_code_leads_an_answer_to_the_agency_that_got_the_report(two):
         assert grown == {gets: 2, next(each for each in IDS if each != gets): 0}
 
 
+def test_a_report_is_asked_back_from_the_agency_that_got_it(two):
+    """Once a report has left, the sealed request not to pass it on goes to the same agency, and to no other."""
+    for left_out in ("", FIRST):
+        gets, other = (SECOND, FIRST) if left_out == FIRST else (FIRST, SECOND)
+        code = code_of(two.post(REPORT, look(two, left_out, reply="yes"), "send"))
+        outbox = Outbox(two.site.prerendered.config.outbox_url)
+        for each in two.waiting(gets):
+            outbox.settle(each.tip.id)
+        asked = two.post(REPLY, two.site.get(REPLY), "withdraw", code=code)
+        two.post(REPLY, asked, "withdraw")
+        requests = {each: [one for one in two.waiting(each) if one.tip.withdraw] for each in IDS}
+        assert {each: len(found) for each, found in requests.items()} == {gets: 1, other: 0}
+        for each in two.waiting(gets):
+            outbox.settle(each.tip.id)
+
+
 def test_a_form_that_is_sent_twice_with_another_choice_claims_nothing(two):
     """After "sent", the same form with the other agency left out sends nothing, shows no code and names no agency."""
     checked = look(two, "", reply="yes")
@@ -185,7 +202,6 @@ def test_the_fingerprint_and_the_onion_address_are_on_the_page(tmp_path):
 
 def test_a_full_outbox_refuses_a_report_whichever_agency_it_is_for(two, monkeypatch):
     """Where the room for words is full, both choices are answered alike: nobody learns which one was chosen."""
-    from app.delivery.outbox import Outbox
 
     def full(*_, **__):
         raise WordsFullError
