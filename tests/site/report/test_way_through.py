@@ -230,3 +230,12 @@ def test_the_form_comes_in_the_first_round_trip(real, lang):
         answer = client.get(f"/{lang}/report", base_url=real.base, headers={"Accept-Encoding": coding})
         assert (answer.status_code, answer.headers["Content-Encoding"]) == (200, coding)
         assert padding.head_length("200 OK", list(answer.headers)) + len(answer.get_data()) <= 14_000
+
+
+def test_a_short_limit_is_said_beforehand(real):
+    """The hint of a text of 200 characters names the limit, and no hint of a longer text does."""
+    form = real.get("/en/report").document
+    said = {one.attrs["id"] for one in form.all("p", class_="hint") if "characters or fewer" in one.text}
+    assert said == {f"{field.name}-hint" for field in SCHEMA.fields if 0 < field.max_length <= 200} == {"vehicle-hint"}
+    assert send(real, step="check", vehicle="x" * 200).document.all("button", value="send")
+    assert send(real, step="check", vehicle="x" * 201).status == 422
