@@ -5,6 +5,8 @@ answer does. A code without anything looks like one whose report has left, and t
 nothing. The first page derives nothing from the code; a second press of its button says what the first one said.
 """
 
+from dataclasses import replace
+
 from flask import Response
 from flask_babel import gettext as _
 
@@ -13,13 +15,12 @@ from app.core.log import log_error
 from app.delivery.outbox import Envelope
 from app.delivery.receipt_codes import ReceiptCode
 from app.delivery.withdrawal import Withdrawal, withdraw
+from app.site.agencies import new_decoy_envelope
 from app.site.report.access import ReplyAccess
 from app.site.report.form_token import Token
 from app.site.report.responses import PageError, ReportContext, ReportResponses
 from app.site.report.submit import Submission, is_closed, submit
-from app.vault.age import seal
-from app.vault.tip import ReplyTo, new_decoy
-from app.vault.tip_bundles import to_bundles
+from app.vault.tip import ReplyTo
 
 _RETRY_SECONDS = 60
 
@@ -89,6 +90,4 @@ class WithdrawStep:
     def _new_decoy(self, agency: str) -> Envelope:
         """Return a decoy for an agency; one that is no longer configured gets it sealed to the first agency."""
         agencies = {each.id: each for each in self._context.config.agencies}
-        recipients = agencies.get(agency, self._context.config.intake).recipients
-        (bundle,) = to_bundles(new_decoy())
-        return Envelope(bundle.id, agency, seal(bundle.data, recipients))
+        return replace(new_decoy_envelope(agencies.get(agency, self._context.config.intake)), agency=agency)
