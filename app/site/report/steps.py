@@ -189,7 +189,8 @@ class TipSteps(Generic[_Form]):
         """Return the page that the request came from, with what was typed and ticked."""
         if name in ("confirm", "discard", "extend") or name in self._files.names:
             return self._responses.held(form, self._held_tip(form), problem)
-        if name == "send" and problem and REFUSED in request.environ and self._may_look(form):
+        # Of a refused body with files the button is unknown: a browser sends the button after the files.
+        if REFUSED in request.environ and request.mimetype == "multipart/form-data" and self._may_look(form):
             return self._look_again(form, problem)
         return self._views.first_page(form, problem)
 
