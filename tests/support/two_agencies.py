@@ -20,7 +20,7 @@ name = "{name}"
 reads = "Sundays"
 recipients = ["{recipient}"]
 expires = 2099-11-30
-deliver = "drop:inbox"
+deliver = "drop:{id}"
 """
 
 
@@ -34,6 +34,7 @@ class TwoAgencies:
     def __post_init__(self) -> None:
         self.identities: dict[str, Identity] = {agency: new_identity() for agency in NAMES}
         path = demo.prepare_folder(self.folder / "demo")
+        (self.folder / "demo" / SECOND).mkdir()
         second = _TABLE.format(id=SECOND, name=NAMES[SECOND], recipient=recipient_of(self.identities[SECOND]))
         path.write_text(path.read_text() + second)
         first = {

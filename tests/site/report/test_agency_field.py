@@ -194,6 +194,7 @@ def test_the_fingerprint_and_the_onion_address_are_on_the_page(tmp_path):
     onion = f"http://{'a' * 56}.onion"
     two = TwoAgencies(tmp_path, {"SITE_ONION": onion})
     assert onion in two.site.get(REPORT).text
+    assert onion in two.site.get("/en/anonymity").text
     by_id = {agency.id: agency.fingerprints for agency in two.site.prerendered.config.report_agencies}
     for left_out, gets in (("", FIRST), (FIRST, SECOND)):
         shown = [each.text for each in look(two, left_out).document.all("code", class_="fingerprint")]
