@@ -69,7 +69,7 @@ def send_referrals(
         else:
             now.require_redactor(who)
         _require_unchanged(now, case)
-        require_reason(now, despite)
+        require_reason(now, context.cases, despite)
         return now.referred(sent, holder="" if second else now.holder)
 
     what = "to " + " ".join(party.id for party in parties)
@@ -105,7 +105,7 @@ def send_to_translator(
 
     def hand_over(now: Case) -> Case:
         _require_unchanged(now, case)
-        require_reason(now, despite)
+        require_reason(now, context.cases, despite)
         return now.handed_over(who, prepared[0].id, second=second)
 
     with _sending(prepared, context):
@@ -207,7 +207,7 @@ def _without(case: Case, unsent: Collection[str]) -> tuple[SentReferral, ...]:
 def _wait_for_second(case: Case, cases: Cases, who: str, *, translator: str = "", despite: str = "") -> Case:
     def prepare(now: Case) -> Case:
         _require_unchanged(now, case)
-        require_reason(now, despite)
+        require_reason(now, cases, despite)
         return now.prepared(who, translator=translator)
 
     note_reason(cases, case.id, who, despite)

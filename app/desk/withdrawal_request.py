@@ -37,17 +37,28 @@ REASONS_DESPITE: Mapping[str, str] = {
 _NOT_LEFT = frozenset({WithdrawalAnswer.DESTROYED, WithdrawalAnswer.NOT_PASSED_ON})
 
 
-def require_reason(case: Case, despite: str) -> None:
+def is_asked_back(case: Case, cases: Cases) -> bool:
+    """Return whether the sender ever asked the desk not to pass on a tip, or the tip that an answer belongs to."""
+    parent = cases.parent(case)
+    return was_asked_back(case) or (parent is not None and was_asked_back(parent))
+
+
+def needs_answer(case: Case, cases: Cases) -> bool:
+    """Return whether a handler must answer such a request on the page of this case, which is no answer in a thread."""
+    return bool(open_requests(case)) and cases.parent(case) is None
+
+
+def require_reason(case: Case, cases: Cases, despite: str) -> None:
     """Raise RefusedError `asked-back` unless nobody asked the desk not to pass a tip on, or a reason is given."""
-    if was_asked_back(case) and despite not in REASONS_DESPITE:
+    if is_asked_back(case, cases) and despite not in REASONS_DESPITE:
         raise RefusedError("asked-back")
 
 
 def note_reason(cases: Cases, tip: str, who: str, despite: str) -> None:
     """Journal why `who` passes a tip on although its sender asked the desk not to; raises as `require_reason` does."""
     case = cases.get(tip)
-    require_reason(case, despite)
-    if was_asked_back(case):
+    require_reason(case, cases, despite)
+    if is_asked_back(case, cases):
         cases.journal.write(JournalEntry(who, "despite-request", case.id, despite))
 
 
@@ -84,7 +95,7 @@ class WithdrawalRequests:
     def _answered(self, who: str, answer: WithdrawalAnswer, message: ThreadMessage) -> Callable[[Case], Case]:
         def change(now: Case) -> Case:
             requests = open_requests(now)
-            if not requests:
+            if not requests or self._cases.parent(now):
                 raise RefusedError("answered")
             if now.holder not in ("", who):
                 raise RefusedError("claimed")

@@ -323,3 +323,20 @@ def test_the_page_answers_with_the_kinds_of_the_authorities_only_where_that_is_t
     details = desk.cases.get(one).thread[-1].details
     assert details[0] == "passed-on"
     assert len(details) == 2
+
+
+def test_an_answer_of_the_thread_does_not_leave_by_its_own_page_either(office, desk, browser):
+    """What the sender wrote later is gated as the tip is, and the request is answered on the page of the tip alone."""
+    later = office.drop(tip({"what": "They moved to Te Puke."}, reply=reply_to(), answers_to=reply_to().locator))
+    one, request = asked(office, desk)
+    case = draft(desk, later)
+    with pytest.raises(RefusedError, match="asked-back"):
+        referring(desk, "refer", "")(case)
+    assert "Pass it on although the sender asks me not to" in browser.get(f"/tips/{later}/refer").text
+    page = browser.get(f"/tips/{request}").text
+    assert "Answer the sender" not in page
+    with pytest.raises(RefusedError, match="answered"):
+        desk.requests.answer(request, "Ana", "cannot", [])
+    assert rows(desk, "withdrawn") == [one]
+    referring(desk, "refer", "danger")(case)
+    assert ("Ana", "despite-request", "danger") in did(desk, later)

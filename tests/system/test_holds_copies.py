@@ -204,7 +204,7 @@ def test_one_copy_of_the_disk_does_not_tell_tips_from_decoys():
 @pytest.mark.slow
 def test_one_copy_of_the_disk_does_not_tell_where_a_report_was_taken_back():
     """Each measure of the decoys that took the places of withdrawn tips is at chance against all other decoys."""
-    taken, others, beats = defaultdict(list), defaultdict(list), scale(800, 6_000)
+    taken, others, beats = defaultdict(list), defaultdict(list), scale(4_000, 12_000)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         day = Day(Path(folder), in_place=True, takes_back=True)
         for copy in day.copies(beats):

@@ -36,8 +36,7 @@ from app.desk.thread import ThreadMessage
 from app.desk.web import case, queue, records, referral, session
 from app.desk.web.app import create_base_app
 from app.desk.web.session import Sessions
-from app.desk.withdrawal_request import REASONS_DESPITE
-from app.desk.withdrawn import open_requests, was_asked_back
+from app.desk.withdrawal_request import REASONS_DESPITE, is_asked_back, needs_answer
 from app.vault.asked_questions import question_text, said_text
 
 
@@ -82,8 +81,8 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         "sent": sent_label,
         "status": status_label,
         "work": work_label,
-        "asked_back": was_asked_back,
-        "open_request": open_requests,
+        "asked_back": lambda case: is_asked_back(case, desk.cases),
+        "open_request": lambda case: needs_answer(case, desk.cases),
     }
     for pages in (session, queue, case, referral, records):
         app.register_blueprint(pages.blueprint)
