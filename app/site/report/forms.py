@@ -12,7 +12,7 @@ from typing import Any
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, Field, RadioField, SelectMultipleField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
-from wtforms.validators import InputRequired, Length, Optional
+from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from app.core.errors import N_
 from app.core.unicode import clean_text
@@ -56,7 +56,19 @@ def choice_field(label: str, hint: str, choices: Iterable[Choice], *, several: b
     """Return a field in which one of the choices can be ticked, or several."""
     field_class = SelectMultipleField if several else RadioField
     offered = [SelectChoice(choice.value, choice.label) for choice in choices]
-    return field_class(label, description=hint, choices=offered, validators=[Optional()])
+    checks = [Optional(), _KnownChoices(choice.value for choice in offered)]
+    return field_class(label, description=hint, choices=offered, validators=checks, validate_choice=False)
+
+
+class _KnownChoices:
+    """Refuses a value that the form does not have, such as one of an older form, in the visitor's language."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self._values = frozenset(values)
+
+    def __call__(self, _form: TokenForm, field: Field) -> None:
+        if not self._values.issuperset(_values(field)):
+            raise ValidationError(_l("Choose from the answers that are shown here."))
 
 
 def _form_field(field: TipField) -> Field:

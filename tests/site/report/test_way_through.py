@@ -239,3 +239,17 @@ def test_a_short_limit_is_said_beforehand(real):
     assert said == {f"{field.name}-hint" for field in SCHEMA.fields if 0 < field.max_length <= 200} == {"vehicle-hint"}
     assert send(real, step="check", vehicle="x" * 200).document.all("button", value="send")
     assert send(real, step="check", vehicle="x" * 201).status == 422
+
+
+@pytest.mark.parametrize(("name", "value"), [("kinds", "child"), ("children", "maybe"), ("hazards", "<b>")])
+def test_a_choice_of_an_older_form_is_asked_for_again(real, name, value):
+    """The form comes back with its words, an error at the question in the visitor's language, and nothing is sent."""
+    sentences = set()
+    for lang in ("en", "hi"):
+        again = send(real, lang, **{name: value})
+        assert (again.status, again.document.one("textarea", name="what").text) == (422, "typed with care")
+        sentences.add(again.document.one("p", id=f"{name}-error").text.partition(":")[2].strip())
+        assert again.document.one("div", class_="error-summary").within("main")
+    assert "Choose from the answers that are shown here." in sentences
+    assert len(sentences) == 2
+    assert not any(value in sentence for sentence in sentences)
