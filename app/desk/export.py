@@ -18,6 +18,7 @@ from app.desk.journal import JournalEntry
 from app.desk.parts import PartStore
 from app.desk.terminal import escape_json
 from app.desk.thread import MessageKind, ThreadMessage
+from app.desk.withdrawn import was_asked_back
 from app.files.clean import CleanedFile
 
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -34,6 +35,7 @@ def export_json(case: Case, parts: PartStore) -> bytes:
         "id": case.id,
         "received": case.received.isoformat(),
         "state": str(case.state),
+        "asked_back": was_asked_back(case),
         "outcome": str(case.outcome),
         "answers": dict(case.answers),
         "replies": dict(case.replies),
@@ -53,6 +55,7 @@ def _message_fields(message: ThreadMessage) -> dict[str, object]:
         fields["question"] = message.value
     if message.kind is MessageKind.STATUS:
         fields |= {"status": message.value, "details": list(message.details)}
+    fields |= {"withdraw": True} if message.withdraw else {}
     return fields | ({"replies": dict(message.replies)} if message.replies else {})
 
 

@@ -1,5 +1,6 @@
 """A sender asks the desk not to pass a tip on: shown above all, answered, and overruled only with a reason."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from app.desk.case import RedactionDraft, State
 from app.desk.case_json import decode_case, encode_case
 from app.desk.dispatch import confirm_key
 from app.desk.errors import RefusedError
+from app.desk.export import export_json
 from app.desk.queue import QueueFilter
 from app.desk.release import (
     prepare_hand_over,
@@ -340,3 +342,14 @@ def test_an_answer_of_the_thread_does_not_leave_by_its_own_page_either(office, d
     assert rows(desk, "withdrawn") == [one]
     referring(desk, "refer", "danger")(case)
     assert ("Ana", "despite-request", "danger") in did(desk, later)
+
+
+def test_an_export_says_that_its_sender_asked_not_to_pass_the_tip_on(office, desk):
+    """Who gets a tip as JSON reads the request at its head and in the thread."""
+    one, _ = asked(office, desk)
+    exported = json.loads(export_json(desk.cases.get(one), desk.cases.parts))
+    assert exported["asked_back"] is True
+    assert exported["thread"][0]["withdraw"] is True
+    other = office.drop(tip())
+    receive(desk)
+    assert json.loads(export_json(desk.cases.get(other), desk.cases.parts))["asked_back"] is False

@@ -10,12 +10,13 @@ from app.core.errors import OutboxError
 from app.delivery.database import Database
 from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
-from app.delivery.receipt_codes import DerivationQueue, derive_keys, new_code
+from app.delivery.receipt_codes import DerivationQueue, derive_keys, new_code, parse_code
 from app.delivery.schema import blobs, cells, spares
 from app.site.report import withdraw_step
 from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
 from app.vault.tip_bundles import read_words
+from tests.support.two_agencies import FIRST, SECOND, TwoAgencies
 from tests.support.visit import KNOWN, open_site
 
 WHAT = "They lock the door of the flat at night."
@@ -248,3 +249,42 @@ def test_both_pages_are_in_the_language_of_the_reader(site, lang):
     assert (titles == english) == (lang == "en")
     assert len(asked.response.get_data()) % 65_536 == 0
     assert len(done.response.get_data()) == len(asked.response.get_data())
+
+
+@pytest.mark.parametrize("left_out", ["", FIRST])
+def test_a_report_is_taken_back_from_the_agency_that_has_it_and_no_copy_of_the_disk_shows_which(tmp_path, left_out):
+    """Of two agencies the one with the report loses it, or is asked; for both as many envelopes are new each time."""
+    two = TwoAgencies(tmp_path)
+    gets, other = (SECOND, FIRST) if left_out else (FIRST, SECOND)
+    outbox = Outbox(two.site.prerendered.config.outbox_url)
+
+    def ids():
+        return {each: set(Leases(outbox.database).waiting(each)) for each in (FIRST, SECOND)}
+
+    def new_since(before):
+        return {each: len(now - before[each]) for each, now in ids().items()}
+
+    def sent():
+        form = two.site.get("/en/report")
+        value = next(
+            each.attrs["value"]
+            for each in form.document.all("input", type="radio", name="without")
+            if each.attrs["value"].rstrip(".") == left_out
+        )
+        look = two.post("/en/report", form, "check", what=WHAT, reply="yes", without=value)
+        return two.post("/en/report", look, "send").document.one("output", id="receipt-code").text
+
+    code = sent()
+    assert two.texts(gets) == [WHAT]
+    before = ids()
+    assert title(take_back(two.site, code)[1]).startswith("We destroyed your report.")
+    assert two.texts(gets) == []
+    assert new_since(before) == {FIRST: 1, SECOND: 1}
+    code = sent()
+    leave(outbox.database, derive_keys(parse_code(code)).envelope_id(0))
+    before = ids()
+    take_back(two.site, code)
+    assert [words.tip.withdraw for words in two.waiting(gets) if not words.tip.decoy] == [True]
+    assert [words for words in two.waiting(other) if not words.tip.decoy] == []
+    assert new_since(before) == {FIRST: 1, SECOND: 1}
+    outbox.database.close()
