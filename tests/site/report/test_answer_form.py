@@ -95,7 +95,7 @@ def test_the_button_that_deletes_stands_after_the_questions(site):
     page = read_page(site, ASKED)
     buttons = [one for one in page.document.all("button", name="step") if "lang" not in one.attrs]
     steps = [one.attrs["value"] for one in buttons]
-    assert steps == ["answer", "done"]
+    assert steps == ["answer", "withdraw", "done"]
     assert [one.text for one in page.document.all("h2")] == ["Questions about your report", "Tell us more"]
 
 

@@ -253,3 +253,12 @@ def test_a_choice_of_an_older_form_is_asked_for_again(real, name, value):
     assert "Choose from the answers that are shown here." in sentences
     assert len(sentences) == 2
     assert not any(value in sentence for sentence in sentences)
+
+
+def test_the_look_says_truly_whether_a_report_can_be_taken_back(real):
+    """With a code a report can be taken back, as the page for a code offers; without a code it cannot."""
+    with_code, without = (send(real, step="check", **more).text for more in ({"reply": "yes"}, {}))
+    assert "With your code you can take your report back" in with_code
+    assert "cannot take it back" not in with_code
+    assert "cannot take it back" in without
+    assert reply(real, "en", "read").document.all("button", value="withdraw")
