@@ -15,9 +15,10 @@ from sqlalchemy import func, select, update
 from app.core.errors import AlreadySentError, OutboxError, WordsFullError
 from app.delivery import outbox as outbox_module
 from app.delivery import places
+from app.delivery.clock import nz_day, nz_day_end
 from app.delivery.leases import Leases
 from app.delivery.memory_sqlite import SqliteMemoryStore
-from app.delivery.memory_store import DECOY, EnvelopeKind
+from app.delivery.memory_store import DECOY, EnvelopeKind, answer_keys
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blobs, cells, labels, messages, posted, replies, spares
 from app.vault.tip import TipId, new_tip_id
@@ -695,3 +696,14 @@ def test_without_a_memory_store_words_are_taken_whatever_waits(outbox):
     """Where nobody knows what waits, no tip is refused for it."""
     for _ in range(3):
         outbox.put([make(1000)], now=NOW, most_waiting=1)
+
+
+def test_tidying_forgets_the_numbers_of_the_answers_of_a_day_that_is_over(stocked, memory_folder):
+    """A form that is sent again keeps its number; once the day is over, no trace of the number is in memory."""
+    box, _ = stocked
+    thread, _ = answer_keys("locator", nz_day(NOW), b"nonce")
+    assert [box.number_answer("locator", nonce, NOW) for nonce in (b"nonce", b"other", b"nonce")] == [1, 2, 1]
+    box.tidy(NOW)
+    assert any(thread in path.read_bytes() for path in memory_folder.iterdir() if path.is_file())
+    box.tidy(nz_day_end(NOW))
+    assert not any(thread in path.read_bytes() for path in memory_folder.iterdir() if path.is_file())
