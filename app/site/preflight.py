@@ -113,7 +113,7 @@ def host_warnings(config: Config) -> list[str]:
         left = days_left(agency.expires, time())
         if left < EXPIRY_WARNING_DAYS:
             warnings.append(
-                f"[[agency]] {agency.id} expires: its form closes in {left} days; get a new key from the agency"
+                f"[[agency]] {agency.id} expires: the form closes in {left} days; get a new key from the agency"
             )
     return warnings
 

@@ -152,9 +152,9 @@ class ReportForm(TipForm):
 
     without = AgencyField(N_("Is your report about people who work at one of these agencies?"))
 
-    def offer(self, agencies: Sequence[AgencyConfig]) -> None:
-        """Offer these agencies, of which the first gets the report unless its sender leaves it out."""
-        self.without.offer(agencies)
+    def offer(self, agencies: Sequence[AgencyConfig], *, is_lost: bool = False) -> None:
+        """Offer these agencies, of which the first gets the report unless it is left out; `is_lost` asks again."""
+        self.without.offer(agencies, is_lost=is_lost)
         self.agency = self.without.agency
 
     @property

@@ -16,6 +16,7 @@ from app.delivery.receipt_codes import ReceiptCode, agency_of_code, code_from_se
 from app.site.agencies import AgencyConfig
 from app.site.guide.signs import ticked_answers
 from app.site.report.access import SharedDerivations, given_code
+from app.site.report.agency_field import LOST
 from app.site.report.code_fields import code_secret, given_secret
 from app.site.report.form_token import Token
 from app.site.report.forms import ReportForm
@@ -24,6 +25,7 @@ from app.site.report.responses import PageError, ReportContext, ReportResponses
 from app.site.report.steps import TipSteps
 from app.site.report.submit import Submission, is_closed, was_sent_as
 from app.vault.tip import ReplyTo
+from app.web.http import REFUSED
 
 
 class NewForms:
@@ -75,7 +77,9 @@ class ReportViews:
     def open_form(self) -> ReportForm:
         """Return the report form with what the request sent."""
         form = self._context.open_form(ReportForm, min_fill=self._context.config.report.min_fill)
-        form.offer(self._context.config.report_agencies)
+        asked_again = REFUSED in request.environ or LOST in request.form
+        is_lost = asked_again and form.without.name not in request.form
+        form.offer(self._context.config.report_agencies, is_lost=is_lost)
         return form
 
     def require(self, name: str) -> None:

@@ -157,9 +157,8 @@ class TipSteps(Generic[_Form]):
             raise PageError(403, sentence)
 
     def _require_agency(self, form: _Form, name: str) -> None:
-        if name not in (self._journey.look, "send", "confirm"):
-            return
-        if is_closed(self._context.submission_to(form.agency).agency, self._context.clock()):
+        closed = form.agency and is_closed(form.agency, self._context.clock())
+        if closed and name in (self._journey.look, "send", "confirm"):
             sentence = _("This form is closed at the moment, so nothing was sent. Please call one of the numbers.")
             raise PageError(503, sentence)
 

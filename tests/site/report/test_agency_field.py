@@ -82,8 +82,22 @@ def test_a_report_that_leaves_everybody_out_is_not_sent(two):
     for step, page in (("check", checked), ("send", checked), ("confirm", checked)):
         refused = two.post(REPORT, page, step, without=[FIRST, SECOND], draft="0" * 32)
         assert refused.status == 422
-        assert "Nothing was sent" in refused.text
+        assert "Not sent" in refused.text
     assert [two.waiting(each) for each in IDS] == [[], []]
+
+
+def test_a_choice_that_was_not_kept_is_asked_again(two):
+    """Of a text of 600,000 bytes the end is thrown away, with the choice: no answer is ticked, and none is assumed."""
+    form = two.site.get(REPORT)
+    refused = two.post(REPORT, form, "check", what="x" * 600_000, without=choices(form)[0][1])
+    assert (refused.status, choices(refused)[1]) == (413, [])
+    for step in ("check", "send"):
+        unchosen = two.post(REPORT, refused, step, what="short")
+        assert (unchosen.status, choices(unchosen)[1]) == (422, [])
+        assert [each.attrs["href"] for each in unchosen.document.all("a", href="#without")] == ["#without"]
+    assert [two.waiting(each) for each in IDS] == [[], []]
+    chosen = two.post(REPORT, refused, "check", what="short", without=FIRST)
+    assert f"Your report will go to {NAMES[SECOND]}." in chosen.text
 
 
 def test_a_code_leads_an_answer_to_the_agency_that_got_the_report(two):

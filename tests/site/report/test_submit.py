@@ -14,7 +14,7 @@ from app.core.errors import AlreadySentError, BundleError, BusyError, HeldFullEr
 from app.delivery.clock import nz_day_end
 from app.delivery.leases import Leases
 from app.delivery.memory_sqlite import SqliteMemoryStore
-from app.delivery.memory_store import EnvelopeKind
+from app.delivery.memory_store import EnvelopeKind, memory_key
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import derive_keys, new_code
 from app.files.clean import CleanedFile, RefusedFile
@@ -269,6 +269,27 @@ def test_the_hours_count_the_parts_that_wait_before(context):
     sent = submission(PHOTOGRAPH)
     confirm(submit(sent, context, now=NOW).draft, context, nonce=sent.nonce, now=NOW)
     assert arrival_hours(1, context, replace(FORWARD, cells=4)) == arrival_hours(21, context, replace(FORWARD, cells=4))
+
+
+def test_the_hours_count_the_parts_for_any_agency(context):
+    """Who sends to one agency reads the same hours as who sends to another, and does not learn for which parts wait."""
+    second = replace(context.agency, id="police")
+    to_first, to_second = replace(context, others=[second]), replace(context, agency=second, others=[context.agency])
+    sent, forward = submission(PHOTOGRAPH), replace(FORWARD, cells=4)
+    confirm(submit(sent, to_second, now=NOW).draft, to_second, nonce=sent.nonce, now=NOW)
+    assert arrival_hours(1, to_first, forward) == arrival_hours(1, to_second, forward)
+    assert arrival_hours(1, to_first, forward) > arrival_hours(1, context, forward)
+
+
+@pytest.mark.parametrize("agencies", [1, 2, 3])
+def test_an_open_tip_counts_the_memory_of_the_decoys_for_other_agencies(tmp_path, context, agencies):
+    """While a held tip is sent, its bytes count once, and once more for each agency that gets envelopes."""
+    room = NetworkShares(10**9)
+    held = HeldTipStore(context.outbox.memory, context.outbox, room=room, agencies=agencies)
+    draft = submit(submission(PHOTOGRAPH), replace(context, held=held), now=NOW).draft
+    size = context.outbox.memory.held_size(memory_key(draft), NOW)
+    with held.opened(draft, now=NOW):
+        assert room.used == (1 + agencies) * size
 
 
 def test_beyond_so_many_requests_with_files_one_network_is_told_to_come_later(context, monkeypatch):
