@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from app.desk.case import Case, State
 from app.desk.cases import Cases
 from app.desk.similarity import similar_groups
-from app.desk.withdrawn import open_requests
+from app.desk.withdrawn import open_requests, was_asked_back
 
 PAGE_ROWS = 50
 VIEWS = ("open", "withdrawn", "new", "work", "waiting", "answered", "referred", "closed", "objectionable")
@@ -91,7 +91,11 @@ class Queue:
     def _rows(self) -> list[Case]:
         cases = self._cases.all()
         in_threads = {message.id for case in cases for message in case.thread if not message.who}
-        return [case for case in cases if case.id not in in_threads]
+        asked = {case.reply.locator for case in cases if case.reply and not case.answers_to and was_asked_back(case)}
+        # Where a full thread has a request already, further ones say nothing new, and would stand above all.
+        return [
+            case for case in cases if case.id not in in_threads and not (case.withdraw and case.answers_to in asked)
+        ]
 
     def _regroup(self, rows: Sequence[Case]) -> None:
         sketches: dict[str, tuple[int, ...]] = {case.id: case.sketch for case in rows if case.open and case.sketch}
