@@ -97,9 +97,9 @@ def check_agencies(agencies: Sequence[AgencyConfig], chosen: Sequence[str], faul
         faults.append("[[agency]] id: two agencies have the same id; give each agency its own")
     if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(ids):
         faults.append("[report] agencies: must list ids of [[agency]], each once; name the agencies that open reports")
-    elif len({agency_tag(each) for each in chosen}) < len(chosen):
+    if len({agency_tag(each) for each in set(ids)}) < len(set(ids)):
         faults.append(
-            "[report] agencies: from two of these ids the same tag is made, so that a receipt code could not say to "
+            "[[agency]] id: from two of these ids the same tag is made, so that a receipt code could not say to "
             "which of the two an answer goes; write another id for one of the two"
         )
     if not demo:

@@ -124,10 +124,14 @@ class Config:
         """Return the agency that a report is sealed to unless its sender leaves that agency out: the first of them."""
         return self.report_agencies[0]
 
-    def agency_of(self, code: ReceiptCode) -> AgencyConfig:
-        """Return the agency to which the answers under a receipt code go."""
-        wanted = agency_of_code(code, self.report.agencies)
-        return next(agency for agency in self.report_agencies if agency.id == wanted)
+    def agency_of(self, code: ReceiptCode) -> AgencyConfig | None:
+        """Return the agency to which the answers under a receipt code go.
+
+        None where that agency is configured, but takes no reports any more: its sender may have left the first one out.
+        """
+        former = [agency.id for agency in self.agencies if agency.id not in self.report.agencies]
+        wanted = agency_of_code(code, (*self.report.agencies, *former))
+        return next((agency for agency in self.report_agencies if agency.id == wanted), None)
 
 
 def load_config(path: Path, env: Mapping[str, str]) -> Config:

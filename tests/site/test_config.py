@@ -135,7 +135,7 @@ def test_two_ids_with_one_tag_are_a_fault(tmp_path, good):
     twins = [f"agency-{number}" for number in range(5000) if agency_tag(f"agency-{number}") == agency_tag("intake")]
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, with_second(good, twins[0])), {})
-    assert [fault.partition(":")[0] for fault in caught.value.faults] == ["[report] agencies"]
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == ["[[agency]] id"]
     assert "write another id" in caught.value.faults[0]
     settings = load_config(write(tmp_path, with_second(good, "other")), {})
     assert [agency.id for agency in settings.report_agencies] == ["intake", "other"]

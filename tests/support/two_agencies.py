@@ -46,7 +46,13 @@ class TwoAgencies:
             "AGENCY_EXAMPLE_NAME": NAMES[FIRST],
             "AGENCY_EXAMPLE_RECIPIENTS": recipient_of(self.identities[FIRST]),
         }
-        self.site: Visitor = open_site(self.folder, ("en",), **{**first, **self.variables})
+        self._variables = {**first, **self.variables}
+        self.site: Visitor = open_site(self.folder, ("en",), **self._variables)
+
+    def restart(self, **variables: str) -> None:
+        """Start the same site with other values of some keys."""
+        root = self.folder / "root"
+        self.site = open_site(self.folder, root=root, **{**self._variables, **variables})
 
     def post(self, path: str, page: Visit, step: str, **fields: object) -> Visit:
         """The page after a button of the form on a page was pressed, its hidden fields sent along."""

@@ -34,7 +34,7 @@ from app.site.report.code_fields import code_sentences, typed_code
 from app.site.report.form_token import Token
 from app.site.report.journey import ANSWER
 from app.site.report.opened_replies import open_replies
-from app.site.report.responses import PageError, ReportContext, ReportResponses
+from app.site.report.responses import PageError, ReportContext, ReportResponses, closed_error
 from app.site.report.steps import TipSteps
 from app.site.report.submit import Submission
 from app.site.report.withdraw_step import WithdrawStep
@@ -96,9 +96,12 @@ class ReplyViews:
         return form
 
     def require(self, name: str) -> None:
-        """Raise PageError where an answer has no receipt code; whether there is a reply for it makes no difference."""
-        if name in (ANSWER.look, "send", "confirm"):
-            _required_code()
+        """Raise PageError where an answer has no receipt code, or where its agency takes no answers any more.
+
+        Whether there is a reply for the code makes no difference.
+        """
+        if name in (ANSWER.look, "send", "confirm") and self._context.config.agency_of(_required_code()) is None:
+            raise closed_error()
 
     def first_page(self, form: ReplyForm, problem: PageError | None) -> Response:
         """Return the page with the answer as it was typed; the code stays in the page where it is one."""

@@ -145,6 +145,12 @@ class PageError(Exception):
         super().__init__(status)
 
 
+def closed_error(*, unknown: bool = False) -> PageError:
+    """Return why an agency gets nothing now: its key has expired, or it takes no reports any more."""
+    sentence = _("This form is closed at the moment, so nothing was sent. Please call one of the numbers.")
+    return PageError(503, sentence, unknown=unknown)
+
+
 @dataclass(frozen=True)
 class HeldTip:
     """What the page of a held tip carries for its sender: the draft, hidden fields, a row for each file.

@@ -45,6 +45,7 @@ from app.site.report.responses import (
     PageError,
     ReportContext,
     ReportResponses,
+    closed_error,
 )
 from app.site.report.submit import Submission, arrival_hours, confirm, is_closed, submit
 from app.web.http import REFUSED, REFUSED_BYTES, same_origin
@@ -159,8 +160,7 @@ class TipSteps(Generic[_Form]):
     def _require_agency(self, form: _Form, name: str) -> None:
         closed = form.agency and is_closed(form.agency, self._context.clock())
         if closed and name in (self._journey.look, "send", "confirm"):
-            sentence = _("This form is closed at the moment, so nothing was sent. Please call one of the numbers.")
-            raise PageError(503, sentence)
+            raise closed_error()
 
     def _require_token(self, form: _Form, name: str) -> None:
         if name in self._without_token:

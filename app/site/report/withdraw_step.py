@@ -18,7 +18,7 @@ from app.delivery.withdrawal import Withdrawal, withdraw
 from app.site.agencies import new_decoy_envelope
 from app.site.report.access import ReplyAccess
 from app.site.report.form_token import Token
-from app.site.report.responses import PageError, ReportContext, ReportResponses
+from app.site.report.responses import PageError, ReportContext, ReportResponses, closed_error
 from app.site.report.submit import Submission, is_closed, submit
 from app.vault.tip import ReplyTo
 
@@ -70,9 +70,8 @@ class WithdrawStep:
         """Put a sealed request not to pass the report on into the outbox, once; raises as `submit` does, PageError."""
         context, now = self._context, self._context.clock()
         agency = context.config.agency_of(access.code)
-        if is_closed(agency, now):
-            sentence = _("This form is closed at the moment, so nothing was sent. Please call one of the numbers.")
-            raise PageError(503, sentence, unknown=True)
+        if agency is None or is_closed(agency, now):
+            raise closed_error(unknown=True)
         request = Submission(
             answers={},
             nonce=nonce,

@@ -115,6 +115,20 @@ def test_a_code_leads_an_answer_to_the_agency_that_got_the_report(two):
         assert grown == {gets: 2, next(each for each in IDS if each != gets): 0}
 
 
+def test_an_agency_that_takes_no_reports_any_more_passes_its_answers_to_nobody(two):
+    """The sender left the first agency out: once the second takes none, an answer is refused, not sent to the first."""
+    code = code_of(two.post(REPORT, look(two, FIRST, reply="yes"), "send"))
+    other = code_of(two.post(REPORT, look(two, "", reply="yes"), "send"))
+    two.restart(REPORT_AGENCIES=FIRST)
+    before = {each: len(two.waiting(each)) for each in IDS}
+    for step in ("answer", "send", "confirm"):
+        refused = two.post(REPLY, two.site.get(REPLY), step, code=code, what="more of it")
+        assert (refused.status, "This form is closed at the moment" in refused.text) == (503, True)
+    assert {each: len(two.waiting(each)) for each in IDS} == before
+    checked = two.post(REPLY, two.site.get(REPLY), "answer", code=other, what="more of it")
+    assert "Your answer was sent" in two.post(REPLY, checked, "send").text
+
+
 def test_a_report_is_asked_back_from_the_agency_that_got_it(two):
     """Once a report has left, the sealed request not to pass it on goes to the same agency, and to no other."""
     for left_out in ("", FIRST):
