@@ -44,7 +44,7 @@ from app.site.guide.handouts import Handout, make_handouts
 from app.site.guide.loader import load_catalogue_reviews, load_library
 from app.site.guide.models import Library, Review, page_path
 from app.site.guide.prerender import csp_hash, minified_stylesheet, render_all
-from app.site.guide.static_files import StaticSite, write_static
+from app.site.guide.static_files import StaticSite, refused_sentences, write_static
 from app.site.guide.views import GuideViews
 from app.site.preload import preload_app, preload_tables
 from app.site.report.access import SharedDerivations
@@ -208,8 +208,9 @@ def host_names(config: Config) -> frozenset[str]:
 def build_static(config: Config, folder: Path) -> int:
     """Write the guidance pages as files into `folder` and return how many; `ConfigError` with every fault."""
     rendered = render_guide(config, secrets.token_bytes(32))
-    languages = i18n.codes_by_tag(rendered.library.editions)
-    return write_static(folder, StaticSite(rendered.pages, host_names(config), config.site.exit_url, languages))
+    editions, exit_url = rendered.library.editions, config.site.exit_url
+    languages, refused = i18n.codes_by_tag(editions), refused_sentences(editions)
+    return write_static(folder, StaticSite(rendered.pages, host_names(config), exit_url, languages, refused))
 
 
 def _load_library(config: Config, root: Path) -> tuple[Library, Mapping[str, Review]]:
