@@ -81,6 +81,21 @@ def agency_of_code(code: ReceiptCode, ids: Sequence[str]) -> str:
     return next((each for each in ids[1:] if agency_tag(each) == tag), ids[0])
 
 
+def codes_of_agencies(secret: bytes, ids: Sequence[str]) -> dict[str, ReceiptCode]:
+    """Return, for each of some agencies, the first code that follows from a secret and leads to that agency.
+
+    Codes are drawn until each agency has one, so that the time does not say which of them is then used.
+    """
+    found: dict[str, ReceiptCode] = {}
+
+    def completes(code: ReceiptCode) -> bool:
+        found.setdefault(agency_of_code(code, ids), code)
+        return len(found) == len(ids)
+
+    code_from_secret(secret, completes)
+    return found
+
+
 def code_as_numbers(code: ReceiptCode) -> str:
     """Return a code as eight groups of four digits: the place of each word in the list, 0001 to 2048."""
     places = word_places()

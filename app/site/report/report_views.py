@@ -12,7 +12,7 @@ from flask import Blueprint, Response, g, request
 from flask_babel import gettext as _
 
 from app.core.errors import AlreadySentError
-from app.delivery.receipt_codes import ReceiptCode, agency_of_code, code_from_secret
+from app.delivery.receipt_codes import ReceiptCode, codes_of_agencies
 from app.site.agencies import AgencyConfig
 from app.site.guide.signs import ticked_answers
 from app.site.report.access import SharedDerivations, given_code
@@ -131,10 +131,9 @@ class ReportViews:
 
     def _code(self, form: ReportForm) -> ReceiptCode | None:
         """Return the code of the form, which says to which agency an answer goes; None where no code is wanted."""
-        ids, agency = self._context.config.report.agencies, form.agency
-        if not form.reply.data or agency is None:
+        if not form.reply.data or form.agency is None:
             return None
-        return code_from_secret(code_secret(form.current.nonce), lambda code: agency_of_code(code, ids) == agency.id)
+        return codes_of_agencies(code_secret(form.current.nonce), self._context.config.report.agencies)[form.agency.id]
 
     # Steps of the report alone.
 

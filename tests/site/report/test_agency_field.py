@@ -1,13 +1,17 @@
 """A sender leaves out the agency that the report is about: who gets it, what the pages say, and what nobody sees."""
 
+from collections import Counter
 from io import BytesIO
 
 import pytest
 from PIL import Image
 
 from app.core.errors import WordsFullError
+from app.delivery import receipt_codes
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import agency_of_code, parse_code
+from app.site import agencies
+from app.site.report import report_views, submit
 from tests.support.two_agencies import FIRST, NAMES, SECOND, TwoAgencies, hidden
 from tests.support.visit import open_site
 
@@ -171,20 +175,21 @@ def test_the_lengths_of_requests_and_answers_do_not_show_the_choice(two):
 
 
 def test_the_work_for_a_report_is_the_same_for_each_agency(two, monkeypatch):
-    """As many envelopes are sealed, and as many rows written, whichever agency gets the report."""
-    from app.site import agencies
-    from app.site.report import submit
-
-    counted = []
-    for module in (agencies, submit):
-        seal = module.seal
-        monkeypatch.setattr(module, "seal", lambda *given, seal=seal: counted.append(1) or seal(*given))
-    done = set()
+    """As many envelopes are sealed, and as many codes drawn from one secret, whichever agency gets the report."""
+    counted = Counter()
+    for module, name in ((agencies, "seal"), (submit, "seal"), (receipt_codes, "make_code")):
+        work = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given, work=work: counted.update([work.__name__]) or work(*given))
+    monkeypatch.setattr(report_views, "code_secret", lambda _nonce: bytes(16))
+    done = []
     for left_out in ("", FIRST, SECOND):
+        checked = look(two, left_out, reply="yes")
         counted.clear()
-        two.post(REPORT, look(two, left_out), "send")
-        done.add(len(counted))
-    assert done == {2}
+        two.post(REPORT, checked, "send")
+        done.append(dict(counted))
+    assert done[0]["seal"] == 2
+    assert done[0]["make_code"] > 50
+    assert done == done[:1] * 3
 
 
 def test_a_form_is_closed_for_the_agency_whose_key_has_expired(tmp_path):
