@@ -6,6 +6,7 @@ the same work as one whose tip has left. Where a site has several agencies, deco
 so that no copy of the disk shows for which agency something changed.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from app.vault.part import MAX_PARTS
 from app.vault.tip import TipId
 
 _AT_ONCE = 16  # envelopes that are replaced in one transaction, the words among the first
+_PAUSE_SECONDS = 0.005  # between two such transactions, in which other threads get the lock of the writers
 _MARK = b"haumaru/withdrawn/1"
 
 
@@ -65,6 +67,7 @@ def withdraw(
 
 def _batches(found: Sequence[tuple[TipId, str]]) -> Iterator[Sequence[tuple[TipId, str]]]:
     for start in range(0, len(found), _AT_ONCE):
+        time.sleep(_PAUSE_SECONDS if start else 0)
         yield found[start : start + _AT_ONCE]
 
 
