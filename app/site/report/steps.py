@@ -273,6 +273,8 @@ class TipSteps(Generic[_Form]):
     # What a step is made of.
 
     def _submit(self, form: _Form, files: Sequence[FileStorage], most_waiting: int | None) -> Response:
+        if self._context.outbox.was_sent(form.current.nonce, self._context.clock()):
+            raise AlreadySentError  # before any file is cleaned and any code derived
         untrusted_files = take_uploads(files, self._context.config.report.max_upload)
         submission = self._views.submission(form, untrusted_files)
         context, now = self._context.submission_to(form.agency), self._context.clock()
@@ -313,15 +315,13 @@ class TipSteps(Generic[_Form]):
     def _sent_again(self, form: _Form) -> Response:
         """Return the page for a form that was sent before, or one that does not say whether, where that is unknown."""
         try:
-            return self._views.sent_again_page(form)
-        except (OutboxError, BusyError) as error:
+            with self._context.rates.reserved("look"):  # a code takes a derivation, at every press
+                return self._views.sent_again_page(form)
+        except (OutboxError, BusyError, RateError) as error:
             log_error(error)
             problem = PageError(error.status, _("Something went wrong"), _RETRY_SECONDS, unknown=True)
-            return (
-                self._responses.held(form, self._held_tip(form), problem)
-                if _draft()
-                else self._look_again(form, problem)
-            )
+            held = self._held_tip(form)
+            return self._responses.held(form, held, problem) if held.draft else self._look_again(form, problem)
 
     def _held_error(self, form: _Form, error: HaumaruError) -> Response:
         """Return the page for a step on a held tip that failed; it says "not sent" only where that is known."""

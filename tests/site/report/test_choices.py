@@ -1,5 +1,6 @@
 """What was ticked and chosen comes back on every way between the pages, and no file is left out unseen."""
 
+import time
 from io import BytesIO
 from unittest.mock import patch
 
@@ -214,3 +215,23 @@ def test_each_page_with_something_typed_warns_of_the_phones_own_back(site):
     held = press(site, looked, "send", ("files", (BytesIO(b"a note"), "a.txt")))
     for page in (form, looked, held):
         assert "Do not use your phone’s Back button" in page.text
+
+
+def test_what_was_typed_and_ticked_outlives_every_clock(tmp_path):
+    """After 12 hours, or after the time of a held report, the words are there, and Send asks for the files again."""
+    now = [time.time()]
+    site = open_site(tmp_path, ("en",), clock=lambda: now[0], REPORT_MIN_FILL="0s")
+    looked = look(site)
+    held = press(site, looked, "send", *tick(looked, MINE), ("files", (BytesIO(b"a note"), "a.txt")))
+    now[0] += 3 * 3600
+    gone = press(site, held, "confirm")
+    assert (gone.status, PHONE in dict(fields(gone))["what"]) == (410, True)
+    assert "Choose your files again" in gone.document.one("p", id="files-error").text
+    with patch.object(Outbox, "put") as put:
+        assert press(site, gone, "send").status == 422
+    assert not put.called
+    now[0] += 12 * 3600
+    old = press(site, looked, "send", *tick(looked, PHONE))
+    assert (old.status, old.document.one("textarea", name="what").text) == (400, TEXT)
+    again = press(site, old, "check")
+    assert [words for words, on in boxes(again).items() if on] == [words for words in boxes(again) if PHONE in words]

@@ -159,7 +159,7 @@ def test_where_nothing_is_known_just_now_no_line_says_not_sent(site):
     """A second press that finds no place for its code: 503, the words stay, and it can be pressed again."""
     fields = look(site)
     first = send(site, fields)
-    with patch.object(DerivationQueue, "derive", side_effect=[derive_keys(ReceiptCode(code_on(first))), BusyError]):
+    with patch.object(DerivationQueue, "derive", side_effect=BusyError):
         answer = send(site, fields)
     assert answer.status == 503
     assert hidden(answer)["code"] == fields["code"]
@@ -175,3 +175,16 @@ def test_over_the_limit_a_second_press_shows_the_code(tmp_path):
     first, second = send(site, fields), send(site, fields)
     assert (first.status, second.status) == (200, 409)
     assert code_on(first) == code_on(second)
+
+
+def test_presses_of_a_sent_form_cost_little_and_end_at_a_limit(tmp_path):
+    """A sent form that comes again derives at most six codes where one tip an hour is allowed, and cleans no file."""
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s", LIMITS_PER_ADDRESS="1/hour", SERVER_WORKERS="1")
+    fields = look(site)
+    assert send(site, fields).status == 200
+    with patch.object(DerivationQueue, "derive", side_effect=derive_keys) as derive:
+        answers = [send(site, fields) for _ in range(12)]
+        with_file = site.post("/en/report", {**fields, "step": "send", "files": (BytesIO(b"a note"), "a.txt")})
+    assert derive.call_count <= 6
+    assert {answer.status for answer in (*answers, with_file)} <= {409, 429}
+    assert not any("not sent" in answer.document.html.lower() for answer in answers if answer.status == 429)
