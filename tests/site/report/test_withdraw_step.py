@@ -94,8 +94,8 @@ def leave(database, tip):
     assert leases.begin(leases.acquire_lease(time.time(), seconds=100), tip)
 
 
-def test_the_page_asks_once_more_and_has_one_button(site, database):
-    """The first press changes and derives nothing; its page has one button, and says what follows."""
+def test_the_page_asks_once_more_and_has_a_way_back(site, database):
+    """The first press changes and derives nothing; its page says what follows, and has a way back to the replies."""
     code = send(site)
     before = tips(database)
     with patch.object(DerivationQueue, "derive") as derive:
@@ -104,7 +104,10 @@ def test_the_page_asks_once_more_and_has_one_button(site, database):
     assert not derive.called
     assert tips(database) == before
     buttons = [each for each in asked.document.all("button") if each.within("main")]
-    assert [each.text for each in buttons] == ["Take my report back"]
+    assert [each.text for each in buttons] == ["Take my report back", "Check for a reply"]
+    back = go_on(site, asked, "read")
+    assert (back.status, title(back)) == (200, "There is no reply for this code")
+    assert tips(database) == before
     assert "we will destroy your report" in asked.text
     assert "must answer" in asked.text
 
