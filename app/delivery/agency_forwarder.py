@@ -89,7 +89,7 @@ class AgencyForwarder:
             self._begin_window(start)
         if not self._window.plan:
             return
-        self._moment += self.pace.cells - len(self._window.plan)
+        self._moment += 1 + self.pace.cells - len(self._window.plan)  # after what the window began with
         slot = self._window.plan.pop()
         self._settle_delivered()
         if self._transport.hangs:
