@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import AlreadySentError
 from app.delivery.schema import delete_untried_envelope, insert_envelope, labels
 from app.vault.tip import TipId
+
+_PRESENT = select(labels.c.id).where(labels.c.id.in_(bindparam("ids", expanding=True)))
 
 
 class _EnvelopeRow(Protocol):
@@ -86,5 +88,6 @@ def ids_put_once() -> Iterator[None]:
 
 def present_ids(connection: Connection, ids: Sequence[TipId]) -> list[TipId]:
     """Return those of some envelopes that are in the outbox."""
-    found = select(labels.c.id).where(labels.c.id.in_(ids))
-    return [TipId(each) for each in connection.execute(found).scalars()]
+    if not ids:
+        return []
+    return [TipId(each) for each in connection.execute(_PRESENT, {"ids": list(ids)}).scalars()]
