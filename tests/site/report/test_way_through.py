@@ -73,7 +73,7 @@ def test_the_form_says_how_long_it_takes_and_what_follows(real):
             "about five minutes",
             "You can add photos",
             "What is happening?",
-            "some days before",
+            "Some days may pass before",
             "Continue to",
         )
     ]

@@ -120,7 +120,7 @@ def test_a_report_that_has_not_left_is_destroyed_and_that_is_said(site, database
     assert (done.status, title(done)) == (200, "We destroyed your report. Your report never left this site.")
     assert len(tips(database)) == before - 1
     assert all(tip.answers.get("what") != "Destroy this one." for tip in tips(database))
-    assert "If you sent more with the same code, it may still reach the agency" in done.text
+    assert "What you sent later with the same code may still reach the agency" in done.text
     assert "Write a new report" in [each.text for each in done.document.all("a", href="/en/report")]
 
 
