@@ -75,7 +75,7 @@ _HEAD = """\
 `make release-check` writes this page from the lock file and each package's own metadata. A licence that is not in
 `deploy/release.py`'s list is a fault. Haumaru itself has Apache-2.0; its texts and sheets have CC-BY-4.0; the
 Noto fonts in `app/site/guide/fonts/` have OFL-1.1; Droid Sans Fallback in `app/files/fonts/` has Apache-2.0; the
-face detector CenterFace in `app/files/models/` and `app/delivery/bip39-english.txt` have MIT.
+face detector CenterFace in `app/files/models/` and the word lists of BIP-39 in `app/delivery/` have MIT.
 `dist/*.cdx.json` lists the packages with which a release was checked.
 
 Our wheel contains none of the packages below. If you give somebody an image, you give them these packages too. The GPL

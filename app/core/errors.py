@@ -17,6 +17,7 @@
     ├── DeliveryError          the agency did not take an envelope; a later try follows
     ├── FileRefusedError       one attached file cannot be made safe
     ├── ReplyError             a faulty reply, receipt code or reply post
+    │   ├── CodeError          a text that is no receipt code; holds its wrong words
     │   └── ReplyKnownError    a reply post that was stored before
     ├── BusyError              too many requests at once
     ├── RateError              a rate limit; holds the seconds until the next try
@@ -26,7 +27,8 @@ Each error has a `code`, an HTTP status, and a `message`. The code is safe to lo
 sent. The message is an English sentence that a person can act on, and is also the key of its translations.
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 
 def N_(message: str) -> str:  # noqa: N802
@@ -177,6 +179,20 @@ class ReplyError(HaumaruError):
     code = "reply"
     status = 403
     message = N_("There is no reply for this code.")
+
+
+class CodeError(ReplyError):
+    """A text that is no receipt code; `wrong` holds the words and numbers that are in no list, as a person typed them.
+
+    They are for that person's own page, and never for a log.
+    """
+
+    code = "code"
+    status = 422
+
+    def __init__(self, code: str | None = None, wrong: Sequence[Any] = ()) -> None:
+        super().__init__(code)
+        self.wrong = wrong
 
 
 class ReplyKnownError(ReplyError):

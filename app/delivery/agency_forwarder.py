@@ -1,4 +1,4 @@
-"""Delivers to one agency, one envelope a beat, and keeps the agency's stock of decoys; knows nothing of other agencies.
+"""Delivers to one agency, one envelope a beat, and keeps the agency's stock of decoys, as large as any agency's is.
 
 At each beat one envelope is chosen, marked as tried on the disk, delivered and settled, and a decoy takes its place.
 An envelope is settled only when its agency has it, and is tried once in a window at most. Whatever fails, the beat ends
@@ -49,7 +49,10 @@ class _Window:
 
 
 class AgencyForwarder:
-    """The deliveries of one process to one agency; `make_decoy` is needed where the pace has a stock."""
+    """The deliveries of one process to one agency; `make_decoy` is needed where the pace has a stock.
+
+    `others` are the other agencies with a stock: the outbox is filled as far for each of them.
+    """
 
     def __init__(
         self,
@@ -62,13 +65,16 @@ class AgencyForwarder:
         make_decoy: Callable[[], Envelope] | None,
         clock: Callable[[], float],
         random: Random,
+        others: Collection[str] = (),
     ) -> None:
         assert make_decoy or not pace.stock
         self.agency, self.pace = agency, pace
         self._outbox, self._leases = outbox, Leases(outbox.database)
         self._transport = BoundedTransport(transport)
         self._seconds, self._make_decoy, self._clock, self._random = seconds, make_decoy, clock, random
+        self._others = others
         self._window = _Window(-1, [])
+        self._moment = 0  # of the beat: larger at each beat of one window, and from one window to the next
         self._plans = WindowPlans(pace, random)
         self._seen: list[WaitingEnvelope] = []  # what waits beside the envelope in hand
         self._delivered: set[TipId] = set()  # the agency has these, but they are not settled yet
@@ -78,10 +84,12 @@ class AgencyForwarder:
 
         A delivery that fails is recorded. Raises OutboxError where the database fails.
         """
+        self._moment = start * self.pace.cells
         if start != self._window.start:
             self._begin_window(start)
         if not self._window.plan:
             return
+        self._moment += 1 + self.pace.cells - len(self._window.plan)  # after what the window began with
         slot = self._window.plan.pop()
         self._settle_delivered()
         if self._transport.hangs:
@@ -227,17 +235,19 @@ class AgencyForwarder:
         return level - len(fresh) if len(fresh) < self.pace.stock else min(level - len(fresh), 1 + _EXTRA_DECOYS)
 
     def _level(self, fresh: Collection[WaitingEnvelope]) -> int:
+        """Return how far to fill at this beat: as far as for every agency, since more would show whose tips wait."""
         memory = self._outbox.memory
         if memory is None:
             return self.pace.stock
         try:
-            before = memory.level(self.agency)
+            before = memory.level()
             level = next_level(before, self.pace, fresh)
-            if level != before:
-                memory.set_level(self.agency, level)
+            for other in self._others:
+                known = [WaitingEnvelope(id_, tried=False, kind=kind) for id_, kind in memory.kinds(other).items()]
+                level = max(level, next_level(before, self.pace, known))
+            return memory.agree_level(self._moment, level)
         except MemoryStoreError:
             return self.pace.stock
-        return level
 
     def _put_decoys(self, count: int) -> None:
         """Put decoys one at a time; where that fails, envelopes leave all the same."""

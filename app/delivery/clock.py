@@ -24,6 +24,11 @@ def nz_day(now: float) -> date:
     return nz_midnight(now).date()
 
 
+def nz_day_end(now: float) -> int:
+    """Return the end, in unix seconds, of the day in New Zealand of `now`; that day has 23, 24 or 25 hours."""
+    return int((nz_midnight(now) + timedelta(days=1)).timestamp())
+
+
 def days_left(last_day: date, now: float) -> int:
     """Return the whole days from the day of `now` (unix seconds) to `last_day`; negative once `last_day` is past."""
     return (last_day - nz_day(now)).days

@@ -24,11 +24,9 @@ from app.core.durable import fsync_folder
 from app.core.errors import ConfigError, OutboxError
 from app.delivery.clock import SteadyClock, nz_midnight
 from app.delivery.schema import SCHEMA_VERSION, blob_id, looks, metadata, verified_blob, version, windows
+from app.delivery.sqlite_database import BUSY_SECONDS, begin_sqlite, open_sqlite, set_pragmas
 
-BUSY_SECONDS = 30
 _DAY_AND_MORE_SECONDS = 26 * 3600  # from one midnight into the next day, in which a day has 23 to 25 hours
-PAGE_BYTES = 8192
-WAL_PAGES = 2048  # 16 MiB: SQLite empties the log itself beyond that, should readers keep us from doing so
 LOCK = 0x4861756D  # PostgreSQL's advisory lock, for work of one process at a time
 _FIRST_VERSION_TABLE = "envelopes"  # the first version of the schema had it, and no table `version`
 
@@ -70,8 +68,8 @@ class Database:
             self._engine = create_engine(
                 parsed, hide_parameters=True, pool_size=64, max_overflow=0, pool_timeout=BUSY_SECONDS
             )
-            event.listen(self._engine, "connect", _open_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
+            event.listen(self._engine, "connect", open_sqlite)
+            event.listen(self._engine, "begin", begin_sqlite)
         elif backend == "postgresql":
             self.path = None
             self._engine = _postgres(url)
@@ -198,7 +196,7 @@ class Database:
         with suppress(sqlite3.Error, OSError), _releasing(self._writers):
             if self._checkpoints is None:
                 self._checkpoints = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-                _set_pragmas(self._checkpoints, busy_milliseconds=0)
+                set_pragmas(self._checkpoints, busy_milliseconds=0)
             self._checkpoints.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._set_file_times(time.time())
 
@@ -277,30 +275,6 @@ def _create_tables(connection: Connection) -> None:
         raise OutboxError("corrupt")
     if number != SCHEMA_VERSION:
         raise OutboxError("schema-older" if number < SCHEMA_VERSION else "schema-newer")
-
-
-def _open_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # `_begin_sqlite` begins transactions
-    _set_pragmas(connection, busy_milliseconds=BUSY_SECONDS * 1000)
-
-
-def _set_pragmas(connection: sqlite3.Connection, *, busy_milliseconds: int) -> None:
-    for pragma in (
-        f"busy_timeout={busy_milliseconds}",
-        f"page_size={PAGE_BYTES}",
-        "auto_vacuum=INCREMENTAL",  # holds for a new file alone, and only before its first table
-        "synchronous=FULL",
-        "secure_delete=ON",
-        f"wal_autocheckpoint={WAL_PAGES}",
-        "trusted_schema=OFF",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that begins as a reader fails at its first write if another has written meanwhile.
-    reads = connection.get_execution_options().get("reads", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _postgres(url: str) -> Engine:

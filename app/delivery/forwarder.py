@@ -85,6 +85,8 @@ class Forwarder:
         self._leases = Leases(outbox.database)
         self._windows = _WindowLease(self._leases, rules)
 
+        stocked = {agency for agency in transports if rules.paces.get(agency, DEFAULT_PACE).stock}
+
         def agency_forwarder(agency: str, transport: Transport) -> AgencyForwarder:
             return AgencyForwarder(
                 agency,
@@ -95,6 +97,7 @@ class Forwarder:
                 make_decoy=None if make_decoy is None else lambda: make_decoy(agency),
                 clock=clock,
                 random=random or SystemRandom(),
+                others=stocked - {agency},
             )
 
         self._agencies = {agency: agency_forwarder(agency, way) for agency, way in transports.items()}
@@ -127,9 +130,10 @@ class Forwarder:
         owner = self._windows.owner_of(start)
         if owner is None:
             return None
-        for agency in self._agencies.values():
-            for _ in range(agency.pace.cells):
-                agency.beat(owner, start)
+        for number in range(max(agency.pace.cells for agency in self._agencies.values())):
+            for agency in self._agencies.values():
+                if number < agency.pace.cells:
+                    agency.beat(owner, start)
         return tuple(agency.outcome() for agency in self._agencies.values())
 
     def run_once(self) -> tuple[DeliveryOutcome, ...]:

@@ -13,11 +13,11 @@ from redis.exceptions import RedisError
 
 from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
 from app.delivery.clock import quarter_hour_end
-from app.delivery.memory_store import DECOY, PART, WORDS, EnvelopeKind
+from app.delivery.memory_store import DECOY, MOMENTS_SOON, PART, WORDS, EnvelopeKind
 from app.vault.tip import TipId
 
 _PREFIX = "haumaru:memory:"
-_AGENCIES, _HELD_SIZES, _ATTEMPTS, _LEVELS = (_PREFIX + name for name in ("agencies", "sizes", "attempts", "levels"))
+_AGENCIES, _HELD_SIZES, _ATTEMPTS, _LEVEL = (_PREFIX + name for name in ("agencies", "sizes", "attempts", "level"))
 _LIFETIME = 3 * 3600  # no held tip is extended beyond two hours
 _SENT = b"sent"
 _SECONDS = 5
@@ -38,6 +38,25 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
 return 1
 """
 
+# Return the number of a form's answer, the next one if it has none yet; the numbers of a thread end together.
+_NUMBER = """
+local number = redis.call('HGET', KEYS[1], ARGV[1])
+if not number then
+    number = redis.call('HLEN', KEYS[1]) + 1
+    redis.call('HSET', KEYS[1], ARGV[1], number)
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+return tonumber(number)
+"""
+# Return the level that was agreed for a moment, or for one soon after; where none was, agree on the one that came.
+_AGREE = """
+local moment, level = string.match(redis.call('GET', KEYS[1]) or '', '(%d+) (%d+)')
+local ahead = moment and tonumber(moment) - tonumber(ARGV[1])
+if ahead and ahead >= 0 and ahead < tonumber(ARGV[3]) then return tonumber(level) end
+redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2])
+return tonumber(ARGV[2])
+"""
+
 
 class RedisMemoryStore:
     """The memory store in the Redis of one URL."""
@@ -45,6 +64,7 @@ class RedisMemoryStore:
     def __init__(self, url: str) -> None:
         self._redis: Any = Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
         self._reserve = self._redis.register_script(_RESERVE)
+        self._number = self._redis.register_script(_NUMBER)
 
     def use_form(self, key: bytes, words_id: TipId, now: float) -> TipId | None:
         """Note that a form is being sent; see MemoryStore. The caller excludes others that send the same form."""
@@ -66,6 +86,11 @@ class RedisMemoryStore:
             self._redis.set(_form_name(key), b"%b %d" % (_SENT, quarter_hour_end(now)), ex=_LIFETIME)
             if earlier is not None:
                 self._redis.hdel(_ATTEMPTS, earlier)
+
+    def number_answer(self, thread: bytes, form: bytes, *, ends: int, now: float) -> int:
+        """Return the place of a form's answer among those of a thread; see MemoryStore."""
+        with _as_memory_errors():
+            return int(self._number(keys=[_answers_name(thread)], args=[form, max(1, int(ends - now))]))
 
     def was_sent(self, key: bytes, now: float) -> bool:
         """Return whether a form or a held tip was sent."""
@@ -175,20 +200,26 @@ class RedisMemoryStore:
             found[TipId(each.decode())] = EnvelopeKind(name, int(rank))
         return found
 
-    def count_words(self, agency: str) -> int:
-        """Return how many of an agency's envelopes are known as the words of tips."""
+    def count_words(self) -> int:
+        """Return how many envelopes, of all agencies, are known as the words of tips."""
         with _as_memory_errors():
-            return sum(row.startswith(WORDS.encode()) for row in self._redis.hvals(_tips_name(agency)))
+            agencies = [each.decode() for each in self._redis.smembers(_AGENCIES)]
+            rows = (row for agency in agencies for row in self._redis.hvals(_tips_name(agency)))
+            return sum(row.startswith(WORDS.encode()) for row in rows)
 
-    def level(self, agency: str) -> int:
-        """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
-        with _as_memory_errors():
-            return int(self._redis.hget(_LEVELS, agency) or 0)
+    def forget_ended(self, now: float) -> None:
+        """Do nothing: Redis forgets by itself what ends."""
 
-    def set_level(self, agency: str, level: int) -> None:
-        """Set the number of envelopes that the agency's share is filled up to."""
+    def level(self) -> int:
+        """Return the number of envelopes up to which the outbox is filled for each agency; 0 if none was agreed."""
         with _as_memory_errors():
-            self._redis.hset(_LEVELS, agency, level)
+            row = self._redis.get(_LEVEL)
+            return int(row.split()[1]) if row else 0
+
+    def agree_level(self, moment: int, level: int) -> int:
+        """Return the level that was agreed for a moment, or agree on `level`; see MemoryStore."""
+        with _as_memory_errors():
+            return int(self._redis.eval(_AGREE, 1, _LEVEL, moment, level, MOMENTS_SOON))
 
     def close(self) -> None:
         """Close the connections."""
@@ -218,6 +249,10 @@ def _as_memory_errors() -> Iterator[None]:
 
 def _form_name(key: bytes) -> str:
     return f"{_PREFIX}form:{key.hex()}"
+
+
+def _answers_name(thread: bytes) -> str:
+    return f"{_PREFIX}answers:{thread.hex()}"
 
 
 def _held_name(key: bytes) -> str:

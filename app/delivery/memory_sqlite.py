@@ -16,7 +16,7 @@ from pathlib import Path
 
 from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
 from app.delivery.clock import quarter_hour_end
-from app.delivery.memory_store import DECOY, PART, WORDS, EnvelopeKind
+from app.delivery.memory_store import DECOY, MOMENTS_SOON, PART, WORDS, EnvelopeKind
 from app.vault.tip import TipId
 
 MEMORY_FILE = "memory.db"
@@ -27,10 +27,13 @@ CREATE TABLE IF NOT EXISTS forms (
     key BLOB PRIMARY KEY, words TEXT NOT NULL, sent INTEGER NOT NULL, ends INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS attempts ON forms (words) WHERE NOT sent;
+CREATE TABLE IF NOT EXISTS answers (
+    thread BLOB NOT NULL, form BLOB NOT NULL, number INTEGER NOT NULL, ends INTEGER NOT NULL, PRIMARY KEY (thread, form)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS envelopes (
     id TEXT PRIMARY KEY, agency TEXT NOT NULL, kind TEXT NOT NULL, rank INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS levels (agency TEXT PRIMARY KEY, level INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS agreed (one INTEGER PRIMARY KEY, moment INTEGER NOT NULL, level INTEGER NOT NULL);
 """
 
 
@@ -59,6 +62,18 @@ class SqliteMemoryStore:
         """Note that a form or a held tip was sent; see MemoryStore."""
         with self._transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO forms VALUES (?, '', 1, ?)", (key, quarter_hour_end(now)))
+
+    def number_answer(self, thread: bytes, form: bytes, *, ends: int, now: float) -> int:
+        """Return the place of a form's answer among those of a thread; see MemoryStore."""
+        known = "SELECT number FROM answers WHERE thread = ? AND form = ?"
+        highest = "SELECT coalesce(max(number), 0) + 1 FROM answers WHERE thread = ?"
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM answers WHERE ends <= ?", (now,))
+            row = connection.execute(known, (thread, form)).fetchone()
+            if row is None:
+                row = connection.execute(highest, (thread,)).fetchone()
+                connection.execute("INSERT INTO answers VALUES (?, ?, ?, ?)", (thread, form, row[0], ends))
+            return int(row[0])
 
     def was_sent(self, key: bytes, now: float) -> bool:
         """Return whether a form or a held tip was sent."""
@@ -154,22 +169,32 @@ class SqliteMemoryStore:
             rows = connection.execute("SELECT id, kind, rank FROM envelopes WHERE agency = ?", (agency,))
             return {TipId(each): EnvelopeKind(kind, rank) for each, kind, rank in rows}
 
-    def count_words(self, agency: str) -> int:
-        """Return how many of an agency's envelopes are known as the words of tips."""
+    def count_words(self) -> int:
+        """Return how many envelopes, of all agencies, are known as the words of tips."""
         with self._transaction() as connection:
-            found = connection.execute("SELECT count(*) FROM envelopes WHERE agency = ? AND kind = ?", (agency, WORDS))
+            found = connection.execute("SELECT count(*) FROM envelopes WHERE kind = ?", (WORDS,))
             return int(found.fetchone()[0])
 
-    def level(self, agency: str) -> int:
-        """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
+    def forget_ended(self, now: float) -> None:
+        """Forget the forms and the numbers of answers whose time is over."""
         with self._transaction() as connection:
-            row = connection.execute("SELECT level FROM levels WHERE agency = ?", (agency,)).fetchone()
+            connection.execute("DELETE FROM forms WHERE ends <= ?", (now,))
+            connection.execute("DELETE FROM answers WHERE ends <= ?", (now,))
+
+    def level(self) -> int:
+        """Return the number of envelopes up to which the outbox is filled for each agency; 0 if none was agreed."""
+        with self._transaction() as connection:
+            row = connection.execute("SELECT level FROM agreed").fetchone()
             return int(row[0]) if row else 0
 
-    def set_level(self, agency: str, level: int) -> None:
-        """Set the number of envelopes that the agency's share is filled up to."""
+    def agree_level(self, moment: int, level: int) -> int:
+        """Return the level that was agreed for a moment, or agree on `level`; see MemoryStore."""
         with self._transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO levels VALUES (?, ?)", (agency, level))
+            row = connection.execute("SELECT moment, level FROM agreed").fetchone()
+            if row and 0 <= row[0] - moment < MOMENTS_SOON:
+                return int(row[1])
+            connection.execute("INSERT OR REPLACE INTO agreed VALUES (1, ?, ?)", (moment, level))
+            return level
 
     def close(self) -> None:
         """Close the SQLite file."""

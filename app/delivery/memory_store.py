@@ -1,15 +1,16 @@
 """The memory store: what delivery and the form know only until the power goes.
 
-It holds the forms that were sent, held tips (bytes that the caller encrypted), which envelopes of the outbox are
-decoys, and which are the words and parts of tips. No durability depends on it: an envelope that it does not know counts
-as the words of a tip, so that losing all of it loses no tip. Its one rule: an id is listed as a decoy only after the
-decoy's commit, and the id of a tip never is. Two backends hold the same: `memory_sqlite` (a folder in a tmpfs) and
-`memory_redis`.
+It holds the forms that were sent, held tips (bytes that the caller encrypted), the numbers of a day's answers under a
+receipt code until that day ends, which envelopes of the outbox are decoys, and which are the words and parts of tips.
+No durability depends on the memory store: an envelope that it does not know counts as the words of a tip, so that
+losing all of it loses no tip. Its one rule: an id is listed as a decoy only after the decoy's commit, and the id of a
+tip never is. Two backends hold the same: `memory_sqlite` (a folder in a tmpfs) and `memory_redis`.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
 from app.vault.tip import TipId
@@ -26,12 +27,22 @@ class EnvelopeKind:
 
 
 DECOY = EnvelopeKind("decoy")
+MOMENTS_SOON = 4096  # of agreed levels: more than a window has cells, so that a clock that was set back is no end
 WORDS, PART = "words", "part"  # the names of the other two kinds
 
 
 def memory_key(secret: bytes) -> bytes:
     """Return the key under which the memory store knows a form's nonce or a held tip's draft."""
     return hashlib.sha256(secret).digest()
+
+
+def answer_keys(locator: str, day: date, nonce: bytes) -> tuple[bytes, bytes]:
+    """Return the keys of the answers of a day under a locator, and of the one that is sent with a form's nonce.
+
+    Neither can be found without the locator, and no other key of the memory store is like them.
+    """
+    thread = f"haumaru/answers/1 {locator} {day.isoformat()}".encode()
+    return memory_key(thread), memory_key(thread + nonce)
 
 
 class MemoryStore(Protocol):
@@ -47,6 +58,12 @@ class MemoryStore(Protocol):
 
     def mark_sent(self, key: bytes, now: float) -> None:
         """Note that a form or a held tip was sent; forgotten after 45 to 60 minutes."""
+
+    def number_answer(self, thread: bytes, form: bytes, *, ends: int, now: float) -> int:
+        """Return the place, 1 for the first, of a form's answer among those of a thread until `ends` (unix seconds).
+
+        A form that is sent again keeps its place.
+        """
 
     def was_sent(self, key: bytes, now: float) -> bool:
         """Return whether a form or a held tip was sent."""
@@ -98,16 +115,22 @@ class MemoryStore(Protocol):
     def kinds(self, agency: str) -> Mapping[TipId, EnvelopeKind]:
         """Return what is known of an agency's envelopes; one that is missing counts as a tip's words."""
 
-    def count_words(self, agency: str) -> int:
-        """Return how many of an agency's envelopes are known as the words of tips."""
+    def count_words(self) -> int:
+        """Return how many envelopes, of all agencies, are known as the words of tips."""
 
-    # How far an agency's share of the outbox is filled, for the forwarder.
+    def forget_ended(self, now: float) -> None:
+        """Forget the forms and the numbers of answers whose time is over."""
 
-    def level(self, agency: str) -> int:
-        """Return the number of envelopes that the agency's share is filled up to; 0 if none was set."""
+    # How far the outbox is filled for each agency, for the forwarder.
 
-    def set_level(self, agency: str, level: int) -> None:
-        """Set the number of envelopes that the agency's share is filled up to."""
+    def level(self) -> int:
+        """Return the number of envelopes up to which the outbox is filled for each agency; 0 if none was agreed."""
+
+    def agree_level(self, moment: int, level: int) -> int:
+        """Return the level that was agreed for a moment, or for one soon after; where none was, agree on `level`.
+
+        So the threads of all agencies fill up to one level at each moment, whichever of them asks first.
+        """
 
     def close(self) -> None:
         """Close what is open."""

@@ -1,8 +1,10 @@
 """The outbox: envelopes that are on the disk before anybody is told so, until the forwarder has settled them.
 
 A tip's envelopes go in together, in one durable transaction, and take the places of decoys that were never tried; a
-decoy goes in by the same transaction. Which rows are decoys is only in the memory store. Without a memory store (at the
-desk), or while it is away, tips are taken all the same: then no decoy gives its place, and a form may be sent twice.
+decoy goes in by the same transaction. Where there are several agencies, as many new decoys go in for each of the
+others, so that copies of the disk do not show to which agency a tip goes. Which rows are decoys is only in the memory
+store. Without a memory store (at the desk), or while it is away, tips are taken all the same: then no decoy gives its
+place, and a form may be sent twice.
 """
 
 import threading
@@ -13,13 +15,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import AlreadySentError, HaumaruError, MemoryStoreError, OutboxError, WordsFullError
 from app.core.log import log_rarely
-from app.delivery.clock import QUARTER_HOUR_SECONDS
-from app.delivery.database import BUSY_SECONDS, Database
-from app.delivery.memory_store import MemoryStore, memory_key
+from app.delivery.clock import QUARTER_HOUR_SECONDS, nz_day, nz_day_end
+from app.delivery.database import Database
+from app.delivery.memory_store import MemoryStore, answer_keys, memory_key
+from app.delivery.places import DecoyPlaces, ids_put_once, insert_all, present_ids
 from app.delivery.schema import (
     blob_id,
     cells,
@@ -28,18 +30,16 @@ from app.delivery.schema import (
     delete_expired,
     delete_slots,
     delete_untried_envelope,
-    insert_envelope,
     insert_rows,
-    labels,
     slots_without_row,
     stage_bytes,
 )
-from app.vault.tip import TipId
+from app.delivery.sqlite_database import BUSY_SECONDS
+from app.vault.tip import MAX_NUMBER, TipId
 
 PAGES_PER_TIDY = 64  # of 8 KiB: more than the two copies of one envelope take
-_AT_ONCE = (
-    16  # envelopes of one transaction, some 10 ms; the bytes of more are staged on SQLite, where one writes alone
-)
+# Envelopes of one transaction, some 10 ms; the bytes of more are staged on SQLite, where one writes alone.
+_AT_ONCE = 16
 _PAUSE_SECONDS = 0.005  # between two such transactions, in which other threads get the lock of the writers
 
 _T = TypeVar("_T")
@@ -52,23 +52,6 @@ class Envelope:
     id: TipId
     agency: str
     data: bytes
-
-
-class _Places:
-    """The places of decoys that the envelopes of one tip take; `taken` are the decoys that are no longer listed."""
-
-    def __init__(self, take: Callable[[int], list[TipId]]) -> None:
-        self._take, self._left = take, list[TipId]()
-        self.taken: list[TipId] = []
-
-    def free_one(self, connection: Connection, *, wanted: int) -> None:
-        """Delete one decoy that was never tried, if there is one; `wanted` says how many more will be asked for."""
-        while True:
-            if not self._left:
-                self._left = self._take(wanted)
-                self.taken += self._left
-            if not self._left or delete_untried_envelope(connection, self._left.pop()):
-                return
 
 
 class Outbox:
@@ -91,46 +74,61 @@ class Outbox:
         self,
         envelopes: Sequence[Envelope],
         *,
+        covers: Sequence[Envelope] = (),
         nonce: bytes | None = None,
         draft: bytes | None = None,
         now: float | None = None,
         most_waiting: int | None = None,
+        also: bytes | None = None,
     ) -> None:
         """Put the envelopes of one tip into the outbox, its words first; a return means that all are on the disk.
 
-        At the desk, which has no memory store, they may be those of several referrals.
+        At the desk, which has no memory store, they may be those of several referrals. `covers` are decoys for other
+        agencies, as many for each as the tip has envelopes.
 
-        `nonce` is the form's, `draft` the held tip's: either is sent once. Raises AlreadySentError if one of the two,
-        or one of the ids, was put before, by an attempt that was killed too, WordsFullError if `most_waiting` words
-        of tips wait already, and OutboxError if nothing was stored.
+        `nonce` is the form's, `draft` the held tip's: either is sent once; `also` is noted with them. Raises
+        AlreadySentError if one of these, or one of the ids, was put before, by an attempt that was killed too,
+        WordsFullError if `most_waiting` words of tips wait already, and OutboxError if nothing was stored.
         """
         now = time.time() if now is None else now
-        keys = [memory_key(secret) for secret in (nonce, draft) if secret is not None]
         words, *parts = envelopes
-        places = _Places(lambda number: self._remember(lambda memory: memory.take_decoys(words.agency, number), []))
+        keys = [memory_key(secret) for secret in (nonce, draft, also) if secret is not None]
+        places = DecoyPlaces(self._take_decoys, _in_turn(envelopes, covers))
         kept = places.taken
         # What one tip finds waiting must not change before the tip itself is noted as waiting.
         with nullcontext() if most_waiting is None else self._one_at_a_time():
             try:
-                kept = self._put(envelopes, keys, places, now, most_waiting)
+                kept = self._put(places, words.id, keys, now, most_waiting)
             finally:
-                for each in kept:
-                    self._list_decoy(words.agency, each)
+                for agency, each in kept:
+                    self._list_decoy(agency, each)
             for key in keys:
                 self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023  # called at once
             self._remember(lambda memory: memory.note_tip(words.agency, words.id, [part.id for part in parts]), None)
+        for cover in covers:
+            self._list_decoy(cover.agency, cover.id)
+
+    def number_answer(self, locator: str, nonce: bytes, now: float) -> int:
+        """Return the place of a form's answer among the answers of the day of `now` under a locator, 1 for the first.
+
+        The answer keeps its place where `put` fails and the form is sent again. 0 where the memory store cannot say.
+        """
+        thread, form = answer_keys(locator, nz_day(now), nonce)
+        ends = nz_day_end(now)
+        return self._remember(lambda memory: min(memory.number_answer(thread, form, ends=ends, now=now), MAX_NUMBER), 0)
 
     def was_sent(self, nonce: bytes, now: float) -> bool:
         """Return whether a form was sent, as far as the memory store knows."""
         return self._remember(lambda memory: memory.was_sent(memory_key(nonce), now), otherwise=False)
 
-    def require_room(self, agency: str, most_waiting: int, *, now: float, to_hold: bool = False) -> None:
+    def require_room(self, most_waiting: int, *, now: float, to_hold: bool = False) -> None:
         """Raise WordsFullError if so many words wait, or will once all held tips are sent; `to_hold` for a tip to hold.
 
+        The words for all agencies count together: nobody can learn, by filling the room of one, to which a tip goes.
         Held tips, of which some are never sent, take at most half of the room. Parts, decoys, and envelopes that the
         memory store does not know take none.
         """
-        words = self._remember(lambda memory: memory.count_words(agency), 0)
+        words = self._remember(lambda memory: memory.count_words(), 0)
         held, most_held = self._remember(lambda memory: memory.count_held(now), 0), most_waiting // 2
         if words + min(held, most_held) >= most_waiting or (to_hold and held >= most_held):
             raise WordsFullError
@@ -150,7 +148,7 @@ class Outbox:
     def put_decoy(self, decoy: Envelope) -> None:
         """Put a decoy into the outbox as a tip of one envelope goes in; raises OutboxError."""
         with self.database.write() as connection:
-            _insert(connection, [decoy])
+            insert_all(connection, [decoy])
         self._list_decoy(decoy.agency, decoy.id)
 
     def settle(self, envelope_id: TipId, *, decoy: Envelope | None = None) -> None:
@@ -162,9 +160,30 @@ class Outbox:
         with self.database.write() as connection:
             delete_envelope(connection, envelope_id)
             if decoy is not None:
-                _insert(connection, [decoy])
+                insert_all(connection, [decoy])
         if decoy is not None:
             self._list_decoy(decoy.agency, decoy.id)
+
+    def replace_untried(
+        self, pairs: Sequence[tuple[TipId, Envelope]], *, mark: bytes | None = None, now: float
+    ) -> list[TipId]:
+        """Destroy those of some envelopes that were never tried, a decoy in the place of each; return their ids.
+
+        One durable transaction. `mark` is a key that counts as sent if the first one is destroyed. Raises OutboxError.
+        """
+        replaced: list[tuple[TipId, Envelope]] = []
+        with self.database.write() as connection:
+            for each, decoy in pairs:
+                if delete_untried_envelope(connection, each):
+                    insert_all(connection, [decoy])
+                    replaced.append((each, decoy))
+            if mark and replaced[:1] == pairs[:1]:  # before the commit: whoever finds it destroyed finds the mark
+                self._remember(lambda memory: memory.mark_sent(mark, now), None)
+        gone = [each for each, _ in replaced]
+        self._remember(lambda memory: memory.forget(gone), None)
+        for _, decoy in replaced:
+            self._list_decoy(decoy.agency, decoy.id)
+        return gone
 
     def tidy(self, now: float, *, pages: int = PAGES_PER_TIDY) -> None:
         """Do after a delivery what takes little time: give back a few free pages, empty the log, date SQLite's files.
@@ -177,13 +196,14 @@ class Outbox:
                 with self.database.write() as connection:
                     delete_expired(connection, now)
                 self._drop_left_over()
+                self._remember(lambda memory: memory.forget_ended(now), None)
                 self._tidied = quarter
         self.database.compact(now, pages=pages)
 
     def present(self, ids: Sequence[TipId]) -> list[TipId]:
         """Return those of some ids whose envelopes are in the outbox; raises OutboxError."""
         with self.database.read() as connection:
-            return _present(connection, ids)
+            return present_ids(connection, ids)
 
     def forget_absent(self, agency: str) -> None:
         """Let the memory store forget the agency's envelopes that are no longer in the outbox; raises OutboxError."""
@@ -195,17 +215,18 @@ class Outbox:
 
     def _put(
         self,
-        envelopes: Sequence[Envelope],
+        places: DecoyPlaces[Envelope],
+        words_id: TipId,
         keys: Sequence[bytes],
-        places: _Places,
         now: float,
         most_waiting: int | None,
-    ) -> list[TipId]:
+    ) -> list[tuple[str, TipId]]:
         """Commit envelopes in one transaction; return the decoys that were taken and are still there.
 
         The bytes of many parts are staged before, in short transactions between which others may write. Bytes without a
         row are nothing: nobody delivers them, and a later tidying deletes those of a killed process.
         """
+        envelopes = places.envelopes
         staged = envelopes[_AT_ONCE:] if self.database.path else []
         at_once = envelopes[: len(envelopes) - len(staged)]
         try:
@@ -214,16 +235,17 @@ class Outbox:
                     self._stage(staged[first : first + _AT_ONCE], places)
                     time.sleep(_PAUSE_SECONDS)
             with self.database.write() as connection:
-                self._use_forms(connection, keys, envelopes[0].id, now)
+                self._use_forms(connection, keys, words_id, now)
                 if most_waiting is not None:
-                    self.require_room(envelopes[0].agency, most_waiting, now=now)
+                    self.require_room(most_waiting, now=now)
                 if count_staged(connection, [each.id for each in staged]) != 2 * len(staged):
                     raise OutboxError("busy")  # another attempt at the same tip failed and took its bytes away
-                _insert(connection, at_once, places)
+                insert_all(connection, at_once, places)
                 if staged:
-                    with _ids_put_once():
+                    with ids_put_once():
                         insert_rows(connection, [(each.id, each.agency) for each in staged])
-                return _present(connection, places.taken)
+                there = set(present_ids(connection, [each for _, each in places.taken]))
+                return [(agency, each) for agency, each in places.taken if each in there]
         except HaumaruError:
             self._drop_staged(staged)
             raise
@@ -237,19 +259,19 @@ class Outbox:
         finally:
             self._counting.release()
 
-    def _stage(self, envelopes: Sequence[Envelope], places: _Places) -> None:
+    def _stage(self, envelopes: Sequence[Envelope], places: DecoyPlaces[Envelope]) -> None:
         with self.database.write() as connection:
-            if _present(connection, [each.id for each in envelopes]):
+            if present_ids(connection, [each.id for each in envelopes]):
                 raise AlreadySentError
-            for number, each in enumerate(envelopes):
-                places.free_one(connection, wanted=len(envelopes) - number)
+            for each in envelopes:
+                places.free_one(connection, each.agency)
                 stage_bytes(connection, each.id, each.data)
 
     def _drop_staged(self, staged: Sequence[Envelope]) -> None:
         if not staged:
             return
         with suppress(OutboxError), self.database.write() as connection:
-            there = set(_present(connection, [each.id for each in staged]))
+            there = set(present_ids(connection, [each.id for each in staged]))
             delete_slots(connection, [blob_id(each.id.encode()) for each in staged if each.id not in there])
 
     def _drop_left_over(self) -> None:
@@ -274,9 +296,12 @@ class Outbox:
         for key in keys:
             self.database.lock_exclusive(connection, int.from_bytes(key[:8], "big", signed=True))
             earlier = self._remember(lambda memory: memory.use_form(key, words_id, now), None)  # noqa: B023
-            if earlier is not None and _present(connection, [earlier]):
+            if earlier is not None and present_ids(connection, [earlier]):
                 self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023
                 raise AlreadySentError
+
+    def _take_decoys(self, agency: str, number: int) -> list[TipId]:
+        return self._remember(lambda memory: memory.take_decoys(agency, number), [])
 
     def _list_decoy(self, agency: str, decoy: TipId) -> None:
         self._remember(lambda memory: memory.list_decoy(agency, decoy), None)
@@ -292,28 +317,12 @@ class Outbox:
             return otherwise
 
 
-def _insert(connection: Connection, envelopes: Sequence[Envelope], places: _Places | None = None) -> None:
-    """Insert envelopes, each after the deletion of one decoy; raises AlreadySentError if an id is there already.
-
-    One after the other, so that each envelope takes just those pages that one decoy leaves free, as a decoy does that
-    is put after a delivery.
-    """
-    for number, each in enumerate(envelopes):
-        if places is not None:
-            places.free_one(connection, wanted=len(envelopes) - number)
-        with _ids_put_once():
-            insert_envelope(connection, each.id, each.agency, each.data)
-
-
-@contextmanager
-def _ids_put_once() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise AlreadySentError from None
-
-
-def _present(connection: Connection, ids: Sequence[TipId]) -> list[TipId]:
-    """Return those of some envelopes that are in the outbox."""
-    found = select(labels.c.id).where(labels.c.id.in_(ids))
-    return [TipId(each) for each in connection.execute(found).scalars()]
+def _in_turn(envelopes: Sequence[Envelope], covers: Sequence[Envelope]) -> Sequence[Envelope]:
+    """Return envelopes in the order of their rows: of each agency one in turn, which does not say whose the tip is."""
+    if not covers:
+        return envelopes
+    by_agency: dict[str, list[Envelope]] = {}
+    for each in (*envelopes, *covers):
+        by_agency.setdefault(each.agency, []).append(each)
+    turns = zip(*(by_agency[agency] for agency in sorted(by_agency)), strict=True)
+    return [each for turn in turns for each in turn]

@@ -13,9 +13,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from app.core.errors import OutboxError
-from app.delivery.database import PAGE_BYTES, Database, as_outbox_errors
+from app.delivery.database import Database, as_outbox_errors
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blob_id, verified_blob
+from app.delivery.sqlite_database import PAGE_BYTES
 from app.vault.tip import TipId
 
 # The number of pages, and the start and length of the list of free pages, in the header (SQLite's file format,

@@ -24,6 +24,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    bindparam,
     delete,
     false,
     insert,
@@ -113,6 +114,15 @@ posted = _table(
     Column("expires", Date, nullable=False),
 )
 
+# The statements that every tip runs are made once: making one takes longer than running it.
+_INSERT_CELLS, _INSERT_LABELS = insert(cells), insert(labels)
+_DELETE_CELL = delete(cells).where(cells.c.id == bindparam("tip"))
+_DELETE_UNTRIED_CELL = _DELETE_CELL.where(~cells.c.tried & cells.c.owner.is_(None))
+_DELETE_LABEL = delete(labels).where(labels.c.id == bindparam("tip"))
+_BLOBS = (blobs, spares, messages, message_spares)
+_INSERT_BLOB = {table: insert(table) for table in _BLOBS}
+_DELETE_BLOB = {table: delete(table).where(table.c.slot == bindparam("wanted")) for table in _BLOBS}
+
 
 def blob_id(name: bytes) -> int:
     """Return the slot of the blob of a random name: a hash of the name, so that slots have no order either."""
@@ -128,8 +138,8 @@ def insert_envelope(connection: Connection, tip: str, agency: str, data: bytes) 
 def insert_rows(connection: Connection, envelopes: Sequence[tuple[str, str]]) -> None:
     """Insert the ids and agencies of envelopes whose bytes are there; raises IntegrityError where an id is taken."""
     rows = [{"id": tip, "agency": agency} for tip, agency in envelopes]
-    connection.execute(insert(cells), rows)
-    connection.execute(insert(labels), rows)
+    connection.execute(_INSERT_CELLS, rows)
+    connection.execute(_INSERT_LABELS, rows)
 
 
 def stage_bytes(connection: Connection, tip: str, data: bytes) -> None:
@@ -140,6 +150,8 @@ def stage_bytes(connection: Connection, tip: str, data: bytes) -> None:
 
 def count_staged(connection: Connection, tips: Sequence[str]) -> int:
     """Return how many copies of the bytes of some envelopes are there: two for each, if they all are."""
+    if not tips:
+        return 0
     slots = [blob_id(tip.encode()) for tip in tips]
     return sum(len(connection.execute(select(each.c.slot).where(each.c.slot.in_(slots))).all()) for each in _BOTH)
 
@@ -161,9 +173,8 @@ def delete_slots(connection: Connection, slots: Iterable[int]) -> None:
 
 def delete_envelope(connection: Connection, tip: str) -> None:
     """Delete an envelope with both its copies; deleting an envelope twice is no error."""
-    connection.execute(delete(cells).where(cells.c.id == tip))
-    connection.execute(delete(labels).where(labels.c.id == tip))
-    _delete_blob(connection, _BOTH, tip.encode())
+    connection.execute(_DELETE_CELL, {"tip": tip})
+    _delete_all_but_cell(connection, tip)
 
 
 def delete_untried_envelope(connection: Connection, tip: str) -> bool:
@@ -171,10 +182,9 @@ def delete_untried_envelope(connection: Connection, tip: str) -> bool:
 
     Only this statement decides whether a decoy may give its place to a tip.
     """
-    untried = (cells.c.id == tip) & ~cells.c.tried & cells.c.owner.is_(None)
-    if connection.execute(delete(cells).where(untried)).rowcount == 0:
+    if connection.execute(_DELETE_UNTRIED_CELL, {"tip": tip}).rowcount == 0:
         return False
-    delete_envelope(connection, tip)
+    _delete_all_but_cell(connection, tip)
     return True
 
 
@@ -216,12 +226,17 @@ def delete_expired(connection: Connection, now: float) -> None:
     connection.execute(delete(posted).where(posted.c.expires < nz_day(now)))
 
 
+def _delete_all_but_cell(connection: Connection, tip: str) -> None:
+    connection.execute(_DELETE_LABEL, {"tip": tip})
+    _delete_blob(connection, _BOTH, tip.encode())
+
+
 def _insert_blob(connection: Connection, tables: tuple[Table, Table], name: bytes, data: bytes) -> None:
     stored = hashlib.sha256(data).digest() + data
     for table in tables:
-        connection.execute(insert(table).values(slot=blob_id(name), data=stored))
+        connection.execute(_INSERT_BLOB[table], {"slot": blob_id(name), "data": stored})
 
 
 def _delete_blob(connection: Connection, tables: tuple[Table, Table], name: bytes) -> None:
     for table in tables:
-        connection.execute(delete(table).where(table.c.slot == blob_id(name)))
+        connection.execute(_DELETE_BLOB[table], {"wanted": blob_id(name)})

@@ -11,6 +11,7 @@ from datetime import date
 from enum import StrEnum
 
 from app.desk.errors import RefusedError
+from app.desk.thread import ThreadMessage, sorted_thread
 from app.files.protocol import Box
 from app.vault.part import Part, is_proven
 from app.vault.tip import SCHEMA, ReplyTo, TipId
@@ -49,6 +50,7 @@ REASONS: Mapping[str, str] = {
     "other": "Not about exploitation",
     "repeat": "The same as another tip",
     "test": "A test, or nonsense",
+    "withdrawn": "The sender asked you to destroy it",
 }
 OUTCOMES: Mapping[Outcome, str] = {
     Outcome.UNKNOWN: "Not known yet",
@@ -75,17 +77,6 @@ class CaseNote:
     day: date
     who: str
     text: str
-
-
-@dataclass(frozen=True)
-class ThreadMessage:
-    """One message of the thread with the sender; `posted` says of a reply whether the site has it."""
-
-    day: date
-    who: str  # a handler's name; "" means the sender
-    text: str
-    id: str = ""
-    posted: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +114,8 @@ class Case:
     """One tip on the desk: what came, its state, who works on it, and what the desk has done.
 
     `tip_id` is the id in the words of the tip, which anyone may have put there: of several tips that bear one id, all
-    but the first have another `id` here. `part_key` (32 bytes) proves the parts that bring the files.
+    but the first have another `id` here. `part_key` (32 bytes) proves the parts that bring the files. Only an answer
+    has `replies`, `withdraw` and `number`, as its tip does.
     """
 
     id: TipId
@@ -135,6 +127,9 @@ class Case:
     part_key: bytes = field(default=b"", repr=False)
     reply: ReplyTo | None = None
     answers_to: str | None = None
+    replies: Mapping[str, str] = field(default_factory=dict)
+    withdraw: bool = False
+    number: int = 0
     state: State = State.NEW
     holder: str = ""
     translator: bool = False
@@ -144,6 +139,8 @@ class Case:
     referrals: tuple[SentReferral, ...] = ()
     leaving: tuple[str, ...] = ()  # the ids of referrals and hand-overs that are being put into the outbox
     thread: tuple[ThreadMessage, ...] = ()
+    answered_requests: tuple[str, ...] = ()  # the ids of the sender's requests not to pass the tip on
+    silent: bool = False  # the desk does not say to the sender what became of the tip
     unread: bool = False  # the sender has answered since a handler opened the tip
     outcome: Outcome = Outcome.UNKNOWN
     reason: str = ""
@@ -163,20 +160,19 @@ class Case:
 
     @property
     def children(self) -> bool:
-        """Whether the sender says that a child is involved."""
-        ticked = any(kind.value in self.kinds for kind in SCHEMA.kinds if kind.topic == "children")
-        return ticked or self.text("children") == "yes"
+        """Whether the sender says that a child is involved; older forms asked this by a kind, too."""
+        return self.text("children") == "yes" or "child" in self.text("kinds").split(", ")
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds that the sender ticked."""
-        value = self.answers.get("kinds", ())
-        return value if isinstance(value, tuple) else (value,)
+    def ticked(self, name: str) -> tuple[str, ...]:
+        """Return the values of the schema that the sender ticked, in its order; anybody may seal a tip with others."""
+        answer = self.answers.get(name, ())
+        values = answer if isinstance(answer, tuple) else (answer,)
+        return tuple(choice.value for choice in SCHEMA.field(name).choices if choice.value in values)
 
     @property
     def known_kinds(self) -> tuple[str, ...]:
-        """Those of the kinds that are the schema's, in its order; anybody may seal a tip with others."""
-        return tuple(kind.value for kind in SCHEMA.kinds if kind.value in self.kinds)
+        """The kinds that the sender ticked."""
+        return self.ticked("kinds")
 
     @property
     def open(self) -> bool:
@@ -289,7 +285,7 @@ class Case:
 
     def with_answers(self, *answers: ThreadMessage) -> "Case":
         """Return the tip with the sender's answers in its thread, unread."""
-        return replace(self, thread=(*self.thread, *answers), unread=True)
+        return replace(self, thread=sorted_thread((*self.thread, *answers)), unread=True)
 
     def read(self) -> "Case":
         """Return the tip with its thread read."""
@@ -346,5 +342,8 @@ def case_from_words(words: Words, sketch: tuple[int, ...], *, case_id: TipId | N
         part_key=words.key,
         reply=tip.reply,
         answers_to=tip.answers_to,
+        replies=dict(tip.replies),
+        withdraw=tip.withdraw,
+        number=tip.number,
         sketch=sketch,
     )

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from app.desk.case import Case, CaseFile, CaseNote, Outcome, RedactionDraft, SentReferral, State, ThreadMessage
+from app.desk.case import Case, CaseFile, CaseNote, Outcome, RedactionDraft, SentReferral, State
+from app.desk.thread import MessageKind, ThreadMessage
 from app.vault.tip import ReplyTo
 
 FORMAT = "haumaru-case/2"
@@ -38,6 +39,7 @@ def decode_case(data: bytes) -> Case:
     raw["referrals"] = tuple(SentReferral(**_with_date(one)) for one in raw["referrals"])
     raw["draft"] = _decode_draft(raw["draft"])
     raw["sketch"], raw["leaving"] = tuple(raw["sketch"]), tuple(raw.get("leaving", ()))
+    raw["answered_requests"] = tuple(raw.get("answered_requests", ()))
     return Case(**raw)
 
 
@@ -52,7 +54,8 @@ def _decode_draft(raw: dict[str, Any]) -> RedactionDraft:
 
 
 def _decode_message(raw: dict[str, Any]) -> ThreadMessage:
-    return ThreadMessage(**_with_date(raw))
+    kind, details = MessageKind(raw.get("kind", MessageKind.MESSAGE)), tuple(raw.get("details", ()))
+    return ThreadMessage(**_with_date(raw) | {"kind": kind, "details": details})
 
 
 def _with_date(raw: dict[str, Any]) -> dict[str, Any]:

@@ -18,12 +18,14 @@ from app.delivery.clock import days_left, nz_day
 from app.desk.arrival import case_of_arrival, with_arrived_answers
 from app.desk.case import Case, CaseNote, Outcome, RedactionDraft, State
 from app.desk.case_json import decode_case, encode_case
+from app.desk.early_answers import EARLY_FOLDER, EarlyAnswers
 from app.desk.envelopes import open_envelope
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.desk.journal import Journal, JournalEntry
 from app.desk.parts import PartStore
 from app.desk.store import SealedStore, as_refused_errors
+from app.desk.withdrawn import is_told, require_answered, require_not_promised
 from app.vault.keys import Identity
 from app.vault.part import Part
 from app.vault.tip import Tip, new_tip_id
@@ -52,6 +54,7 @@ class Cases:
         self._case_ids = {entry.tip for entry in received}  # of cases that were destroyed, too
         self._hashes = {entry.what.split(" ")[1] for entry in received}  # of the envelopes that brought words
         self.parts = PartStore(store, identities, self.today)
+        self.early_answers = EarlyAnswers(store, journal, identities, self.today)
         self._lock = threading.RLock()
         self.changes = 0  # counts up, so that what is computed from all cases knows when it is stale
 
@@ -101,19 +104,24 @@ class Cases:
     # Arrivals.
 
     def receive_words(self, words: Words, envelope: bytes) -> None:
-        """Make a case of the words of a tip, unless this very envelope came before, and find the parts that wait.
+        """Make a case of the words of a tip, unless this very envelope came before, and find what waits for them.
 
-        On a return the words are in the store. Raises RefusedError for a fault of the disk or journal.
+        An answer whose thread is not here waits itself. On a return the words are in the store. Raises RefusedError
+        for a fault of the disk or journal.
         """
         with self._lock:
-            digest = sha256(envelope).hexdigest()
+            digest, locator = sha256(envelope).hexdigest(), words.tip.answers_to
             if digest in self._hashes:
                 return
+            ended = locator is not None and self.early_answers.is_ended(locator)
+            if locator is not None and not ended and not self._thread(locator):
+                self.early_answers.add(locator, envelope)
+                return
             case_id = words.tip.id if words.tip.id not in self._case_ids else new_tip_id()
-            case = case_of_arrival(words, case_id, self.today(), by=DESK)
+            case = case_of_arrival(words, case_id, self.today(), by=DESK, thread_ended=ended)
             early = [one for one in self._cases.values() if case.reply and one.answers_to == case.reply.locator]
             if early and case.answers_to is None:
-                # Envelopes of one window arrive in any order: an answer may have come before what it answers.
+                # Earlier versions made a case of an answer that came before what it answers.
                 case = with_arrived_answers(case, early)
             self.store.put_sealed(f"envelopes/{case.id}.age", envelope)
             self._write(case)
@@ -122,11 +130,13 @@ class Cases:
             self._join_thread(case)
             if case.part_count and self.parts.prove_waiting(case):
                 self._note_files(case)
+            self.early_answers.take(case, self.receive_words)
 
     def _finish_arrivals(self) -> None:
         """Do what follows the arrival of words, where the desk was killed before it was done."""
         for case in self.all():
             self._join_thread(case)
+            self.early_answers.take(case, self.receive_words)
             if not self.parts.is_complete(case) and self.parts.prove_waiting(case):
                 self._note_files(case)
 
@@ -152,6 +162,7 @@ class Cases:
         for digest, case in cases.items():
             parent = self.parent(case)
             answers = f" answers {parent.id}" if parent else ""
+            answers += " withdraws" if case.withdraw else ""
             entries.append(JournalEntry(DESK, "received", case.id, f"envelope {digest}{answers}"))
         self.journal.add_arrivals(*entries)
         self._case_ids.update(case.id for case in cases.values())
@@ -183,10 +194,11 @@ class Cases:
 
         Nobody can name the locator of another sender's thread: it derives from the receipt code.
         """
-        if case.answers_to is None:
-            return None
+        return None if case.answers_to is None else self._thread(case.answers_to)
+
+    def _thread(self, locator: str) -> Case | None:
         threads = (one for one in self._cases.values() if one.reply and one.answers_to is None)
-        return next((one for one in threads if one.reply and one.reply.locator == case.answers_to), None)
+        return next((one for one in threads if one.reply and one.reply.locator == locator), None)
 
     # Changes.
 
@@ -239,11 +251,13 @@ class Cases:
 
     def close(self, tip: str, who: str, reason: str, outcome: Outcome = Outcome.UNKNOWN) -> Case:
         """End the work on a tip, one's own or nobody's."""
-        return self.change(tip, who, "closed", lambda now: now.ended(who, self.today(), reason, outcome), what=reason)
+        return self.change(
+            tip, who, "closed", lambda now: require_answered(now).ended(who, self.today(), reason, outcome), what=reason
+        )
 
     def reopen(self, tip: str, who: str) -> Case:
         """Work on a closed tip again."""
-        return self.change(tip, who, "reopened", lambda now: now.reopened(who))
+        return self.change(tip, who, "reopened", lambda now: require_not_promised(now).reopened(who))
 
     def set_outcome(self, tip: str, who: str, outcome: Outcome) -> Case:
         """Note what came of a tip."""
@@ -251,7 +265,8 @@ class Cases:
 
     def lock_away(self, tip: str, who: str) -> Case:
         """Mark a tip as objectionable, for good: its words leave the record, the sealed envelope stays."""
-        return self.change(tip, who, "objectionable", lambda now: now.locked_away())
+        what = self.early_answers.end_thread(self.get(tip))
+        return self.change(tip, who, "objectionable", lambda now: now.locked_away(), what=what)
 
     def note_posted(self, reply_id: str) -> None:
         """Note that the site has a reply; the tip may have been destroyed or locked away meanwhile."""
@@ -290,16 +305,17 @@ class Cases:
         """Destroy records and envelopes for good; journaled."""
         for case in cases:
             with self._lock:
-                self.journal.write(JournalEntry(DESK, "destroyed", case.id))
+                self.journal.write(JournalEntry(DESK, "destroyed", case.id, self.early_answers.end_thread(case)))
                 self.store.delete([f"envelopes/{case.id}.age", f"tips/{case.id}.age"])
                 self.parts.delete(case)
                 self._cases.pop(case.id, None)
                 self.changes += 1
 
     def overdue(self, retain_days: int) -> list[Case]:
-        """Return the cases closed `retain_days` ago, and the answers in their threads; never a locked one."""
+        """Return the cases closed `retain_days` ago, or withdrawn, and their threads' answers; never a locked one."""
         limit = self.today() - timedelta(days=retain_days)
-        over = [case for case in self.all() if case.state is State.CLOSED and case.closed and case.closed <= limit]
+        closed = [case for case in self.all() if case.state is State.CLOSED and case.closed]
+        over = [case for case in closed if (case.closed and case.closed <= limit) or is_told(case)]
         threads = {message.id for case in over for message in case.thread if not message.who}
         return [*over, *(case for case in self.all() if case.id in threads and case not in over)]
 
@@ -308,7 +324,7 @@ class Cases:
 
         Each file is replaced as a whole, so a job that is stopped loses nothing.
         """
-        folders = ("tips", "envelopes", "parts", "waiting")
+        folders = ("tips", "envelopes", "parts", "waiting", EARLY_FOLDER)
         names = [f"{folder}/{name}" for folder in folders for name in self.store.list_names(folder)]
         names += [name for name in self.store.list_names(".") if name.endswith(".age") and not name.startswith(".")]
         job.total = len(names)

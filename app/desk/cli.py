@@ -37,7 +37,7 @@ from app.desk.unpack import OpenedEnvelopes, unpack_to_folder, words_json
 from app.desk.web import factory
 from app.text.phrases import load_phrases
 from app.vault.age_open import read_identity_file, write_identity_file
-from app.vault.keys import DEMONSTRATION, Identity, new_identity, recipient_of
+from app.vault.keys import DEMONSTRATION, Identity, key_fingerprint, new_identity, recipient_of
 from app.vault.part import Part
 from app.vault.signature import (
     decode_public_key,
@@ -80,7 +80,7 @@ def cli() -> None:
 )
 @click.option("--signing", is_flag=True, help="Make a signing key, for replies and referrals, and not an identity.")
 def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
-    """Make a new key file and print the public key.
+    """Make a new key file; print the public key, and the fingerprint of a recipient to standard error.
 
     An identity's public key is its recipient (age1pq1...). A signing key's public key is 44 characters of base64.
     """
@@ -95,6 +95,8 @@ def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
         data, shown = write_identity_file(identity, passphrase), recipient_of(identity)
     create_once(path, data)
     click.echo(shown)
+    if not signing:
+        click.echo(f"fingerprint: {key_fingerprint([shown])}", err=True)
 
 
 @cli.command("open")

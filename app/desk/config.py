@@ -92,6 +92,7 @@ class DeskConfig:
     release: int
     retain_days: int
     contact: str
+    acknowledge: bool
     expires: date
     handlers: tuple[str, ...]
     authorities: Mapping[str, Authority]
@@ -119,6 +120,7 @@ def load_desk_config(path: Path, env: Mapping[str, str]) -> DeskConfig:
         release=desk.integer("release", 1, 1, 2),
         retain_days=desk.integer("retain_days", 90, 1, 3650),
         contact=desk.text("contact"),
+        acknowledge=desk.flag("acknowledge", default=True),
         expires=desk.optional("expires", date.fromisoformat, date.max, remedy='write a day such as "2027-11-30"'),
         handlers=tuple(_read_handler(row) for row in root.tables("handler")),
         authorities=_read_parties(root, "authority", folder, faults),

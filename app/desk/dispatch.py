@@ -6,7 +6,6 @@ seals and sends what is built here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -28,6 +27,7 @@ from app.desk.redaction import (
 from app.desk.referral import Referral
 from app.files.clean import CleanedFile
 from app.text.phrases import Finding, PhraseTrie
+from app.vault.keys import key_fingerprint
 from app.vault.signature import encode_public_key, public_bytes
 from app.vault.tip import SCHEMA, TipFile, new_tip_id
 
@@ -88,16 +88,11 @@ def first_draft(
 
 def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tuple[str, ...]:
     """Return the ids of the authorities that take what a tip is about, in the configuration's order."""
-    topics = {"trafficking", *case.known_kinds, *(kind.topic for kind in SCHEMA.kinds if kind.value in case.kinds)}
+    choices = (choice for field in SCHEMA.fields for choice in field.choices if choice.value in case.ticked(field.name))
+    topics = {"trafficking", *case.known_kinds, *(choice.topic for choice in choices)}
     topics |= {"danger"} if case.danger else set()
     topics |= {"children", "child"} if case.children else set()
     return tuple(one.id for one in authorities.values() if topics.intersection(one.takes))
-
-
-def key_fingerprint(authority: Authority) -> str:
-    """Return a fingerprint of an authority's keys to compare by voice: 128 bits of SHA-256, in eight groups."""
-    digest = sha256("\n".join(authority.recipients).encode()).hexdigest()[:32]
-    return " ".join(digest[at : at + 4] for at in range(0, 32, 4))
 
 
 def is_key_confirmed(cases: Cases, authority: Authority) -> bool:
@@ -111,7 +106,7 @@ def confirm_key(cases: Cases, authority: Authority, who: str) -> None:
 
 
 def _key_mark(authority: Authority) -> str:
-    return f"{authority.id} {key_fingerprint(authority).replace(' ', '')}"
+    return f"{authority.id} {key_fingerprint(authority.recipients).replace(' ', '')}"
 
 
 def build_referral(
@@ -131,7 +126,7 @@ def build_referral(
         day=case.received,
         summary=redaction.draft.summary,
         danger=_choice(case, "danger"),
-        children=_choice(case, "children"),
+        children="yes" if case.children else _choice(case, "children"),
         kinds=case.known_kinds,
         fields=left,
         files=kept,

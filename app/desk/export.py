@@ -17,6 +17,8 @@ from app.desk.jobs import Job
 from app.desk.journal import JournalEntry
 from app.desk.parts import PartStore
 from app.desk.terminal import escape_json
+from app.desk.thread import MessageKind, ThreadMessage
+from app.desk.withdrawn import was_asked_back
 from app.files.clean import CleanedFile
 
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -33,16 +35,28 @@ def export_json(case: Case, parts: PartStore) -> bytes:
         "id": case.id,
         "received": case.received.isoformat(),
         "state": str(case.state),
+        "asked_back": was_asked_back(case),
         "outcome": str(case.outcome),
         "answers": dict(case.answers),
+        "replies": dict(case.replies),
         "translation": case.translation,
         "files": [{"path": one.path, "type": one.type, "removed": one.removed} for one in case.files],
         "parts": {"count": case.part_count, "missing": parts.missing(case)},
         "notes": [{"day": one.day.isoformat(), "who": one.who, "text": one.text} for one in case.notes],
-        "thread": [{"day": one.day.isoformat(), "who": one.who or "sender", "text": one.text} for one in case.thread],
+        "thread": [_message_fields(one) for one in case.thread],
         "referrals": [json.loads(one.text) | {"signature": one.signature} for one in case.referrals],
     }
     return escape_json(json.dumps(fields, ensure_ascii=False, indent=2)).encode() + b"\n"
+
+
+def _message_fields(message: ThreadMessage) -> dict[str, object]:
+    fields: dict[str, object] = {"day": message.day.isoformat(), "who": message.who or "sender", "text": message.text}
+    if message.kind is MessageKind.QUESTION:
+        fields["question"] = message.value
+    if message.kind is MessageKind.STATUS:
+        fields |= {"status": message.value, "details": list(message.details)}
+    fields |= {"withdraw": True} if message.withdraw else {}
+    return fields | ({"replies": dict(message.replies)} if message.replies else {})
 
 
 def export_members(case: Case, attachments: Attachments) -> dict[str, bytes]:

@@ -3,10 +3,11 @@
 A code that has no label is shown as the code, so that an old journal stays readable. No label holds a word of a tip.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
-from app.desk.case import State
+from app.desk.case import Case, State
+from app.desk.thread import ThreadMessage
 from app.vault.tip import SCHEMA
 
 STATE_LABELS: Mapping[State, str] = MappingProxyType(
@@ -20,7 +21,8 @@ STATE_LABELS: Mapping[State, str] = MappingProxyType(
     }
 )
 VIEW_LABELS: Mapping[str, str] = MappingProxyType(
-    {"open": "To do", "answered": "Sender wrote again"} | {str(state): label for state, label in STATE_LABELS.items()}
+    {"open": "To do", "withdrawn": "Do not pass on", "answered": "Sender wrote again"}
+    | {str(state): label for state, label in STATE_LABELS.items()}
 )
 KIND_LABELS: Mapping[str, str] = MappingProxyType({kind.value: kind.label for kind in SCHEMA.kinds})
 
@@ -58,6 +60,13 @@ _ACTIONS = {
     "interrupted": "found that the desk stopped while sending",
     "confirmed-key": "compared a key by voice",
     "replied": "wrote a reply",
+    "asked": "asked the sender questions",
+    "answered-request": "answered the request not to pass the tip on",
+    "despite-request": "passed the tip on although the sender asked you not to",
+    "told": "wrote to the sender what became of the tip",
+    "held-back": "held back a message to the sender",
+    "silenced": "chose to tell the sender nothing",
+    "told-again": "chose to tell the sender again what becomes of the tip",
     "reply-posted": "sent a reply to the site",
     "outcome": "saved the outcome",
     "closed": "closed the tip",
@@ -67,13 +76,63 @@ _ACTIONS = {
     "printed": "printed the tip",
     "exported": "exported the tip",
     "destroyed": "destroyed the tip",
+    "answers-destroyed": "destroyed answers that belonged to no tip",
     "rekeyed": "sealed the store to a new key",
 }
+
+AUTHORITY_KIND_LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "trafficking": "an authority that investigates trafficking",
+        "work": "an authority that checks how workers are paid and treated",
+        "children": "an authority that protects children",
+        "danger": "an authority that acts when someone is in danger",
+    }
+)
+WITHDRAWAL_LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "destroyed": "It was not passed on, and it will be destroyed",
+        "not-passed-on": "It was not passed on, and it will not be, unless someone is in danger or the law demands it",
+        "passed-on": "It had been passed on before",
+        "cannot": "It cannot be kept back, because someone is in danger",
+    }
+)
+_STATUSES = {
+    "opened": "Your tip was opened",
+    "referred": "Your tip was passed on",
+    "closed": "Your tip was closed",
+    "withdrawal": "You asked us not to pass your tip on",
+}
+_DETAILS = {
+    **WITHDRAWAL_LABELS,
+    "nothing": "too little to act on",
+    "other": "not about exploitation",
+    **AUTHORITY_KIND_LABELS,
+}
+
+
+def status_label(message: ThreadMessage) -> str:
+    """Return what a status says to the sender; a status or a detail without a label is shown as its code."""
+    details = "; ".join(_DETAILS.get(detail, detail) for detail in message.details)
+    return f"Status: {_STATUSES.get(message.value, message.value)}{f' ({details})' if details else ''}"
+
+
+def sent_label(message: ThreadMessage, waiting: Collection[str]) -> str:
+    """Return where something is that the desk wrote; `waiting` holds the ids of what will still leave."""
+    if message.posted:
+        return "the sender can read this on the site"
+    if message.held:
+        return "held back: the sender will not see this"
+    return "not on the site yet" if message.id in waiting else "not sent: it is too old, or a newer status says more"
 
 
 def answer_label(value: str) -> str:
     """Return the answer to a question about danger or children; any other value counts as no answer."""
     return _ANSWERS.get(value, "the sender did not say")
+
+
+def hazards_label(case: Case) -> str:
+    """Return the dangers at the place that the sender ticked, "" where none is ticked."""
+    return SCHEMA.answer_text("hazards", case.ticked("hazards"))
 
 
 def action_label(code: str) -> str:

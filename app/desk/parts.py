@@ -1,26 +1,21 @@
 """The parts of tips' files at the desk: those that a tip's words prove, and those that nothing proves yet.
 
 A proven part is kept with its case, sealed as it came. Any other part waits, since words and parts come in any order:
-when its words come it is proven, and after 30 days it may be destroyed. At most 16,384 parts wait (2 GiB); beyond that
-one of them, chosen at random, gives its place, so that a stranger who fills the room cannot choose what is lost.
+when its words come it is proven, and after 30 days it may be destroyed (`waiting_envelopes`).
 """
 
-import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date, timedelta
-from hashlib import sha256
+from datetime import date
 
 from app.core.errors import HaumaruError
 from app.desk.case import Case
 from app.desk.envelopes import open_envelope
 from app.desk.errors import RefusedError
 from app.desk.store import SealedStore
+from app.desk.waiting_envelopes import MAX_WAITING, WaitingEnvelopes
 from app.vault.keys import Identity
 from app.vault.part import Part
-
-WAITING_DAYS = 30
-MAX_WAITING_PARTS = 16_384
 
 _PROVEN, _WAITING = "parts", "waiting"
 
@@ -34,18 +29,14 @@ class PartStore:
         identities: Sequence[Identity],
         today: Callable[[], date],
         *,
-        max_waiting: int = MAX_WAITING_PARTS,
+        max_waiting: int = MAX_WAITING,
     ) -> None:
-        self._store, self._identities, self._today = store, tuple(identities), today
-        self._max_waiting = max_waiting
+        self._store, self._identities = store, tuple(identities)
+        self._waiting = WaitingEnvelopes(store, _WAITING, today, most=max_waiting)
         self._proven: dict[str, set[int]] = defaultdict(set)  # by case
-        self._waiting: dict[str, str] = {}  # names of files, by the hash in the name
-        self._waiting_of: dict[str, set[str]] = defaultdict(set)  # hashes, by tip
         for name in store.list_names(_PROVEN):
             case_id, number, _ = name.split(".")
             self._proven[case_id].add(int(number))
-        for name in store.list_names(_WAITING):
-            self._index(name)
 
     def count(self, case: Case) -> int:
         """Return how many of a case's parts are here."""
@@ -71,7 +62,7 @@ class PartStore:
         """
         case = next((one for one in cases if one.proves(part)), None)
         if case is None:
-            self._wait(part, envelope)
+            self._waiting.add(part.tip, envelope)
         elif part.number not in self._proven[case.id]:
             self._store.put_sealed(_proven_name(case, part.number), envelope)
             self._proven[case.id].add(part.number)
@@ -80,13 +71,11 @@ class PartStore:
     def prove_waiting(self, case: Case) -> int:
         """Move to a new case those waiting parts that it proves, and return how many; raises RefusedError."""
         found = 0
-        for digest in tuple(self._waiting_of.get(case.tip_id, ())):
-            name = self._waiting[digest]
+        for name in self._waiting.of(case.tip_id):
             part = self._open(f"{_WAITING}/{name}")
             if part is None or not case.proves(part):
                 continue
-            self._store.move_in(self._store.folder / _WAITING / name, _proven_name(case, part.number))
-            self._forget(name)
+            self._waiting.move(name, _proven_name(case, part.number))
             self._proven[case.id].add(part.number)
             found += 1
         return found
@@ -104,39 +93,11 @@ class PartStore:
 
     def overdue(self) -> list[str]:
         """Return the names of the parts that nothing has proven for 30 days."""
-        limit = (self._today() - timedelta(days=WAITING_DAYS)).isoformat()
-        return [name for name in self._waiting.values() if name.split(".")[0] < limit]
+        return self._waiting.overdue()
 
     def delete_waiting(self, names: Iterable[str]) -> None:
         """Destroy those of the named parts that still wait; raises RefusedError."""
-        self._delete_waiting([name for name in names if name in self._waiting.values()])
-
-    def _wait(self, part: Part, envelope: bytes) -> None:
-        digest = sha256(envelope).hexdigest()[:32]
-        if digest in self._waiting:
-            return
-        while len(self._waiting) >= self._max_waiting:
-            self._delete_waiting([secrets.choice(list(self._waiting.values()))])
-        name = f"{self._today().isoformat()}.{part.tip}.{digest}.age"
-        self._store.put_sealed(f"{_WAITING}/{name}", envelope)
-        self._index(name)
-
-    def _delete_waiting(self, names: Sequence[str]) -> None:
-        self._store.delete([f"{_WAITING}/{name}" for name in names])
-        for name in names:
-            self._forget(name)
-
-    def _index(self, name: str) -> None:
-        _day, tip, digest, _ = name.split(".")
-        self._waiting[digest] = name
-        self._waiting_of[tip].add(digest)
-
-    def _forget(self, name: str) -> None:
-        _day, tip, digest, _ = name.split(".")
-        del self._waiting[digest]
-        self._waiting_of[tip].discard(digest)
-        if not self._waiting_of[tip]:
-            del self._waiting_of[tip]
+        self._waiting.delete(self._waiting.waiting(names))
 
     def _open(self, name: str) -> Part | None:
         try:

@@ -1,7 +1,8 @@
 """The queue: which cases to show, in which order, and how many of each there are; all from memory.
 
-Danger and children come first, then the oldest day. A case that is locked as objectionable is listed by its id alone
-and found by no search. An answer that belongs to a thread has no row of its own.
+Tips whose sender asks not to pass them on come first, then danger and children, then the oldest day. A case that is
+locked as objectionable is listed by its id alone and found by no search. An answer that belongs to a thread has no row
+of its own.
 """
 
 import threading
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from app.desk.case import Case, State
 from app.desk.cases import Cases
 from app.desk.similarity import similar_groups
+from app.desk.withdrawn import open_requests, was_asked_back
 
 PAGE_ROWS = 50
-VIEWS = ("open", "new", "work", "waiting", "answered", "referred", "closed", "objectionable")
+VIEWS = ("open", "withdrawn", "new", "work", "waiting", "answered", "referred", "closed", "objectionable")
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,11 @@ class Queue:
     def _rows(self) -> list[Case]:
         cases = self._cases.all()
         in_threads = {message.id for case in cases for message in case.thread if not message.who}
-        return [case for case in cases if case.id not in in_threads]
+        asked = {case.reply.locator for case in cases if case.reply and not case.answers_to and was_asked_back(case)}
+        # Where a full thread has a request already, further ones say nothing new, and would stand above all.
+        return [
+            case for case in cases if case.id not in in_threads and not (case.withdraw and case.answers_to in asked)
+        ]
 
     def _regroup(self, rows: Sequence[Case]) -> None:
         sketches: dict[str, tuple[int, ...]] = {case.id: case.sketch for case in rows if case.open and case.sketch}
@@ -119,23 +125,26 @@ class Queue:
     def _search_text(self, case: Case) -> str:
         version, text = self._search_texts.get(case.id, (-1, ""))
         if version != case.version:
-            thread = [message.text for message in case.thread]
+            thread = [text for one in case.thread for text in (one.text, *one.replies.values())]
             notes = [note.text for note in case.notes]
-            parts = [case.id, *map(case.text, case.answers), case.translation, *thread, *notes]
+            parts = [case.id, *map(case.text, case.answers), *case.replies.values(), case.translation, *thread, *notes]
             text = "\n".join(parts).casefold()
             self._search_texts[case.id] = (case.version, text)
         return text
 
 
-def urgency_key(case: Case) -> tuple[bool, bool, int, str]:
-    """Return a key that sorts danger first, then children, then the oldest day."""
-    return (not case.danger, not case.children, case.received.toordinal(), case.id)
+def urgency_key(case: Case) -> tuple[bool, bool, bool, int, str]:
+    """Return a key that sorts open requests not to pass a tip on first, then danger, children, and the oldest day."""
+    return (not open_requests(case), not case.danger, not case.children, case.received.toordinal(), case.id)
 
 
 def _views(case: Case) -> tuple[str, ...]:
     views = [str(case.state)]
-    if case.state in {State.NEW, State.WORK, State.WAITING}:
+    asked_back = bool(open_requests(case))
+    if asked_back or case.state in {State.NEW, State.WORK, State.WAITING}:
         views.append("open")
+    if asked_back:
+        views.append("withdrawn")
     if case.unread:
         views.append("answered")
     return tuple(views)

@@ -19,6 +19,7 @@ from app.files.clean import CleanedFile
 from app.text.find import REMOVED_PLACEHOLDER, find_in_fields, remove_spans
 from app.text.phrases import Finding, PhraseTrie
 from app.text.skeleton import skeleton_words
+from app.vault.asked_questions import replies_text
 from app.vault.tip import SCHEMA
 
 MAX_TEXT_FILE = 60_000  # bytes of a file whose words can be marked in a browser; a longer one is not sent
@@ -26,6 +27,7 @@ MAX_MARKABLE = 120_000  # characters of all text of one tip whose words can be m
 # Choices for which referral.json has keys of their own: shown and sent as such, never searched.
 SEPARATE = frozenset({"danger", "children", "kinds"})
 TRANSLATION = "translation"
+ANSWERED = "answered-questions"  # what a sender said to questions of the desk, as one text
 
 _EDGES = " \t\n.,;:!?()[]{}\"'«»-–—/\\，。、；：！？（）「」"
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
@@ -86,9 +88,15 @@ class Redaction:
 
 def answer_texts(case: Case) -> dict[str, str]:
     """Return a tip's free text by field, in the order of reading, with its translation after the first."""
-    answers = {name: clean_text(case.text(name)) for name in case.answers if name not in SEPARATE}
+    answers = {
+        name: clean_text(SCHEMA.answer_text(name, value))
+        for name, value in case.answers.items()
+        if name not in SEPARATE
+    }
     if case.translation:
         answers[TRANSLATION] = case.translation
+    if case.replies:
+        answers[ANSWERED] = clean_text(replies_text(case.replies))
     first, *others = (field.name for field in SCHEMA.fields if field.name not in SEPARATE)
     order = dict.fromkeys([first, TRANSLATION, *others, *answers])
     return {name: answers[name] for name in order if answers.get(name)}
@@ -122,9 +130,10 @@ def left_out_at_first(fields: Iterable[str]) -> tuple[str, ...]:
 
 
 def suggest_removals(fields: Mapping[str, str], phrases: PhraseTrie) -> dict[str, tuple[Finding, ...]]:
-    """Return what may name the sender, by field, as the form's own search finds it."""
+    """Return what may name the sender, by field, as the form's own search finds it; ticked words are ours."""
+    written = {name: text for name, text in fields.items() if name not in SCHEMA.choice_names}
     suspects = {field.name for field in SCHEMA.fields if field.about_suspects}
-    return find_in_fields(fields, phrases=phrases, suspects=suspects)
+    return dict.fromkeys(fields, ()) | find_in_fields(written, phrases=phrases, suspects=suspects)
 
 
 def find_removed(texts: Iterable[str], removed: Sequence[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from app.desk.config import Authority
 from app.desk.dispatch import ReferralContext, build_referral, is_key_confirmed
 from app.desk.errors import RefusedError
 from app.desk.referral import ReferralWords, referral_bundles, referral_json, referral_words
+from app.desk.withdrawal_request import note_reason, require_reason
 from app.vault.age import seal
 from app.vault.signature import SignatureContext, sign
 from app.vault.tip import TipId
@@ -44,12 +45,19 @@ class ReadyReferral:
 
 
 def send_referrals(
-    case: Case, parties: Sequence[Authority], context: ReferralContext, who: str, *, second: str = ""
+    case: Case,
+    parties: Sequence[Authority],
+    context: ReferralContext,
+    who: str,
+    *,
+    second: str = "",
+    despite: str = "",
 ) -> Case:
     """Note one referral for each party in the case, then seal each and put it into the outbox.
 
-    `second` is the person who releases what `who` prepared. Raises RefusedError and OutboxError. A case that was
-    changed since it was read is refused (`changed`), so that only what was looked at is sent.
+    `second` is the person who releases what `who` prepared; `despite` is the reason to pass on what its sender asked
+    the desk not to. Raises RefusedError and OutboxError. A case that was changed since it was read is refused
+    (`changed`), so that only what was looked at is sent.
     """
     _require_complete(case, parties)
     prepared = _prepare(case, parties, context)
@@ -61,29 +69,33 @@ def send_referrals(
         else:
             now.require_redactor(who)
         _require_unchanged(now, case)
+        require_reason(now, context.cases, despite)
         return now.referred(sent, holder="" if second else now.holder)
 
     what = "to " + " ".join(party.id for party in parties)
     with _sending(prepared, context):
+        note_reason(context.cases, case.id, second or who, despite)
         context.cases.change(case.id, second or who, "referred", refer, what=what)
         return _put_into_outbox(case, prepared, context, second or who)
 
 
-def prepare_referral(case: Case, context: ReferralContext, who: str) -> Case:
+def prepare_referral(case: Case, context: ReferralContext, who: str, *, despite: str = "") -> Case:
     """Hand a finished draft to a second person; raises as `send_referrals` would for the same draft."""
     _require_complete(case, case.draft.authorities)
     build_referral(case, context.redaction(case), "-", context)
-    return _wait_for_second(case, context.cases, who)
+    return _wait_for_second(case, context.cases, who, despite=despite)
 
 
-def release_referral(case: Case, parties: Sequence[Authority], context: ReferralContext, who: str) -> Case:
+def release_referral(
+    case: Case, parties: Sequence[Authority], context: ReferralContext, who: str, *, despite: str = ""
+) -> Case:
     """Send what another person prepared; raises RefusedError `same-person` or `state`, and as `send_referrals` does."""
     case.require_second(who)
-    return send_referrals(case, parties, context, case.draft.by, second=who)
+    return send_referrals(case, parties, context, case.draft.by, second=who, despite=despite)
 
 
 def send_to_translator(
-    case: Case, translator: Authority, context: ReferralContext, who: str, *, second: str = ""
+    case: Case, translator: Authority, context: ReferralContext, who: str, *, second: str = "", despite: str = ""
 ) -> Case:
     """Note that a translator gets the redacted text, without files, then seal the text and put it into the outbox.
 
@@ -93,24 +105,30 @@ def send_to_translator(
 
     def hand_over(now: Case) -> Case:
         _require_unchanged(now, case)
+        require_reason(now, context.cases, despite)
         return now.handed_over(who, prepared[0].id, second=second)
 
     with _sending(prepared, context):
+        note_reason(context.cases, case.id, second or who, despite)
         context.cases.change(case.id, second or who, "to-translator", hand_over, what=translator.id)
         return _put_into_outbox(case, prepared, context, second or who)
 
 
-def prepare_hand_over(case: Case, translator: Authority, context: ReferralContext, who: str) -> Case:
+def prepare_hand_over(
+    case: Case, translator: Authority, context: ReferralContext, who: str, *, despite: str = ""
+) -> Case:
     """Hand the text for a translator to a second person; raises as `send_to_translator` would for the same draft."""
     _require_usable_key(translator, context)
     build_referral(without_files(case), context.redaction(without_files(case)), translator.name, context)
-    return _wait_for_second(case, context.cases, who, translator=translator.id)
+    return _wait_for_second(case, context.cases, who, translator=translator.id, despite=despite)
 
 
-def release_hand_over(case: Case, translator: Authority, context: ReferralContext, who: str) -> Case:
+def release_hand_over(
+    case: Case, translator: Authority, context: ReferralContext, who: str, *, despite: str = ""
+) -> Case:
     """Send to a translator what another person prepared; raises RefusedError `same-person` or `state`."""
     case.require_second(who)
-    return send_to_translator(case, translator, context, case.draft.by, second=who)
+    return send_to_translator(case, translator, context, case.draft.by, second=who, despite=despite)
 
 
 def without_files(case: Case) -> Case:
@@ -186,11 +204,13 @@ def _without(case: Case, unsent: Collection[str]) -> tuple[SentReferral, ...]:
     return tuple(one for one in case.referrals if one.id not in unsent)
 
 
-def _wait_for_second(case: Case, cases: Cases, who: str, *, translator: str = "") -> Case:
+def _wait_for_second(case: Case, cases: Cases, who: str, *, translator: str = "", despite: str = "") -> Case:
     def prepare(now: Case) -> Case:
         _require_unchanged(now, case)
+        require_reason(now, cases, despite)
         return now.prepared(who, translator=translator)
 
+    note_reason(cases, case.id, who, despite)
     return cases.change(case.id, who, "prepared", prepare, what=translator)
 
 

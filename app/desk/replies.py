@@ -6,12 +6,13 @@ not have yet out of the threads, where they are sealed with the rest of the case
 
 import re
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 
 from app.core.unicode import clean_text
-from app.desk.case import Case, ThreadMessage
+from app.desk.case import Case
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
+from app.desk.thread import ThreadMessage, is_by_handler, unposted_messages
 from app.vault.tip import ReplyTo, TipId, new_tip_id
 
 DAYS = 90  # for which the site keeps a reply
@@ -51,6 +52,13 @@ class ReplyQueue:
     def __init__(self, cases: Cases, *, has_site: bool) -> None:
         self._cases, self._has_site = cases, has_site
 
+    def require_way(self, case: Case) -> None:
+        """Raise RefusedError where nothing can be sent to the sender of a case: `no-site`, `no-reply`."""
+        if not self._has_site:
+            raise RefusedError("no-site")
+        if readable_reply_to(case) is None:
+            raise RefusedError("no-reply")
+
     def write(self, case: Case, who: str, untrusted_text: str, *, reply_id: TipId | None = None) -> Case:
         """Put a reply into the thread, where it waits for its post; raises RefusedError.
 
@@ -58,10 +66,7 @@ class ReplyQueue:
         `no-site`, `no-reply`, `no-words`, `too-long`, `reply-link`, and those of `Case.require_holder`.
         """
         text = clean_text(untrusted_text)
-        if not self._has_site:
-            raise RefusedError("no-site")
-        if _reply_to(case) is None:
-            raise RefusedError("no-reply")
+        self.require_way(case)
         if not text:
             raise RefusedError("no-words")
         if len(text) > MAX_LENGTH:
@@ -75,19 +80,26 @@ class ReplyQueue:
                 raise
             return self._cases.get(case.id)
 
-    def waiting(self) -> list[tuple[ReplyTo, ThreadMessage]]:
-        """Return the oldest reply of each thread that the site does not have, unless its 90 days are over."""
-        first_day, found = self._cases.today() - timedelta(days=DAYS), []
-        for case in self._cases.all():
-            reply_to, waiting = _reply_to(case), _unposted(case, first_day)
-            if reply_to is not None and waiting:
-                found.append((reply_to, waiting[0]))
-        return found
+    def waiting(self, now: float) -> list[tuple[ReplyTo, ThreadMessage]]:
+        """Return, of each thread, the oldest reply that may leave at `now` (unix seconds) and that the site lacks.
+
+        A reply waits for 90 days at most. Statuses wait while any reply that a handler wrote can leave.
+        """
+        found = [
+            (reply_to, one) for reply_to, of_thread in self._unposted() for one in of_thread if one.earliest <= now
+        ]
+        written = [(reply_to, one) for reply_to, one in found if is_by_handler(one)]
+        oldest = {reply_to.locator: (reply_to, one) for reply_to, one in reversed(written or found)}
+        return list(oldest.values())
 
     def count_waiting(self) -> int:
-        """Return how many replies the site does not have yet."""
+        """Return how many replies that a handler wrote the site does not have yet."""
+        return sum(is_by_handler(one) for _, of_thread in self._unposted() for one in of_thread)
+
+    def _unposted(self) -> list[tuple[ReplyTo, list[ThreadMessage]]]:
         first_day = self._cases.today() - timedelta(days=DAYS)
-        return sum(len(_unposted(case, first_day)) for case in self._cases.all() if _reply_to(case))
+        threads = [(readable_reply_to(case), unposted_messages(case.thread, first_day)) for case in self._cases.all()]
+        return [(reply_to, of_thread) for reply_to, of_thread in threads if reply_to]
 
     def number(self, reply_id: str) -> int:
         """Return the place of a reply in its thread, so that the site can show the replies of a day in their order."""
@@ -105,9 +117,6 @@ def _with_new_reply(now: Case, who: str, message: ThreadMessage) -> Case:
     return now.with_reply(who, message)
 
 
-def _reply_to(case: Case) -> ReplyTo | None:
+def readable_reply_to(case: Case) -> ReplyTo | None:
+    """Return where the sender of a case reads replies, or None without a place that the site takes."""
     return case.reply if case.reply and _LOCATOR.fullmatch(case.reply.locator) else None
-
-
-def _unposted(case: Case, first_day: date) -> list[ThreadMessage]:
-    return [one for one in case.thread if one.who and not one.posted and one.day >= first_day]

@@ -1,9 +1,9 @@
 """Posts to the site at one pace: once an hour one body of one length, whether or not a handler wrote.
 
-Each post carries a reply that waits or, under a random locator and a key that is thrown away, a message that says
-nothing. Only a holder of the receipt code could tell them apart: agency, length, last day and signature say the same.
-The time of the last post is kept, so that starting the desk again makes no post come early. A post that fails is not
-repeated before the next hour.
+Each post carries a reply that waits (a handler's words before a status) or, under a random locator and a key that is
+thrown away, a message that says nothing. Only a holder of the receipt code could tell them apart: agency, length, last
+day and signature say the same. The time of the last post is kept, so that starting the desk again makes no post come
+early. A post that fails is not repeated before the next hour.
 """
 
 import json
@@ -26,6 +26,7 @@ from app.delivery.transports import open_connection
 from app.desk.config import REPLY_SITE_ID, ReplySite
 from app.desk.replies import DAYS, ReplyQueue
 from app.desk.store import SealedStore
+from app.desk.thread import sealed_fields
 from app.vault.reply import KEY_BYTES, seal_reply
 from app.vault.signature import SignatureContext, sign
 from app.vault.tip import ReplyTo, new_tip_id
@@ -34,7 +35,7 @@ POST_SECONDS = 60.0  # for one post in all
 _LAST_POST = "posted.age"
 _RANDOM_LOCATORS = "locators.age"  # of messages that say nothing
 _KEPT_LOCATORS = 512  # about three weeks of posts
-_AGAIN_EACH = 4  # one of so many messages that say nothing goes under a locator that had one before
+_AGAIN_EACH = 2  # one of so many messages that say nothing goes under a locator that had one before
 _LOCATOR_BYTES = 16
 
 
@@ -83,11 +84,12 @@ class ReplyPoster:
 
     def _post_one(self) -> None:
         """Post a waiting reply, of a thread chosen at random: a reply that the site refuses holds up no other."""
-        waiting, today = self._queue.waiting(), nz_day(self._clock())
+        now = self._clock()
+        waiting, today = self._queue.waiting(now), nz_day(now)
         if waiting:
             reply_to, message = secrets.choice(waiting)
-            said = {"text": message.text, "day": message.day.isoformat(), "number": self._queue.number(message.id)}
-            self._post(self._body(message.id, reply_to, {"kind": "message", **said}, today))
+            said = sealed_fields(message, self._queue.number(message.id))
+            self._post(self._body(message.id, reply_to, said, today))
             self._queue.note_posted(message.id)
         else:
             reply_to = ReplyTo(secrets.token_bytes(KEY_BYTES), self._random_locator())
@@ -96,7 +98,8 @@ class ReplyPoster:
     def _random_locator(self) -> str:
         """Return the locator of a message that says nothing: a new one, or now and then one that had a message before.
 
-        Otherwise the site's table would show that a handler wrote to one sender twice.
+        Otherwise the site's table would show to which locator a desk wrote again: what became of one tip is several
+        posts. So every second message that says nothing goes where one went before.
         """
         try:
             kept = self._store.read(_RANDOM_LOCATORS).decode("ascii").split()

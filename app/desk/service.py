@@ -20,8 +20,9 @@ from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import FolderTransport
+from app.desk.asking import QuestionQueue
 from app.desk.attachments import Attachments
-from app.desk.cases import Cases
+from app.desk.cases import DESK, Cases
 from app.desk.config import REPLY_SITE_ID, DeskConfig
 from app.desk.dispatch import ReferralContext
 from app.desk.health import expiring_keys, party_pace, waiting_deliveries
@@ -36,6 +37,8 @@ from app.desk.replies import ReplyQueue
 from app.desk.reply_poster import ReplyPoster
 from app.desk.statistics import keep_rows
 from app.desk.store import SealedStore
+from app.desk.tip_status import StatusQueue
+from app.desk.withdrawal_request import WithdrawalRequests
 from app.text.phrases import PhraseTrie
 from app.vault.age import seal
 from app.vault.keys import Identity
@@ -74,6 +77,14 @@ class Desk:
         self.outbox.prepare()
         self.referral_context = ReferralContext(self.cases, self.attachments, self.outbox, key, phrases, config.contact)
         self.replies = ReplyQueue(self.cases, has_site=config.site is not None)
+        self.requests = WithdrawalRequests(self.cases)
+        self.questions = QuestionQueue(self.cases, self.replies)
+        self.statuses = StatusQueue(
+            self.cases,
+            tells=config.acknowledge and config.site is not None,
+            every=config.site.every if config.site else 1,
+            clock=clock,
+        )
         leases = Leases(self.outbox.database)
         self.reply_poster = (
             ReplyPoster(self.replies, store, leases, config.site, key, clock=clock) if config.site else None
@@ -120,17 +131,19 @@ class Desk:
     # What goes on in the background.
 
     def destroy_overdue(self) -> None:
-        """Destroy what was closed `retain_days` ago, whose counts stay, and parts that nothing has proven for long.
+        """Destroy what was closed `retain_days` ago, whose counts stay, and what has waited for its words for long.
 
         Nothing is destroyed before two looks a day apart agree.
         """
         over, parts = self.cases.overdue(self.config.retain_days), self.cases.parts.overdue()
-        confirmed = self.looks.confirm([*(case.id for case in over), *parts])
+        answers = self.cases.early_answers.overdue()
+        confirmed = self.looks.confirm([*(case.id for case in over), *parts, *answers])
         over = [case for case in over if case.id in confirmed]
         if over:
             keep_rows(self.store, [case for case in over if case.answers_to is None])
             self.cases.destroy(over)
         self.cases.parts.delete_waiting(confirmed.intersection(parts))
+        self.cases.early_answers.destroy(confirmed.intersection(answers), by=DESK)
 
     def start(self) -> threading.Thread:
         """Open every record in the background, then begin its other work; `loading` says how far it is."""

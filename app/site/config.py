@@ -7,7 +7,6 @@ is a fault, because a misspelt safety setting would otherwise have no effect and
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,10 +15,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.core.config_reader import Reader, read_toml
-from app.core.errors import ConfigError, KeyTextError
-from app.delivery.destinations import Destination, read_destination, read_recipients
-from app.vault.keys import DEMONSTRATION, recipient_of
-from app.vault.signature import decode_public_key
+from app.core.errors import ConfigError
+from app.delivery.receipt_codes import ReceiptCode, agency_of_code
+from app.site.agencies import AgencyConfig, check_agencies, read_agency
 from app.web.networks import HOUR_SECONDS
 
 # Days before the end of an agency's key from which `haumaru check` and `haumaru status` warn.
@@ -75,20 +73,6 @@ class ReportConfig:
 
 
 @dataclass(frozen=True)
-class AgencyConfig:
-    """One agency: its public keys until `expires`, and how envelopes reach it, at most `mail_limit` mails a day."""
-
-    id: str
-    name: str
-    reading_hours: str
-    recipients: tuple[str, ...]
-    expires: date
-    reply_key: bytes
-    destination: Destination
-    mail_limit: int
-
-
-@dataclass(frozen=True)
 class LimitsConfig:
     """The store that counts, the tips that an address may send ("20/hour"), the bytes of disk kept free of files."""
 
@@ -137,8 +121,17 @@ class Config:
 
     @property
     def intake(self) -> AgencyConfig:
-        """Return the agency that a report is sealed to: the first of them."""
+        """Return the agency that a report is sealed to unless its sender leaves that agency out: the first of them."""
         return self.report_agencies[0]
+
+    def agency_of(self, code: ReceiptCode) -> AgencyConfig | None:
+        """Return the agency to which the answers under a receipt code go.
+
+        None where that agency is configured, but takes no reports any more: its sender may have left the first one out.
+        """
+        former = [agency.id for agency in self.agencies if agency.id not in self.report.agencies]
+        wanted = agency_of_code(code, (*self.report.agencies, *former))
+        return next((agency for agency in self.report_agencies if agency.id == wanted), None)
 
 
 def load_config(path: Path, env: Mapping[str, str]) -> Config:
@@ -150,7 +143,7 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
         site=_read_site(root.table("site")),
         server=_read_server(root.table("server")),
         report=_read_report(root.table("report")),
-        agencies=tuple(_read_agency(row, folder) for row in root.tables("agency")),
+        agencies=tuple(read_agency(row, folder) for row in root.tables("agency")),
         folder=folder,
         content=_read_content(root.table("content")),
         outbox_url=_read_outbox_url(root.table("outbox"), folder),
@@ -159,7 +152,7 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
         forward=_read_forward(root.table("forward")),
     )
     root.reject_unknown_keys()
-    _check_references(config, faults)
+    check_agencies(config.agencies, config.report.agencies, faults, demo=config.site.demo)
     if faults:
         raise ConfigError(tuple(fault.strip() for fault in faults))
     return config
@@ -227,38 +220,6 @@ def _read_report(reader: Reader) -> ReportConfig:
     )
     reader.reject_unknown_keys()
     return report
-
-
-def _read_agency(reader: Reader, folder: Path) -> AgencyConfig:
-    reader.reject_former_key("max_class", "remove it: every envelope has one length")
-    identifier = reader.required("id", _identifier, "?", remedy="use small letters, digits and hyphens")
-    agency = AgencyConfig(
-        id=identifier,
-        name=reader.text("name"),
-        reading_hours=reader.text("reads", ""),
-        recipients=read_recipients(reader),
-        expires=reader.day("expires"),
-        reply_key=_read_reply_key(reader),
-        destination=read_destination(reader, identifier, base=folder),
-        mail_limit=reader.integer("mail_limit", 500, 1, 1_000_000),
-    )
-    reader.reject_unknown_keys()
-    return agency
-
-
-def _identifier(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9-]{1,40}", text):
-        raise ValueError
-    return text
-
-
-def _read_reply_key(reader: Reader) -> bytes:
-    text = reader.text("reply_key", "")
-    try:
-        return decode_public_key(text) if text else b""
-    except KeyTextError:
-        reader.fault("reply_key", "is not an Ed25519 public key", "copy what haumaru-desk keygen --signing printed")
-        return b""
 
 
 def _read_outbox_url(reader: Reader, folder: Path) -> str:
@@ -329,22 +290,3 @@ def _read_forward(reader: Reader) -> ForwardConfig:
         reader.fault("stock", "is less than cells", f"leave it out for {_STOCK_PER_CELL} times as many as cells")
     reader.reject_unknown_keys()
     return forward
-
-
-def _check_references(config: Config, faults: list[str]) -> None:
-    ids = [agency.id for agency in config.agencies]
-    if len(set(ids)) < len(ids):
-        faults.append("[[agency]] id: two agencies have the same id; give each agency its own")
-    chosen = config.report.agencies
-    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(ids):
-        faults.append("[report] agencies: must list ids of [[agency]], each once; name the agencies that open reports")
-    if config.site.demo:
-        return
-    for agency in config.agencies:
-        if recipient_of(DEMONSTRATION) in agency.recipients:
-            faults.append(
-                f"[[agency]] {agency.id} recipients: has the demonstration's key, which is public; "
-                "make your own with haumaru-desk keygen"
-            )
-        if agency.name.startswith("Example"):
-            faults.append(f"[[agency]] {agency.id} name: is the demonstration's; write the agency's own name")

@@ -75,6 +75,7 @@ bind = "127.0.0.1:8001"
 release = 1
 retain_days = 90
 contact = "Example agency, a demonstration"
+acknowledge = true
 
 [[handler]]
 name = "Example handler"

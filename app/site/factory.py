@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Flask, Response, g, request
 from flask_babel import Babel
 from jinja2 import StrictUndefined
+from markupsafe import Markup
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
@@ -32,31 +33,30 @@ from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.memory_redis import RedisMemoryStore
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.memory_store import MemoryStore
-from app.delivery.outbox import Envelope, Outbox
+from app.delivery.outbox import Outbox
 from app.delivery.pace import Pace
 from app.files.clean import CleanLimits
 from app.files.turns import FileTurns, film_turns
 from app.files.uploads import clean_uploads
+from app.site.agencies import new_decoy_envelope, published_keys
 from app.site.config import Config, MemoryConfig
 from app.site.guide.handouts import Handout, make_handouts
 from app.site.guide.loader import load_catalogue_reviews, load_library
 from app.site.guide.models import Library, Review, page_path
 from app.site.guide.prerender import csp_hash, minified_stylesheet, render_all
-from app.site.guide.static_files import StaticSite, write_static
+from app.site.guide.static_files import StaticSite, refused_sentences, write_static
 from app.site.guide.views import GuideViews
 from app.site.preload import preload_app, preload_tables
+from app.site.report.access import SharedDerivations
 from app.site.report.held import HeldTipStore
 from app.site.report.reply_views import ReplyViews
+from app.site.report.report_views import ReportViews
 from app.site.report.responses import ReportContext
-from app.site.report.steps import ReportViews
 from app.site.web.exit_cookie import ExitCookie
 from app.site.web.rate_limits import RateLimits, WordsPace
 from app.site.web.security import SecurityExtension, response_headers
 from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
 from app.text.phrases import load_phrases
-from app.vault.age import seal
-from app.vault.tip import new_decoy
-from app.vault.tip_bundles import to_bundles
 from app.web.middleware import BodyLimiter, BodyRoom
 from app.web.network_shares import NetworkShares, share_names
 from app.web.networks import NetworkReader
@@ -182,18 +182,13 @@ def create_site_app(
 def build_forwarder(config: Config) -> Forwarder:
     """Return the forwarder of one process; each agency that reports can be sealed to has a stock of decoys."""
     outbox = _open_outbox(config, open_memory_store(config.memory))
-    recipients = {agency.id: agency.recipients for agency in config.report_agencies}
+    agencies = {agency.id: agency for agency in config.report_agencies}
     pace = Pace(cells=config.forward.cells, stock=config.forward.stock)
-
-    def make_decoy(agency: str) -> Envelope:
-        (words,) = to_bundles(new_decoy())
-        return Envelope(words.id, agency, seal(words.data, recipients[agency]))
-
     return Forwarder(
         outbox,
         {one.id: open_transport(one.destination, base=config.folder) for one in config.agencies},
-        ForwardRules(window=config.forward.window, paces=dict.fromkeys(recipients, pace)),
-        make_decoy=make_decoy,
+        ForwardRules(window=config.forward.window, paces=dict.fromkeys(agencies, pace)),
+        make_decoy=lambda agency: new_decoy_envelope(agencies[agency]),
     )
 
 
@@ -213,8 +208,9 @@ def host_names(config: Config) -> frozenset[str]:
 def build_static(config: Config, folder: Path) -> int:
     """Write the guidance pages as files into `folder` and return how many; `ConfigError` with every fault."""
     rendered = render_guide(config, secrets.token_bytes(32))
-    languages = i18n.codes_by_tag(rendered.library.editions)
-    return write_static(folder, StaticSite(rendered.pages, host_names(config), config.site.exit_url, languages))
+    editions, exit_url = rendered.library.editions, config.site.exit_url
+    languages, refused = i18n.codes_by_tag(editions), refused_sentences(editions)
+    return write_static(folder, StaticSite(rendered.pages, host_names(config), exit_url, languages, refused))
 
 
 def _load_library(config: Config, root: Path) -> tuple[Library, Mapping[str, Review]]:
@@ -236,6 +232,7 @@ def _create_app(prerendered: Prerendered, root: Path, clock: Callable[[], float]
     app = Flask("app", static_folder=None, template_folder=str(Path(__file__).parent / "templates"))
     app.config.update(WTF_I18N_ENABLED=False, BABEL_TRANSLATION_DIRECTORIES=str(root / "translations"))
     app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.filters["untranslated"] = _untranslated
     app.url_map.converters["lang"] = _language_converter(codes)
     known = i18n.known_languages(root / "content")
     Babel(app, locale_selector=lambda: i18n.locale_of(known[g.get("lang", i18n.DEFAULT)]))
@@ -274,18 +271,21 @@ def _open_outbox(config: Config, memory: MemoryStore) -> Outbox:
     return outbox
 
 
-def _add_report(
-    app: Flask, guide: GuideViews, prerendered: Prerendered, room: BodyRoom, *, root: Path, clock: Callable[[], float]
-) -> None:
-    config, limits = prerendered.config, prerendered.config.limits
-    rates = RateLimits(
+def _rate_limits(app: Flask, config: Config, clock: Callable[[], float]) -> RateLimits:
+    return RateLimits(
         app,
-        url=limits.url,
-        per_address=limits.per_address,
+        url=config.limits.url,
+        per_address=config.limits.per_address,
         workers=config.server.workers,
         pace=WordsPace(cells=config.forward.cells, window=config.forward.window),
         clock=clock,
     )
+
+
+def _add_report(
+    app: Flask, guide: GuideViews, prerendered: Prerendered, room: BodyRoom, *, root: Path, clock: Callable[[], float]
+) -> None:
+    config, rates = prerendered.config, _rate_limits(app, prerendered.config, clock)
     memory, visitors = open_memory_store(config.memory), NetworkReader(clock=clock)
     outbox = _open_outbox(config, memory)
     file_limits = CleanLimits(bytes_in=config.report.max_upload)
@@ -295,7 +295,12 @@ def _add_report(
         origins=origins(config),
         outbox=outbox,
         held=HeldTipStore(
-            memory, outbox, share=_SHARE_OF_HELD / config.server.workers, draw=visitors.draw, room=room.memory
+            memory,
+            outbox,
+            share=_SHARE_OF_HELD / config.server.workers,
+            draw=visitors.draw,
+            room=room.memory,
+            agencies=len(config.report_agencies),
         ),
         rates=rates,
         secret=prerendered.secret,
@@ -311,8 +316,9 @@ def _add_report(
         clock=clock,
     )
     blueprint = Blueprint("report", __name__)
-    ReportViews(context).add_to(blueprint)
-    ReplyViews(context).add_to(blueprint)
+    sending = SharedDerivations(context)
+    ReportViews(context, sending).add_to(blueprint)
+    ReplyViews(context, sending).add_to(blueprint)
     app.register_blueprint(blueprint)
 
 
@@ -329,12 +335,13 @@ def _add_service_routes(app: Flask, config: Config, exit_cookie: ExitCookie) -> 
         return Response("ok\n", mimetype="text/plain")
 
     def keys() -> Response:
-        lines = [
-            f"# {agency.name}, until {agency.expires.isoformat()}\n" + "".join(f"{key}\n" for key in agency.recipients)
-            for agency in config.agencies
-        ]
-        return Response("\n".join(lines), mimetype="text/plain")
+        return Response("\n".join(map(published_keys, config.agencies)), mimetype="text/plain")
 
     app.add_url_rule("/go", "go", go, methods=["POST"])
     app.add_url_rule("/healthz", "healthz", healthz, methods=["GET"])
     app.add_url_rule("/keys.txt", "keys", keys, methods=["GET"])
+
+
+def _untranslated(name: str) -> Markup:
+    """Return a name in an element that a browser's own translation leaves as it is."""
+    return Markup('<span translate="no">%s</span>') % name

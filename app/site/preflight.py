@@ -109,11 +109,12 @@ def host_warnings(config: Config) -> list[str]:
             f"[server] body_memory: the site may need {needed // _MB} MB with workers and files being cleaned, and has "
             f"{there // _MB} MB; lower body_memory or workers, or raise MemoryMax of the unit"
         )
-    left = days_left(config.intake.expires, time())
-    if left < EXPIRY_WARNING_DAYS:
-        warnings.append(
-            f"[[agency]] {config.intake.id} expires: the form closes in {left} days; get a new key from the agency"
-        )
+    for agency in config.report_agencies:
+        left = days_left(agency.expires, time())
+        if left < EXPIRY_WARNING_DAYS:
+            warnings.append(
+                f"[[agency]] {agency.id} expires: the form closes in {left} days; get a new key from the agency"
+            )
     return warnings
 
 
@@ -252,7 +253,7 @@ def _check_memory(config: Config) -> list[PreflightFinding]:
         # A demonstration's reports are nobody's.
         return [PreflightFinding(fault=not config.site.demo, text=text)]
     try:
-        open_memory_store(config.memory).level(config.intake.id)
+        open_memory_store(config.memory).level()
     except HaumaruError:
         text = "[memory] folder: cannot be used; make the folder, and give this user the right to write there"
         return [PreflightFinding(fault=True, text=text)]

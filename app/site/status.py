@@ -147,22 +147,22 @@ def _memory_actions(config: Config) -> list[str]:
     folder = config.memory.folder
     if folder is None:
         is_usable, remedy = (
-            _answers(open_memory_store(config.memory), config.intake.id),
+            _answers(open_memory_store(config.memory)),
             "start the Redis of the memory store",
         )
     else:
         is_usable, remedy = folder.is_dir(), f"make {folder}, and give the site's user the right to write there"
         # A folder or a file that is made here could belong to another user, and shut the site out.
         if is_usable and (folder / MEMORY_FILE).exists():
-            is_usable = _answers(open_memory_store(config.memory), config.intake.id)
+            is_usable = _answers(open_memory_store(config.memory))
     if is_usable:
         return []
     return [f"the memory store cannot be used, so the site accepts no files, and a form may be sent twice: {remedy}"]
 
 
-def _answers(store: MemoryStore, agency: str) -> bool:
+def _answers(store: MemoryStore) -> bool:
     try:
-        store.level(agency)
+        store.level()
     except MemoryStoreError:
         return False
     finally:

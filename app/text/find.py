@@ -82,7 +82,7 @@ def find_in_fields(
     """
     lookups = PhoneLookups()
     return {
-        name: find_identifying(text, phrases=phrases, about_suspects=name in suspects, lookups=lookups)
+        name: find_identifying(text, phrases=phrases, about_suspects=name in suspects, lookups=lookups) if text else ()
         for name, text in texts.items()
     }
 

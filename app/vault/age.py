@@ -16,19 +16,20 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import lru_cache
+from itertools import count, islice
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.core.errors import EnvelopeError
-from app.vault.keys import public_key
+from app.vault.keys import X25519_BYTES, public_key
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -47,6 +48,8 @@ HYBRID_STANZA_BYTES = 1557  # of the header, for each recipient
 STANZAS = 4  # of every envelope, and so the most recipients
 ENVELOPE_BYTES = 137_418  # of the envelope of a bundle: sealed_length(BUNDLE_BYTES)
 HYBRID_SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+
+_MLKEM_NUMBERS, _MLKEM_MODULUS, _MLKEM_SEED_BYTES = 768, 3329, 32
 
 _VERSION_PREFIX = b"age-encryption.org/"
 _VERSION = _VERSION_PREFIX + b"v1\n"
@@ -81,15 +84,15 @@ class Header:
 def seal(data: bytes, recipients: Sequence[str], *, stanzas: int = STANZAS) -> bytes:
     """Return the envelope of some bytes, sealed to 1 to `stanzas` hybrid recipients.
 
-    The header always has `stanzas` stanzas, in random order. Those that no recipient needs are sealed to fresh keys,
-    which are thrown away, so that an envelope does not show how many recipients an agency has. Beside data and
-    envelope, two chunks of 64 KiB are held. Raises KeyTextError for a recipient that is not hybrid, EnvelopeError
-    `recipients` for none or more than `stanzas`.
+    The header always has `stanzas` stanzas, in random order. Those that no recipient needs are sealed to keys that
+    nobody has, so that an envelope does not show how many recipients an agency has. Beside data and envelope, two
+    chunks of 64 KiB are held. Raises KeyTextError for a recipient that is not hybrid, EnvelopeError `recipients` for
+    none, for more than `stanzas`, and for more than 4 stanzas.
     """
-    if not 1 <= len(recipients) <= stanzas:
+    if not 1 <= len(recipients) <= stanzas <= STANZAS:
         raise EnvelopeError("recipients")
     public_keys = [public_key(recipient) for recipient in recipients]
-    public_keys += [_discarded_key() for _ in range(stanzas - len(recipients))]
+    public_keys += islice(_keys_of_nobody(), stanzas - len(recipients))
     secrets.SystemRandom().shuffle(public_keys)
     file_key = os.urandom(FILE_KEY_BYTES)
     target = preallocate(sealed_length(len(data), stanzas=stanzas))
@@ -210,10 +213,23 @@ def decrypt_payload(source: BinaryIO, target: BinaryIO, file_key: bytes) -> None
         raise EnvelopeError("payload")
 
 
-def _discarded_key() -> MLKEM768X25519PublicKey:
-    """Return the public half of a fresh hybrid key; nothing keeps the private half."""
-    mlkem = MLKEM768PrivateKey.generate().public_key()
-    return MLKEM768X25519PublicKey(mlkem, X25519PrivateKey.generate().public_key())
+@lru_cache(maxsize=1)
+def _keys_of_nobody() -> tuple[MLKEM768X25519PublicKey, ...]:
+    """Return a public key for each stanza but one, made once in a process: no private half was ever made.
+
+    A public key of ML-KEM-768 is 768 numbers below 3329, of 12 bits each, and a seed of 32 bytes (FIPS 203, 5.1). Of a
+    key with a private half these numbers look as random as here, so a stanza does not show whether somebody has its
+    private half.
+    """
+    return tuple(_key_of_nobody() for _ in range(STANZAS - 1))
+
+
+def _key_of_nobody() -> MLKEM768X25519PublicKey:
+    numbers = sum(secrets.randbelow(_MLKEM_MODULUS) << 12 * place for place in range(_MLKEM_NUMBERS))
+    raw = numbers.to_bytes(_MLKEM_NUMBERS * 12 // 8, "little") + os.urandom(_MLKEM_SEED_BYTES)
+    # Every point of X25519 is a public key, and one of low order is not met by chance (RFC 7748, 6.1).
+    x25519 = X25519PublicKey.from_public_bytes(os.urandom(X25519_BYTES))
+    return MLKEM768X25519PublicKey(MLKEM768PublicKey.from_public_bytes(raw), x25519)
 
 
 def _wrap(file_key: bytes, key: MLKEM768X25519PublicKey) -> Stanza:

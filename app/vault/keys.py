@@ -8,6 +8,7 @@ repeats the text of an identity.
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NewType
@@ -33,6 +34,8 @@ SEED_BYTES = 32
 
 # The key of every demonstration: SHA-256 of "haumaru demonstration: this key is published". It hides nothing.
 DEMONSTRATION = Identity("AGE-SECRET-KEY-PQ-1Q9K0Y35J994P58EUSQT53449NM3307LGX3ZLGG954VYCQDNF7VUSQL7SH4")
+
+_FINGERPRINT_DIGITS = 32  # of SHA-256's 64: 128 bits
 
 _CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
@@ -86,6 +89,15 @@ def recipient_of(identity: Identity) -> Recipient:
         return Recipient(_encode(X25519_RECIPIENT, key.public_key().public_bytes_raw()))
     halves = key.mlkem.public_key().public_bytes_raw() + key.x25519.public_key().public_bytes_raw()
     return Recipient(_encode(HYBRID_RECIPIENT, halves))
+
+
+def key_fingerprint(recipients: Sequence[str]) -> str:
+    """Return a fingerprint of recipients for people to compare: 128 bits of SHA-256, in eight groups of four digits.
+
+    Several recipients are joined by line feeds. For one, `printf %s age1pq1… | sha256sum` begins with the same digits.
+    """
+    digest = hashlib.sha256("\n".join(recipients).encode()).hexdigest()[:_FINGERPRINT_DIGITS]
+    return " ".join(re.findall("....", digest))
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ makes the bundles of a tip.
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import NewType
@@ -18,6 +18,9 @@ from app.core.errors import N_, BundleError
 TipId = NewType("TipId", str)
 
 MAX_FILES = 10
+MAX_REPLIES = 20
+MAX_REPLY_LENGTH = 200  # characters
+MAX_NUMBER = 9999
 REPLY_KEY_BYTES = 32
 TIP_ID_BYTES = 26  # random bytes that make the id of an envelope
 
@@ -53,7 +56,8 @@ class TipField:
 
     `max_length` is in characters. A field is about the writer unless it is `about_suspects`; names of suspects are
     evidence, so the finder searches such a field mildly. A referral carries a field unless a handler leaves it out,
-    or, where it is not `referred`, only if a handler puts it in. `required` is the sentence for an empty field.
+    or, where it is not `referred`, only if a handler puts it in. `required` is the sentence for an empty field. A field
+    that is not asked `first` stands under "More, if you know it" on the form.
     """
 
     name: str
@@ -66,6 +70,7 @@ class TipField:
     about_suspects: bool = False
     referred: bool = True
     required: str = ""
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,16 +81,26 @@ class TipSchema:
 
     def field(self, name: str) -> TipField:
         """Return the field of this name; raises KeyError."""
-        return {field.name: field for field in self.fields}[name]
+        return {each.name: each for each in self.fields}[name]
 
     def heading(self, name: str) -> str:
         """Return the heading of a field in tip.txt, at the desk and in a referral; the name where it is unknown."""
-        return next((field.heading for field in self.fields if field.name == name), name)
+        return next((each.heading for each in self.fields if each.name == name), name)
+
+    def answer_text(self, name: str, value: str | tuple[str, ...]) -> str:
+        """Return an answer as a person reads it: choices of ours by their labels, everything else as it came."""
+        labels = {choice.value: choice.label for field in self.fields if field.name == name for choice in field.choices}
+        return ", ".join(labels.get(one, one) for one in ((value,) if isinstance(value, str) else value))
 
     @property
     def text_names(self) -> tuple[str, ...]:
         """The names of the fields with free text, which is searched and redacted; all other fields have choices."""
-        return tuple(field.name for field in self.fields if not field.choices)
+        return tuple(each.name for each in self.fields if not each.choices)
+
+    @property
+    def choice_names(self) -> tuple[str, ...]:
+        """The names of the fields whose answers are ticked."""
+        return tuple(field.name for field in self.fields if field.choices)
 
     @property
     def kinds(self) -> tuple[Choice, ...]:
@@ -105,15 +120,20 @@ _KINDS = (
     Choice("marriage", N_("Forced marriage")),
     Choice("crime", N_("Forced to commit crimes")),
     Choice("organs", N_("Removal of organs")),
-    Choice("child", N_("A child is involved"), topic="children"),
     Choice("other", N_("Something else")),
+)
+_HAZARDS = (
+    Choice("dogs", N_("Dogs")),
+    Choice("weapons", N_("Weapons")),
+    Choice("guards", N_("Cameras or guards")),
+    Choice("other", N_("Something else")),
+)
+_PAID = (
+    Choice("job-paid-for", N_("Someone paid to get the job"), topic="work"),
+    Choice("wages-back", N_("Wages must be given back"), topic="work"),
 )
 _YES_NO_UNSURE = (Choice("yes", N_("Yes")), Choice("no", N_("No")), Choice("unsure", N_("I am not sure")))
 _FIELDS = (
-    TipField(
-        "danger", FieldType.CHOICE, N_("Is someone in danger now?"), "Is someone in danger now", choices=_YES_NO_UNSURE
-    ),
-    TipField("children", FieldType.CHOICE, N_("Is a child involved?"), "Are children involved", choices=_YES_NO_UNSURE),
     TipField(
         "what",
         FieldType.LONG,
@@ -122,8 +142,24 @@ _FIELDS = (
         N_("Write what you saw or heard, in any language. Do not write your name or anything that shows who you are."),
         10_000,
         required=N_("Write what is happening. A few words are enough."),
+        first=True,
     ),
-    TipField("kinds", FieldType.CHOICES, N_("What is your report about?"), "What it is about", choices=_KINDS),
+    TipField(
+        "danger",
+        FieldType.CHOICE,
+        N_("Is someone in danger now?"),
+        "Is someone in danger now",
+        choices=_YES_NO_UNSURE,
+        first=True,
+    ),
+    TipField(
+        "children",
+        FieldType.CHOICE,
+        N_("Is a child involved?"),
+        "Are children involved",
+        choices=_YES_NO_UNSURE,
+        first=True,
+    ),
     TipField(
         "where",
         FieldType.SHORT,
@@ -131,6 +167,13 @@ _FIELDS = (
         "Where",
         N_("A town, a street, the name of a business or a website."),
         1000,
+    ),
+    TipField(
+        "hazards",
+        FieldType.CHOICES,
+        N_("Is there something dangerous at the place?"),
+        "Dangers at the place",
+        choices=_HAZARDS,
     ),
     TipField("when", FieldType.SHORT, N_("When?"), "When", N_("For example: since March, or every night."), 1000),
     TipField(
@@ -143,6 +186,15 @@ _FIELDS = (
         about_suspects=True,
     ),
     TipField(
+        "vehicle",
+        FieldType.SHORT,
+        N_("A car, or an account online?"),
+        "Vehicle, or account online",
+        N_("The number plate, make and colour. Or the name of the account, page or app."),
+        200,
+        about_suspects=True,
+    ),
+    TipField(
         "victims",
         FieldType.SHORT,
         N_("Who is it happening to?"),
@@ -150,6 +202,8 @@ _FIELDS = (
         N_("How many people, and what you know about them."),
         1000,
     ),
+    TipField("kinds", FieldType.CHOICES, N_("What is your report about?"), "What it is about", choices=_KINDS),
+    TipField("paid", FieldType.CHOICES, N_("Does the job cost money?"), "Payment for the job", choices=_PAID),
     TipField(
         "how-known",
         FieldType.SHORT,
@@ -188,7 +242,12 @@ class ReplyTo:
 
 @dataclass(frozen=True)
 class Tip:
-    """What one person sends; `received` is a day, never a finer time."""
+    """What one person sends; `received` is a day, never a finer time.
+
+    A later answer names in `answers_to` the locator of the thread that it belongs to. Only an answer has `replies`,
+    from the id of a question of the desk to what its sender says, `withdraw`, which asks the desk not to pass the
+    report on, and `number`, its place among its sender's answers of that day (0 where that is not known).
+    """
 
     id: TipId
     received: date
@@ -196,6 +255,9 @@ class Tip:
     files: tuple[TipFile, ...] = ()
     reply: ReplyTo | None = None
     answers_to: str | None = None
+    replies: Mapping[str, str] = field(default_factory=dict)
+    withdraw: bool = False
+    number: int = 0
     decoy: bool = False
 
     def __post_init__(self) -> None:
@@ -203,8 +265,16 @@ class Tip:
         _check(type(self.received) is date and isinstance(self.decoy, bool))
         _check(self.answers_to is None or _LOCATOR.fullmatch(self.answers_to))
         _check(len({file.path for file in self.files}) == len(self.files) <= MAX_FILES)
-        for field, value in self.answers.items():
-            _check(_FIELD.fullmatch(field) and (isinstance(value, str) or _are_texts(value)))
+        for name, value in self.answers.items():
+            _check(_FIELD.fullmatch(name) and (isinstance(value, str) or _are_texts(value)))
+        self._check_answer()
+
+    def _check_answer(self) -> None:
+        _check(isinstance(self.withdraw, bool) and type(self.number) is int and 0 <= self.number <= MAX_NUMBER)
+        _check(self.answers_to is not None or not (self.replies or self.withdraw or self.number))
+        _check(len(self.replies) <= MAX_REPLIES)
+        for question, said in self.replies.items():
+            _check(_FIELD.fullmatch(question) and isinstance(said, str) and len(said) <= MAX_REPLY_LENGTH)
 
 
 def new_tip_id() -> TipId:

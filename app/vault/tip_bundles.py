@@ -16,6 +16,7 @@ from datetime import date
 from typing import Any
 
 from app.core.errors import BundleError
+from app.vault.asked_questions import question_text, said_text
 from app.vault.bundle import files_length, pack, pack_files, unpack, unpack_files
 from app.vault.part import MAX_PARTS, PART_KEY_BYTES, Part, count_parts, is_proven, join, pack_part, split
 from app.vault.tip import MAX_FILES, SCHEMA, ReplyTo, Tip, TipFile, TipId, new_tip_id
@@ -96,9 +97,17 @@ class TipBundles:
 
     def __iter__(self) -> Iterator[Bundle]:
         tip, words = self._tip, _words(self._tip)
-        first = pack({"tip.json": words_to_json(words), "tip.txt": _encode(words_to_text(words))})
-        yield Bundle(tip.id, first)
+        yield _words_bundle(words)
         yield from _file_bundles(tip.files, tip=tip.id, key=words.key, part_ids=self._part_ids)
+
+
+def renumbered(words: Words, *, received: date, number: int) -> Bundle:
+    """Return the bundle of an answer's words with another day and number; raises BundleError for no answer."""
+    return _words_bundle(replace(words, tip=replace(words.tip, received=received, number=number)))
+
+
+def _words_bundle(words: Words) -> Bundle:
+    return Bundle(words.tip.id, pack({"tip.json": words_to_json(words), "tip.txt": _encode(words_to_text(words))}))
 
 
 def to_bundles(tip: Tip, *, part_ids: Callable[[int], TipId] = _random_id) -> list[Bundle]:
@@ -183,12 +192,13 @@ def words_to_json(words: Words) -> bytes:
             {"path": file.path, "type": file.type, "size": file.size, "removed": file.removed} for file in words.files
         ],
         "parts": {"count": words.part_count, "key": _to_base64(words.key)},
-        "replies": {},
+        "replies": dict(tip.replies),
+        **({"withdraw": True} if tip.withdraw else {}),
         "reply": tip.reply and {"key": _to_base64(tip.reply.key), "locator": tip.reply.locator},
         "answers_to": tip.answers_to,
+        **({"number": tip.number} if tip.number else {}),
+        **({"decoy": True} if tip.decoy else {}),
     }
-    if tip.decoy:
-        fields["decoy"] = True
     return _encode(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
 
 
@@ -212,9 +222,13 @@ def words_to_text(words: Words) -> str:
     if tip.answers_to:
         lines.append(f"In answer to your reply: {tip.answers_to}")
     lines.append(f"Can be answered: {'yes' if tip.reply else 'no'}")
+    if tip.withdraw:
+        lines += ["", "THE SENDER ASKS YOU NOT TO PASS THE REPORT ON."]
     for field, value in tip.answers.items():
         text = value if isinstance(value, str) else ", ".join(value)
         lines += ["", f"{SCHEMA.heading(field)}:", f"  {text.translate(_VISIBLE)}"]
+    for question, said in tip.replies.items():
+        lines += ["", f"Your question: {question_text(question)}", f"  {said_text(question, said).translate(_VISIBLE)}"]
     return "\n".join(lines + _file_lines(words)) + "\n"
 
 
@@ -249,6 +263,9 @@ def _parse_words(line: bytes) -> Words:
         },
         reply=None if reply is None else ReplyTo(_from_base64(reply["key"]), reply["locator"]),
         answers_to=fields["answers_to"],
+        replies=fields["replies"],
+        withdraw=fields.get("withdraw", False),
+        number=fields.get("number", 0),
         decoy=fields.get("decoy", False),
     )
     entries = tuple(

@@ -13,7 +13,12 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
-_CHUNK = 256 * 1024  # so large that the freed memory of each goes back to the system
+from app.web.http import WORDS_BYTES
+
+# The server gives a piece only once all of its bytes have come: pieces are small at first, so that slow words count at
+# once, and later so large that the freed memory of each goes back to the system.
+_LEAST_PIECE, _LARGEST_PIECE = 4 * 1024, 256 * 1024
+_PIECE_SHARE = 8  # a piece is at most such a part of what has come
 _LOOK_SECONDS = 0.25
 
 
@@ -21,11 +26,15 @@ _LOOK_SECONDS = 0.25
 class BodyPace:
     """The slowest pace of a body: an average of `rate` bytes a second after `grace` seconds.
 
-    The whole body may take `seconds`, and one second more for each `full_rate` bytes of its length.
+    The first WORDS_BYTES, which have the words of a form, may come at an average of `words_rate` after `words_grace`:
+    a phone at the edge of a network sends few thousand bytes a second, and nothing at all for some seconds. The whole
+    body may take `seconds`, and one second more for each `full_rate` bytes of its length.
     """
 
     grace: float = 5.0
     rate: int = 32_000
+    words_grace: float = 20.0
+    words_rate: int = 500
     seconds: float = 60.0
     full_rate: int = 256_000
 
@@ -33,6 +42,8 @@ class BodyPace:
         """Return whether `received` of `length` bytes are enough after `elapsed` seconds."""
         if elapsed > self.seconds + length / self.full_rate:
             return False
+        if received < WORDS_BYTES:
+            return received >= self.words_rate * (elapsed - self.words_grace)
         return received >= self.rate * (elapsed - self.grace)
 
 
@@ -108,7 +119,8 @@ class BodyReader:
         try:
             with suppress(OSError):
                 while self._received < self._length:
-                    piece = self._input.read(min(_CHUNK, self._length - self._received))
+                    size = min(max(_LEAST_PIECE, self._received // _PIECE_SHARE), _LARGEST_PIECE)
+                    piece = self._input.read(min(size, self._length - self._received))
                     if not piece or not self._add(piece):
                         break
         finally:

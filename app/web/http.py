@@ -18,6 +18,8 @@ from werkzeug.sansio.multipart import Data, Field, MultipartDecoder, Preamble
 
 # This key of the WSGI environment holds the status with which a request was refused.
 REFUSED = "haumaru.refused"
+# This key holds the length, in bytes, of a body that was refused because it is too long.
+REFUSED_BYTES = "haumaru.refused-bytes"
 # So many bytes of a refused body are kept; the longest report without files is shorter.
 WORDS_BYTES = 200_000
 # The most bytes of a body without files, and of all text of a form together.

@@ -14,7 +14,7 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from app.web.body_reader import BodyPace, BodyReader
-from app.web.http import MAX_TEXT_BYTES, REFUSED, WORDS_BYTES, is_query
+from app.web.http import MAX_TEXT_BYTES, REFUSED, REFUSED_BYTES, WORDS_BYTES, is_query
 from app.web.network_shares import NetworkShares
 
 Networks = Callable[[WSGIEnvironment], Sequence[str]]
@@ -84,7 +84,7 @@ class BodyLimiter:
         peak = self._peak(length) if length > WORDS_BYTES else 0
         is_form_with_files = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
         if length > (self._max_body if is_form_with_files else min(self._max_body, MAX_TEXT_BYTES)):
-            environ[REFUSED] = 413
+            environ[REFUSED], environ[REFUSED_BYTES] = 413, length
         elif peak and not self._take_memory(networks, peak):
             environ[REFUSED] = 503
         held = 0 if REFUSED in environ else peak

@@ -26,7 +26,7 @@ def office(tmp_path_factory):
     folder = tmp_path_factory.mktemp("desk")
     office = Office(folder, release=2)
     office.drop(tip(files=(jpeg(1, picture(640, 480)),), reply=reply_to()))
-    office.drop(tip({"what": EVIL, "danger": "yes", "children": "yes", "where": EVIL}))
+    office.drop(tip({"what": EVIL, "danger": "yes", "children": "yes", "where": EVIL, "hazards": ("weapons", EVIL)}))
     office.drop(tip({"what": "A locked one"}))
     for _ in range(2):
         office.drop(

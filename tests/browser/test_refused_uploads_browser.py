@@ -31,21 +31,29 @@ def upload(request, tmp_path):
 
 
 def test_in_chromium_the_words_come_back(strict, upload):
-    """A file that is too long, or for which there is no memory: the form again with every word, and it can be sent."""
+    """A file that is too long, or without memory for it: the look again with every word, and it can be sent without."""
     with chromium() as browser:
         page = browser.new_page(viewport=PHONE)
         page.goto(f"{strict.base_url}/en/report")
         page.fill("#what", STORY)
+        page.click(".more summary")
         page.fill("#where", PLACE)
         page.click("button[value=check]")
         page.set_input_files("#files", upload)
         with page.expect_navigation(timeout=60_000):
             page.click("button[value=send]")
         assert page.title().startswith("Not sent")
-        assert (page.input_value("#what"), page.input_value("#where")) == (STORY, PLACE)
-        page.click("button[value=check]")
+        assert (hidden(page, "what"), hidden(page, "where")) == (STORY, PLACE)
+        assert "Choose your files again" in page.text_content("#files-error")
+        page.click("button[value=send]")
+        assert page.title().startswith("Not sent")
+        page.click("[name=without-files]")
         page.click("button[value=send]")
         assert page.text_content("h1") == "This was a demonstration. Nothing was sent to anyone."
+
+
+def hidden(page, name):
+    return page.input_value(f"input[type=hidden][name={name}]")
 
 
 def test_in_firefox_the_words_come_back(strict, upload, tmp_path):
@@ -53,13 +61,14 @@ def test_in_firefox_the_words_come_back(strict, upload, tmp_path):
     with firefox(tmp_path / "profile", proxy=("nobody.example", 9)) as tab:
         tab.open(f"{strict.base_url}/en/report")
         tab.fill("#what", STORY)
+        tab.click(".more summary")
         tab.fill("#where", PLACE)
         tab.click("button[value=check]")
         wait_for(tab, 'id="files"')
         tab.fill("#files", str(upload))
         tab.click("button[value=send]")
         wait_for(tab, 'id="errors"')
-        assert (tab.value("#what"), tab.value("#where")) == (STORY, PLACE)
+        assert (tab.value("[name=what]"), tab.value("[name=where]")) == (STORY, PLACE)
 
 
 def wait_for(tab, text):

@@ -7,7 +7,9 @@ import threading
 import pytest
 
 from app.delivery.receipt_codes import new_code
+from app.vault.tip import SCHEMA
 from tests.support.browser import DESK, PHONE, chromium, violations, with_memory
+from tests.support.visit import KNOWN
 
 pytestmark = pytest.mark.needs("browser")
 
@@ -49,6 +51,8 @@ def test_every_step_passes_axe(running, page):
     look("form")
     press(page, "button[value=check]")
     look("errors")
+    page.click(".more summary")
+    look("form with all questions")
     page.fill("#what", STORY)
     page.check("input[name=danger][value=yes]")
     page.check("input[name=reply]")
@@ -66,7 +70,7 @@ def test_every_step_passes_axe(running, page):
     look("no reply")
     page.goto(f"{running.base_url}/en/nothing")
     look("error")
-    assert len(steps) == 8
+    assert len(steps) == 9
     assert steps == dict.fromkeys(steps, ([], True))
 
 
@@ -97,13 +101,14 @@ def test_a_report_can_be_written_by_keyboard_alone(running, browser):
         name = page.evaluate("document.activeElement.name || document.activeElement.textContent.trim()")
         if name == "what" and "what" not in reached:
             page.keyboard.type("Written without a mouse")
+        if name == "More, if you know it":
+            page.keyboard.press("Enter")
         reached.append(name)
         if page.evaluate("document.activeElement.value") == "check":
             break
     assert reached[0] == "Leave this site now"
-    assert {"danger", "children", "what", "kinds", "where", "when", "people", "victims", "how-known", "reply"} <= set(
-        reached
-    )
+    assert reached.index("what") < reached.index("danger") < reached.index("children") < reached.index("where")
+    assert {field.name for field in SCHEMA.fields} | {"reply"} <= set(reached)
     assert "website" not in reached
     page.keyboard.press("Enter")
     page.wait_for_selector("button[value=send]")
@@ -137,12 +142,45 @@ def test_changing_the_language_keeps_the_words(running, browser):
     page = browser.new_page(viewport=DESK)
     page.goto(f"{running.base_url}/en/report")
     page.fill("#what", "Kept over languages")
+    page.click(".more summary")
     page.check("input[name=kinds][value=debt]")
     page.click(".langs summary")
     page.click("button[formaction='/to/report']")
     assert page.evaluate("document.documentElement.lang") == "to"
     assert page.input_value("#what") == "Kept over languages"
     assert page.is_checked("input[name=kinds][value=debt]")
+    page.close()
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_a_change_takes_the_sender_to_the_question(running, browser, size):
+    """From the look before sending, each button goes to its question, in sight of the sender and beside the way out."""
+    page = browser.new_page(viewport=size)
+    page.goto(f"{running.base_url}/en/report")
+    page.click(".more summary")
+    page.fill("#what", STORY)
+    page.fill("#where", "Katikati")
+    page.check("input[name=paid][value=wages-back]")
+    for name, control in (("where", "textarea"), ("paid", "input"), ("what", "textarea")):
+        press(page, "button[value=check]")
+        press(page, f"button[value='edit:{name}']")
+        focused = page.locator(f"{control}[name={name}]:focus")
+        box, bar = focused.bounding_box(), page.locator(".exit").bounding_box()
+        assert 0 <= box["y"] < size["height"] - 20, (name, box)
+        assert not bar["y"] - 20 < box["y"] < bar["y"] + bar["height"], (name, box, bar)
+    assert page.is_checked("input[name=paid][value=wages-back]")
+    page.close()
+
+
+def test_no_phone_number_is_broken_over_two_lines(running, browser):
+    """At 320 pixels each number stands on one line, in every language, on the pages that have numbers."""
+    page = browser.new_page(viewport=PHONE)
+    for lang in KNOWN:
+        for path in ("help", "contact", "self-check", "report"):
+            page.goto(f"{running.base_url}/{lang}/{path}")
+            lines = page.eval_on_selector_all("a[href^='tel:']", "all => all.map(one => one.getClientRects().length)")
+            assert lines
+            assert set(lines) <= {0, 1}, (lang, path)  # 0: not shown before an answer
     page.close()
 
 
@@ -186,6 +224,7 @@ def test_the_browser_remembers_no_field(running, browser, control, tmp_path):
         page.goto(f"{running.base_url}/en/report")
         page.click("#what")
         page.keyboard.type("remember nothing")
+        page.click(".more summary")
         page.click("#where")
         page.keyboard.type("remember nothing")
         page.check("input[name=reply]")

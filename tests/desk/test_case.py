@@ -8,10 +8,10 @@ from app.desk.case import (
     Outcome,
     RedactionDraft,
     State,
-    ThreadMessage,
     case_from_words,
 )
 from app.desk.errors import RefusedError
+from app.desk.thread import ThreadMessage
 from app.vault.tip import new_tip_id
 from tests.support.desk import DAY, tip, words_of
 

@@ -10,9 +10,9 @@ from app.desk.case import (
     RedactionDraft,
     SentReferral,
     State,
-    ThreadMessage,
 )
 from app.desk.case_json import decode_case, encode_case
+from app.desk.thread import MessageKind, ThreadMessage
 from tests.support.desk import reply_to
 
 NAMES = st.text(min_size=1, max_size=12)
@@ -30,7 +30,20 @@ CASES = st.builds(
     state=st.sampled_from(State),
     holder=st.text(max_size=5),
     notes=st.lists(st.builds(CaseNote, st.dates(), st.text(), st.text()), max_size=2).map(tuple),
-    thread=st.lists(st.builds(ThreadMessage, st.dates(), st.text(), st.text()), max_size=2).map(tuple),
+    replies=st.dictionaries(NAMES, st.text(), max_size=2),
+    withdraw=st.booleans(),
+    number=st.integers(0, 9),
+    thread=st.lists(
+        st.builds(
+            ThreadMessage,
+            st.dates(),
+            st.text(),
+            st.text(),
+            kind=st.sampled_from(MessageKind),
+            replies=st.dictionaries(NAMES, st.text(), max_size=2),
+        ),
+        max_size=2,
+    ).map(tuple),
     referrals=st.lists(
         st.builds(SentReferral, st.just("1" * 26), NAMES, NAMES, st.dates(), NAMES, NAMES, NAMES, NAMES), max_size=2
     ).map(tuple),

@@ -1,5 +1,6 @@
 """The agency's commands, as a person types them: keygen, open, verify, and how each of them fails."""
 
+import hashlib
 import json
 import os
 import re
@@ -42,6 +43,13 @@ def test_keygen_writes_a_private_file_and_prints_the_public_half_alone(tmp_path)
     short = run("keygen", "-o", tmp_path / "short.txt", HAUMARU_PASSPHRASE="short")
     assert short.returncode == 2
     assert not (tmp_path / "short.txt").exists()
+
+
+def test_keygen_prints_the_fingerprint_that_the_site_shows_beside_the_recipient(tmp_path):
+    """The fingerprint is on standard error: the first 32 digits of SHA-256 of the recipient, in groups of four."""
+    made = run("keygen", "-o", tmp_path / "identity.txt", "--no-passphrase")
+    digest = hashlib.sha256(made.stdout.strip().encode()).hexdigest()[:32]
+    assert made.stderr == f"fingerprint: {' '.join(digest[at : at + 4] for at in range(0, 32, 4))}\n"
 
 
 def test_keygen_makes_a_signing_key(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.core.errors import OutboxError
-from app.delivery import outbox
+from app.delivery import places
 from app.desk.case import Case, RedactionDraft, case_from_words
 from app.desk.dispatch import (
     build_referral,
@@ -23,7 +23,9 @@ from app.desk.errors import RefusedError
 from app.desk.redaction import answer_texts
 from app.desk.referral import NOTICE, referral_bundles, referral_text, referral_words
 from app.desk.release import prepare_referral, send_referrals, send_to_translator
+from app.desk.statistics import statistics_row
 from app.vault.bundle import BUNDLE_BYTES
+from app.vault.keys import new_identity, recipient_of
 from app.vault.tip import new_tip_id
 from tests.support.desk import Browser, Office, jpeg, picture, receive, tip, words_of
 
@@ -170,6 +172,7 @@ def test_it_is_for_one_authority_alone(office):
         ({"danger": "yes"}, ("police",)),
         ({"kinds": ("work",)}, ("police", "mbie")),
         ({"kinds": ("debt",)}, ("police", "mbie")),
+        ({"paid": ("job-paid-for",)}, ("police", "mbie")),
         ({"what": "x"}, ("police",)),
     ],
 )
@@ -178,6 +181,47 @@ def test_authorities_are_suggested_by_the_answers(office, answers, expected):
     with office.desk() as desk:
         case = Case(id=new_tip_id(), received=date(2026, 11, 22), answers=answers)
         assert suggest_authorities(case, desk.config.authorities) == expected
+
+
+@pytest.mark.parametrize("answers", [{"children": "yes"}, {"kinds": ("child",)}, {"kinds": "child"}])
+@pytest.mark.parametrize("topic", ["children", "child"])
+def test_a_child_is_passed_on_whichever_form_asked(tmp_path, answers, topic):
+    """A tip of an older form, whose kinds had "child", goes to those for children, and its referral says so."""
+    more = f"""
+[[authority]]
+id = "oranga"
+name = "Example ministry"
+takes = ["{topic}"]
+recipients = ["{recipient_of(new_identity())}"]
+deliver = "drop:referred/oranga"
+"""
+    with Office(tmp_path, more=more).desk() as desk:
+        case = Case(id=new_tip_id(), received=date(2026, 11, 22), answers={"what": "A child works.", **answers})
+        assert case.children
+        assert "oranga" in suggest_authorities(case, desk.config.authorities)
+        made = _build(case, RedactionDraft(), desk.referral_context)
+        assert (made.children, made.kinds) == ("yes", ())
+        assert statistics_row(case)["children"]
+        without = replace(case, answers={"what": "A child works.", "kinds": ("work",)})
+        assert "oranga" not in suggest_authorities(without, desk.config.authorities)
+
+
+def test_what_is_dangerous_at_the_place_goes_with_a_referral(office):
+    """Dangers, a vehicle and payments are read in words, and a referral carries them; an invented value stays text."""
+    answers = {
+        "what": "Men sleep there.",
+        "hazards": ("dogs", "weapons", "a pit"),
+        "vehicle": "White van, KTR482",
+        "paid": ("wages-back",),
+    }
+    with office.desk() as desk:
+        made = _build(case_from_words(words_of(tip(answers)), ()), RedactionDraft(), desk.referral_context)
+    assert list(made.fields.items()) == [
+        ("what", "Men sleep there."),
+        ("hazards", "Dogs, Weapons, a pit"),
+        ("vehicle", "White van, KTR482"),
+        ("paid", "Wages must be given back"),
+    ]
 
 
 def test_an_expired_key_is_not_sealed_to(office):
@@ -284,7 +328,7 @@ def test_referrals_of_one_send_leave_together_or_not_at_all(office, monkeypatch)
         read = desk.cases.redact(one, "Ana", RedactionDraft(summary="x", authorities=("police", "mbie"), looked=True))
         for party in parties:
             confirm_key(desk.cases, party, "Ana")
-        put, calls = outbox.insert_envelope, []
+        put, calls = places.insert_envelope, []
 
         def full(*arguments):
             calls.append(arguments)
@@ -292,7 +336,7 @@ def test_referrals_of_one_send_leave_together_or_not_at_all(office, monkeypatch)
                 raise OutboxError("disk-full")
             put(*arguments)
 
-        monkeypatch.setattr(outbox, "insert_envelope", full)
+        monkeypatch.setattr(places, "insert_envelope", full)
         with pytest.raises(OutboxError, match="disk-full"):
             send_referrals(read, parties, desk.referral_context, "Ana")
         assert (len(calls), desk.waiting_deliveries()) == (2, {})

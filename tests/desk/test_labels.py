@@ -65,6 +65,22 @@ def test_one_day_is_one_day():
     assert [days_label(count) for count in (0, 1, 2)] == ["0 days", "1 day", "2 days"]
 
 
+def test_dangers_at_the_place_stand_out(office, desk, browser):
+    """A tip's page warns of dangers before anyone goes there, with those that the form asks and no other."""
+    one, other = (
+        office.drop(tip({"what": "Workers sleep there", **more}))
+        for more in ({"hazards": ("dogs", "guards", "<b>")}, {"hazards": ("<b>",)})
+    )
+    receive(desk)
+    page = browser.get(f"/tips/{one}").text
+    warning = (
+        "<strong>Before anyone goes to the place:</strong> the sender says what is there. Dogs, Cameras or guards."
+    )
+    assert warning in page
+    assert "Dogs, Cameras or guards</dd>" in browser.get(f"/tips/{one}/print").text
+    assert "Before anyone goes" not in browser.get(f"/tips/{other}").text
+
+
 def test_the_pages_of_a_tip_show_kinds_in_words(office, desk, browser):
     """Queue, tip, print, redaction and preview name the kinds that the sender ticked, not their codes."""
     one = office.drop(tip({"what": "Workers sleep there", "kinds": ("sex-work", "movement")}))

@@ -12,7 +12,8 @@ from app.desk.case import RedactionDraft, case_from_words
 from app.desk.redaction import MAX_MARKABLE, Redaction, answer_texts, find_removed, redactable_texts
 from app.files.clean import CleanedFile
 from app.text.find import REMOVED_PLACEHOLDER
-from tests.support.desk import tip, words_of
+from app.vault.tip import SCHEMA
+from tests.support.desk import Browser, receive, tip, words_of
 
 WORDS = st.text("abcdeéĀēA B漢字Zz09 .-'\n", min_size=1, max_size=60)
 
@@ -149,3 +150,20 @@ def test_any_text_and_marks_make_a_referral_without_them(text, places):
     left = made.left
     assert not find_removed(left.values(), made.removed)
     assert json.dumps(left)
+
+
+def test_what_was_ticked_is_no_word_of_the_sender(office):
+    """Our own words for a ticked choice are never suggested for removal, and say nothing of the sender's language."""
+    ticked = {field.name: tuple(choice.value for choice in field.choices) for field in SCHEMA.fields if field.choices}
+    one = office.drop(tip({"what": "Call my sister on 021 555 0199.", **ticked, "danger": "no", "children": "no"}))
+    other = office.drop(tip({"what": "Oku nau loka e matapa", **ticked, "danger": "no", "children": "no"}))
+    with office.desk() as desk:
+        receive(desk)
+        suggested = desk.referral_context.redaction(desk.cases.get(one)).suggestions
+        assert {name: bool(found) for name, found in suggested.items()} == {
+            "what": True,
+            "hazards": False,
+            "paid": False,
+        }
+        page = Browser(desk).get(f"/tips/{other}").text
+    assert "Language: Tongan" in page

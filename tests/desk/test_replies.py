@@ -11,7 +11,7 @@ from app.desk.errors import RefusedError
 from app.desk.replies import ReplyQueue, reply_warnings
 from app.vault.keys import new_identity
 from app.vault.tip import ReplyTo
-from tests.support.desk import Browser, receive, reply_to, tip
+from tests.support.desk import NOON, Browser, jpeg, receive, reply_to, tip
 from tests.support.paths import ROOT
 
 
@@ -86,7 +86,7 @@ def test_a_reply_that_waits_outlives_the_desk_and_its_identity(office):
         one = office.drop(tip(reply=reply_to()))
         receive(desk)
         desk.replies.write(desk.cases.claim(one, "Ana"), "Ana", "Thank you")
-        before = desk.replies.waiting()
+        before = desk.replies.waiting(NOON)
     new = new_identity()
     (office.folder / "new.txt").write_text(f"{new}\n")
     config = office.config.read_text()
@@ -96,7 +96,7 @@ def test_a_reply_that_waits_outlives_the_desk_and_its_identity(office):
     office.config.write_text(config.replace('["identity.txt"]', '["new.txt"]'))
     office.identity = new
     with office.desk() as desk:
-        assert desk.replies.waiting() == before
+        assert desk.replies.waiting(NOON) == before
         assert desk.waiting_deliveries() == {REPLY_SITE_ID: (1, "")}
 
 
@@ -126,3 +126,36 @@ def test_no_authority_can_stand_in_for_the_site(office):
     office.config.write_text(office.config.read_text().replace('id = "police"', f'id = "{REPLY_SITE_ID}"'))
     with pytest.raises(ConfigError, match="means the site"):
         load_desk_config(office.config, {})
+
+
+def test_the_files_of_an_answer_can_be_reached_from_the_thread(office, desk):
+    """The thread, and the page on which the tip is redacted, link each answer with files to those files, once."""
+    first = tip(reply=reply_to())
+    answers = [
+        tip({"what": "A photograph."}, answers_to=first.reply.locator, number=1, files=(jpeg(),)),
+        tip({"what": "Only words."}, answers_to=first.reply.locator, number=2),
+    ]
+    for each in (first, *answers):
+        office.drop(each)
+    receive(desk)
+    desk.cases.claim(first.id, "Ana")
+    browser = Browser(desk)
+    for page in (f"/tips/{first.id}/reply", f"/tips/{first.id}/redact"):
+        shown = browser.get(page).text
+        assert shown.count("with this answer") == 1
+        assert f'/tips/{answers[0].id}#files">1 file with this answer' in shown
+    there = browser.get(f"/tips/{answers[0].id}").text
+    assert 'id="files"' in there
+    assert f"/tips/{answers[0].id}/files/1" in there
+
+
+def test_a_locked_answer_is_not_linked_from_the_thread(office, desk):
+    """Once an answer is locked as objectionable, the thread does not lead to its files."""
+    first = tip(reply=reply_to())
+    answer = tip({"what": "A photograph."}, answers_to=first.reply.locator, number=1, files=(jpeg(),))
+    for each in (first, answer):
+        office.drop(each)
+    receive(desk)
+    desk.cases.claim(answer.id, "Ana")
+    desk.cases.lock_away(answer.id, "Ana")
+    assert "with this answer" not in Browser(desk).get(f"/tips/{first.id}/reply").text

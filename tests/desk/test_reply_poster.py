@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 
@@ -114,17 +115,22 @@ def test_replies_of_one_day_carry_their_order(tmp_path, endpoint):
 
 
 def test_locators_come_again_whether_or_not_somebody_wrote(tmp_path, endpoint):
-    """Among posts that say nothing about a quarter goes under a locator that had one before, after a restart too."""
+    """Of posts that say nothing half go under a locator that had one before, after a restart too.
+
+    So a locator with three posts or more, as a tip has that was opened, referred and closed, is nothing rare.
+    """
     site, address, ca = endpoint
     office, clock, site.statuses = Office(tmp_path, replies=address, more=ca), Clock(), [204]
     for _ in range(4):
         with office.desk(clock=clock) as desk:
-            for _ in range(30):
+            for _ in range(60):
                 clock.next_hour(desk)
     locators = [json.loads(request.body)["locator"] for request in site.requests]
-    assert len(locators) == 120
-    assert 8 <= len(locators) - len(set(locators)) <= 60
-    assert set(locators[:60]) & set(locators[60:])
+    posts = Counter(locators).values()
+    assert len(locators) == 240
+    assert 85 <= len(locators) - len(set(locators)) <= 155
+    assert set(locators[:120]) & set(locators[120:])
+    assert sum(count >= 3 for count in posts) / len(posts) >= 0.115
 
 
 def test_a_restart_makes_no_post_come_early(tmp_path, endpoint):

@@ -218,6 +218,15 @@ def _request_seeds() -> list[bytes]:
         (b"POST en/report", b"", url, b"", b"", b"http://127.0.0.1:8000", form),
         (b"POST en/report", b"", b"multipart/form-data; boundary=b", b"", b"", b"", multipart),
         (b"POST hi/reply", b"", url, b"", b"", b"", b"csrf_token=x&code=0001 0002&step=read"),
+        (
+            b"POST hi/reply",
+            b"",
+            url,
+            b"",
+            b"",
+            b"",
+            b"csrf_token=x&code=0001 0002&asked=languages&what=x&draft=00&shown=x&step=confirm",
+        ),
         (b"POST agency/replies", b"", b"application/json", b"", b"", b"", b"{}"),
         (b"POST go", b"", b"", b"x=1", b"", b"", b""),
     ]

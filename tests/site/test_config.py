@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import ConfigError
+from app.delivery.receipt_codes import agency_tag
 from app.site import demo
+from app.site.agencies import PROMISES
 from app.site.config import load_config
 from app.vault.keys import new_identity, recipient_of
 from tests.support.paths import BIN
@@ -110,6 +112,43 @@ def test_a_key_of_an_earlier_version_is_a_fault_that_names_the_new_key(tmp_path,
         ["[[agency]] intake max_class", " remove it"],
         ["[forward] batch", " write cells, the number of envelopes that leave in each window"],
     ]
+
+
+SECOND = """
+[[agency]]
+id = "{id}"
+name = "Second"
+recipients = ["{key}"]
+expires = 2027-11-30
+deliver = "drop:inbox"
+"""
+
+
+def with_second(good, identifier):
+    """The same file with a second agency to which reports can go."""
+    text = good.replace('agencies = ["intake"]', f'agencies = ["intake", "{identifier}"]')
+    return text + SECOND.format(id=identifier, key=recipient_of(new_identity()))
+
+
+def test_two_ids_with_one_tag_are_a_fault(tmp_path, good):
+    """An answer finds its agency by a tag of the code alone, so no two agencies may have one tag."""
+    twins = [f"agency-{number}" for number in range(5000) if agency_tag(f"agency-{number}") == agency_tag("intake")]
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, with_second(good, twins[0])), {})
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == ["[[agency]] id"]
+    assert "write another id" in caught.value.faults[0]
+    settings = load_config(write(tmp_path, with_second(good, "other")), {})
+    assert [agency.id for agency in settings.report_agencies] == ["intake", "other"]
+
+
+def test_only_promises_with_a_translated_sentence_can_be_made(tmp_path, good):
+    """The ids of `promises` become sentences in one order; an id that the site does not know is a fault."""
+    assert load_config(write(tmp_path, good), {}).intake.promises == ()
+    settings = load_config(write(tmp_path, good), {"HAUMARU_AGENCY_INTAKE_PROMISES": "no-statement,no-court"})
+    assert settings.intake.promises == (PROMISES["no-court"], PROMISES["no-statement"])
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, good + 'promises = ["no-court", "no-tax"]\n'), {})
+    assert caught.value.faults[0].startswith("[[agency]] intake promises: has a promise that the site does not know")
 
 
 @pytest.mark.parametrize(

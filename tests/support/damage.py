@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from app.delivery.database import PAGE_BYTES
+from app.delivery.sqlite_database import PAGE_BYTES
 
 POINTER_MAP_PAGE = 2  # the first of a file that gives pages back (SQLite's file format, section 1.8)
 

@@ -115,7 +115,11 @@ def redis_server() -> Iterator[RedisServer]:
             yield RedisServer(port, process)
         finally:
             process.terminate()
-            process.wait()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:  # now and then Redis closes its port and does not end
+                process.kill()
+                process.wait()
 
 
 def _wait_for_redis(port: int, seconds: float = 30) -> None:

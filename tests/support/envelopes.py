@@ -18,19 +18,19 @@ from app.vault.tip_bundles import to_bundles
 RECIPIENTS = [recipient_of(DEMONSTRATION)]
 
 
-def sealed(tip: Tip) -> list[Envelope]:
-    return [Envelope(bundle.id, "intake", seal(bundle.data, RECIPIENTS)) for bundle in to_bundles(tip)]
+def sealed(tip: Tip, agency: str = "intake") -> list[Envelope]:
+    return [Envelope(bundle.id, agency, seal(bundle.data, RECIPIENTS)) for bundle in to_bundles(tip)]
 
 
-def decoy(_: str) -> Envelope:
-    return sealed(new_decoy())[0]
+def decoy(agency: str) -> Envelope:
+    return sealed(new_decoy(), agency)[0]
 
 
-def real(*, photograph: bool = False) -> list[Envelope]:
-    """The envelopes of a tip: words of any length, with a photograph of 200 kB or without."""
-    files = (TipFile("files/1.jpg", "image/jpeg", (), os.urandom(200_000)),) if photograph else ()
+def real(*, photograph: bool = False, agency: str = "intake", size: int = 200_000) -> list[Envelope]:
+    """The envelopes of a tip: words of any length, with a photograph of so many bytes or without."""
+    files = (TipFile("files/1.jpg", "image/jpeg", (), os.urandom(size)),) if photograph else ()
     answers = {"what": "x" * random.randrange(9_000)}
-    return sealed(Tip(id=new_tip_id(), received=datetime.now(UTC).date(), answers=answers, files=files))
+    return sealed(Tip(id=new_tip_id(), received=datetime.now(UTC).date(), answers=answers, files=files), agency)
 
 
 @contextmanager

@@ -132,6 +132,12 @@ def memory(pid: int) -> int:
     return sum(int(re.search(r"^Pss: +(\d+)", rollup, re.MULTILINE)[1]) * 1024 for rollup in rollups)
 
 
+def processor_seconds(pid: int) -> float:
+    """Seconds of processor time that a process and those that it has started have taken."""
+    stats = (Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in (pid, *children(pid)))
+    return sum(int(each[11]) + int(each[12]) for each in stats) / os.sysconf("SC_CLK_TCK")
+
+
 def children(pid: int) -> list[int]:
     """The processes that a process has started, and theirs."""
     found = []

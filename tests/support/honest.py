@@ -69,7 +69,7 @@ class Siege:
         for window in range((hours + rest) * HOUR // WINDOW):
             if window < hours * HOUR // WINDOW:
                 self._send_all(hostile, tries, found)
-            found.most_backlog = max(found.most_backlog, self._memory.count_words("intake"))
+            found.most_backlog = max(found.most_backlog, self._memory.count_words())
             self._leave(found)
             self.now += WINDOW
         found.waiting = len(self._honest)

@@ -56,7 +56,7 @@ class Running:
         until = time.monotonic() + seconds
         while True:
             for tip in self.delivered():
-                if tip["answers"]["what"] == what:
+                if tip["answers"].get("what") == what:
                     return tip
             assert time.monotonic() < until, f"no such tip was delivered; {self.log.read_text()}"
             time.sleep(0.3)
@@ -149,10 +149,15 @@ class Answer:
         assert self.document
         return self.document.one("h1").text
 
-    def form(self, action_end: str) -> Form:
-        """The first form whose action ends so, as a browser would send it untouched."""
+    def form(self, action_end: str, step: str = "") -> Form:
+        """The first form whose action ends so and that has this step, as a browser would send it untouched."""
         assert self.document
-        element = next(e for e in self.document.all("form") if e.attrs.get("action", "").endswith(action_end))
+        elements = [e for e in self.document.all("form") if e.attrs.get("action", "").endswith(action_end)]
+        forms = (self._form_of(element) for element in elements)
+        return next(form for form in forms if not step or step in form.steps)
+
+    def _form_of(self, element: Element) -> Form:
+        assert self.document
         inside = [e for e in self.document.elements if e.within("form") is element]
         return Form(
             element.attrs["action"],

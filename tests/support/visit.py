@@ -261,7 +261,7 @@ def _check_alone(document: Document, path: str, base_url: str) -> None:
     for element in document.elements:
         assert element.tag not in ("script", "iframe", "object", "embed"), f"{path}: has a <{element.tag}>"
         if element.tag == "img":  # thumbnails of what a sender has just uploaded
-            assert path.endswith("/report"), f"{path}: has an <img>"
+            assert path.endswith(("/report", "/reply")), f"{path}: has an <img>"
             assert element.attrs["src"].startswith("data:image/jpeg;base64,"), f"{path}: an <img> that is no JPEG"
             assert element.attrs["alt"], f"{path}: an <img> without words"
         for name, value in element.attrs.items():

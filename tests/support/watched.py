@@ -73,11 +73,12 @@ class OutboxInMemory:
     def kinds(self, agency: str) -> Mapping[TipId, EnvelopeKind]:  # noqa: ARG002
         return self.known
 
-    def level(self, agency: str) -> int:  # noqa: ARG002
+    def level(self) -> int:
         return self._level
 
-    def set_level(self, agency: str, level: int) -> None:  # noqa: ARG002
+    def agree_level(self, moment: int, level: int) -> int:  # noqa: ARG002
         self._level = level
+        return level
 
 
 class LeasesInMemory:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from tests.support.desk import Office, jpeg, picture, program, reply_to, tip, wait_for
 
 FIELDS = ("what", "where", "when", "people", "victims", "how-known", "odd")
-WRITTEN = ("note", "translation", "summary", "term", "reply", "search")
+WRITTEN = ("note", "translation", "summary", "term", "reply", "search", "said")
 
 
 def canaries():
@@ -48,7 +48,8 @@ def test_nothing_decrypted_is_ever_on_the_disk(tmp_path):
     office = Office(tmp_path / "office")
     answers = {name: f"I saw {words[name]} there and told nobody of it" for name in FIELDS}
     one = office.drop(tip(answers, reply=reply_to(), files=(jpeg(1, picture(1600, 1600)),)))
-    other = office.drop(tip({"what": words["what"]}, answers_to=reply_to().locator, reply=reply_to()))
+    said = {"languages": words["said"], "locked-in": "yes"}
+    other = office.drop(tip({"what": words["what"]}, answers_to=reply_to().locator, reply=reply_to(), replies=said))
     (office.inbox / f"{'0' * 26}.age").write_bytes(b"age-encryption.org/v1\nnot one")
     env = {"DESK_PORT": "0", "TMPDIR": str(tmp_path / "tmp")}
     with program(office.config, env=env) as desk:
@@ -75,6 +76,8 @@ def test_nothing_decrypted_is_ever_on_the_disk(tmp_path):
         desk.post(f"/tips/{one}/refer", version=version, confirmed="police")
         wait_for(lambda: office.referred("police"))
         desk.post(f"/tips/{one}/reply", text=f"thank you {words['reply']}")
+        desk.post(f"/tips/{one}/questions", question=["locked-in", "languages"])
+        assert words["said"] in desk.get(f"/tips/{one}/reply")
         desk.request("POST", f"/tips/{one}/export", f"token={desk.token}&as=zip")
         desk.request("POST", f"/tips/{one}/nowhere", f"token={desk.token}&x={words['what']}")
         desk.get(f"/tips/{words['what']}")

@@ -96,6 +96,7 @@ def test_no_first_tip_of_a_language_leaves_its_time(copied):
 _AUDITED = """
     import sys
     from pathlib import Path
+    from app.delivery.receipt_codes import make_code
     from tests.support.visit import open_site
 
     opened = set()
@@ -109,6 +110,7 @@ _AUDITED = """
         return {each.attrs["name"]: each.attrs["value"] for each in inputs if each.attrs["type"] == "hidden"}
 
     running = False
+    code = make_code(bytes(10))
     site = open_site(Path(sys.argv[1]), REPORT_MIN_FILL="0s", LIMITS_PER_ADDRESS="1000/hour")
     sys.addaudithook(note)
     running = True
@@ -121,9 +123,8 @@ _AUDITED = """
         for step in ("confirm", "extend", "discard", "kept"):
             site.post(f"/{lang}/report", {**form, "what": what, "step": step, "draft": "0" * 32})
         form = hidden(site.get(f"/{lang}/reply"))
-        from_list = "abandon ability able about above absent absorb banana"
-        for step in ("read", "answer", "done") if lang == "mi" else ("read",):
-            site.post(f"/{lang}/reply", {**form, "code": from_list, "what": "More.", "step": step})
+        for step in ("read", "answer", "send", "confirm", "done") if lang == "mi" else ("read",):
+            site.post(f"/{lang}/reply", {**form, "code": code, "what": "More.", "step": step})
         site.get(f"/{lang}/plan?pillar=prevention")
         site.get(f"/{lang}/nothing")
     site.post("/go", {"leave": "now"})

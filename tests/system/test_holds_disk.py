@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from app.delivery.database import PAGE_BYTES
 from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.pace import Pace
+from app.delivery.sqlite_database import PAGE_BYTES
 from app.delivery.transports import FolderTransport
 from app.vault.tip import new_tip_id
 from tests.support import databases

@@ -70,6 +70,9 @@ def posts(
                     one = office.drop(tip(reply=to))
                     receive(desk)
                     desk.replies.write(desk.cases.claim(one, "Ana"), "Ana", "word " * random.randrange(1, 400))
+                    # The sender is told beside that the tip was closed, when no words of a handler wait.
+                    desk.statuses.note_opened(desk.cases.get(one))
+                    desk.statuses.note_closed(desk.cases.close(one, "Ana", "nothing"))
                     written.add(to.locator)
                 clock.wait(HOUR)
                 before, site.statuses = len(site.requests), [503 if refuses(hour) else 204]

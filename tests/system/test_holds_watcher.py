@@ -16,6 +16,7 @@ import pytest
 
 from app.core.errors import DeliveryError
 from app.delivery.forwarder import Forwarder, ForwardRules
+from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.pace import Pace
 from app.site import demo, factory
@@ -256,3 +257,62 @@ def test_no_gap_between_deliveries_tells_a_tip_from_a_decoy():
     found, away = told_apart_in([(after[0], after[1])])
     report("a tip told from a decoy by the gap after it", right=f"{found:.2f}", chance=0.5, tips=len(after[0]))
     assert found < 0.5 + away
+
+
+# To which of two agencies
+
+BOTH = ("intake", "police")
+MANY_PARTS = 5_000_000  # bytes: 40 envelopes, where the stock has 16
+
+
+def rows(box: Outbox) -> dict[str, dict[str, bool]]:
+    """What a copy of the disk shows: the ids for each agency, and whether each was tried."""
+    return {agency: dict(Leases(box.database).waiting(agency)) for agency in BOTH}
+
+
+def two_agencies(sizes: Sequence[int], choose: Callable[[], str]) -> tuple[list[str], list[dict[str, tuple]]]:
+    """Put a tip in each window and let the window pass; what a watcher of disk and lines finds for each agency."""
+    choices, found = [], []
+    with nodes() as (box,):
+        lines = {agency: Line(Clock()) for agency in BOTH}
+        paces = dict.fromkeys(BOTH, PACE)
+        post = Forwarder(box, lines, ForwardRules(WINDOW, paces), make_decoy=decoy, clock=lines["intake"].clock)
+        post.run_window(int(lines["intake"].clock()))
+        for size in sizes:
+            chosen = choose()
+            choices.append(chosen)
+            tip = real(photograph=size > 0, agency=chosen, size=size)
+            covers = [decoy(agency) for agency in BOTH if agency != chosen for _ in tip]
+            before = rows(box)
+            box.put(tip, covers=covers, now=lines["intake"].clock())
+            after = rows(box)
+            lines["intake"].clock.wait(WINDOW)
+            for line in lines.values():
+                line.seen.clear()
+            post.run_window(int(lines["intake"].clock()))
+            end = rows(box)
+            found.append(
+                {
+                    agency: (
+                        len(after[agency].keys() - before[agency].keys()),
+                        len(before[agency].keys() - after[agency].keys()),
+                        len(end[agency]),
+                        sum(end[agency].values()),
+                        [length for _, length in lines[agency].seen],
+                    )
+                    for agency in BOTH
+                }
+            )
+    return choices, found
+
+
+@pytest.mark.slow
+def test_nobody_sees_to_which_agency_a_tip_goes():
+    """Copies of the disk and both lines look the same for each agency, with words, pictures, or more than a stock."""
+    sizes = [0, 0, 200_000, MANY_PARTS, 0, *[0] * scale(8, 40), 200_000, 0]
+    choices, found = two_agencies(sizes, lambda: random.choice(BOTH))
+    differing = [number for number, one in enumerate(found) if one["intake"] != one["police"]]
+    report("windows in which the agencies differ", windows=len(found), chosen=Counter(choices), differ=len(differing))
+    assert differing == []
+    assert max(one["intake"][2] for one in found) >= 64  # the level rose for both
+    assert all(one[agency][4] == [ENVELOPE_BYTES] * PACE.cells for one in found for agency in BOTH)

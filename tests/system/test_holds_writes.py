@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.delivery.database import PAGE_BYTES
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blobs, labels, spares
+from app.delivery.sqlite_database import PAGE_BYTES
 from app.vault.tip import new_tip_id
 from tests.support.faults import report, scale
 

@@ -243,7 +243,10 @@ def test_while_the_site_is_away_the_proxy_says_not_sent(alone):
     """Without the site behind it the proxy says that nothing was sent, logs nothing and never a false "sent"."""
     answer = alone.visitor("127.0.0.77").post("/en/report", {"what": "x"})
     assert answer.status in (502, 503)
-    assert answer.text.startswith("Not sent.")
+    assert answer.text.startswith("Not sent. Nothing has been sent to anyone.")
+    hindi = alone.visitor("127.0.0.77").post("/hi/report", {"what": "x"}).text
+    assert hindi.startswith("नहीं भेजा गया")
+    assert "111" in hindi.partition("Not sent.")[0]
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"

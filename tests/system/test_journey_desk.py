@@ -84,6 +84,44 @@ def test_a_forged_referral_is_found(tmp_path):
     assert require_signer(made, office.public) is made
 
 
+def _read_fields(visitor, code):
+    """The fields of the page that shows the replies under a code."""
+    fields = [(name, value) for name, value in visitor.get("/en/reply").form("/reply").fields if name != "code"]
+    read = visitor.post("/en/reply", [*fields, ("code", code), ("step", "read")])
+    return [(name, value) for name, value in read.form("/reply").fields if name != "what"]
+
+
+def _send_answer(visitor, fields, what):
+    """The page after an answer was looked at and sent."""
+    look = visitor.post("/en/reply", [*fields, ("what", what), ("step", "answer")])
+    return visitor.post("/en/reply", [*look.form("/reply").fields, ("step", "send")])
+
+
+def _answer_with_files(visitor, desk, one, fields):
+    """Given a phone number and two files, nothing leaves before the second look, and then without what was ticked."""
+    what = "Nobody is hurt. My number is 021 555 0199. Two photographs."
+    look = visitor.post("/en/reply", [*fields, ("what", what), ("step", "answer")])
+    box = look.document.one("input", name="remove").attrs["value"]
+    files = [("IMG_1.jpg", jpeg(1).data), ("note.txt", b"My name is Anna Smith.")]
+    held = visitor.post_files("/en/reply", [*look.form("/reply").fields, ("remove", box), ("step", "send")], files)
+    assert (held.status, held.heading) == (200, "Not sent yet")
+    assert "Nobody is hurt" not in desk.get(f"/tips/{one}/reply")
+    cut = ("cut", held.document.one("input", name="cut").attrs["value"])
+    answered = visitor.post("/en/reply", [*held.form("/reply").fields, cut, ("step", "confirm")])
+    assert answered.status == 200, answered.words
+    thread = _thread_with(desk, one, "2 files with this answer")
+    assert "0199" not in thread
+    answer = re.search(r'href="[^"]*/tips/([0-9a-z]{26})#files"', thread)[1]
+    wait_for(lambda: "/files/1" in desk.get(f"/tips/{answer}"))
+    assert "Anna" not in desk.get(f"/tips/{answer}")
+
+
+def _thread_with(desk, one, words):
+    """The page of a thread once these words stand there."""
+    wait_for(lambda: words in desk.get(f"/tips/{one}/reply"))
+    return desk.get(f"/tips/{one}/reply")
+
+
 @pytest.mark.slow
 def test_a_reply_goes_round(tmp_path):
     """Given a sender who keeps the code, when the desk replies, they read it and answer, and the desk reads that."""
@@ -112,10 +150,13 @@ def test_a_reply_goes_round(tmp_path):
             assert "Thank you. Is anyone hurt?" in read.words
             form = read.form("/reply")
             fields = [(name, value) for name, value in form.fields if name != "what"]
-            answered = visitor.post("/en/reply", [*fields, ("what", "Nobody is hurt."), ("step", "answer")])
-            assert answered.status == 200, answered.words
-
-            wait_for(lambda: "Nobody is hurt." in desk.get(f"/tips/{one}/reply"))
+            _answer_with_files(visitor, desk, one, fields)
+            for said in ("A second answer.", "A third answer."):
+                assert _send_answer(visitor, fields, said).status == 409, "this form was sent before"
+                assert _send_answer(visitor, _read_fields(visitor, code), said).status == 200
+            thread = _thread_with(desk, one, "A third answer.")
+            places = [thread.index(said) for said in ("Nobody is hurt", "A second answer", "A third answer")]
+            assert places == sorted(places)
             assert "The sender wrote again" in desk.get("/?view=answered")
             gone = visitor.post("/en/reply", [*[(n, v) for n, v in form.fields if n != "what"], ("step", "done")])
             assert gone.status == 200

@@ -25,10 +25,11 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from app.delivery.receipt_codes import new_code
 from app.site.config import load_config
 from tests.support.faults import children
 from tests.support.servers import Certificates, smtp
-from tests.support.site import Visitor, demonstration, open_all
+from tests.support.site import Answer, Visitor, demonstration, open_all
 
 SOURCE = "127.77.66.55"
 BEGIN = (("sign", "signs-1"), ("step", "begin"))
@@ -79,7 +80,7 @@ class Marked:
         self.markers = {
             name: new_marker(name) for name in ("agent", "referer", "language", "cookie", "forwarded", "path")
         }
-        self.markers |= {name: new_marker(name) for name in (*FIELDS, "query", "unknown", "website", "code")}
+        self.markers |= {name: new_marker(name) for name in (*FIELDS, "query", "unknown", "website", "code", "said")}
         self.netloc = urlsplit(base_url).netloc
         self.base_url = base_url
 
@@ -136,35 +137,58 @@ def drive(marked: Marked, visitor: Visitor) -> None:
     assert statuses == [200, 409, 400, 400, 400, 410, 200, 404, 422, 403, 303], statuses
 
 
-def drive_files(marked: Marked, visitor: Visitor) -> None:
+def drive_answer(marked: Marked, visitor: Visitor) -> None:
+    """An answer under a code, with words for a question that the desk asked."""
+    marked.markers["receipt"] = code = new_code()
+    form = visitor.get("/en/reply").form("/reply")
+    fields = [(name, value) for name, value in form.fields if name != "code"]
+    said = f"They speak {marked.markers['said']} there"
+    answer = [*fields, ("code", code), ("asked", "languages"), ("q-languages", said)]
+    for step in ("answer", "send"):
+        status, _ = marked.ask("POST", "/en/reply", [*answer, ("step", step)])
+        assert status == 200
+
+
+def drive_files(marked: Marked, visitor: Visitor, path: str) -> None:
     """Tips with files: one sent, one left waiting, one destroyed; names, words and metadata all marked.
 
     Before that the picture is covered and the voice changed; in the tip that is sent a word is taken out of the text.
+    They are reports or answers under a code, by the path of the form.
     """
-    marked.markers |= {name: new_marker(name) for name in ("filename", "filetext", "comment", "badfile")}
+    end = path.removeprefix("/en")
+    own = {name: new_marker(name) for name in ("filename", "filetext", "comment", "badfile")}
+    marked.markers |= {f"{name} of {end}": marker for name, marker in own.items()}
     picture = BytesIO()
-    Image.new("RGB", (64, 64), "teal").save(picture, "PNG", pnginfo=commented(marked.markers["comment"]))
+    Image.new("RGB", (64, 64), "teal").save(picture, "PNG", pnginfo=commented(own["comment"]))
     files = [
-        (f"{marked.markers['filename']}.png", picture.getvalue()),
-        (f"{marked.markers['filename']}.txt", f"Write to {marked.markers['filetext']}@example.org.".encode()),
-        (f"{marked.markers['filename']}.wav", silence()),
-        (f"{marked.markers['filename']}.jpg", b"\xff\xd8\xff\xe0" + marked.markers["badfile"].encode()),
+        (f"{own['filename']}.png", picture.getvalue()),
+        (f"{own['filename']}.txt", f"Write to {own['filetext']}@example.org.".encode()),
+        (f"{own['filename']}.wav", silence()),
+        (f"{own['filename']}.jpg", b"\xff\xd8\xff\xe0" + own["badfile"].encode()),
     ]
     for step in ("confirm", "extend", "discard"):
-        checked = visitor.check({"what": f"{marked.markers['what']} with files, {step}"})
-        fields = [*checked.form("/report").fields, ("step", "send")]
-        held = visitor.post_files("/en/report", fields, files)
+        looked_at = look(marked, visitor, path, f"{marked.markers['what']} with files, {step} of {end}")
+        held = visitor.post_files(path, [*looked_at.form(end).fields, ("step", "send")], files)
         assert held.heading == "Not sent yet"
-        assert marked.markers["filename"] in held.text
+        assert own["filename"] in held.text
         (thumbnail,) = (element.attrs["src"] for element in held.document.all("img"))
-        marked.markers["thumbnail"] = thumbnail[-60:-12]
+        marked.markers[f"thumbnail of {end}"] = thumbnail[-60:-12]
         box = held.document.one("input", name="cut").attrs["value"]
         changes = [("cover:1", []), ("paint:1:0", [("grid", "4-4"), ("box", "1-1")]), ("lower:3", [])]
         for name, more in [*changes, *([("cut", [("cut", box)])] if step == "confirm" else [])]:
-            changed = visitor.post("/en/report", [*held.form("/report").fields, *more, ("step", name)])
+            changed = visitor.post(path, [*held.form(end).fields, *more, ("step", name)])
             assert changed.status == 200, changed.words
-        done = visitor.post("/en/report", [*held.form("/report").fields, ("step", step)])
+        done = visitor.post(path, [*held.form(end).fields, ("step", step)])
         assert done.status == 200
+
+
+def look(marked: Marked, visitor: Visitor, path: str, what: str) -> Answer:
+    """The look before a report, or before an answer under the code of the other answers, is sent."""
+    if path == "/en/report":
+        return visitor.check({"what": what})
+    fields = [(name, value) for name, value in visitor.get(path).form("/reply").fields if name != "code"]
+    code = marked.markers["receipt"]
+    return visitor.post(path, [*fields, ("code", code), ("what", what), ("step", "answer")])
 
 
 def silence() -> bytes:
@@ -201,13 +225,16 @@ def test_nothing_of_a_visitor_is_kept(kept):
     with demonstration(kept["run"], **places) as site:
         marked, visitor = Marked(site.base_url), Visitor(site.base_url)
         drive(marked, visitor)
-        drive_files(marked, visitor)
-        with_files = site.tip(f"{marked.markers['what']} with files, confirm")
-        assert [file["path"] for file in with_files["files"]] == [
-            "files/1.png",
-            "files/2.txt",
-            "files/3.m4a",
-        ]
+        drive_answer(marked, visitor)
+        for end in ("/report", "/reply"):
+            drive_files(marked, visitor, f"/en{end}")
+            with_files = site.tip(f"{marked.markers['what']} with files, confirm of {end}")
+            paths = [file["path"] for file in with_files["files"]]
+            assert (paths, with_files.get("number")) == (
+                ["files/1.png", "files/2.txt", "files/3.m4a"],
+                2 if end == "/reply" else None,
+            )
+        answers_to = with_files["answers_to"]
         tip = site.tip(marked.answers()["what"])
         assert tip["answers"] == marked.answers()
         everything = {
@@ -215,6 +242,8 @@ def test_nothing_of_a_visitor_is_kept(kept):
             "address": SOURCE,
             "key": tip["reply"]["key"],
             "locator": tip["reply"]["locator"],
+            "answers to": answers_to,
+            "answer key": with_files["reply"]["key"],
         }
         memory = load_config(site.folder / "instance" / "demo" / "haumaru.toml", {}).memory.folder
         assert any(memory.iterdir()), "the memory store is searched too, held tips among it"

@@ -10,7 +10,7 @@ from app.desk.redaction import Redaction, find_removed, suggest_removals
 from app.desk.similarity import text_sketch
 from app.files.clean import RefusedFile
 from app.files.office_document import read_document
-from app.site.report.responses import file_rows
+from app.site.report.file_rows import file_rows
 from app.text.find import find_in_fields
 from app.text.patterns import MAX_PHONE_LOOKUPS, PhoneLookups
 from app.text.phrases import fold_word, load_phrases, without_accents

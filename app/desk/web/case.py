@@ -6,6 +6,7 @@ the handler asks a second time.
 """
 
 from functools import partial
+from typing import Any
 
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -18,10 +19,19 @@ from app.desk.errors import RefusedError
 from app.desk.export import export_json, export_members, zip_with_manifest
 from app.desk.journal import JournalEntry
 from app.desk.language_guess import guess_language, language_name
-from app.desk.redaction import answer_texts
+from app.desk.redaction import ANSWERED, TRANSLATION, answer_texts
 from app.desk.replies import reply_warnings
 from app.desk.service import Desk
-from app.desk.web.context import current_desk, current_handler, file_to_save, file_to_show, render_page, see_other
+from app.desk.tip_status import authority_kind
+from app.desk.web.context import (
+    current_desk,
+    current_handler,
+    file_to_save,
+    file_to_show,
+    render_page,
+    see_other,
+    tell_sender,
+)
 from app.files.clean import CleanedFile
 from app.vault.tip import SCHEMA, TipId, new_tip_id, parse_tip_id
 
@@ -40,17 +50,19 @@ def show(tip: str) -> AnyResponse:
     case = desk.cases.view(tip, current_handler())
     if case.state is State.OBJECTIONABLE:
         return render_page("objectionable.html", case=case)
+    case = desk.statuses.note_opened(case)
     texts = answer_texts(case)
     return render_page(
         "case.html",
         case=case,
         texts=texts,
         files=_files_or_none(desk, case),
-        language=language_name(guess_language("\n".join(texts.values()))),
+        language=language_name(guess_language("\n".join(texts.get(name, "") for name in SCHEMA.text_names))),
         similar_cases=desk.queue.similar_to(case),
         parent=desk.cases.parent(case),
         today=desk.cases.today(),
         translators=desk.config.translators.values(),
+        can_tell=desk.statuses.can_tell(case),
     )
 
 
@@ -101,20 +113,22 @@ def save_translation(tip: str) -> AnyResponse:
 
 @blueprint.post("/tips/<tip>/close")
 def close(tip: str) -> AnyResponse:
-    """Close a case and go on to the next new one."""
+    """Close a case, tell the sender if the handler left that box ticked, and go on to the next new one."""
     desk = current_desk()
     case = desk.cases.close(tip, current_handler(), request.form.get("reason", ""), _read_outcome())
+    failed = tell_sender(lambda: desk.statuses.note_closed(case))
     desk.attachments.forget(tip)
     following = desk.queue.next_new(case)
     if following is None:
-        return see_other(url_for("queue.show"), "The tip is closed.")
-    return see_other(url_for("case.show", tip=following.id), "The tip is closed. This is the next new tip.")
+        return see_other(url_for("queue.show"), f"The tip is closed.{failed}")
+    return see_other(url_for("case.show", tip=following.id), f"The tip is closed.{failed} This is the next new tip.")
 
 
 @blueprint.post("/tips/<tip>/reopen")
 def reopen(tip: str) -> AnyResponse:
     """Work on a closed case again."""
-    current_desk().cases.reopen(tip, current_handler())
+    desk = current_desk()
+    desk.statuses.note_reopened(desk.cases.reopen(tip, current_handler()), current_handler())
     return see_other(url_for("case.show", tip=tip), "The tip is open again. You have claimed it.")
 
 
@@ -142,7 +156,7 @@ def show_thread(tip: str) -> AnyResponse:
     """Show the thread with the sender, and a form for a reply."""
     case = current_desk().cases.get(tip)
     case.require_shown()
-    return render_page("reply.html", case=case, reply_id=new_tip_id(), text="", warnings=(), problem="")
+    return render_page("reply.html", reply_id=new_tip_id(), text="", warnings=(), problem="", **_thread_values(case))
 
 
 @blueprint.post("/tips/<tip>/reply")
@@ -150,7 +164,7 @@ def send_reply(tip: str) -> AnyResponse:
     """Check a reply, then seal and send it, once; a reply with a warning is sent only when asked a second time."""
     desk, text = current_desk(), clean_text(request.form.get("text", ""))
     case, reply_id = desk.cases.get(tip), _read_reply_id()
-    show = partial(render_page, "reply.html", case=case, reply_id=reply_id, text=text)
+    show = partial(render_page, "reply.html", reply_id=reply_id, text=text, **_thread_values(case))
     try:
         found = reply_warnings(text)
         if not found or request.form.get("sure") == "yes":
@@ -162,11 +176,62 @@ def send_reply(tip: str) -> AnyResponse:
     return show(status=422, warnings=found, problem="")
 
 
+@blueprint.post("/tips/<tip>/questions")
+def ask_questions(tip: str) -> AnyResponse:
+    """Ask the sender the questions of the catalogue that are ticked, each once; a refusal keeps the ticks."""
+    desk, ticked = current_desk(), request.form.getlist("question")
+    case = desk.cases.get(tip)
+    case.require_shown()
+    try:
+        desk.questions.ask(case, current_handler(), ticked)
+    except RefusedError as error:
+        values = {"reply_id": new_tip_id(), "text": "", "warnings": (), "ticked": ticked, **_thread_values(case)}
+        return render_page("reply.html", status=error.answer, problem=error.message, **values)
+    notice = "The desk will send the questions to the site, one in each message, within some hours."
+    return see_other(url_for("case.show_thread", tip=tip), notice)
+
+
+@blueprint.post("/tips/<tip>/withdrawal")
+def answer_request(tip: str) -> AnyResponse:
+    """Answer a sender who asks the desk not to pass the tip on."""
+    desk = current_desk()
+    sent_to = {sent.authority for sent in desk.cases.get(tip).referrals}
+    authorities = [one for one in desk.config.authorities.values() if one.id in sent_to]
+    kinds = {authority_kind(one) for one in authorities} - {""} if request.form.get("tell-kinds") == "yes" else ()
+    desk.requests.answer(tip, current_handler(), request.form.get("answer", ""), kinds)
+    return see_other(url_for("case.show", tip=tip), "The desk will send your answer to the site within some hours.")
+
+
+@blueprint.post("/tips/<tip>/status/hold")
+def hold_status(tip: str) -> AnyResponse:
+    """Hold back a status that has not left yet."""
+    current_desk().statuses.hold_back(tip, current_handler(), request.form.get("status", ""))
+    return see_other(url_for("case.show_thread", tip=tip), "Held back. The sender will not see this.")
+
+
+@blueprint.post("/tips/<tip>/silent")
+def set_silent(tip: str) -> AnyResponse:
+    """Tell the sender nothing of what becomes of the tip, or tell the sender again."""
+    silent = request.form.get("silent") == "yes"
+    current_desk().statuses.set_silent(tip, current_handler(), silent=silent)
+    notice = (
+        "From now on the desk tells the sender nothing by itself." if silent else "The desk tells the sender again."
+    )
+    return see_other(url_for("case.show_thread", tip=tip), notice)
+
+
 def field_label(name: str) -> str:
     """Return what a handler reads for a field of a tip or of a referral."""
     if name.startswith("files/"):
         return f"Text of {name}"
-    return {"translation": "Translation"}.get(name) or SCHEMA.heading(name)
+    named = {TRANSLATION: "Translation", ANSWERED: "Answers to questions of the desk"}
+    return named.get(name) or SCHEMA.heading(name)
+
+
+def _thread_values(case: Case) -> dict[str, Any]:
+    """Return what the page of a thread shows: the case, and the ids of the messages that wait to leave."""
+    statuses = current_desk().statuses
+    return {"case": case, "waiting": statuses.waiting_ids(case), "can_tell": statuses.can_tell(case)}
 
 
 def _read_reply_id() -> TipId:

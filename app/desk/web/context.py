@@ -5,13 +5,17 @@ answer is a page of ours, a redirection after a POST, a file to save, or a clean
 """
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Response, current_app, g, redirect, render_template
+from flask import Response, current_app, g, redirect, render_template, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
+from app.core.errors import HaumaruError
+from app.core.log import log_error
+from app.desk.case import Case
 from app.desk.service import Desk
 from app.files.clean import CleanedFile
 
@@ -71,6 +75,21 @@ def see_other(url: str, notice: str = "") -> AnyResponse:
     if session and notice:
         session.notice = notice
     return redirect(url, 303)
+
+
+def tell_sender(write: Callable[[], Case]) -> str:
+    """Write a status that the handler wants the sender to read, where the form's box says so.
+
+    Returns a sentence for the notice, "" where all is well: what the handler did before has been done all the same.
+    """
+    if request.form.get("tell") != "yes":
+        return ""
+    try:
+        write()
+    except HaumaruError as error:
+        log_error(error)
+        return " But the desk could not write to the sender."
+    return ""
 
 
 def file_to_save(data: bytes, name: str, mimetype: str) -> Response:

@@ -5,29 +5,39 @@ The server logs no request, names no software, and drops a connection that is si
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from app.desk.asking import question_states, questions_by_topic, warned_replies
 from app.desk.case import OUTCOMES, REASONS, Case, State
 from app.desk.config import ListenAddress
+from app.desk.errors import RefusedError
 from app.desk.labels import (
+    AUTHORITY_KIND_LABELS,
     KIND_LABELS,
     STATE_LABELS,
     VIEW_LABELS,
+    WITHDRAWAL_LABELS,
     action_label,
     answer_label,
     days_label,
+    hazards_label,
+    sent_label,
+    status_label,
     work_label,
 )
 from app.desk.language_guess import guess_language, language_name
 from app.desk.service import Desk
+from app.desk.thread import ThreadMessage
 from app.desk.web import case, queue, records, referral, session
 from app.desk.web.app import create_base_app
 from app.desk.web.session import Sessions
+from app.desk.withdrawal_request import REASONS_DESPITE, is_asked_back, needs_answer
+from app.vault.asked_questions import question_text, said_text
 
 
 class _QuietRequestHandler(WSGIRequestHandler):
@@ -45,24 +55,51 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
     app = create_base_app(desk, sessions, demo=demo)
     app.jinja_env.globals.update(
         reasons=REASONS,
+        reasons_despite=REASONS_DESPITE,
+        withdrawal_answers=WITHDRAWAL_LABELS,
         outcomes=OUTCOMES,
         kinds=KIND_LABELS,
         states=STATE_LABELS,
         view_labels=VIEW_LABELS,
         label=case.field_label,
+        question_topics=questions_by_topic(),
         State=State,
     )
     app.jinja_env.filters |= {
         "action": action_label,
         "answer": answer_label,
+        "answer_case": _answer_case(desk),
         "days": days_label,
+        "hazards": hazards_label,
         "language": _language,
+        "authority_kind": AUTHORITY_KIND_LABELS.__getitem__,
         "parts_here": desk.cases.parts.count,
+        "question": question_text,
+        "question_states": question_states,
+        "warned_replies": warned_replies,
+        "said": said_text,
+        "sent": sent_label,
+        "status": status_label,
         "work": work_label,
+        "asked_back": lambda case: is_asked_back(case, desk.cases),
+        "open_request": lambda case: needs_answer(case, desk.cases),
     }
     for pages in (session, queue, case, referral, records):
         app.register_blueprint(pages.blueprint)
     return app
+
+
+def _answer_case(desk: Desk) -> Callable[[ThreadMessage], Case | None]:
+    """Return what finds the case of a sender's answer by its message; None once it is locked or destroyed."""
+
+    def find(message: ThreadMessage) -> Case | None:
+        with suppress(RefusedError):
+            answer = desk.cases.get("" if message.who else message.id)
+            answer.require_shown()
+            return answer
+        return None
+
+    return find
 
 
 def _language(shown: Case) -> str:

@@ -6,6 +6,7 @@ forgotten.
 
 import secrets
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, request, url_for
@@ -18,7 +19,7 @@ from app.desk.export import export_many
 from app.desk.health import waiting_sentence
 from app.desk.jobs import Job, start_job
 from app.desk.queue import VIEWS, QueueFilter
-from app.desk.web.context import current_desk, current_handler, file_to_save, render_page, see_other
+from app.desk.web.context import current_desk, current_handler, file_to_save, render_page, see_other, tell_sender
 from app.vault.tip import SCHEMA
 
 _INBOX_JOB = "intake"
@@ -49,6 +50,7 @@ def show() -> AnyResponse:
             if code
         ],
         expiring=desk.expiring(),
+        late_statuses=desk.statuses.late_sentence(),
         aside=len(desk.inbox.set_aside()),
     )
 
@@ -69,17 +71,20 @@ def give_back(tip: str) -> AnyResponse:
 
 @blueprint.post("/close")
 def close_many() -> AnyResponse:
-    """Close every chosen tip for one reason."""
-    cases, reason, closed, left = current_desk().cases, request.form.get("reason", ""), 0, 0
+    """Close every chosen tip for one reason, and tell each sender if the handler left that box ticked."""
+    desk, reason = current_desk(), request.form.get("reason", "")
+    closed = left = untold = 0
     if reason not in REASONS:
         raise RefusedError("no-reason")
     for tip in request.form.getlist("tip"):
         try:
-            cases.close(tip, current_handler(), reason, Outcome.UNKNOWN)
+            case = desk.cases.close(tip, current_handler(), reason, Outcome.UNKNOWN)
             closed += 1
+            untold += bool(tell_sender(partial(desk.statuses.note_closed, case)))
         except HaumaruError:
             left += 1
     notice = f"Tips closed: {closed}." + (f" {_STILL_OPEN}: {left}." if left else "")
+    notice += f" Senders to whom the desk could not write: {untold}." if untold else ""
     return see_other(url_for("queue.show"), notice if closed or left else _NOTHING_CHOSEN)
 
 

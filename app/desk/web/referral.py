@@ -20,7 +20,6 @@ from app.desk.dispatch import (
     confirm_key,
     first_draft,
     is_key_confirmed,
-    key_fingerprint,
 )
 from app.desk.errors import RefusedError
 from app.desk.marks import read_boxes, read_marks, write_boxes
@@ -35,7 +34,9 @@ from app.desk.release import (
     send_to_translator,
     without_files,
 )
-from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other
+from app.desk.tip_status import authority_kind
+from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other, tell_sender
+from app.vault.keys import key_fingerprint
 
 _MAX_SUMMARY = 2000
 _MAX_TERMS = 50
@@ -142,9 +143,13 @@ def show_preview(tip: str) -> AnyResponse:
         before=redaction.runs(),
         files=[(number, file) for number, file in files if file.path in case.draft.files],
         envelopes=1 + referral_words(referral).part_count,
-        authorities=[(party, key_fingerprint(party), is_key_confirmed(desk.cases, party)) for party in authorities],
+        authorities=[
+            (party, key_fingerprint(party.recipients), is_key_confirmed(desk.cases, party)) for party in authorities
+        ],
         two_person_release=desk.config.release > 1,
         translation=translation,
+        can_tell=desk.statuses.can_tell(case) and not case.silent and not translation,
+        authority_kinds=sorted({authority_kind(party) for party in authorities} - {""}),
     )
 
 
@@ -152,22 +157,22 @@ def show_preview(tip: str) -> AnyResponse:
 def send(tip: str) -> AnyResponse:
     """Send the referral, or hand it to the second person."""
     desk, handler, shown = current_desk(), current_handler(), url_for("case.show", tip=tip)
-    case = _case_as_shown(tip)
-    parties, context = _chosen_parties(case), desk.referral_context
+    case, failed = _case_as_shown(tip), ""
+    parties, context, despite = _chosen_parties(case), desk.referral_context, _despite()
     _note_confirmed_keys(parties)
     if case.state is State.WAITING:
         if case.draft.translator:
             _require_translator(parties)
-            release_hand_over(case, parties[0], context, handler)
+            release_hand_over(case, parties[0], context, handler, despite=despite)
         else:
-            release_referral(case, parties, context, handler)
-        return see_other(shown, "Released. The desk has signed and sealed it, and will send it.")
+            failed = _tell_referred(release_referral(case, parties, context, handler, despite=despite), parties)
+        return see_other(shown, f"Released. The desk has signed and sealed it, and will send it.{failed}")
     case.require_redactor(handler)
     if desk.config.release > 1:
-        prepare_referral(case, context, handler)
+        prepare_referral(case, context, handler, despite=despite)
         return see_other(shown, "Prepared. A second person must release it.")
-    send_referrals(case, parties, context, handler)
-    return see_other(shown, "Referred. The desk has signed and sealed the referral, and will send it.")
+    failed = _tell_referred(send_referrals(case, parties, context, handler, despite=despite), parties)
+    return see_other(shown, f"Referred. The desk has signed and sealed the referral, and will send it.{failed}")
 
 
 @blueprint.post("/tips/<tip>/refer/back")
@@ -190,10 +195,21 @@ def hand_to_translator(tip: str) -> AnyResponse:
     _require_translator(parties)
     _note_confirmed_keys(parties)
     if desk.config.release > 1:
-        prepare_hand_over(case, parties[0], desk.referral_context, handler)
+        prepare_hand_over(case, parties[0], desk.referral_context, handler, despite=_despite())
         return see_other(shown, "Prepared. A second person must release it.")
-    send_to_translator(case, parties[0], desk.referral_context, handler)
+    send_to_translator(case, parties[0], desk.referral_context, handler, despite=_despite())
     return see_other(shown, "The desk has sealed the redacted text for the translator, and will send it.")
+
+
+def _despite() -> str:
+    """Return why a tip is passed on although its sender asked the desk not to; "" unless the box is ticked too."""
+    return request.form.get("despite", "") if request.form.get("sure") == "yes" else ""
+
+
+def _tell_referred(case: Case, parties: list[Authority]) -> str:
+    """Tell the sender what left, as far as the boxes are ticked; return a sentence if the desk could not."""
+    with_kinds = request.form.get("tell-kinds") == "yes"
+    return tell_sender(lambda: current_desk().statuses.note_referred(case, parties, with_kinds=with_kinds))
 
 
 def _case_as_shown(tip: str) -> Case:

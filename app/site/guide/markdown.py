@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import bleach
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markupsafe import Markup
 from mdit_py_plugins.attrs import attrs_block_plugin, attrs_plugin
@@ -26,7 +27,8 @@ _TAGS = frozenset(
     "th",
     "td",
 }
-_ATTRIBUTES = {"*": ["id"], "a": ["href"], "span": ["lang"], "ol": ["start"]}
+_ATTRIBUTES = {"*": ["id"], "a": ["href", "translate"], "span": ["lang", "translate"], "ol": ["start"]}
+_UNTRANSLATED = {"translate": "no"}  # a browser's own translation leaves the element as it is
 _PROTOCOLS = frozenset({"https", "http", "tel", "mailto"})
 # Pages that links may name although they have no file in `content/`.
 _WITHOUT_CONTENT = frozenset({"report", "reply", "sheets"})
@@ -84,7 +86,16 @@ class Links:
 
 def _create_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    return parser.use(attrs_plugin, spans=True, allowed=("lang",)).use(attrs_block_plugin, allowed=("id",))
+    parser.use(attrs_plugin, spans=True, allowed=("lang",)).use(attrs_block_plugin, allowed=("id",))
+    parser.core.ruler.push("other_languages", _keep_other_languages)
+    return parser
+
+
+def _keep_other_languages(state: StateCore) -> None:
+    """Mark words that stand in another language on purpose."""
+    for token in (child for block in state.tokens for child in block.children or ()):
+        if token.type == "span_open":
+            token.attrs |= _UNTRANSLATED
 
 
 _MARKDOWN = _create_parser()
@@ -148,6 +159,7 @@ def _resolve_links(children: Sequence[Token], links: Links) -> Iterator[Token]:
             skip_close = True
         elif href:
             token.attrs["href"], words = links.resolve(href)
+            token.attrs |= _UNTRANSLATED if words else {}  # a number, or an address
             yield token
             if children[place + 1].type == "link_close":
                 yield Token("text", "", 0, content=words)

@@ -3,7 +3,7 @@
 The files are the program's own answers, byte for byte in each content coding, and `nginx.conf` beside them adds the
 headers of those answers. There is no form among the files, and no page that depends on who asks. A proxy that serves
 these files serves the guidance while the site is down. `haproxy/` says which addresses have a file, under which names
-the site answers, and where the way out leads.
+the site answers, where the way out leads, and what a visitor reads, in each language, whom the proxy refuses.
 """
 
 import shutil
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.errors import ConfigError
+from app.site.guide.models import Edition
 from app.site.web.wsgi import CODINGS, PrerenderedAnswer
 
 # The ends of file names by content coding, as web servers look for them (ngx_http_gzip_static_module and its like).
@@ -28,13 +29,23 @@ class StaticSite:
     """What is written.
 
     `pages` are the answers by path, `hosts` the names that the site answers under, `exit_url` is where the way out
-    leads, and `languages` are the codes by language tag, in small letters (RFC 5646).
+    leads, and `languages` are the codes by language tag, in small letters (RFC 5646). `refused` is, by code, what the
+    proxy says where it refuses a request.
     """
 
     pages: Mapping[str, PrerenderedAnswer]
     hosts: Collection[str]
     exit_url: str
     languages: Mapping[str, str]
+    refused: Mapping[str, str]
+
+
+def refused_sentences(editions: Mapping[str, Edition]) -> dict[str, str]:
+    """Return by language what the proxy says where it refuses a request: not sent, and whom to call in danger."""
+    return {
+        code: " ".join(edition.safety[name].striptags() for name in ("not-sent", "emergency"))
+        for code, edition in editions.items()
+    }
 
 
 def write_static(folder: Path, site: StaticSite) -> int:
@@ -82,6 +93,7 @@ def _write(folder: Path, site: StaticSite) -> int:
         "hosts.lst": "".join(f"{host}\n" for host in sorted(site.hosts)),
         "site.map": f"exit_url {site.exit_url}\n",
         "languages.map": "".join(f"{tag} {code}\n" for tag, code in sorted(site.languages.items())),
+        "refused.map": "".join(f"{code} {' '.join(words.split())}\n" for code, words in sorted(site.refused.items())),
     }
     (folder / _MAPS).mkdir()
     for name, text in settings.items():

@@ -1,4 +1,4 @@
-"""The views of the guidance pages and of the files for machines, and the page frame that all pages of the site share.
+"""The views of the guidance pages and of the files for machines.
 
 Pages are rendered from content that was checked at start: a request chooses only the language, the page and the filter
 of the plan. The self-check has no view that takes an answer, and its form has no address: an answer cannot leave the
@@ -6,15 +6,12 @@ page. A language that is not served is a 404.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.sax.saxutils import escape
 
-from flask import Blueprint, Response, abort, g, redirect, render_template, request, url_for
-from flask_babel import get_translations
+from flask import Blueprint, Response, abort, g, redirect, request, url_for
 from flask_babel import gettext as _
-from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core import i18n
@@ -22,7 +19,8 @@ from app.core.errors import N_, BusyError
 from app.core.i18n import Language
 from app.site.config import SiteConfig
 from app.site.guide.handouts import ZIP_NAME, Handout
-from app.site.guide.models import ENGLISH, HOURS, Contact, Edition, Library, page_path
+from app.site.guide.models import ENGLISH, Contact, Edition, Library, page_path
+from app.site.guide.page_frame import PageFrame
 from app.site.guide.plan import PILLARS, TIMETABLES, PlanFilter, count_actions, filter_actions, to_csv, to_json
 from app.site.guide.signs import Sign, read_signs
 
@@ -49,24 +47,6 @@ _OTHER_ERROR_TITLE = N_("Something went wrong")
 _SECURITY_TXT_DAYS = 180
 
 
-@dataclass(frozen=True)
-class MenuLink:
-    """One link of the menu."""
-
-    title: str
-    href: str
-
-
-@dataclass(frozen=True)
-class LanguageLink:
-    """A link to the same page in another language."""
-
-    code: str
-    own_name: str
-    direction: str
-    href: str
-
-
 class GuideViews:
     """The guidance pages; `handouts` are the PDFs by file name, `reviewed` says which catalogues are reviewed."""
 
@@ -80,14 +60,10 @@ class GuideViews:
         handouts: Mapping[str, Handout],
         reviewed: Mapping[str, bool],
     ) -> None:
-        self._known = known
-        self._library, self._site, self._style = library, site, Markup(style)  # noqa: S704  # our own file
-        self._handouts, self._reviewed = handouts, reviewed
+        self._library, self._site, self._handouts = library, site, handouts
+        self.render = PageFrame(library, site, known, style=style, reviewed=reviewed).render
         english = library.editions[ENGLISH].pages["signs"]
         self._signs = {lang: read_signs(edition.pages["signs"], english) for lang, edition in library.editions.items()}
-        # Made once, because a page of the form would otherwise make fifty addresses again for each request.
-        self._menus: dict[str, tuple[MenuLink, ...]] = {}
-        self._language_links: dict[str, tuple[LanguageLink, ...]] = {}
 
     def prerendered_paths(self) -> tuple[str, ...]:
         """Return every path whose answer never changes while the program runs; needs a request context."""
@@ -99,42 +75,6 @@ class GuideViews:
             *(url_for("guide.handout", lang=code, name=name) for code in codes for name in pdfs),
             *(url_for(f"guide.{name}") for name in files),
         )
-
-    def render(
-        self,
-        template: str,
-        lang: str,
-        *,
-        reviewed: bool = True,
-        behind: bool = False,
-        here: str | None = None,
-        **values: Any,
-    ) -> str:
-        """Return a template that extends `base.html`, rendered in the frame.
-
-        `reviewed` is the review of its words, `behind` says that they were made from other English than today's; `here`
-        is the page's own path, empty for a page without an address.
-        """
-        code = lang if lang in self._library.editions else ENGLISH
-        edition = self._library.editions[code]
-        here = request.path if here is None else here
-        frame = {
-            "lang": code,
-            "dir": self._known[code].direction,
-            "site": self._site,
-            "style": self._style,
-            "here": here,
-            "home": url_for("guide.page", lang=code, slug="home"),
-            "languages": self._links_to_languages(here),
-            "menu": self._menu(code),
-            "safety": edition.safety,
-            "contacts": edition.contacts,
-            "hours": {key: _(words) for key, words in HOURS.items()},
-            "behind": behind,
-            "reviewed": reviewed and edition.common.reviewed and self._reviewed.get(code, True),
-            "gettext": _template_gettext(),
-        }
-        return render_template(template, **frame, **values)
 
     def signs(self, lang: str) -> tuple[Sign, ...]:
         """Return the signs that a reader of a language can tick."""
@@ -262,38 +202,6 @@ class GuideViews:
     def _preferred_language(self) -> str:
         return i18n.best_language(request.headers.get("Accept-Language", ""), tuple(self._library.editions))
 
-    def _links_to_languages(self, here: str) -> tuple[LanguageLink, ...]:
-        if here not in self._language_links:
-            endpoint = "guide.page"
-            values: dict[str, Any] = {"slug": "home"}
-            if here and request.endpoint:
-                endpoint, values = request.endpoint, dict(request.view_args or {})
-            self._language_links[here] = tuple(
-                LanguageLink(
-                    language.code,
-                    language.own_name,
-                    language.direction,
-                    url_for(endpoint, **{**values, "lang": language.code}),
-                )
-                for language in (self._known[code] for code in self._library.editions)
-            )
-        return self._language_links[here]
-
-    def _menu(self, lang: str) -> tuple[MenuLink, ...]:
-        if lang not in self._menus:
-            pages = self._library.editions[lang].pages
-            links = [
-                MenuLink(page.title, url_for("guide.page", lang=lang, slug=slug))
-                for slug, page in pages.items()
-                if slug != "home"
-            ]
-            links[1:1] = [
-                MenuLink(_("Make an anonymous report"), url_for("report.form", lang=lang)),
-                MenuLink(_("Check for a reply"), url_for("report.reply", lang=lang)),
-            ]
-            self._menus[lang] = tuple(links)
-        return self._menus[lang]
-
 
 def _self_check_values(edition: Edition, english: Edition) -> dict[str, Any]:
     """Return which questions lead to which step, the contacts of each step, and who to call in danger now."""
@@ -324,17 +232,6 @@ def _sitemap_xml(base_url: str, paths: Sequence[str]) -> str:
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{urls}</urlset>\n'
     )
-
-
-def _template_gettext() -> Callable[..., Markup]:
-    """Return the `_` of the templates: the catalogue is looked up once for a page, not once for each sentence."""
-    catalogue = get_translations()
-
-    def gettext(message: str, /, **values: Any) -> Markup:
-        text = Markup(catalogue.ugettext(message))  # noqa: S704  # our own sentences; values are escaped
-        return text % values if values else text
-
-    return gettext
 
 
 def _kilobytes(text: str) -> int:

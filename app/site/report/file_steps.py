@@ -23,7 +23,7 @@ from app.core.errors import N_, BundleError, BusyError, FileRefusedError, HeldFu
 from app.core.log import log_error
 from app.files.clean import CleanedFile, blur_faces, mask_voice, most_output, page_to_cover, redact_file
 from app.files.protocol import REFUSALS, Box, RemovedKind, Voice
-from app.site.report.forms import ReportForm
+from app.site.report.forms import TipForm
 from app.site.report.held import ChangedTip, HeldBundles
 from app.site.report.held_files import TEXT_TYPE, HeldFile, change_note, held_files, take_out
 from app.site.report.responses import CoverPage, HeldTip, PageError, ReportContext, ReportResponses
@@ -49,7 +49,7 @@ class FileSteps:
 
     def __init__(self, context: ReportContext, responses: ReportResponses) -> None:
         self._context, self._responses = context, responses
-        self._steps: dict[str, Callable[[ReportForm, HeldTip], Response]] = {
+        self._steps: dict[str, Callable[[TipForm, HeldTip], Response]] = {
             "look": self._look,
             "blur": self._blur,
             "cover": self._cover,
@@ -63,28 +63,28 @@ class FileSteps:
         """The names of these steps, as they stand before the colon in a button's value."""
         return frozenset(self._steps)
 
-    def run(self, form: ReportForm, held: HeldTip, name: str) -> Response:
+    def run(self, form: TipForm, held: HeldTip, name: str) -> Response:
         """Run one of the steps `names`; a file that cannot be changed stays as it was, and the page says why."""
         try:
             return self._steps[name](form, held)
         except PageError as problem:
             return self.held_again(form, held, problem)
         except FileRefusedError as error:
-            sentence = _(REFUSALS.get(error.code, error.message))
+            sentence = _(self._responses.journey.say(REFUSALS.get(error.code, error.message)))
             busy = error.code == "no-time"
             return self.held_again(form, held, self._context.busy() if busy else PageError(error.status, sentence))
         except (BusyError, HeldFullError) as error:
             log_error(error)
             return self.held_again(form, held, self._context.busy())
 
-    def cut_before_sending(self, form: ReportForm, held: HeldTip) -> Response | None:
+    def cut_before_sending(self, form: TipForm, held: HeldTip) -> Response | None:
         """Take out the words that are ticked and still there; return a page only where that did not go well."""
         if not request.form.getlist("cut"):
             return None
         response = self.run(form, held, "cut")
         return response if response.status_code >= HTTPStatus.BAD_REQUEST else None
 
-    def held_again(self, form: ReportForm, held: HeldTip, problem: PageError | None) -> Response:
+    def held_again(self, form: TipForm, held: HeldTip, problem: PageError | None) -> Response:
         """Return the page of a held tip with what is held of each file, where that can be read now."""
         with suppress(OutboxError, BusyError):
             held = self._with_files(held)
@@ -96,10 +96,10 @@ class FileSteps:
 
     # The steps.
 
-    def _look(self, form: ReportForm, held: HeldTip) -> Response:
+    def _look(self, form: TipForm, held: HeldTip) -> Response:
         return self._responses.held(form, self._with_files(held), None)
 
-    def _cover(self, form: ReportForm, held: HeldTip) -> Response:
+    def _cover(self, form: TipForm, held: HeldTip) -> Response:
         number, page = _target()
         file, shown = self._file(held, number)
         if page >= shown.pages:
@@ -109,14 +109,14 @@ class FileSteps:
         columns, rows = COLUMNS, grid_rows(picture, COLUMNS)
         return self._responses.cover(form, held, CoverPage(shown, page, picture, columns, rows))
 
-    def _paint(self, form: ReportForm, held: HeldTip) -> Response:
+    def _paint(self, form: TipForm, held: HeldTip) -> Response:
         number, page = _target()
         boxes = _ticked_boxes()
         if boxes:
             self._change(held, number, partial(self._black_out, page, boxes), _COVERED)
         return self._look(form, held)
 
-    def _blur(self, form: ReportForm, held: HeldTip) -> Response:
+    def _blur(self, form: TipForm, held: HeldTip) -> Response:
         def make(file: TipFile, shown: HeldFile) -> CleanedFile:
             if not shown.is_picture:
                 raise _unknown_button()
@@ -126,7 +126,7 @@ class FileSteps:
         self._change(held, _target()[0], make, RemovedKind.FACES)
         return self._look(form, held)
 
-    def _mask(self, voice: Voice, form: ReportForm, held: HeldTip) -> Response:
+    def _mask(self, voice: Voice, form: TipForm, held: HeldTip) -> Response:
         def make(file: TipFile, shown: HeldFile) -> CleanedFile:
             if not shown.has_voice:
                 raise _unknown_button()
@@ -136,7 +136,7 @@ class FileSteps:
         self._change(held, _target()[0], make, _VOICE)
         return self._look(form, held)
 
-    def _cut(self, form: ReportForm, held: HeldTip) -> Response:
+    def _cut(self, form: TipForm, held: HeldTip) -> Response:
         for number, starts in _ticked_words().items():
             self._change(held, number, partial(self._without, starts), _WORDS)
         return self._look(form, held)
@@ -226,13 +226,20 @@ def require_room(sizes: Sequence[int], limit: int) -> None:
         return
     if min(sizes) > limit:
         words = _("One file may have at most %(size)s MB, so nothing was sent. Send a smaller copy or a shorter film.")
-        raise PageError(413, words % {"size": limit // 1_000_000})
+        raise PageError(413, f"{words % {'size': limit // 1_000_000}} {sizes_sentence(sum(sizes), limit)}")
     fit, total = 0, 0
     for size in sorted(sizes):
         total += size
         fit += total <= limit
     words = _("Together, these files are too big, so nothing was sent. The %(count)s smallest files would fit.")
-    raise PageError(413, words % {"count": fit})
+    raise PageError(413, f"{words % {'count': fit}} {sizes_sentence(sum(sizes), limit)}")
+
+
+def sizes_sentence(size: int, limit: int) -> str:
+    """Return how much came and how much fits, both in bytes, in megabytes; too much is never said to be what fits."""
+    words = _("You chose %(size)s MB. At most %(limit)s MB fit in one report.")
+    most = limit // 1_000_000
+    return str(words % {"size": max(round(size / 1_000_000), most + 1), "limit": most})
 
 
 def grid_rows(jpeg: bytes, columns: int) -> int:

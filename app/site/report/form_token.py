@@ -102,11 +102,13 @@ class StatelessToken(CSRF):
         return super().setup_form(form)
 
     def generate_csrf_token(self, csrf_token_field: Any) -> str:  # noqa: ARG002
-        """Return the token that this page carries."""
-        return self.context.token.sign(self.context.secret)
+        """Return nothing: the pages write their token themselves, and few forms are rendered again."""
+        return ""
 
     def validate_csrf_token(self, form: Any, field: Any) -> None:
-        """Keep the token of the form, or its error as the one error of the token's field."""
+        """Keep the token of the form, or its error as the one error of the token's field; a good one is read once."""
+        if form.token is not None:
+            return
         context = self.context
         try:
             form.token = read_token(field.data or "", secret=context.secret, now=context.now, min_fill=context.min_fill)

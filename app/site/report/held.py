@@ -56,7 +56,8 @@ _HEAD_BYTES = _SALT_BYTES + _COUNT_BYTES
 class HeldTipStore:
     """The held tips of one memory store; their envelopes go into `outbox`.
 
-    `room` counts the bytes of memory that open tips take, two for each byte held. One network may fill the fraction
+    `room` counts the bytes of memory that open tips take, for each byte held one and one more for each of `agencies`,
+    since a tip is sealed for one of them and covered by decoys for the others. One network may fill the fraction
     `share` of what may be held, or down to half of that as `draw` says (see NetworkShares). Which network holds what is
     known to this process alone, and to no store.
     """
@@ -69,8 +70,9 @@ class HeldTipStore:
         share: float = 1.0,
         draw: Callable[[str, str], float] = lambda _network, _purpose: 0.0,
         room: NetworkShares | None = None,
+        agencies: int = 1,
     ) -> None:
-        self._memory, self._outbox = memory, outbox
+        self._memory, self._outbox, self._times_open = memory, outbox, 1 + agencies
         self._room = room or NetworkShares(2 * MAX_HELD_BYTES)
         self._openings, self._places = NetworkShares(_MAX_WAITING), threading.BoundedSemaphore(MAX_OPEN)
         self._shares = NetworkShares(MAX_HELD_BYTES, share=share, reserve=0.25, draw=draw)
@@ -114,7 +116,7 @@ class HeldTipStore:
         Raises AlreadySentError if the tip was sent before, HeldDestroyedError if its sender destroyed the tip,
         HeldGoneError if the tip is not there for another reason, BusyError.
         """
-        with self._place(networks), self._memory_of(draft, now, times=2):
+        with self._place(networks), self._memory_of(draft, now, times=self._times_open):
             yield self._read(draft, now)
 
     def change_files(

@@ -1,26 +1,23 @@
 """The views for a sender who comes back with a receipt code, and the address where desks leave replies.
 
-A sender reads a reply, answers it, or has it deleted. An unknown code, a code without a reply and a guess look the
-same and take the same work. The code is read from the form and goes nowhere but into the derivation. A reply that no
-desk signed is not parsed. Replies are shown in the order in which the desk wrote them, each with its day; a reply that
-does not open hides no other.
+A sender reads a reply, has it deleted or takes the report back; an answer goes through the same steps as a report. An
+unknown code, a code without a reply and a guess look the same and take the same work. The code is read from the form
+and goes nowhere but into the derivation. A reply that no desk signed is not parsed. Replies are shown in the order in
+which the desk wrote them, each with its day; a reply that does not open hides no other.
 """
 
-import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 
 from flask import Blueprint, Response, request
-from flask_babel import format_date
 from flask_babel import gettext as _
 
 from app.core.errors import (
     AlreadySentError,
     BusyError,
+    CodeError,
     HaumaruError,
     OutboxError,
     RateError,
@@ -28,89 +25,38 @@ from app.core.errors import (
     ReplyKnownError,
 )
 from app.core.log import log_error
-from app.delivery.receipt_codes import DerivationQueue, Locator, ReceiptCode, parse_code
+from app.delivery.receipt_codes import ReceiptCode
 from app.delivery.reply_store import ReplyStore, read_reply_post
+from app.site.report.access import ReplyAccess, SharedDerivations, given_code, read_code
+from app.site.report.answer_form import ReplyForm
+from app.site.report.choices import kept_choices
+from app.site.report.code_fields import code_sentences, typed_code
 from app.site.report.form_token import Token
-from app.site.report.forms import ReplyForm
-from app.site.report.responses import PageError, ReportContext, ReportResponses
-from app.site.report.submit import Submission, is_closed, submit
-from app.vault.reply import open_reply
+from app.site.report.journey import ANSWER
+from app.site.report.opened_replies import open_replies
+from app.site.report.responses import PageError, ReportContext, ReportResponses, closed_error
+from app.site.report.steps import TipSteps
+from app.site.report.submit import Submission
+from app.site.report.withdraw_step import WithdrawStep
 from app.vault.tip import SCHEMA, ReplyTo
 from app.web.http import REFUSED, same_origin
-from app.web.network_shares import NetworkShares
 
-# Readers who may wait for a derivation; one runs at a time in each process.
-_WAITING = 8
 _RETRY_SECONDS = 60
-_CODE_LENGTH = 400  # characters of a typed code
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class ReplyAccess:
-    """What a receipt code opens: where its replies lie, and the 32-byte key to them."""
-
-    code: ReceiptCode
-    locator: Locator
-    key: bytes
-
-
-@dataclass(frozen=True, order=True)
-class ReplyMessage:
-    """What a desk wrote: the day on which it did, its place in the thread, and its text."""
-
-    day: date
-    number: int
-    text: str
-
-    @property
-    def day_text(self) -> str:
-        """The day in the language of the page, "" where the desk gave none."""
-        return "" if self.day == date.min else format_date(self.day, "long")
-
-
-@dataclass
-class OpenedReplies:
-    """The messages of the replies under one locator in the order in which the desk wrote them.
-
-    `digests` are the SHA-256 of the sealed replies that opened; `unopened` counts the others.
-    """
-
-    messages: list[ReplyMessage]
-    digests: list[str]
-    unopened: int
-
-
-def open_replies(sealed: Sequence[bytes], key: bytes, locator: Locator) -> OpenedReplies:
-    """Open the replies under a locator; one that does not open hides no other."""
-    messages, digests = [], []
-    for each in sealed:
-        with suppress(ReplyError):
-            fields = open_reply(each, key, locator)
-            digests.append(hashlib.sha256(each).hexdigest())
-            if fields.get("kind") == "message":
-                messages.append(_read_message(fields))
-    return OpenedReplies(sorted(messages), digests, len(sealed) - len(digests))
-
-
-def _read_message(fields: Mapping[str, object]) -> ReplyMessage:
-    number = fields.get("number")
-    try:
-        day = date.fromisoformat(str(fields.get("day")))
-    except ValueError:
-        day = date.min
-    return ReplyMessage(day, number if isinstance(number, int) else 0, str(fields.get("text", "")))
-
-
 class ReplyViews:
-    """The views under `/<lang>/reply`, and `/agency/replies`."""
+    """The views under `/<lang>/reply`, and `/agency/replies`; `derivations` runs those of senders."""
 
-    def __init__(self, context: ReportContext) -> None:
-        self._context = context
-        self._responses = ReportResponses(context)
+    def __init__(self, context: ReportContext, derivations: SharedDerivations) -> None:
+        self._context, self._sending = context, derivations
+        self._responses = ReportResponses(context, ANSWER)
         self._box = ReplyStore(context.outbox.database)
-        self._derivations = DerivationQueue(waiting=_WAITING)
-        self._code_places = NetworkShares(_WAITING + 1, draw=context.visitors.draw)
+        self._reading = SharedDerivations(context)
+        self._steps = TipSteps(context, self._responses, self)
+        self._withdrawal = WithdrawStep(context, self._responses)
+        # The steps that need what a code opens.
+        self._reading_steps = {"read": self._read, "done": self._delete, "withdraw": self._withdraw}
 
     def add_to(self, blueprint: Blueprint) -> None:
         """Add the routes `reply` (GET), `reply_step` and `agency_replies` (POST) to a blueprint."""
@@ -123,20 +69,83 @@ class ReplyViews:
         return self._ask_for_code(None)
 
     def run_step(self, lang: str) -> Response:  # noqa: ARG002
-        """Read, answer or delete a reply, whichever button was pressed."""
-        form, name = self._context.open_form(ReplyForm), request.form.get("step", "")
-        steps = {"read": self._read, "answer": self._answer, "done": self._delete}
+        """Read or delete a reply, or take an answer through its steps, whichever button was pressed."""
+        step = self._reading_steps.get(request.form.get("step", ""))
+        if step is None:
+            return self._steps.run()
+        form = self.open_form()
         try:
             if refused := request.environ.get(REFUSED):
                 raise _refused_body(refused)
-            if name not in steps:
-                raise _code_error(400, _("Something went wrong with that button. Nothing was sent. Please try again."))
             self._require_our_page(form)
-            access = self._open_access()
-            form.validate()
-            return steps[name](form, access)
+            if step == self._withdraw and request.form.get("sure") != "yes":
+                return self._withdrawal.ask(_required_code())
+            return step(form, self._open_access())
         except PageError as error:
-            return self._ask_for_code(error) if name != "answer" else self._ask_again(form, error)
+            typed = form.texts if given_code() else {}
+            return self.first_page(form, _of_page(error)) if any(typed.values()) else self._ask_for_code(error)
+
+    # What the steps of an answer ask for.
+
+    def open_form(self) -> ReplyForm:
+        """Return the form of an answer with what the request sent, and the questions that its page asked."""
+        form = self._context.open_form(ReplyForm)
+        form.ask(request.form.getlist("asked"))
+        if code := given_code():
+            form.agency = self._context.config.agency_of(code)
+        return form
+
+    def require(self, name: str) -> None:
+        """Raise PageError where an answer has no receipt code, or where its agency takes no answers any more.
+
+        Whether there is a reply for the code makes no difference.
+        """
+        if name in (ANSWER.look, "send", "confirm") and self._context.config.agency_of(_required_code()) is None:
+            raise closed_error()
+
+    def first_page(self, form: ReplyForm, problem: PageError | None) -> Response:
+        """Return the page with the answer as it was typed; the code stays in the page where it is one."""
+        return self._responses.page(
+            "report/answer.html",
+            problem,
+            form=form,
+            code=given_code() or "",
+            typed=typed_code(),
+            carried=[*self.carried(form), *kept_choices(form)],
+            token=self._responses.next_token(form.current),
+        )
+
+    def carried(self, form: ReplyForm) -> Sequence[tuple[str, str]]:  # noqa: ARG002
+        """Return the receipt code, and the digests of the replies that were read."""
+        code = given_code()
+        return [*([("code", code)] if code else []), *(("seen", each) for each in _seen())]
+
+    def submission(self, form: ReplyForm, untrusted_files: list[bytes]) -> Submission:
+        """Return the answer under the code of the page; raises BusyError."""
+        keys = self._sending.derive(_required_code())
+        return Submission(
+            answers=form.answers(request.form.getlist("remove")),
+            replies=form.replies(request.form.getlist("remove")),
+            nonce=form.current.nonce,
+            untrusted_files=untrusted_files,
+            reply_to=ReplyTo(key=keys.reply_key, locator=keys.locator),
+            answers_to=keys.locator,
+            networks=self._context.networks,
+        )
+
+    def sent_page(self, form: ReplyForm, files_hours: int) -> Response:
+        """Return the page that says "sent", from which the replies that were read can be deleted."""
+        return self._sent_page(form, HTTPStatus.OK, files_hours=files_hours, again=False)
+
+    def sent_again_page(self, form: ReplyForm) -> Response:
+        """Return the page for an answer that was sent before."""
+        return self._sent_page(form, AlreadySentError.status, files_hours=0, again=True)
+
+    def _sent_page(self, form: ReplyForm, status: int, **values: Any) -> Response:
+        carried, token = self.carried(form), self._new_token()
+        return self._responses.page(
+            "report/answered.html", status=status, form=form, carried=carried, token=token, **values
+        )
 
     def store_reply(self) -> Response:
         """Keep a reply that a desk posts: 204, 409 where it was stored before, 403 for everything else."""
@@ -159,37 +168,6 @@ class ReplyViews:
     def _read(self, form: ReplyForm, access: ReplyAccess) -> Response:
         return self._show_replies(form, access, None)
 
-    def _answer(self, form: ReplyForm, access: ReplyAccess) -> Response:
-        context, agency = self._context, self._context.config.intake
-        if form.field_errors or not form.what.data:
-            sentences = form.field_errors.get("what", [_("Write your answer. A few words are enough.")])
-            return self._show_replies(form, access, PageError(422, errors={"what": sentences}))
-        if is_closed(agency, context.clock()):
-            sentence = _("The form is closed at the moment, so nothing was sent.")
-            return self._show_replies(form, access, _answer_error(503, sentence))
-        submission = Submission(
-            answers={"what": form.what.data},
-            nonce=form.current.nonce,
-            reply_to=ReplyTo(key=access.key, locator=access.locator),
-            answers_to=access.locator,
-        )
-        try:
-            with context.rates.reserved("tip") as place:
-                now = context.clock()
-                submit(submission, context.submission_context, most_waiting=place.most_waiting, now=now)
-        except AlreadySentError as error:
-            return self._responses.page("report/already.html", status=error.status)
-        except RateError as error:
-            words = _(
-                "Too many reports came at the same time, so nothing was sent. Please try again in %(minutes)s minutes."
-            )
-            sentence = words % {"minutes": -(-error.seconds // 60)}
-            return self._show_replies(form, access, _answer_error(error.status, sentence))
-        except HaumaruError as error:
-            log_error(error)
-            return self._show_replies(form, access, _answer_error(503, _(error.message)))
-        return self._responses.page("report/answered.html", code=access.code, seen=_seen(), token=self._new_token())
-
     def _delete(self, form: ReplyForm, access: ReplyAccess) -> Response:
         seen = _seen()
         try:
@@ -200,6 +178,9 @@ class ReplyViews:
             raise _code_error(503, _("We could not delete the reply. Please try again.")) from None
         # A reply that came after the page was shown has not been read, and stays.
         return self._show_replies(form, access, None) if left else self._responses.page("report/deleted.html")
+
+    def _withdraw(self, form: ReplyForm, access: ReplyAccess) -> Response:
+        return self._withdrawal.run(access, form.current.nonce)
 
     # What a step is made of.
 
@@ -215,20 +196,17 @@ class ReplyViews:
         """Return what the typed code opens; raises PageError. Whether there is a reply for it makes no difference."""
         try:
             with self._context.rates.reserved("reply"):
-                code = parse_code(request.form.get("code", "")[:_CODE_LENGTH])
-                with self._context.place(self._code_places):
-                    keys = self._derivations.derive(code)
-            return ReplyAccess(code, keys.locator, keys.reply_key)
+                code = read_code()
+                keys = self._reading.derive(code)
+            return ReplyAccess(code, keys.locator, keys.reply_key, keys.envelope_id)
         except RateError as error:
             minutes = str(-(-error.seconds // 60))
             sentence = _(
                 "There were too many tries at the same time. Please try again in %(minutes)s minutes.", minutes=minutes
             )
             raise _code_error(error.status, sentence, error.seconds) from None
-        except ReplyError:
-            raise _code_error(
-                422, _("That is not a receipt code. A receipt code has eight words, or eight groups of four numbers.")
-            ) from None
+        except CodeError as error:
+            raise _wrong_code(error) from None
         except HaumaruError as error:
             raise _code_error(error.status, _(error.message), _RETRY_SECONDS) from None
 
@@ -242,27 +220,26 @@ class ReplyViews:
             log_error(error)
             raise _code_error(503, _("Something went wrong"), _RETRY_SECONDS) from None
         opened = open_replies(sealed, access.key, access.locator)
+        form.ask(opened.questions)
         return self._responses.page(
             "report/replies.html",
             problem,
             form=form,
-            code=access.code,
-            messages=opened.messages,
-            seen=opened.digests,
-            unopened=opened.unopened,
+            carried=[("code", access.code), *(("seen", each) for each in opened.digests)],
+            opened=opened,
             token=self._responses.next_token(form.current),
         )
 
     def _ask_for_code(self, problem: PageError | None) -> Response:
-        return self._responses.page("report/reply.html", problem, form=None, code="", token=self._new_token())
+        typed = typed_code() if problem else ""
+        return self._responses.page("report/reply.html", problem, typed=typed, token=self._new_token())
 
-    def _ask_again(self, form: ReplyForm, problem: PageError) -> Response:
-        """Return the page with the answer as it was typed; the code stays in the page unless it is the problem."""
-        code = "" if problem.status == HTTPStatus.UNPROCESSABLE_ENTITY else request.form.get("code", "")[:_CODE_LENGTH]
-        sentences = [sentence for each in problem.errors.values() for sentence in each]
-        if code:
-            problem = PageError(problem.status, seconds=problem.seconds, errors={"what": sentences})
-        return self._responses.page("report/reply.html", problem, form=form, code=code, token=self._new_token())
+
+def _required_code() -> ReceiptCode:
+    try:
+        return read_code()
+    except CodeError as error:
+        raise _wrong_code(error) from None
 
 
 def _seen() -> list[str]:
@@ -282,6 +259,12 @@ def _code_error(status: int, sentence: str, seconds: int = 0) -> PageError:
     return PageError(status, seconds=seconds, errors={"code": [sentence]})
 
 
-def _answer_error(status: int, sentence: str) -> PageError:
-    """Return an error that stands at the field of the answer."""
-    return PageError(status, errors={"what": [sentence]})
+def _of_page(problem: PageError) -> PageError:
+    """Return a problem of the field of the code for a page that carries a right code out of sight."""
+    sentences = [sentence for each in problem.errors.values() for sentence in each]
+    return PageError(problem.status, " ".join(sentences) or problem.sentence, problem.seconds)
+
+
+def _wrong_code(error: CodeError) -> PageError:
+    """Return an error that names, at the field of the receipt code, the words that are wrong."""
+    return PageError(error.status, errors={"code": code_sentences(error)})

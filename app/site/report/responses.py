@@ -9,36 +9,35 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any, TypeVar
 
 from flask import Response, g, request
 from flask_babel import gettext as _
-from itsdangerous import BadData, URLSafeSerializer
 
 from app.core.errors import BusyError
-from app.core.unicode import clean_text
+from app.delivery.code_words import has_own_words
 from app.delivery.outbox import Outbox
-from app.delivery.receipt_codes import ReceiptCode, code_as_numbers
-from app.files.clean import CleanedFile, RefusedFile
+from app.delivery.receipt_codes import ReceiptCode, code_as_numbers, code_as_words
 from app.files.protocol import REFUSALS
 from app.files.turns import FileTurns
+from app.site.agencies import AgencyConfig
 from app.site.config import Config
 from app.site.guide.prerender import LIVE_FINDINGS
 from app.site.guide.signs import Sign
+from app.site.report.choices import files_are_missing, kept_choices, sends_without_files, ticked_findings
+from app.site.report.file_rows import FileRow, write_shown
 from app.site.report.form_token import Token, TokenContext, TokenForm
-from app.site.report.forms import ReportForm
+from app.site.report.forms import ReportForm, TipForm
 from app.site.report.held import HeldTipStore
-from app.site.report.held_files import FURTHER, HeldFile, file_number
+from app.site.report.held_files import FURTHER, HeldFile
+from app.site.report.journey import Journey
 from app.site.report.submit import CleanFiles, SubmissionContext
 from app.site.web.rate_limits import RateLimits
 from app.text.find import FINDING_REASONS, find_identifying, find_in_fields
 from app.text.phrases import Finding, PhraseTrie
-from app.vault.tip import SCHEMA
 from app.web.network_shares import NetworkShares, share_names
 from app.web.networks import NetworkReader
 
-_FILE_NAME_SHOWN = 60  # characters
 # Bytes of every answer with files, and of every page on which a picture is covered.
 WITH_FILES_BYTES, COVER_BYTES = 192 * 1024, 256 * 1024
 _Form = TypeVar("_Form", bound=TokenForm)
@@ -68,11 +67,12 @@ class ReportContext:
     render: Callable[..., str]
     clock: Callable[[], float]
 
-    @property
-    def submission_context(self) -> SubmissionContext:
-        """Return what a submission passes through before it is on its way."""
+    def submission_to(self, agency: AgencyConfig | None) -> SubmissionContext:
+        """Return what a submission passes through on its way to an agency; PageError where its form has none."""
+        if agency is None:
+            raise PageError(422, _("Something went wrong with that button. Nothing was sent. Please try again."))
         return SubmissionContext(
-            agency=self.config.intake,
+            agency=agency,
             outbox=self.outbox,
             held=self.held,
             clean_files=self.clean_files,
@@ -80,6 +80,7 @@ class ReportContext:
             waiting=self.waiting,
             memory=self.memory,
             find_words=self.find_words,
+            others=[other for other in self.config.report_agencies if other.id != agency.id],
         )
 
     def busy(self, sentence: str = "") -> "PageError":
@@ -144,41 +145,22 @@ class PageError(Exception):
         super().__init__(status)
 
 
-@dataclass(frozen=True)
-class FileRow:
-    """One file as its sender sees it: their name for it, and either what it became or the code of its refusal."""
-
-    name: str
-    path: str = ""
-    type: str = ""
-    size: int = 0  # bytes
-    removed: tuple[str, ...] = ()
-    refused: str = ""
-    count: int = 1  # of the files that the refusal is about
-    file: HeldFile | None = None
-
-    def as_shown(self) -> dict[str, object]:
-        """Return what travels in the page."""
-        names = ("name", "path", "type", "size", "removed", "refused", "count")
-        return {name: getattr(self, name) for name in names}
-
-    def with_file(self, files: Mapping[int, HeldFile]) -> "FileRow":
-        """Return the row with what is held of the file now, which may have been changed; `files` are by number."""
-        file = files.get(file_number(self.path)) if self.path else None
-        if file is None:
-            return self
-        return replace(self, path=file.path, type=file.type, size=file.size, removed=file.removed, file=file)
+def closed_error(*, unknown: bool = False) -> PageError:
+    """Return why an agency gets nothing now: its key has expired, or it takes no reports any more."""
+    sentence = _("This form is closed at the moment, so nothing was sent. Please call one of the numbers.")
+    return PageError(503, sentence, unknown=unknown)
 
 
 @dataclass(frozen=True)
 class HeldTip:
-    """What the page of a held tip carries for its sender: the draft, the receipt code, a row for each file.
+    """What the page of a held tip carries for its sender: the draft, hidden fields, a row for each file.
 
-    `held_until` is the end, in unix seconds, to which the tip can be extended.
+    `carried` are the names and values of the hidden fields of its journey. `held_until` is the end, in unix seconds, to
+    which the tip can be extended.
     """
 
     draft: bytes
-    code: ReceiptCode | None
+    carried: Sequence[tuple[str, str]]
     rows: Sequence[FileRow]
     held_until: int
 
@@ -199,65 +181,62 @@ class CoverPage:
     rows: int
 
 
-def file_rows(results: Sequence[CleanedFile | RefusedFile], untrusted_names: Sequence[str]) -> tuple[FileRow, ...]:
-    """Return a row for each file, in the order in which its sender chose them.
-
-    Of several files in one upload each has the upload's name and its number among them.
-    """
-    names = [clean_text(name[: 2 * _FILE_NAME_SHOWN]).replace("\n", " ")[:_FILE_NAME_SHOWN] for name in untrusted_names]
-    uploads = [result.upload or number for number, result in enumerate(results, 1)]
-    rows = []
-    for place, (upload, result) in enumerate(zip(uploads, results, strict=True)):
-        name = names[upload - 1]
-        if name and uploads.count(upload) > 1:
-            name = f"{name} ({uploads[: place + 1].count(upload)})"
-        if isinstance(result, RefusedFile):
-            rows.append(FileRow(name, refused=result.code, count=result.count))
-        else:
-            rows.append(FileRow(name, result.path, result.type, len(result.data), result.removed))
-    return tuple(rows)
-
-
-def read_shown(untrusted_text: str, draft: bytes, secret: bytes) -> tuple[tuple[FileRow, ...], int]:
-    """Return the rows and the end of a held tip that this site signed for a draft; no rows and 0 where it did not."""
-    try:
-        shown = _row_serializer(draft, secret).loads(untrusted_text)
-        rows = tuple(FileRow(**{**row, "removed": tuple(row["removed"])}) for row in shown["rows"])
-        return rows, int(shown["held_until"])
-    except (BadData, TypeError, KeyError):
-        return (), 0
-
-
-def _row_serializer(draft: bytes, secret: bytes) -> URLSafeSerializer:
-    return URLSafeSerializer(secret, salt=b"haumaru/files/2" + draft, signer_kwargs={"digest_method": sha256})
-
-
 class ReportResponses:
-    """Makes the responses; templates are in `templates/report/`."""
+    """Makes the responses of one journey; templates are in `templates/report/`."""
 
-    def __init__(self, context: ReportContext) -> None:
-        self._context = context
+    def __init__(self, context: ReportContext, journey: Journey) -> None:
+        self._context, self.journey = context, journey
 
-    def form(self, form: ReportForm, problem: PageError | None, *, closed: bool, begun: bool = False) -> Response:
-        """Return the form, filled with what was typed, or with what was ticked on the page of signs where `begun`."""
-        token = form.current.sign(self._context.secret)
-        return self.page("report/form.html", problem, form=form, token=token, closed=closed, begun=begun)
+    def form(
+        self,
+        form: ReportForm,
+        carried: Sequence[tuple[str, str]],
+        problem: PageError | None,
+        *,
+        closed: bool,
+        begun: bool = False,
+        token: str = "",
+    ) -> Response:
+        """Return the form, filled with what was typed, or with what was ticked on the page of signs where `begun`.
 
-    def check(self, form: ReportForm, problem: PageError | None) -> Response:
-        """Return the look before sending: every answer, what in it may name the writer, and where files are added."""
+        `token` is the page's signed token; without one the page has the token of the form.
+        """
+        token = token or form.current.sign(self._context.secret)
+        return self.page(
+            "report/form.html",
+            problem,
+            form=form,
+            carried=[*carried, *kept_choices(form)],
+            token=token,
+            closed=closed,
+            begun=begun,
+        )
+
+    def check(self, form: TipForm, carried: Sequence[tuple[str, str]], problem: PageError | None) -> Response:
+        """Return the look before sending: every answer, what in it may name the writer, and where files are added.
+
+        Where files were chosen before and are gone, an error at their field says so.
+        """
+        findings, removed = ticked_findings(form, self._findings(form))
+        missing = files_are_missing()
+        if problem and missing:
+            problem.errors = {**problem.errors, "files": [_("Choose your files again. They are no longer here.")]}
         return self.page(
             "report/check.html",
             problem,
             form=form,
+            carried=carried,
             token=self.next_token(form.current),
-            findings=self._findings(form),
+            findings=findings,
             why=FINDING_REASONS,
-            removed=frozenset(request.form.getlist("remove")),
+            removed=removed,
+            missing=missing,
+            without=sends_without_files(),
             live=LIVE_FINDINGS,
             max_upload=self._context.config.report.max_upload,
         )
 
-    def held(self, form: ReportForm, held: HeldTip, problem: PageError | None) -> Response:
+    def held(self, form: TipForm, held: HeldTip, problem: PageError | None) -> Response:
         """Return what will be sent, of each file what was taken out, before the tip is sent or destroyed.
 
         Where a long text leaves no room in the length of the page, what is seen of the last files is left out.
@@ -269,7 +248,7 @@ class ReportResponses:
         g.page_bytes = WITH_FILES_BYTES
         return response
 
-    def cover(self, form: ReportForm, held: HeldTip, cover: CoverPage) -> Response:
+    def cover(self, form: TipForm, held: HeldTip, cover: CoverPage) -> Response:
         """Return the page on which one picture is covered."""
         picture = b64encode(cover.picture).decode()
         response = self._held_page("report/cover.html", form, held, None, detailed=0, cover=cover, picture=picture)
@@ -277,7 +256,7 @@ class ReportResponses:
         return response
 
     def _held_page(
-        self, template: str, form: ReportForm, held: HeldTip, problem: PageError | None, **values: Any
+        self, template: str, form: TipForm, held: HeldTip, problem: PageError | None, **values: Any
     ) -> Response:
         return self.page(
             template,
@@ -285,25 +264,32 @@ class ReportResponses:
             form=form,
             token=self.next_token(form.current),
             draft=held.draft.hex(),
-            code=held.code or "",
+            carried=held.carried,
             rows=held.rows,
-            shown=_row_serializer(held.draft, self._context.secret).dumps(
-                {"rows": [row.as_shown() for row in held.rows], "held_until": held.held_until}
-            ),
+            shown=write_shown(held.rows, held.held_until, held.draft, self._context.secret),
             refusals=REFUSALS,
             why=FINDING_REASONS,
             further=FURTHER,
-            findings=dict.fromkeys(SCHEMA.text_names, ()),
+            findings={field.name: () for field in form.questions},
             **values,
         )
 
-    def with_code(self, template: str, code: ReceiptCode | None, **values: Any) -> Response:
-        """Return a page that shows a receipt code in words and in digits, where there is one."""
-        return self.page(template, code=code or "", digits=code_as_numbers(code) if code else "", **values)
+    def with_code(self, template: str, code: ReceiptCode | None, *, status: int = 200, **values: Any) -> Response:
+        """Return a page that shows a receipt code in words and in digits, where there is one.
+
+        `own_words` is the code in the words of the reader's language, "" where BIP-39 has no list in that language.
+        """
+        own_words = code_as_words(code, g.lang) if code and has_own_words(g.lang) else ""
+        values |= {"digits": code_as_numbers(code) if code else "", "own_words": own_words}
+        token = Token.new(self._context.clock()).sign(self._context.secret)  # of the button that sends more
+        return self.page(template, status=status, code=code or "", token=token, **values)
 
     def page(self, template: str, problem: PageError | None = None, *, status: int = 200, **values: Any) -> Response:
         """Return any page of report and reply, with the status and the Retry-After of its problem."""
-        html = self._context.render(template, g.lang, problem=problem, agency=self._context.config.intake, **values)
+        form = values.get("form")
+        agency = (form.agency if isinstance(form, TipForm) else None) or self._context.config.intake
+        frame = {"problem": problem, "agency": agency, "journey": self.journey}
+        html = self._context.render(template, g.lang, **frame, **values)
         response = Response(html, problem.status if problem else status, mimetype="text/html")
         if problem and problem.seconds:
             response.headers["Retry-After"] = str(problem.seconds)
@@ -313,7 +299,5 @@ class ReportResponses:
         """Return the signed token of the page after the first."""
         return token.next().sign(self._context.secret)
 
-    def _findings(self, form: ReportForm) -> dict[str, tuple[Finding, ...]]:
-        texts = {name: form[name].data or "" for name in SCHEMA.text_names}
-        suspects = {name for name in texts if SCHEMA.field(name).about_suspects}
-        return find_in_fields(texts, phrases=self._context.phrases, suspects=suspects)
+    def _findings(self, form: TipForm) -> dict[str, tuple[Finding, ...]]:
+        return find_in_fields(form.texts, phrases=self._context.phrases, suspects=form.suspects)

@@ -7,7 +7,7 @@ promise that, both raise, and nothing was sent.
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 
@@ -24,12 +24,13 @@ from app.delivery.memory_store import PART
 from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile
 from app.files.uploads import memory_to_clean_uploads
-from app.site.config import AgencyConfig, ForwardConfig
-from app.site.report.held import DRAFT_BYTES, HeldTipStore
+from app.site.agencies import AgencyConfig, new_decoy_envelope
+from app.site.config import ForwardConfig
+from app.site.report.held import DRAFT_BYTES, HeldBundles, HeldTipStore
 from app.site.report.held_files import FindWords, HeldFile, held_files, notes_of_files
 from app.vault.age import seal
 from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id
-from app.vault.tip_bundles import Bundle, FileEntry, TipBundles
+from app.vault.tip_bundles import Bundle, FileEntry, TipBundles, read_words, renumbered
 from app.web.network_shares import NetworkShares
 
 CleanFiles = Callable[[Sequence[bytes], Sequence[str]], Sequence[CleanedFile | RefusedFile]]
@@ -45,9 +46,11 @@ class Submission:
     """What one person sends: answers without hidden characters and within their limits, and files as they came.
 
     `nonce` makes a form send once. `reply_to` is where the desk may leave a reply; `answers_to` is the locator of the
-    reply that this submission answers. `envelope_id` makes the ids of the envelopes from the receipt code (0 for the
-    words, then the parts); without it they are random. `networks` are the sender's, narrowest first, under hourly
-    names: files wait for their turns by network, and none may hold more than its share. `untrusted_files` is empty once
+    reply that this submission answers, and `replies` is what it says to questions of the desk, by their ids;
+    `withdraw` asks the desk not to pass the report on.
+    `envelope_id` makes the ids of the envelopes from the receipt code (0 for the words, then the parts); without it
+    they are random. `networks` are the sender's, narrowest first, under hourly names: files wait for their turns by
+    network, and none may hold more than its share. `untrusted_files` is empty once
     they are cleaned, so that they take no memory any more.
     """
 
@@ -56,6 +59,8 @@ class Submission:
     untrusted_files: list[bytes] = field(default_factory=list)
     reply_to: ReplyTo | None = None
     answers_to: str | None = None
+    replies: Mapping[str, str] = field(default_factory=dict)
+    withdraw: bool = False
     envelope_id: Callable[[int], TipId] | None = None
     networks: tuple[str, ...] = ()
 
@@ -66,7 +71,8 @@ class SubmissionContext:
 
     Files are taken only while `words_room` bytes are free where the outbox lies. `waiting` has a place for each request
     whose files are cleaned or wait, and `memory` counts the bytes that they take. `find_words` finds in a text file
-    what may say who wrote it.
+    what may say who wrote it. Each of `others`, the agencies to which the submission does not go, gets as many decoys
+    as the submission has envelopes, so that nobody sees which agency was chosen.
     """
 
     agency: AgencyConfig
@@ -77,6 +83,7 @@ class SubmissionContext:
     waiting: NetworkShares
     memory: NetworkShares
     find_words: FindWords = lambda _text: ()
+    others: Sequence[AgencyConfig] = ()
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,12 @@ def submit(
     WordsFullError where `most_waiting` words of tips wait already, or another OutboxError; then nothing was sent.
     """
     if not submission.untrusted_files:
-        sealed = _seal_bundles(_bundles(submission, (), now), context.agency)
-        context.outbox.put(sealed, nonce=submission.nonce, now=now, most_waiting=most_waiting)
+        locator = submission.answers_to
+        number = context.outbox.number_answer(locator, submission.nonce, now) if locator else 0
+        sealed = _seal_bundles(_bundles(submission, (), now, number), context.agency)
+        nonce, covers = submission.nonce, _covers(context, len(sealed))
+        also = _form_with_words(nonce, sealed[0].id) if submission.envelope_id else None
+        context.outbox.put(sealed, covers=covers, nonce=nonce, now=now, most_waiting=most_waiting, also=also)
         return Submitted()
     _require_room_to_hold(context, most_waiting, now)
     with _memory_for_files(submission, context):
@@ -123,11 +134,14 @@ def submit(
 def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: float, networks: Sequence[str] = ()) -> int:
     """Seal a held tip to the agency and put it into the outbox; return the number of its parts.
 
+    An answer gets the day of `now`, and its number among the answers of that day.
     Raises AlreadySentError, HeldGoneError or another OutboxError, or BusyError; then nothing was sent just now.
     """
     try:
         with context.held.opened(draft, now=now, networks=networks) as bundles:
-            context.outbox.put(_seal_bundles(bundles, context.agency), nonce=nonce, draft=draft, now=now)
+            sealed = _seal_bundles(_as_sent(bundles, context, nonce, now), context.agency)
+            covers, also = _covers(context, len(sealed)), _form_with_words(nonce, sealed[0].id)
+            context.outbox.put(sealed, covers=covers, nonce=nonce, draft=draft, now=now, also=also)
             parts = len(bundles) - 1
     except AlreadySentError:
         if context.held.was_discarded(draft, now=now):
@@ -137,16 +151,25 @@ def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: floa
     return parts
 
 
+def was_sent_as(words_id: TipId, outbox: Outbox, *, nonce: bytes, now: float) -> bool:
+    """Return whether a form was sent with the receipt code from which `words_id` follows: True where that is sure.
+
+    The words are in the outbox, or were put less than 45 minutes ago. Raises OutboxError.
+    """
+    return bool(outbox.present([words_id])) or outbox.was_sent(_form_with_words(nonce, words_id), now)
+
+
 def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig, *, late: float = 0.0) -> int:
     """Return within how many hours the `parts` of a tip leave: 2, 4, 8 …, with the parts that wait before them.
 
+    The most that wait for any agency count, so that nobody who sends to one learns for which one parts wait.
     At least a quarter of the cells are for parts while any wait. The time is given as longer by `late`, a part of the
     time that is drawn for each network and hour: so the powers of two do not tell when one part more waits.
     """
     waiting = 0
     with suppress(MemoryStoreError):
-        kinds = context.outbox.memory.kinds(context.agency.id) if context.outbox.memory else {}
-        waiting = sum(kind.name == PART for kind in kinds.values())
+        memory, ids = context.outbox.memory, [agency.id for agency in (context.agency, *context.others)]
+        waiting = max(sum(kind.name == PART for kind in memory.kinds(each).values()) for each in ids) if memory else 0
     seconds = (4 * max(parts, waiting) / forward.cells + 1) * forward.window * (1 + late)
     hours = 2
     while 3600 * hours < seconds:
@@ -159,10 +182,15 @@ def is_closed(agency: AgencyConfig, now: float) -> bool:
     return days_left(agency.expires, now) < 0
 
 
+def _form_with_words(nonce: bytes, words_id: TipId) -> bytes:
+    """Return a secret by which nobody finds the envelope of a tip but from the page of its form."""
+    return nonce + words_id.encode()
+
+
 def _require_room_to_hold(context: SubmissionContext, most_waiting: int | None, now: float) -> None:
     """Raise WordsFullError where too many words wait: a held tip is sent later, whatever waits then."""
     if most_waiting is not None:
-        context.outbox.require_room(context.agency.id, most_waiting, now=now, to_hold=True)
+        context.outbox.require_room(most_waiting, now=now, to_hold=True)
 
 
 def _memory_for_files(submission: Submission, context: SubmissionContext) -> AbstractContextManager[None]:
@@ -195,11 +223,26 @@ def _clean(submission: Submission, context: SubmissionContext) -> CleanedFiles:
     return files
 
 
+def _as_sent(bundles: HeldBundles, context: SubmissionContext, nonce: bytes, now: float) -> Iterator[Bundle]:
+    following = iter(bundles)
+    first = next(following)
+    words = read_words(first.data)
+    if locator := words.tip.answers_to:
+        number = context.outbox.number_answer(locator, nonce, now)
+        first = renumbered(words, received=nz_day(now), number=number)
+    yield first
+    yield from following
+
+
 def _seal_bundles(bundles: Iterable[Bundle], agency: AgencyConfig) -> list[Envelope]:
     return [Envelope(bundle.id, agency.id, seal(bundle.data, agency.recipients)) for bundle in bundles]
 
 
-def _bundles(submission: Submission, files: Sequence[CleanedFile], now: float) -> TipBundles:
+def _covers(context: SubmissionContext, count: int) -> list[Envelope]:
+    return [new_decoy_envelope(agency) for agency in context.others for _ in range(count)]
+
+
+def _bundles(submission: Submission, files: Sequence[CleanedFile], now: float, number: int = 0) -> TipBundles:
     new_id = submission.envelope_id or (lambda _number: new_tip_id())
     tip = Tip(
         id=new_id(0),
@@ -208,5 +251,8 @@ def _bundles(submission: Submission, files: Sequence[CleanedFile], now: float) -
         files=tuple(TipFile(path=file.path, type=file.type, removed=file.removed, data=file.data) for file in files),
         reply=submission.reply_to,
         answers_to=submission.answers_to,
+        number=number,
+        replies=submission.replies,
+        withdraw=submission.withdraw,
     )
     return TipBundles(tip, part_ids=new_id)

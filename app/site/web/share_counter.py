@@ -7,16 +7,17 @@ each hour, and expires. While Redis is away, counting goes on in this process.
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any
+from time import time
+from typing import Any, cast
 
 from flask import Flask
 from flask_limiter import Limiter
 from limits import RateLimitItemPerHour
 from limits.errors import StorageError
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter, RateLimiter
+from limits.storage import Storage
+from limits.strategies import RateLimiter
 from redis.exceptions import RedisError
 
 from app.core.errors import RateError
@@ -33,16 +34,69 @@ class Share:
     amount: int
 
 
+class CounterStore(Storage):
+    """The counts of one process, as a storage of `limits`: a number by name; a name that counts nothing is forgotten.
+
+    The memory storage of `limits` starts a thread after each count, which looks through all names: with thousands of
+    networks that takes longer than all other work for a tip. Here the owner forgets all names when their hour is over.
+    """
+
+    STORAGE_SCHEME = ["counter-store"]  # noqa: RUF012  # the registry of `limits` asks for a list
+    base_exceptions = ()
+
+    def __init__(self, uri: str = "", *, wrap_exceptions: bool = False, **_options: float | str | bool) -> None:
+        super().__init__(uri, wrap_exceptions=wrap_exceptions)
+        self._counts: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that are counted now."""
+        return tuple(self._counts)
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:  # noqa: ARG002
+        """Count `amount`, which may be negative, and return the count, at least 0."""
+        with self._lock:
+            count = max(0, self._counts.pop(key, 0) + amount)
+            if count:
+                self._counts[key] = count
+            return count
+
+    def get(self, key: str) -> int:
+        """Return a count, 0 for a name that is not counted."""
+        return self._counts.get(key, 0)
+
+    def get_expiry(self, key: str) -> float:  # noqa: ARG002
+        """Return now: no name outlives the owner's hour."""
+        return time()
+
+    def check(self) -> bool:
+        """Return True: memory is always there."""
+        return True
+
+    def reset(self) -> int:
+        """Forget all names, and return how many there were."""
+        with self._lock:
+            count = len(self._counts)
+            self._counts.clear()
+            return count
+
+    def clear(self, key: str) -> None:
+        """Forget one name."""
+        with self._lock:
+            self._counts.pop(key, None)
+
+
 class ShareCounter:
     """Counts for an application in the store of a URL: `memory://` or `redis://…`."""
 
     def __init__(self, app: Flask, url: str) -> None:
         # No route has a limit of Flask-Limiter's own: what counts is known only once something was taken.
-        limiter = Limiter(lambda: "", app=app, storage_uri=url, strategy="fixed-window", headers_enabled=False)
-        self._local = FixedWindowRateLimiter(MemoryStorage())
-        self._lock = threading.Lock()  # MemoryStorage can lose a count when two threads begin a share at once
-        self._storage: Any = None if url.startswith("memory:") else limiter.storage
-        self._shared: RateLimiter | None = limiter.limiter if self._storage else None
+        local = _limiter(app, "counter-store://")
+        self._local, self._local_names = local.limiter, cast("CounterStore", local.storage)
+        shared = None if url.startswith("memory:") else _limiter(app, url)
+        self._shared: RateLimiter | None = shared.limiter if shared else None
+        self._storage: Any = shared.storage if shared else None
 
     def reserve(self, shares: Sequence[Share], *, seconds: int) -> Callable[[], None]:
         """Reserve a place in each share; return what gives the places back.
@@ -62,7 +116,10 @@ class ShareCounter:
         """Return the key that all nodes use in an hour: the `fresh` one of the node that asks first.
 
         The key expires with its hour. Where there is no Redis, or while it is away, the fresh one is this process's.
+        Call this once at the beginning of each hour: the counts of this process, under names of the hour before, are
+        then forgotten.
         """
+        self._local_names.reset()
         name = f"haumaru:limit-key:{hour}"
         with suppress(*_STORE_ERRORS):
             if self._storage:
@@ -78,15 +135,17 @@ class ShareCounter:
         return self._take_of(self._local, share)
 
     def _take_of(self, limiter: RateLimiter, share: Share) -> Callable[[], None] | None:
+        item = RateLimitItemPerHour(share.amount, namespace="haumaru")
+
         def give_back() -> None:
             with suppress(*_STORE_ERRORS):  # otherwise the place stays taken until the hour ends
-                self._hit(limiter, share, -1)
+                limiter.hit(item, share.name, cost=-1)
 
-        if self._hit(limiter, share, 1):
+        if limiter.hit(item, share.name, cost=1):
             return give_back
         give_back()
         return None
 
-    def _hit(self, limiter: RateLimiter, share: Share, cost: int) -> bool:
-        with self._lock if limiter is self._local else nullcontext():
-            return limiter.hit(RateLimitItemPerHour(share.amount, namespace="haumaru"), share.name, cost=cost)
+
+def _limiter(app: Flask, url: str) -> Limiter:
+    return Limiter(lambda: "", app=app, storage_uri=url, strategy="fixed-window", headers_enabled=False)

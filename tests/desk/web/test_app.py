@@ -198,8 +198,12 @@ POST /tips/<tip>/refer/back               referral.send_back
 POST /tips/<tip>/release                  queue.give_back
 POST /tips/<tip>/reopen                   case.reopen
 GET /tips/<tip>/reply                     case.show_thread
+POST /tips/<tip>/questions                case.ask_questions
 POST /tips/<tip>/reply                    case.send_reply
+POST /tips/<tip>/silent                   case.set_silent
+POST /tips/<tip>/status/hold              case.hold_status
 POST /tips/<tip>/translation              case.save_translation
+POST /tips/<tip>/withdrawal               case.answer_request
 POST /tips/<tip>/translator               referral.hand_to_translator
 GET /who                                  session.choose_handler
 POST /who                                 session.set_handler

@@ -9,6 +9,7 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 import pytest
 
 from app.desk.config import ListenAddress
+from app.desk.thread import MessageKind
 from app.desk.web.factory import create_app, listen, serving
 from tests.support.desk import receive, reply_to, tip
 
@@ -65,11 +66,12 @@ def claimed(office, desk, pressed):
 def test_a_referral_is_sent_once(desk, pressed, claimed):
     """The button that sends a referral, pressed eight times at once, puts one referral into the outbox."""
     hidden = pressed.hidden(f"/tips/{claimed}/refer", "/refer")
-    codes = pressed.press(f"/tips/{claimed}/refer", **hidden, confirmed="police")
+    codes = pressed.press(f"/tips/{claimed}/refer", **hidden, confirmed="police", tell="yes")
     assert desk.waiting_deliveries() == {"police": (1, "")}
     assert len(desk.cases.get(claimed).referrals) == 1
     assert codes.count(200) == 1
     assert [entry.did for entry in desk.journal.entries].count("referred") == 1
+    assert [message.value for message in desk.cases.get(claimed).thread] == ["opened", "referred"]
 
 
 def test_a_hand_over_to_a_translator_is_sent_once(desk, pressed, claimed):
@@ -85,4 +87,5 @@ def test_a_reply_is_written_once(desk, pressed, claimed):
     hidden = pressed.hidden(f"/tips/{claimed}/reply", "/reply")
     codes = pressed.press(f"/tips/{claimed}/reply", **hidden, text="Thank you. We have read it.")
     assert set(codes) == {200}
-    assert len(desk.cases.get(claimed).thread) == 1
+    kinds = [message.kind for message in desk.cases.get(claimed).thread]
+    assert (kinds.count(MessageKind.MESSAGE), kinds.count(MessageKind.STATUS)) == (1, 1), "opened, and the reply"

@@ -187,14 +187,16 @@ def test_an_empty_link_shows_the_number_and_calls_it():
     faults: list[str] = []
     html = render_line("[](contact:x), [](contact:x#web), [us](contact:x)", links(faults))
     assert html == (
-        '<a href="tel:+6412">1 2</a>, <a href="https://www.x.example/a">x.example</a>, <a href="tel:+6412">us</a>'
+        '<a href="tel:+6412" translate="no">1 2</a>, '
+        '<a href="https://www.x.example/a" translate="no">x.example</a>, '
+        '<a href="tel:+6412" translate="no">us</a>'
     )
     assert faults == []
 
 
 def test_words_in_another_language_keep_their_tag():
     """`[words]{lang=mi}` becomes a span with that language on pages, and a run in handouts."""
-    assert render_line("[haumaru]{lang=mi}", links([])) == '<span lang="mi">haumaru</span>'
+    assert render_line("[haumaru]{lang=mi}", links([])) == '<span lang="mi" translate="no">haumaru</span>'
     assert [(run.text, run.lang) for run in render_runs("a [b]{lang=mi}", links([]))] == [("a ", ""), ("b", "mi")]
 
 

@@ -16,7 +16,13 @@ PAGES = {
     "/en/help": PrerenderedAnswer(HTML, b"help", b"gzipped help", brotli.compress(b"help")),
     "/en/sheets/en.pdf": PrerenderedAnswer(PDF, b"%PDF", b"", b""),
 }
-SITE = StaticSite(PAGES, ["example.org", "a.onion"], "https://exit.example/", {"en": "en"})
+SITE = StaticSite(
+    PAGES,
+    ["example.org", "a.onion"],
+    "https://exit.example/",
+    {"en": "en"},
+    {"en": "Not sent.", "mi": "Kāore\n i tukuna."},
+)
 
 
 def test_each_answer_is_a_file_in_each_coding(tmp_path):
@@ -31,6 +37,7 @@ def test_each_answer_is_a_file_in_each_coding(tmp_path):
     assert "/en/help /en/help.html.br\n" in (maps / "br.map").read_text()
     assert "/en/sheets/en.pdf /en/sheets/en.pdf\n" in (maps / "br.map").read_text()
     assert (maps / "hosts.lst").read_text() == "a.onion\nexample.org\n"
+    assert (maps / "refused.map").read_text() == "en Not sent.\nmi Kāore i tukuna.\n"
     assert (maps / "site.map").read_text() == "exit_url https://exit.example/\n"
 
 
@@ -50,14 +57,14 @@ def test_a_header_that_nginx_would_read_otherwise_stops_the_build(tmp_path):
     write_static(tmp_path / "site", SITE)
     wrong = PrerenderedAnswer((*HTML, ("X-Wrong", "$host")), b"wrong", b"", b"")
     with pytest.raises(AssertionError, match="nginx would change"):
-        write_static(tmp_path / "site", StaticSite({"/en/": wrong}, [], "", {}))
+        write_static(tmp_path / "site", StaticSite({"/en/": wrong}, [], "", {}, {}))
     assert (tmp_path / "site" / "pages" / "en" / "help.html").exists()
 
 
 def test_the_files_are_written_anew(tmp_path):
     """A second build leaves nothing of the first, and everybody may read what it wrote."""
     write_static(tmp_path / "site", SITE)
-    write_static(tmp_path / "site", StaticSite({"/en/": PAGES["/en/"]}, [], "https://exit.example/", {}))
+    write_static(tmp_path / "site", StaticSite({"/en/": PAGES["/en/"]}, [], "https://exit.example/", {}, {}))
     assert not (tmp_path / "site" / "pages" / "en" / "help.html").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["site"]
     assert {oct(path.stat().st_mode & 0o777) for path in (tmp_path / "site").rglob("*.html")} == {"0o644"}

@@ -1,9 +1,7 @@
 """The guidance pages of every language, as the running site serves them."""
 
 import json
-import subprocess
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 from markupsafe import Markup
@@ -12,10 +10,9 @@ from app.site.guide.models import SLUGS, page_path
 from app.site.guide.prerender import csp_hash
 from app.site.web import padding
 from app.vault.keys import new_identity, recipient_of
-from tests.support.paths import ROOT
+from tests.support.nu import nu_errors
 from tests.support.visit import open_site
 
-VNU = ROOT / "tests/tools/node_modules/vnu-jar/build/dist/vnu.jar"
 HTML = "text/html; charset=utf-8"
 # An onion service's own address: its header is the longest that a page can get.
 ONION = f"http://{'a' * 56}.onion"
@@ -37,13 +34,7 @@ def test_every_page_of_every_language_passes_the_harness(site, pages):
 @pytest.mark.needs("java")
 def test_the_nu_html_checker_finds_no_error_on_any_page(pages, tmp_path):
     """The W3C's checker finds no fault in the HTML and CSS of any page in any language."""
-    for path, page in pages.items():
-        (tmp_path / f"{path.strip('/').replace('/', '-')}.html").write_bytes(page.identity)
-    command = ["java", "-Xss8m", "-jar", str(VNU), "--format", "json", "--skip-non-html", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, check=False)
-    messages = json.loads(done.stderr)["messages"]
-    told = sorted({f"{Path(m['url']).name}: {m['message']}" for m in messages if m["type"] == "error"})
-    assert told == []
+    assert nu_errors({path: page.identity for path, page in pages.items()}, tmp_path) == []
 
 
 def test_every_link_inside_the_site_leads_somewhere(site, pages):

@@ -343,14 +343,16 @@ def test_rows_of_a_grid_are_about_square_and_bounded():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "words"), [([101_000_000], "at most 100 MB"), ([60_000_000] * 3, "The 1 smallest file")]
+    ("sizes", "words", "chosen"),
+    [([100_000_001], "at most 100 MB", "101 MB"), ([60_000_000] * 3, "The 1 smallest file", "180 MB")],
 )
-def test_the_sentence_says_what_would_fit(sizes, words):
-    """One file of 101 MB, three of 60: each sentence names what can be sent, and what fits is not refused."""
+def test_the_sentence_says_what_would_fit(sizes, words, chosen):
+    """One file too large, three of 60 MB: each sentence names what came and what fits, and what fits is taken."""
     require_room([50, 50], 100)
     with pytest.raises(PageError) as caught:
         require_room(sizes, 100_000_000)
     assert (caught.value.status, words in caught.value.sentence) == (413, True)
+    assert f"You chose {chosen}. At most 100 MB fit" in caught.value.sentence
 
 
 def find(text):

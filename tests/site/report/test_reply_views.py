@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 from werkzeug.test import Client
 
-from app.core.errors import OutboxError, ReplyError
+from app.core.errors import BusyError, OutboxError, ReplyError
 from app.delivery.clock import nz_day
 from app.delivery.database import Database
 from app.delivery.outbox import Outbox
@@ -41,15 +41,33 @@ def linked(answer):
     return [link.attrs["href"] for link in answer.document.all("a") if link.within("div") is summary]
 
 
-@pytest.mark.parametrize("step", ["read", "answer", "done"])
+def hidden(answer):
+    """The names and values of the hidden fields of the form on a page."""
+    return [
+        (field.attrs["name"], field.attrs["value"])
+        for field in answer.document.all("input", type="hidden")
+        if field.within("form").attrs["action"] != "/go"
+    ]
+
+
+def go_on(site, answer, step, **fields):
+    """The page after a button of the form on a page was pressed."""
+    carried = {}
+    for name, value in hidden(answer):
+        carried.setdefault(name, []).append(value)
+    return site.post("/en/reply", {**carried, "step": step, **fields})
+
+
+@pytest.mark.parametrize("step", ["read", "answer", "send", "done"])
 def test_what_is_no_code_is_asked_for_again(site, step):
     """422, and an error summary that leads to the field of the code."""
     answer = press(site, step, code="not eight words", what="More.")
     assert (answer.status, linked(answer)) == (422, ["#code"])
-    assert answer.document.one("title").text.startswith("There is a problem")
+    title = answer.document.one("title").text
+    assert title.startswith("Not sent" if step in ("answer", "send") else "There is a problem")
 
 
-@pytest.mark.parametrize("step", ["read", "answer", "done"])
+@pytest.mark.parametrize("step", ["read", "answer", "send", "done"])
 def test_a_code_with_a_wrong_word_is_not_answered(site, step):
     """No answer is taken, and nothing derived, under a code of which a word was written down wrongly."""
     words = new_code().split()
@@ -61,6 +79,26 @@ def test_a_code_with_a_wrong_word_is_not_answered(site, step):
     assert (answer.status, linked(answer)) == (422, ["#code"])
     assert not put.called
     assert not derive.called
+
+
+def test_a_wrong_word_is_named_at_its_field(site):
+    """The page names the word and the one that was meant, escaped, and gives back what was typed."""
+    typed = "onlin ability able about above absent absorb <b>bananas"
+    with patch.object(DerivationQueue, "derive") as derive:
+        answer = press(site, "read", code=typed)
+    error = answer.document.one("div", id="code-error").text
+    assert (answer.status, linked(answer), derive.called) == (422, ["#code"], False)
+    assert "“onlin” is not a word of a receipt code. Did you mean one of these: online" in error
+    assert "“bananas” is not a word of a receipt code. Did you mean one of these: banana" in error
+    field = answer.document.one("input", id="code").attrs
+    assert (field["value"], field["aria-describedby"]) == (typed, "code-hint code-error")
+    assert "<b>bananas" not in answer.text
+
+
+def test_words_in_the_wrong_order_are_told(site):
+    """Eight words of the list that are no code: one is wrong, or two are in the wrong order."""
+    answer = press(site, "read", code="ability abandon able about above absent absorb banana")
+    assert "two of them are in the wrong order" in answer.document.one("div", id="code-error").text
 
 
 def _is_code(typed):
@@ -77,39 +115,109 @@ def test_a_guess_looks_like_a_code_without_a_reply(site):
     assert "There is no reply for this code" in answer.text
 
 
-def test_an_answer_is_sealed_like_a_first_tip(site):
-    """The outbox gets one envelope, whose tip names the locator that it answers, and can be answered there again."""
+def test_an_answer_is_looked_at_before_it_is_sealed_like_a_first_tip(site):
+    """The look costs no derivation and puts nothing; Send puts one envelope, whose tip names the locator it answers."""
+    code = new_code()
+    with patch.object(Outbox, "put") as put, patch.object(DerivationQueue, "derive") as derive:
+        look = press(site, "answer", code=code, what="They moved to a farm.")
+    assert (look.status, look.document.one("h1").text) == (200, "Check your answer before you send it")
+    assert not put.called
+    assert not derive.called
     with patch.object(Outbox, "put") as put:
-        answer = press(site, "answer", code=new_code(), what="They moved to a farm.")
+        answer = go_on(site, look, "send")
     (envelope,) = put.call_args.args[0]
     tip = read_words(unseal(envelope.data, [DEMONSTRATION])).tip
-    assert answer.status == 200
+    steps = [button.attrs["value"] for button in answer.document.all("button", name="step")]
+    assert (answer.status, steps) == (200, ["read"]), "more can be sent, and there is no reply to delete"
+    assert answer.document.one("h1").text == "This was a demonstration. Nothing was sent to anyone."
     assert dict(tip.answers) == {"what": "They moved to a farm."}
-    assert tip.answers_to
+    assert tip.answers_to == derive_keys(code).locator
     assert tip.reply.locator == tip.answers_to
+
+
+def test_words_that_may_name_the_sender_of_an_answer_can_be_taken_out(site):
+    """The look offers a box for a phone number in an answer; with the box ticked, the tip does not hold the number."""
+    look = press(site, "answer", code=new_code(), what="Call me on 021 555 0199 tonight.")
+    (box,) = (field.attrs["value"] for field in look.document.all("input", name="remove"))
+    with patch.object(Outbox, "put") as put:
+        assert go_on(site, look, "send", remove=box).status == 200
+    (envelope,) = put.call_args.args[0]
+    said = read_words(unseal(envelope.data, [DEMONSTRATION])).tip.answers["what"]
+    assert "0199" not in said
+    assert "tonight" in said
 
 
 def test_the_same_answer_is_sent_once(site):
     """A form that comes back a second time is answered 409, and nothing is sent again."""
-    token = site.get("/en/reply").document.one("input", name="csrf_token").attrs["value"]
-    form = {"csrf_token": token, "step": "answer", "code": new_code(), "what": "They moved."}
-    assert [site.post("/en/reply", form).status for _ in range(2)] == [200, 409]
+    look = press(site, "answer", code=new_code(), what="They moved.")
+    answers = [go_on(site, look, "send") for _ in range(2)]
+    assert [answer.status for answer in answers] == [200, 409]
+    assert answers[1].document.one("h1").text == "This was a demonstration. Nothing was sent to anyone."
 
 
 @pytest.mark.parametrize(("what", "status"), [("", 422), ("x" * 10_001, 422)])
 def test_an_answer_that_cannot_be_sent_says_so_at_its_field(site, what, status):
-    """The page with the replies comes again, its error summary leads to the answer, and what was typed is kept."""
-    answer = press(site, "answer", code=new_code(), what=what)
-    assert (answer.status, linked(answer)) == (status, ["#what"])
-    assert answer.document.one("textarea", name="what").text == what
+    """The page for the answer comes again, its error summary leads to the answer, and the words and code are kept."""
+    code = new_code()
+    for step in ("answer", "send"):
+        answer = press(site, step, code=code, what=what)
+        assert (answer.status, linked(answer)) == (status, ["#what"])
+        assert answer.document.one("textarea", name="what").text == what
+        assert ("code", code) in hidden(answer)
 
 
 def test_an_answer_is_not_called_sent_without_the_outbox(site):
-    """Where the outbox cannot keep the envelope the page is 503, says "not sent", and keeps the words."""
+    """Where the outbox cannot keep the envelope the page is 503, says "not sent", keeps the words, and sends later."""
+    look = press(site, "answer", code=new_code(), what="They moved.")
     with patch.object(Outbox, "put", side_effect=OutboxError):
-        answer = press(site, "answer", code=new_code(), what="They moved.")
-    assert (answer.status, linked(answer)) == (503, ["#what"])
-    assert answer.document.one("textarea", name="what").text == "They moved."
+        answer = go_on(site, look, "send")
+    assert answer.status == 503
+    assert "could not keep your answer safe" in answer.text
+    assert ("what", "They moved.") in hidden(answer)
+    assert go_on(site, answer, "send").status == 200
+
+
+def test_an_answer_under_a_code_that_is_being_changed_keeps_its_words(site):
+    """The button that goes back shows the words, the code and what may be deleted, for the same form."""
+    code = new_code()
+    look = press(site, "answer", code=code, what="They moved.", seen="a" * 64)
+    again = go_on(site, look, "edit")
+    assert (again.status, again.document.one("textarea", name="what").text) == (200, "They moved.")
+    assert {("code", code), ("seen", "a" * 64)} <= {*hidden(again)}
+
+
+def test_an_answer_that_is_being_typed_outlives_another_look_at_the_replies(site):
+    """The page of an answer leads back to the replies, with the words; where they cannot be shown the words stay."""
+    code = new_code()
+    leave(site, derive_keys(code), letter(derive_keys(code), "Kia ora"))
+    again = go_on(site, press(site, "answer", code=code, what="They moved."), "edit")
+    back = go_on(site, again, "read", what="They moved away.")
+    assert (shown(back), back.document.one("textarea", name="what").text) == (["Kia ora"], "They moved away.")
+    for away in (
+        patch.object(DerivationQueue, "derive", side_effect=BusyError),
+        patch.object(ReplyStore, "fetch", side_effect=OutboxError("database-away")),
+    ):
+        with away:
+            page = go_on(site, back, "read", what="They moved far away.")
+        assert (page.status, page.document.one("textarea", name="what").text) == (503, "They moved far away.")
+        assert ("code", code) in hidden(page)
+
+
+def test_a_change_of_language_keeps_the_replies_the_code_and_the_words(tmp_path):
+    """On the page of the replies each language is a button, which shows them again in that language."""
+    site = open_site(tmp_path, ("en", "to"), REPORT_MIN_FILL="0s")
+    code = new_code()
+    leave(site, derive_keys(code), letter(derive_keys(code), "Kia ora"))
+    page = press(site, "read", code=code)
+    (button,) = page.document.all("button", lang="to")
+    assert (button.attrs["form"], button.attrs["name"], button.attrs["value"]) == ("report", "step", "read")
+    form = page.document.one("form", id="report")
+    fields = {
+        each.attrs["name"]: each.attrs["value"] for each in page.document.all("input") if each.within("form") is form
+    }
+    other = site.post(button.attrs["formaction"], {**fields, "what": "They moved.", "step": "read"})
+    assert (other.status, other.path, shown(other)) == (200, "/to/reply", ["Kia ora"])
+    assert other.document.one("textarea", name="what").text == "They moved."
 
 
 def leave(site, keys, *sealed):
@@ -223,7 +331,7 @@ def test_an_answer_keeps_what_may_be_deleted(site):
     keys = derive_keys(code)
     leave(site, keys, letter(keys, "early"))
     seen = digests(press(site, "read", code=code))
-    answered = press(site, "answer", code=code, seen=[*seen], what="More.")
+    answered = go_on(site, press(site, "answer", code=code, seen=[*seen], what="More."), "send")
     assert digests(answered) == seen
 
 
@@ -245,7 +353,7 @@ def test_the_log_counts_no_visitor(site, caplog):
     }
     assert statuses == {403}
     token = site.get("/en/reply").document.one("input", name="csrf_token").attrs["value"]
-    twice = {"csrf_token": token, "step": "answer", "code": new_code(), "what": "They moved."}
+    twice = {"csrf_token": token, "step": "send", "code": new_code(), "what": "They moved."}
     assert [site.post("/en/reply", twice).status for _ in range(2)] == [200, 409]
     assert press(site, "read", code="no code").status == 422
     assert press(site, "nonsense", code="no code").status == 400
@@ -259,7 +367,7 @@ def test_an_answer_comes_back_with_its_words_whatever_was_refused(tmp_path):
     site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s", **limits)
     code, words = new_code(), "They moved to a farm."
     token = site.get("/en/reply").document.one("input", name="csrf_token").attrs["value"]
-    form = {"csrf_token": token, "step": "answer", "code": code, "what": words}
+    form = {"csrf_token": token, "step": "send", "code": code, "what": words}
     refused = [
         site.post("/en/reply", form, Sec_Fetch_Site="cross-site"),
         site.post("/en/reply", {**form, "csrf_token": "forged"}),
@@ -270,8 +378,9 @@ def test_an_answer_comes_back_with_its_words_whatever_was_refused(tmp_path):
     for answer in refused:
         assert answer.document.one("textarea", name="what").text.strip() == words
         kept = answer.document.one("input", name="code").attrs
-        assert kept.get("value", "") == ("" if answer.status == 422 else code)
-    assert press(site, "read", code=code).status == 200
+        assert kept.get("value", "") == ("no code" if answer.status == 422 else code)
+    assert site.post("/en/reply", form).status == 200
+    form["csrf_token"] = site.get("/en/reply").document.one("input", name="csrf_token").attrs["value"]
     over = site.post("/en/reply", form)
     assert (over.status, over.document.one("textarea", name="what").text) == (429, words)
 

@@ -171,7 +171,10 @@ def test_each_of_the_three_answers_of_destroy_is_true(tmp_path):
     assert "was sent before" not in late.text
     assert site.post("/en/report", {**sent, "step": "confirm"}).status == 200
     answer = site.post("/en/report", {**sent, "step": "discard"})
-    assert (answer.status, answer.document.one("h1").text) == (409, "This report has already been sent")
+    assert (answer.status, answer.document.one("h1").text) == (
+        409,
+        "This was a demonstration. Nothing was sent to anyone.",
+    )
     clock.now += 3600
     for step in ("discard", "confirm", "extend"):
         answer = site.post("/en/report", {**sent, "step": step})
@@ -263,7 +266,7 @@ def test_the_words_come_back_from_a_body_that_is_too_long(tmp_path):
     fields = hidden(fill(site, where="here"))
     files = site.post_files("/en/report", {**fields, "step": "send"}, ("a.jpg", b"x" * 3_000_000))
     assert (files.status, kept(files)) == (413, "typed with care")
-    assert files.document.one("textarea", name="where").text == "here"
+    assert files.document.one("input", name="where").attrs["value"] == "here"
     assert "Your report is too big" in files.text
     one = site.post_files("/en/report", {**fields, "step": "send"}, ("a.jpg", b"x" * 1_050_000))
     assert (one.status, "at most 1 MB" in one.text, "smallest" in one.text) == (413, True, False)

@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import AlreadySentError, BundleError, BusyError, HeldFullError, HeldGoneError, OutboxError
+from app.delivery.clock import nz_day_end
 from app.delivery.leases import Leases
 from app.delivery.memory_sqlite import SqliteMemoryStore
-from app.delivery.memory_store import EnvelopeKind
+from app.delivery.memory_store import EnvelopeKind, memory_key
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import derive_keys, new_code
 from app.files.clean import CleanedFile, RefusedFile
 from app.site import demo
 from app.site.config import ForwardConfig, load_config
 from app.site.report.held import HeldTipStore
-from app.site.report.submit import Submission, SubmissionContext, arrival_hours, confirm, submit
+from app.site.report.submit import Submission, SubmissionContext, arrival_hours, confirm, submit, was_sent_as
 from app.vault.age import ENVELOPE_BYTES
 from app.vault.age_open import unseal
 from app.vault.keys import DEMONSTRATION, new_identity, recipient_of
@@ -73,6 +74,22 @@ def waiting(context, identity: str = DEMONSTRATION):
     return {one: unseal(sealed, [identity]) for one, sealed in data.items()}
 
 
+def test_a_form_is_known_with_its_code_and_nobody_finds_the_envelope(context):
+    """A form is known to be sent under its code after the tip has left, under no other, and not by an id alone."""
+    keys, others = derive_keys(new_code()), derive_keys(new_code())
+    form, outbox = submission(envelope_id=keys.envelope_id), context.outbox
+
+    def known(nonce, code_keys):
+        return was_sent_as(code_keys.envelope_id(0), outbox, nonce=nonce, now=NOW)
+
+    assert not known(form.nonce, keys)
+    submit(form, context, now=NOW)
+    assert known(form.nonce, keys)
+    outbox.settle(keys.envelope_id(0))
+    assert [known(form.nonce, keys), known(form.nonce, others), known(b"another form", keys)] == [True, False, False]
+    assert not outbox.was_sent(keys.envelope_id(0).encode(), NOW)
+
+
 def test_words_alone_are_sealed_and_put_at_once(context):
     """One envelope, of which nothing was held."""
     assert submit(submission(), context, now=NOW).draft is None
@@ -96,6 +113,71 @@ def test_a_tip_with_files_waits_in_memory_until_it_is_confirmed(context):
     assert kinds[words.tip.id] == EnvelopeKind("words", 21)
     with pytest.raises(AlreadySentError):
         confirm(submitted.draft, context, nonce=sent.nonce, now=NOW)
+
+
+LOCATOR = "0123456789abcdef0123456789abcdef"
+
+
+def numbers(context):
+    """The day and number of each answer that waits, by what it says."""
+    tips = [read_words(bundle).tip for bundle in waiting(context).values() if b"tip.json" in bundle[:60]]
+    return {tip.answers["what"]: (tip.received.isoformat(), tip.number) for tip in tips}
+
+
+def answer(what: str, *files: bytes, locator: str = LOCATOR) -> Submission:
+    return Submission({"what": what}, os.urandom(16), list(files), answers_to=locator)
+
+
+def test_answers_are_numbered_in_the_order_in_which_they_are_sent(context):
+    """A held answer gets its day and number when it is sent, not when it is held; a first tip has no number."""
+    held, first = answer("second", b"a note"), submission()
+    draft = submit(held, context, now=NOW).draft
+    for each in (answer("first"), answer("elsewhere", locator=LOCATOR[::-1]), first):
+        submit(each, context, now=NOW)
+    confirm(draft, context, nonce=held.nonce, now=NOW + 60)
+    submit(answer("third"), context, now=NOW + 120)
+    submit(answer("the next day"), context, now=NOW + 86_400)
+    assert numbers(context) == {
+        "first": ("2027-01-15", 1),
+        "second": ("2027-01-15", 2),
+        "third": ("2027-01-15", 3),
+        "elsewhere": ("2027-01-15", 1),
+        first.answers["what"]: ("2027-01-15", 0),
+        "the next day": ("2027-01-16", 1),
+    }
+
+
+def test_an_answer_that_is_held_over_midnight_has_the_day_on_which_it_was_sent(context):
+    """The day and the number are those of the confirmation; every file still belongs to its words."""
+    held = answer("late", PHOTOGRAPH)
+    midnight = nz_day_end(NOW)
+    draft = submit(held, context, now=midnight - 600).draft
+    submit(answer("early"), context, now=midnight - 300)
+    confirm(draft, context, nonce=held.nonce, now=midnight + 600)
+    assert numbers(context) == {"early": ("2027-01-15", 1), "late": ("2027-01-16", 1)}
+    bundles = waiting(context).values()
+    words = next(each for each in map(read_words, (one for one in bundles if b"tip.json" in one[:60])) if each.files)
+    parts = [read_part(bundle) for bundle in bundles if b"part.json" in bundle[:60]]
+    assert [file.data for file in from_bundles(words, parts).files] == [PHOTOGRAPH]
+
+
+def test_an_answer_that_failed_keeps_its_number(context, monkeypatch):
+    """A form whose answer could not be put is sent again under the same number, and the next form gets the next."""
+    first, second = answer("first"), answer("second")
+    with monkeypatch.context() as patch:
+        patch.setattr(context.outbox.database, "write", lambda: (_ for _ in ()).throw(OutboxError("database-away")))
+        with pytest.raises(OutboxError):
+            submit(replace(first), context, now=NOW)
+    submit(second, context, now=NOW)
+    submit(first, context, now=NOW)
+    assert {what: number for what, (_, number) in numbers(context).items()} == {"first": 1, "second": 2}
+
+
+def test_without_a_memory_store_an_answer_is_sent_without_a_number(context):
+    """The order within the day is not known then, and nothing is lost."""
+    context.outbox.memory = None
+    submit(answer("words"), context, now=NOW)
+    assert numbers(context) == {"words": ("2027-01-15", 0)}
 
 
 def test_a_held_tip_is_sealed_to_the_recipients_of_the_moment_of_its_confirmation(context):
@@ -187,6 +269,27 @@ def test_the_hours_count_the_parts_that_wait_before(context):
     sent = submission(PHOTOGRAPH)
     confirm(submit(sent, context, now=NOW).draft, context, nonce=sent.nonce, now=NOW)
     assert arrival_hours(1, context, replace(FORWARD, cells=4)) == arrival_hours(21, context, replace(FORWARD, cells=4))
+
+
+def test_the_hours_count_the_parts_for_any_agency(context):
+    """Who sends to one agency reads the same hours as who sends to another, and does not learn for which parts wait."""
+    second = replace(context.agency, id="police")
+    to_first, to_second = replace(context, others=[second]), replace(context, agency=second, others=[context.agency])
+    sent, forward = submission(PHOTOGRAPH), replace(FORWARD, cells=4)
+    confirm(submit(sent, to_second, now=NOW).draft, to_second, nonce=sent.nonce, now=NOW)
+    assert arrival_hours(1, to_first, forward) == arrival_hours(1, to_second, forward)
+    assert arrival_hours(1, to_first, forward) > arrival_hours(1, context, forward)
+
+
+@pytest.mark.parametrize("agencies", [1, 2, 3])
+def test_an_open_tip_counts_the_memory_of_the_decoys_for_other_agencies(tmp_path, context, agencies):
+    """While a held tip is sent, its bytes count once, and once more for each agency that gets envelopes."""
+    room = NetworkShares(10**9)
+    held = HeldTipStore(context.outbox.memory, context.outbox, room=room, agencies=agencies)
+    draft = submit(submission(PHOTOGRAPH), replace(context, held=held), now=NOW).draft
+    size = context.outbox.memory.held_size(memory_key(draft), NOW)
+    with held.opened(draft, now=NOW):
+        assert room.used == (1 + agencies) * size
 
 
 def test_beyond_so_many_requests_with_files_one_network_is_told_to_come_later(context, monkeypatch):

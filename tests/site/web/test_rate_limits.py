@@ -275,7 +275,7 @@ def test_a_refusal_tells_nothing_of_when_others_came():
 
 
 def kept_names(one):
-    return " ".join(one._counter._local.storage.storage)
+    return " ".join(one._counter._local_names.names)
 
 
 def test_the_store_holds_no_form_of_an_address():
@@ -292,6 +292,28 @@ def test_a_flood_from_one_wide_network_fills_no_memory():
     one = rates()
     assert taken(one, [f"2001:db8:0:{number:x}::1" for number in range(3000)]) <= 80
     assert len(kept_names(one).split()) < 80 * 6
+
+
+def test_counting_starts_no_thread(monkeypatch):
+    """What a network takes is counted without a thread: a thread for each count would look through every name."""
+    started = []
+    monkeypatch.setattr(threading.Thread, "start", started.append)
+    one = rates()
+    assert taken(one, [f"9.{number}.0.1" for number in range(200)]) == 200
+    assert started == []
+
+
+def test_the_names_of_an_hour_are_forgotten_with_the_hour():
+    """A process keeps the names of one hour alone, and gives back a place of an hour that is over without a count."""
+    now = [7200.0]
+    one = rates(clock=lambda: now[0])
+    taken(one, [f"9.{number}.0.1" for number in range(50)])
+    assert len(kept_names(one).split()) == 50 * 4
+    with request_of("9.9.9.9"), one.reserved("tip") as place:
+        now[0] = 3 * 3600.0
+        take(one, "192.0.2.1")
+        place.give_back()
+    assert len(kept_names(one).split()) == 4
 
 
 @pytest.fixture

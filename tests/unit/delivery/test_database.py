@@ -16,13 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import BigInteger, Date, DateTime, Integer, insert, select, update
+from sqlalchemy import BigInteger, Date, DateTime, Integer, event, insert, select, update
 
 from app.core.errors import ConfigError, OutboxError
-from app.delivery.database import PAGE_BYTES, Database
+from app.delivery import sqlite_database
+from app.delivery.database import Database
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import SCHEMA_VERSION, blobs, cells, metadata, version
+from app.delivery.sqlite_database import PAGE_BYTES
 from app.vault.tip import TipId, new_tip_id
 from tests.support import databases
 from tests.support.databases import BACKENDS, opened
@@ -435,6 +437,35 @@ def test_waiting_for_another_writer(file):
         timer.start()
         box.put([make()])
         timer.join()
+        assert len(ids(box)) == 1
+
+
+def test_a_waiting_writer_asks_often(file, monkeypatch):
+    """A writer asks again each millisecond: SQLite's own waits grow to a hundred times what a tip takes."""
+    with opened(file) as box, closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waits = []
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 20:
+                other.execute("COMMIT")
+
+        monkeypatch.setattr(sqlite_database.time, "sleep", wait)
+        box.put([make()])
+        assert waits == [0.001] * 20
+        assert len(ids(box)) == 1
+        assert box.database._engine.raw_connection().cursor().execute("PRAGMA busy_timeout").fetchone() == (30_000,)
+
+
+def test_a_tip_of_words_runs_few_statements(file, memory_folder):
+    """A tip's words take the place of a decoy with nine statements: one more of each would be one for each tip."""
+    with opened(file, SqliteMemoryStore(memory_folder)) as box:
+        box.put_decoy(make())
+        ran: list[str] = []
+        event.listen(box.database._engine, "before_cursor_execute", lambda *run: ran.append(run[2]))
+        box.put([make()], nonce=b"one")
+        assert [each.split()[0] for each in ran] == ["DELETE"] * 4 + ["INSERT"] * 4 + ["SELECT"]
         assert len(ids(box)) == 1
 
 

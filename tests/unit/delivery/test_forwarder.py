@@ -344,7 +344,7 @@ def test_a_memory_store_that_is_away_stops_nothing(lite, monkeypatch):
     def away(*_: object, **__: object) -> None:
         raise MemoryStoreError
 
-    for name in ("kinds", "level", "set_level", "list_decoy", "take_decoys", "note_tip", "forget"):
+    for name in ("kinds", "level", "agree_level", "list_decoy", "take_decoys", "note_tip", "forget"):
         monkeypatch.setattr(lite.memory, name, away)
     put(lite, mine := make())
     for number in range(1, 20):

@@ -1,10 +1,12 @@
 """The memory store on both backends: forms, held tips, and which envelopes are decoys."""
 
 import os
+import random
 import shutil
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from redis import Redis
 from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
 from app.delivery.memory_redis import RedisMemoryStore
 from app.delivery.memory_sqlite import SqliteMemoryStore
-from app.delivery.memory_store import DECOY, EnvelopeKind, MemoryStore, memory_key
+from app.delivery.memory_store import DECOY, EnvelopeKind, MemoryStore, answer_keys, memory_key
 from app.vault.tip import TipId, new_tip_id
 from tests.support.databases import redis_server
 
@@ -92,6 +94,68 @@ def test_forms_are_forgotten(stores):
     assert not one.was_sent(KEY, NOW + 2700)
     assert one.use_form(KEY, new_tip_id(), NOW + 2700) is None
     assert one.use_form(OTHER, new_tip_id(), NOW + 2700) is None
+
+
+# Answers
+
+DAY = date(2026, 11, 22)
+
+
+def test_answers_of_a_day_are_numbered_for_each_thread(stores):
+    """Any process gives the next number of the thread; a form keeps its number, and another thread begins at 1."""
+    one, other = stores
+    thread, _ = answer_keys("locator", DAY, b"")
+    forms = [answer_keys("locator", DAY, bytes([n]))[1] for n in range(20)]
+
+    def number(form: bytes, *, thread: bytes = thread, now: float = NOW) -> int:
+        return random.choice((one, other)).number_answer(thread, form, ends=ENDS, now=now)
+
+    assert [number(form) for form in forms] == list(range(1, 21))
+    assert [number(form) for form in reversed(forms)] == list(range(20, 0, -1))
+    assert number(forms[7], thread=answer_keys("another", DAY, b"")[0]) == 1
+    assert number(forms[7], thread=answer_keys("locator", DAY + timedelta(days=1), b"")[0]) == 1
+
+
+def test_many_answers_at_once_have_a_number_each(stores):
+    """Forty presses in eight threads get the numbers 1 to 40, each once."""
+    forms = [os.urandom(32) for _ in range(40)]
+
+    def number(at: int) -> int:
+        return stores[at % 2].number_answer(KEY, forms[at], ends=ENDS, now=NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(number, range(40))) == list(range(1, 41))
+
+
+def test_numbers_of_answers_are_forgotten_at_the_end_of_their_day(memory_folder):
+    """Once the day is over no byte of a number's keys is in the folder, whoever writes next or tidies."""
+    for forget in (
+        lambda store: store.forget_ended(ENDS),
+        lambda store: store.number_answer(OTHER, OTHER, ends=2 * ENDS, now=ENDS),
+    ):
+        store = SqliteMemoryStore(memory_folder)
+        store.number_answer(KEY, KEY, ends=ENDS, now=NOW)
+        assert _kept(memory_folder, KEY)
+        forget(store)
+        assert not _kept(memory_folder, KEY)
+        store.close()
+
+
+def _kept(folder: Path, key: bytes) -> bool:
+    return any(key in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.needs("redis")
+def test_redis_forgets_numbers_of_answers_with_their_day(redis):
+    """The numbers of a thread have a lifetime that ends with their day, however many follow."""
+    client = Redis.from_url(redis)
+    client.flushall()
+    store = RedisMemoryStore(redis)
+    for form in (KEY, OTHER):
+        store.number_answer(KEY, form, ends=ENDS, now=NOW)
+    (name,) = client.keys("haumaru:memory:answers:*")
+    assert 1700 < client.ttl(name) <= 1800
+    store.close()
 
 
 # Held tips
@@ -214,7 +278,7 @@ def test_tips_are_known_by_their_parts(stores):
     assert other.kinds("elsewhere") == {}
     assert other.take_decoys("intake", 9) == []
     other.list_decoy("intake", new_tip_id())
-    assert (one.count_words("intake"), one.count_words("elsewhere")) == (2, 0)
+    assert one.count_words() == 2
 
 
 def test_what_leaves_is_forgotten(stores):
@@ -229,13 +293,21 @@ def test_what_leaves_is_forgotten(stores):
     assert one.take_decoys("intake", 1) == []
 
 
-def test_levels(stores):
-    """Each agency has a level of its own; none is 0."""
+def test_the_first_to_ask_at_a_moment_decides_the_level(stores):
+    """All agencies fill up to one level at each moment; one that is late does not change it; none is 0."""
     one, other = stores
-    assert one.level("intake") == 0
-    one.set_level("intake", 128)
-    one.set_level("elsewhere", 64)
-    assert (other.level("intake"), other.level("elsewhere")) == (128, 64)
+    assert one.level() == 0
+    assert one.agree_level(7, 128) == 128
+    assert [other.agree_level(moment, 64) for moment in (7, 6)] == [128, 128]
+    assert other.level() == 128
+    assert other.agree_level(8, 64) == one.agree_level(8, 256) == one.level() == 64
+
+
+def test_a_clock_that_is_set_back_does_not_keep_a_level_for_ever(stores):
+    """A moment that is far before the agreed one agrees anew."""
+    one, other = stores
+    one.agree_level(1_000_000, 128)
+    assert other.agree_level(1_000, 64) == one.level() == 64
 
 
 # What it leaves, and faults
@@ -294,8 +366,8 @@ def test_a_folder_that_is_deleted_is_made_anew_for_all(memory_folder):
         shutil.rmtree(memory_folder)
         assert one.kinds("intake") == {}
         other.list_decoy("intake", new)
-        other.set_level("intake", count)
-        assert (one.kinds("intake"), one.level("intake")) == ({new: DECOY}, count)
+        other.agree_level(count, count)
+        assert (one.kinds("intake"), one.level()) == ({new: DECOY}, count)
     one.close()
     other.close()
 

@@ -14,8 +14,11 @@ from sqlalchemy import func, select, update
 
 from app.core.errors import AlreadySentError, OutboxError, WordsFullError
 from app.delivery import outbox as outbox_module
+from app.delivery import places
+from app.delivery.clock import nz_day, nz_day_end
+from app.delivery.leases import Leases
 from app.delivery.memory_sqlite import SqliteMemoryStore
-from app.delivery.memory_store import DECOY, EnvelopeKind
+from app.delivery.memory_store import DECOY, EnvelopeKind, answer_keys
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blobs, cells, labels, messages, posted, replies, spares
 from app.vault.tip import TipId, new_tip_id
@@ -113,7 +116,7 @@ def test_a_put_that_fails_uses_nothing_up(stocked, monkeypatch):
         raise OutboxError("disk-full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(outbox_module, "insert_envelope", fail)
+        patch.setattr(places, "insert_envelope", fail)
         with pytest.raises(OutboxError):
             box.put(make_tip(), nonce=b"n" * 16, now=NOW)
     assert waiting(box) == {each.id: each.data for each in decoys}
@@ -274,6 +277,64 @@ def test_a_tip_takes_the_places_of_decoys(stocked):
     assert [count(box, table) for table in (cells, labels, blobs, spares)] == [8] * 4
 
 
+def of_agency(box: Outbox, agency: str) -> set[str]:
+    return set(Leases(box.database).waiting(agency))
+
+
+@pytest.mark.parametrize("parts", [0, 2, 30])
+@pytest.mark.parametrize(("chosen", "other"), [("intake", "police"), ("police", "intake")])
+def test_each_agency_gets_as_many_new_envelopes_as_a_tip_has(stocked, chosen, other, parts):
+    """As many places change for the one agency as for the other, whichever the tip is for, and however many parts."""
+    box, _ = stocked
+    for _ in range(8):
+        box.put_decoy(Envelope(new_tip_id(), "police", bytes(1000)))
+    before = {agency: of_agency(box, agency) for agency in (chosen, other)}
+    tip = [Envelope(new_tip_id(), chosen, bytes(1000)) for _ in range(1 + parts)]
+    covers = [Envelope(new_tip_id(), other, bytes(1000)) for _ in tip]
+    box.put(tip, covers=covers, now=NOW)
+    after = {agency: of_agency(box, agency) for agency in (chosen, other)}
+    assert {agency: len(after[agency] - before[agency]) for agency in after} == dict.fromkeys(after, 1 + parts)
+    assert {agency: len(before[agency] - after[agency]) for agency in after} == dict.fromkeys(after, min(8, 1 + parts))
+    assert set(box.memory.kinds(other)) == after[other]
+    assert set(box.memory.kinds(other).values()) == {DECOY}
+    assert sum(kind != DECOY for kind in box.memory.kinds(chosen).values()) == 1 + parts
+    assert box.memory.count_words() == 1
+
+
+@pytest.mark.parametrize("chosen", ["intake", "police"])
+def test_the_order_of_the_rows_does_not_depend_on_the_choice(stocked, monkeypatch, chosen):
+    """The rows of one tip are written in turn, one for each agency, in one order of the agencies."""
+    box, order = stocked[0], []
+    other = "police" if chosen == "intake" else "intake"
+    inserted = places.insert_envelope
+    monkeypatch.setattr(places, "insert_envelope", lambda *row: order.append(row[2]) or inserted(*row))
+    tip = [Envelope(new_tip_id(), chosen, bytes(1000)) for _ in range(3)]
+    box.put(tip, covers=[Envelope(new_tip_id(), other, bytes(1000)) for _ in tip])
+    assert order == ["intake", "police"] * 3
+
+
+def test_a_put_that_fails_gives_the_places_of_each_agency_back(stocked):
+    """Where the ids are there already, nothing is put for any agency, and the decoys of both stay known."""
+    box, _ = stocked
+    for _ in range(8):
+        box.put_decoy(Envelope(new_tip_id(), "police", bytes(1000)))
+    before = {agency: (of_agency(box, agency), box.memory.kinds(agency)) for agency in ("intake", "police")}
+    again = Envelope(next(iter(before["police"][0])), "police", bytes(1000))
+    with pytest.raises(AlreadySentError):
+        box.put([make(1000)], covers=[again])
+    assert {agency: (of_agency(box, agency), box.memory.kinds(agency)) for agency in before} == before
+
+
+def test_the_room_for_words_is_one_for_all_agencies(stocked):
+    """Words for one agency take of the room of the other, so that nobody can fill one alone and see who comes."""
+    box, _ = stocked
+    for agency in ("intake", "police", "police"):
+        box.put([Envelope(new_tip_id(), agency, bytes(1000))], now=NOW, most_waiting=3)
+    for agency in ("intake", "police"):
+        with pytest.raises(WordsFullError):
+            box.put([Envelope(new_tip_id(), agency, bytes(1000))], now=NOW, most_waiting=3)
+
+
 def test_decoys_that_were_tried_stay(stocked):
     """A decoy that was tried, or that a forwarder is delivering, keeps its place and stays known as a decoy."""
     box, decoys = stocked
@@ -410,7 +471,7 @@ def test_killed_within_the_transaction(mortal, monkeypatch):
 
     before = waiting(mortal)
     with monkeypatch.context() as patch:
-        patch.setattr(outbox_module, "insert_envelope", die)
+        patch.setattr(places, "insert_envelope", die)
         patch.setattr(mortal.memory, "list_decoy", die)
         with pytest.raises(Killed):
             mortal.put(make_tip(1, 100), nonce=b"n", now=NOW)
@@ -622,8 +683,8 @@ def test_held_tips_take_at_most_half_of_the_room(stocked, memory):
     for number in range(5):
         memory.hold(bytes([number]) * 32, b"held", ends=int(NOW) + 1800, limit=10**6, now=NOW)
     with pytest.raises(WordsFullError):
-        box.require_room("intake", 10, now=NOW, to_hold=True)
-    box.require_room("intake", 12, now=NOW, to_hold=True)
+        box.require_room(10, now=NOW, to_hold=True)
+    box.require_room(12, now=NOW, to_hold=True)
     for _ in range(5):
         box.put([make(1000)], now=NOW, most_waiting=10)
     with pytest.raises(WordsFullError):
@@ -635,3 +696,14 @@ def test_without_a_memory_store_words_are_taken_whatever_waits(outbox):
     """Where nobody knows what waits, no tip is refused for it."""
     for _ in range(3):
         outbox.put([make(1000)], now=NOW, most_waiting=1)
+
+
+def test_tidying_forgets_the_numbers_of_the_answers_of_a_day_that_is_over(stocked, memory_folder):
+    """A form that is sent again keeps its number; once the day is over, no trace of the number is in memory."""
+    box, _ = stocked
+    thread, _ = answer_keys("locator", nz_day(NOW), b"nonce")
+    assert [box.number_answer("locator", nonce, NOW) for nonce in (b"nonce", b"other", b"nonce")] == [1, 2, 1]
+    box.tidy(NOW)
+    assert any(thread in path.read_bytes() for path in memory_folder.iterdir() if path.is_file())
+    box.tidy(nz_day_end(NOW))
+    assert not any(thread in path.read_bytes() for path in memory_folder.iterdir() if path.is_file())

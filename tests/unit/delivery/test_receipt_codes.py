@@ -3,6 +3,7 @@
 import hashlib
 import random
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 
@@ -10,11 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.errors import BusyError, ReplyError
+from app.core.errors import BusyError, CodeError, ReplyError
+from app.delivery.code_words import code_words
 from app.delivery.receipt_codes import (
     DerivationQueue,
     ReceiptCode,
+    agency_of_code,
+    agency_tag,
     code_as_numbers,
+    code_as_words,
+    code_from_secret,
+    codes_of_agencies,
     derive_keys,
     make_code,
     new_code,
@@ -42,12 +49,53 @@ def test_the_list_is_bip_39s():
     assert len(set(words())) == 2048
 
 
+def test_the_chinese_list_is_bip_39s():
+    """The Chinese words are BIP-39's simplified list, byte for byte, and none is a word of the English list."""
+    raw = files("app.delivery").joinpath("bip39-chinese-simplified.txt").read_bytes()
+    assert hashlib.sha256(raw).hexdigest() == "5c5942792bd8340cb8b27cd592f1015edf56a8c5b26276ee18a482428e7c5726"
+    assert len({*code_words("zh-Hans"), *words()}) == 4096
+
+
 def test_new_codes():
     """A new code is eight words of the list, another each time, and all words come up."""
     codes = [new_code() for _ in range(4000)]
     assert {len(code.split(" ")) for code in codes} == {8}
     assert len(set(codes)) == 4000
     assert {word for code in codes for word in code.split()} == set(words())
+
+
+AGENCIES = ("intake", "police", "labour")
+
+
+def test_a_code_says_to_which_agency_its_answers_go():
+    """A code that was drawn for an agency is that agency's, and a code of a site with one agency is the first's."""
+    for number in range(20):
+        codes = codes_of_agencies(bytes([number]) * 16, AGENCIES)
+        assert {agency: agency_of_code(code, AGENCIES) for agency, code in codes.items()} == dict(
+            zip(AGENCIES, AGENCIES, strict=True)
+        )
+        for agency, code in codes.items():
+            assert code == code_from_secret(bytes([number]) * 16, lambda one: agency_of_code(one, AGENCIES) == agency)  # noqa: B023
+        assert codes_of_agencies(bytes([number]) * 16, AGENCIES[:1]) == {
+            "intake": code_from_secret(bytes([number]) * 16)
+        }
+    assert {agency_of_code(new_code(), AGENCIES[:1]) for _ in range(600)} == {"intake"}
+
+
+def test_the_tag_of_an_agency_takes_one_code_in_256():
+    """Of codes drawn for nobody about two in 256 belong to the two further agencies, whatever the order of the two."""
+    codes = [new_code() for _ in range(20_000)]
+    found = Counter(agency_of_code(code, AGENCIES) for code in codes)
+    assert 40 <= found["police"] <= 130
+    assert 40 <= found["labour"] <= 130
+    swapped = ("intake", "labour", "police")
+    assert all(agency_of_code(code, AGENCIES) == agency_of_code(code, swapped) for code in codes)
+
+
+def test_the_tag_is_the_one_that_is_written_down():
+    """The first byte of SHA-256 over `haumaru/agency/1` and the id, or the code's words with one space between them."""
+    assert agency_tag("intake") == hashlib.sha256(b"haumaru/agency/1intake").digest()[0]
+    assert agency_tag(CODE) == hashlib.sha256(b"haumaru/agency/1" + CODE.encode()).digest()[0]
 
 
 @settings(deadline=None)
@@ -60,6 +108,55 @@ def test_both_forms_are_read_back(entropy):
     assert code_as_numbers(code) == " ".join(f"{place + 1:04}" for place in places)
     assert parse_code(code_as_numbers(code)) == code
     assert parse_code(code_as_numbers(code).replace(" ", "")) == code
+    chinese = code_as_words(code, "zh-Hans")
+    assert [code_words("zh-Hans").index(word) for word in chinese.split()] == places
+    assert parse_code(chinese) == parse_code(chinese.replace(" ", "")) == parse_code(chinese.replace(" ", "，")) == code
+
+
+def test_a_secret_gives_one_code():
+    """The code of a secret is what HKDF gives for it, each time the same, and another one for each further draw."""
+    code = code_from_secret(bytes(16))
+    assert code == "pear anchor you weasel sphere lobster pudding become" == code_from_secret(bytes(16))
+    drawn = []
+    later = code_from_secret(bytes(16), lambda each: drawn.append(each) or len(drawn) == 3)
+    assert drawn == [code, *drawn[1:2], later]
+    assert len(set(drawn)) == 3
+    assert code_from_secret(bytes(15) + b"1") not in drawn
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "wrong"),
+    [
+        ("onlin ability able about above absent absorb banana", "code-word", {"onlin": "online"}),
+        (
+            "ABANDON Abilty able about above abscent absorb banana",
+            "code-word",
+            {"abilty": "ability", "abscent": "absent"},
+        ),
+        ("abandon ability able about above absent absorb", "code", {}),
+        ("abandon abilty able about above absent absorb", "code-word", {"abilty": "ability"}),
+        ("的 一 是 在 不 了 有 龘", "code-word", {"龘": None}),
+        ("0001 2049 0003 0004 0005 0006 0007 0146", "code-number", {"2049": None}),
+        ("0001 0002 0003 0004 0000 0006 0007 0146", "code-number", {"0000": None}),
+        ("ability abandon able about above absent absorb banana", "code-order", {}),
+        ("的 一 是 在 不 了 有 和", "code-order", {}),
+        ("<script>alert(1)</script> " + "x" * 300, "code", {}),
+    ],
+)
+def test_what_is_wrong_with_a_code_is_named(typed, code, wrong):
+    """A word or number of no list is named, with the word that was meant; right words in a wrong order are told."""
+    with pytest.raises(CodeError) as caught:
+        parse_code(typed)
+    found = {each.untrusted_word: each.nearest[:1] for each in caught.value.wrong}
+    assert (caught.value.code, found) == (code, {word: (near,) if near else () for word, near in wrong.items()})
+    assert not any(word in str(caught.value) for word in typed.split())
+
+
+def test_naming_wrong_words_is_bounded():
+    """At most three words are named, and none is compared with the list that is longer than any of its words."""
+    with pytest.raises(CodeError) as caught:
+        parse_code(" ".join(f"qwertyuiop{letter * 6}" for letter in "abcdefghi"))
+    assert [each.nearest for each in caught.value.wrong] == [(), (), ()]
 
 
 @pytest.mark.parametrize(

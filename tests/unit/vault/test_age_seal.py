@@ -1,5 +1,6 @@
 """Sealing: to whom, to whom not, how long, how much memory, and that another age tool opens it."""
 
+import base64
 import io
 import os
 import subprocess
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import EnvelopeError, KeyTextError
-from app.vault import age_open, keys
+from app.vault import age, age_open, keys
 from app.vault.age import ENVELOPE_BYTES, STANZAS, read_header, seal, sealed_length
 from app.vault.age_open import unseal
 from app.vault.bundle import BUNDLE_BYTES, pack
@@ -124,6 +125,36 @@ def test_every_kind_of_bundle_makes_envelopes_of_one_length(kind):
 def test_the_stanzas_stand_in_random_order():
     """The place of a recipient's stanza says nothing of how many recipients there are."""
     assert {unwrap_places(seal(b"", RECIPIENTS[:1])) for _ in range(60)} == {(0,), (1,), (2,), (3,)}
+
+
+def test_nobody_has_the_keys_of_the_stanzas_that_are_not_needed(monkeypatch):
+    """An envelope makes no private key, and no key at all but for the first envelope of a process."""
+    made = []
+    for name in ("MLKEM768PrivateKey", "X25519PrivateKey"):
+        assert not hasattr(age, name)
+    seal(b"", RECIPIENTS[:1])
+    monkeypatch.setattr(age, "_key_of_nobody", lambda: made.append(1))
+    shares = [share for _ in range(20) for share in shares_of(seal(b"", RECIPIENTS[:1]))]
+    assert made == []
+    assert len(set(shares)) == 4 * 20
+
+
+def test_a_stanza_does_not_show_whether_its_key_is_somebody_s():
+    """The numbers in the stanzas of recipients and of nobody have one mean: uniform ones, shortened to ten bits."""
+    means = []
+    for recipients in ([RECIPIENTS[0]] * 4, None):
+        keys_used = [keys.public_key(each) for each in recipients] if recipients else age._keys_of_nobody()
+        stanzas = [age._wrap(bytes(16), key) for key in keys_used for _ in range(60 // len(keys_used))]
+        raw = [base64.b64decode(stanza.args[1] + "==")[:960] for stanza in stanzas]
+        numbers = [int.from_bytes(each, "little") >> 10 * place & 1023 for each in raw for place in range(768)]
+        assert set(numbers) == set(range(1024))
+        means.append(sum(numbers) / len(numbers))
+    assert abs(means[0] - means[1]) < 10, means
+
+
+def shares_of(envelope):
+    """The share of each stanza, which its recipient needs to unwrap the file key."""
+    return [stanza.args[1] for stanza in read_header(io.BytesIO(envelope))[0].stanzas]
 
 
 def unwrap_places(envelope):

@@ -1,5 +1,8 @@
 """Keys as text: what is taken, what is refused, and that both agree with an age tool that is not ours."""
 
+import re
+import subprocess
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -46,6 +49,16 @@ def test_a_new_identity_is_hybrid_and_new():
     for identity in made:
         assert keys.parse_identity(identity).startswith("AGE-SECRET-KEY-PQ-1")
         assert keys.parse_recipient(keys.recipient_of(identity)).startswith("age1pq1")
+
+
+def test_a_fingerprint_is_one_that_any_machine_can_make():
+    """A fingerprint begins as the digest that `sha256sum` prints; of several keys their order counts."""
+    made = subprocess.run(["sha256sum"], input=RECIPIENT.encode(), capture_output=True, check=True).stdout.decode()
+    assert keys.key_fingerprint([RECIPIENT]).replace(" ", "") == made[:32]
+    assert re.fullmatch("([0-9a-f]{4} ){7}[0-9a-f]{4}", keys.key_fingerprint([RECIPIENT]))
+    other = keys.recipient_of(keys.new_identity())
+    pairs = ([RECIPIENT], [other], [RECIPIENT, other], [other, RECIPIENT])
+    assert len({keys.key_fingerprint(pair) for pair in pairs}) == 4
 
 
 @given(st.one_of(st.text(), st.text("age1pqAGE-SECRTKY0").map(lambda text: "age1pq1" + text)))

@@ -18,7 +18,7 @@ from app.files.protocol import RemovedKind
 from app.vault import tip
 from app.vault.bundle import BUNDLE_BYTES, files_length, first_member, pack, pack_files, unpack, unpack_files
 from app.vault.part import MAX_PARTS, SLICE_BYTES, read_part, split
-from app.vault.tip import SCHEMA, ReplyTo, Tip, TipFile
+from app.vault.tip import SCHEMA, FieldType, ReplyTo, Tip, TipFile
 from app.vault.tip_bundles import (
     FileEntry,
     Words,
@@ -135,6 +135,51 @@ def test_tip_json_is_as_the_contract_says():
     assert "decoy" not in small
 
 
+def test_an_answer_brings_replies_a_withdrawal_and_its_number():
+    """What only an answer has is read back as it was, and is absent where there is none."""
+    made = replace(FULL, replies={"how-many": "Five or six"}, withdraw=True, number=2)
+    words = read_words(to_bundles(made)[0].data)
+    assert (words.tip.replies, words.tip.withdraw, words.tip.number) == ({"how-many": "Five or six"}, True, 2)
+    fields = json.loads(words_to_json(words))
+    assert list(fields)[6:] == ["replies", "withdraw", "reply", "answers_to", "number"]
+    assert not {"withdraw", "number"} & set(json.loads(FULL_JSON))
+    text = unpack(to_bundles(made)[0].data, re.compile(".*"))["tip.txt"].decode()
+    assert "THE SENDER ASKS YOU NOT TO PASS THE REPORT ON." in text
+    assert "Your question: How many people does it happen to?\n  Five or six\n" in text
+    ticked = text_of(replace(FULL, replies={"how-many": "few", "newer": "few"}))
+    assert "Your question: How many people does it happen to?\n  2 to 5\n\nYour question: newer\n  few\n" in ticked
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"answers_to": None, "replies": {"a": "b"}},
+        {"answers_to": None, "withdraw": True},
+        {"answers_to": None, "number": 1},
+        {"replies": dict.fromkeys("abcdefghijklmnopqrstu", "x")},
+        {"replies": {"a": "x" * (tip.MAX_REPLY_LENGTH + 1)}},
+        {"replies": {"A": "x"}},
+        {"number": -1},
+        {"number": True},
+        {"number": tip.MAX_NUMBER + 1},
+        {"withdraw": 1},
+    ],
+)
+def test_what_an_answer_brings_is_checked(change):
+    """A report has no replies, no withdrawal and no number, and an answer has them within their limits."""
+    with pytest.raises(BundleError):
+        replace(FULL, **change)
+
+
+def test_the_longest_answer_fits_one_bundle():
+    """An answer of full length with as many replies as it may have, each of full length, is 128 KiB."""
+    replies = {letter * 32: "𪜀" * tip.MAX_REPLY_LENGTH for letter in "abcdefghijklmnopqrst"}
+    assert len(replies) == tip.MAX_REPLIES
+    answer = {"what": "𪜀" * tip.SCHEMA.field("what").max_length}
+    made = Tip(ID, DAY, answer, reply=ReplyTo(bytes(32), "L" * 128), answers_to="L" * 128, replies=replies, number=9999)
+    assert len(to_bundles(made)[0].data) == 128 * KIB
+
+
 def test_the_key_is_new_each_time():
     """Two tips, and one tip made into bundles twice, have different keys."""
     assert len({read_words(to_bundles(FULL)[0].data).key for _ in range(20)}) == 20
@@ -226,11 +271,11 @@ USUAL = tuple(RemovedKind)[:8]
 
 def longest_report(letter):
     """Return a tip with every text field at its full length."""
-    answers: dict[str, str | tuple[str, ...]] = {"danger": "unsure", "children": "unsure"}
-    answers |= {
-        name: (letter * limit)[:limit] for name in SCHEMA.text_names for limit in [SCHEMA.field(name).max_length]
-    }
-    answers["kinds"] = tuple(kind.value for kind in SCHEMA.kinds)
+    answers: dict[str, str | tuple[str, ...]] = {}
+    for field in SCHEMA.fields:
+        values = tuple(choice.value for choice in field.choices)
+        one_of = values[-1] if field.type is FieldType.CHOICE else values
+        answers[field.name] = one_of if values else (letter * field.max_length)[: field.max_length]
     return Tip(ID, DAY, answers, reply=ReplyTo(bytes(32), "L" * 128), answers_to="L" * 128)
 
 
@@ -243,7 +288,7 @@ def test_ten_files_with_everything_taken_out_fit_with_the_longest_report():
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], include_characters="\n\t"), min_size=1))
 def test_no_letter_takes_more_than_its_share(text):
-    """In both files together a cleaned character takes at most eight bytes: 15,000 of them leave 11 KiB."""
+    """In both files together a cleaned character takes at most eight bytes: 15,200 of them leave 9 KiB."""
     empty, made = (Words(Tip(ID, DAY, {"what": what}), (), bytes(32)) for what in ("", text))
     grown = len(words_to_json(made) + words_to_text(made).encode())
     assert grown - len(words_to_json(empty) + words_to_text(empty).encode()) <= 8 * len(text)
@@ -376,7 +421,21 @@ def with_change(change) -> bytes:
 @pytest.mark.parametrize("value", [None, "", 0, False, [], {}, "x", 1.5, ["x"], {"x": "x"}, [[]], {"x": None}])
 @pytest.mark.parametrize(
     "field",
-    ["format", "id", "received", "answers", "files", "parts", "replies", "reply", "answers_to", "decoy", "new"],
+    [
+        "format",
+        "id",
+        "received",
+        "answers",
+        "files",
+        "parts",
+        "replies",
+        "withdraw",
+        "reply",
+        "answers_to",
+        "number",
+        "decoy",
+        "new",
+    ],
 )
 def test_every_field_of_tip_json_is_checked(field, value):
     """Another value in any field is refused, unless it is one that we could have written."""
@@ -385,6 +444,7 @@ def test_every_field_of_tip_json_is_checked(field, value):
         ("answers", "{}"),
         ("answers", '{"x": "x"}'),
         ("replies", "{}"),
+        ("replies", '{"x": "x"}'),
         ("reply", "null"),
         ("answers_to", "null"),
         ("answers_to", '"x"'),

@@ -83,11 +83,43 @@ def test_a_body_that_ends_early_or_takes_too_long_is_refused():
 def test_a_pace_is_an_average_after_the_first_seconds_and_an_end_that_follows_the_length():
     """32 kB a second on average after 5 seconds; in all 60 seconds and one more for each 256 kB."""
     pace = BodyPace()
-    assert pace.keeps(0, 1_000, 4.9)
-    assert not pace.keeps(31_000, 10**8, 6.0)
-    assert pace.keeps(32_000, 10**8, 6.0)
+    assert not pace.keeps(200_000, 10**8, 11.3)
+    assert pace.keeps(200_000, 10**8, 11.2)
     assert pace.keeps(99_000_000, 10**8, 450.0)
     assert not pace.keeps(99_000_000, 10**8, 451.0)
+
+
+def test_words_may_come_more_slowly_than_files():
+    """The first 200 kB may wait 20 seconds, then come at 500 bytes a second on average, and end after 60 seconds."""
+    pace = BodyPace()
+    assert pace.keeps(0, 1_000, 20.0)
+    assert not pace.keeps(0, 1_000, 20.1)
+    assert pace.keeps(15_000, 90_000, 50.0)
+    assert not pace.keeps(14_999, 90_000, 50.0)
+    assert not pace.keeps(199_999, 200_000, 60.8)
+
+
+def test_a_piece_is_never_much_of_what_has_come():
+    """A server that gives complete pieces alone is asked for little at first, and later for an eighth of what has come.
+
+    So a body of 40 kB a second keeps the pace of 32 kB a second, though nobody sees a piece before its end.
+    """
+    sizes = []
+
+    class Source(BytesIO):
+        def read(self, size=-1):
+            sizes.append(size)
+            return super().read(size)
+
+    ask(limiter(max_body=10**7), "POST", **{"wsgi.input": Source(bytes(2 * 10**6))}, CONTENT_LENGTH=str(2 * 10**6))
+    at, pace = 0, BodyPace()
+    for size in sizes:
+        assert size <= max(4096, at / 8)
+        assert pace.keeps(at, 2 * 10**6, (at + size) / 40_000)  # just before the piece is complete
+        at += size
+    assert at == 2 * 10**6
+    assert max(sizes) > 200_000
+    assert len(sizes) < 60
 
 
 def test_of_a_refused_body_the_beginning_is_kept_and_all_is_read():
