@@ -11,8 +11,10 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from app.core.errors import N_
+from app.text.details import OwnSentences, find_details
 from app.text.hidden_marks import find_hidden_marks
-from app.text.patterns import PhoneLookups, find_patterns
+from app.text.own_names import closing_names, introduced_name, likely_names
+from app.text.patterns import PhoneLookups, find_patterns, follows_own_cue, to_ascii_form
 from app.text.phrases import WARNED_SECTIONS, Finding, PhraseMatch, PhraseTrie, Word, split_words
 
 REMOVED_PLACEHOLDER: Final = "[removed]"
@@ -54,6 +56,14 @@ FINDING_REASONS: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "name": N_("This may be your name. We do not need your name."),
         "self": N_("These words say who you are. If the words fit only one person, people will know it is you."),
+        "number": N_(
+            "This number may belong to one person, car or room. If the number is yours, take it out. "
+            "If the number belongs to the person doing this, leave it in. The number is evidence."
+        ),
+        "person": N_(
+            "This may be a name. If the name is yours, take it out. "
+            "If the name belongs to the person doing this, leave it in. The name is evidence."
+        ),
         "mark": N_(
             "These are unusual letters or signs. They can be a hidden mark that shows who a text was copied from. "
             "If you did not type them, take them out."
@@ -69,8 +79,11 @@ _EQUAL_KINDS: Final = ("relation", "role", "only")
 _RANK: Final = {
     kind: list(FINDING_REASONS).index("relation" if kind in _EQUAL_KINDS else kind) for kind in FINDING_REASONS
 }
+_PHRASE_KINDS: Final = frozenset(WARNED_SECTIONS) - {"signoff", "date"}
 # How many words after a phrase may belong to the finding, unless a more certain finding has them.
 _MAX_WORDS_AFTER: Final = {"name": 4, "self": 5, "relation": 3, "role": 3}
+
+_MAX_WORDS_TO_PLACE: Final = 10
 
 
 def find_in_fields(
@@ -103,13 +116,20 @@ def find_identifying(
         if rule.kind == "own" or rule.kind.startswith("near-"):
             cue = Finding(words[first].start, words[last].end, rule.kind)
             cues.setdefault(rule.kind.removeprefix("near-"), []).append(cue)
-    shapes = (
-        _Candidate(each, each.end)
-        for each in find_patterns(text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)
+    shapes = [*find_patterns(text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)]
+    own = OwnSentences(text, cues)
+    details = [*find_details(text, to_ascii_form(text), cues), *likely_names(text, words, phrases)]
+    dates = _whole_dates(
+        Finding(words[first].start, words[last].end, "time") for first, last, rule in matches if rule.kind == "date"
     )
-    in_phrases = _phrase_candidates(words, matches, phrases.stop_words, about_suspects=about_suspects)
-    marks = (_Candidate(each, each.end) for each in find_hidden_marks(text))
-    return _resolve_overlaps(text, [*shapes, *in_phrases, *marks])
+    shapes += [
+        each for each in (*details, *dates) if own.holds(each) and (not about_suspects or follows_own_cue(cues, each))
+    ]
+    signoffs = [(first, last) for first, last, rule in matches if rule.kind == "signoff"]
+    shapes += closing_names(text, words, signoffs, phrases)
+    in_phrases = _phrase_candidates(words, matches, phrases, about_suspects=about_suspects)
+    shapes += find_hidden_marks(text)
+    return _resolve_overlaps(text, [*(_Candidate(each, each.end) for each in shapes), *in_phrases])
 
 
 def remove_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
@@ -135,20 +155,37 @@ class _Candidate(NamedTuple):
     core: int
 
 
+def _whole_dates(parts: Iterable[Finding]) -> list[Finding]:
+    """Return the parts of dates joined where they meet: "3 April" and "April 1999" are one date."""
+    whole: list[Finding] = []
+    for part in sorted(parts, key=lambda each: each.start):
+        if whole and part.start <= whole[-1].end + 1:
+            before = whole.pop()
+            whole.append(Finding(before.start, max(before.end, part.end), "time"))
+        else:
+            whole.append(part)
+    return whole
+
+
 def _phrase_candidates(
-    words: Sequence[Word], matches: Iterable[PhraseMatch], stop_words: frozenset[str], *, about_suspects: bool
+    words: Sequence[Word], matches: Iterable[PhraseMatch], trie: PhraseTrie, *, about_suspects: bool
 ) -> Iterator[_Candidate]:
     """Yield what phrases such as "my name is" say, each with the words that belong to it."""
     for first, last, (kind, opener) in matches:
-        if kind not in WARNED_SECTIONS or (about_suspects and kind == "time"):
+        if kind not in _PHRASE_KINDS or (about_suspects and kind == "time"):
             continue
         start, end = words[first].start, words[last].end
         if kind == "named":
-            name_at = _first_word(words, first, opener, stop_words)
+            name_at = _first_word(words, first, opener, trie.stop_words)
             if name_at < first:
                 yield _Candidate(Finding(words[name_at].start, end, "name"), end)
             continue
-        last_word = _last_word(words, last, kind, stop_words)
+        if kind == "intro":
+            name_to = introduced_name(words, last, trie)
+            if name_to > last:
+                yield _Candidate(Finding(start, words[name_to].end, "name"), words[name_to].end)
+            continue
+        last_word = _last_word(words, last, kind, trie.stop_words)
         # "my name is on the list" names nobody.
         if kind == "name" and last_word == last and last + 1 < len(words) and words[last + 1].joined:
             continue
@@ -164,6 +201,15 @@ def _last_word(words: Sequence[Word], last: int, kind: str, stop_words: frozense
         if is_stop_word or not word.joined or not _continues_phrase(word, kind, place - last):
             break
         end = place
+    return _last_own_place(words, last, end) if kind == "self" else end
+
+
+def _last_own_place(words: Sequence[Word], last: int, end: int) -> int:
+    """Return the last capitalised word near a description: the place in "I work as a cook at the Golden Wok"."""
+    for place in range(last + 1, min(last + 1 + _MAX_WORDS_TO_PLACE, len(words))):
+        if not words[place].joined:
+            break
+        end = max(end, place) if words[place].capital else end
     return end
 
 

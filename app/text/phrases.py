@@ -3,8 +3,9 @@
 The phrases are data (`content/<lang>/identity.toml`), words and nothing else, so that a translator can change them.
 Every language is searched, whatever the page's language is. A text is split into words, each Chinese character being
 one, and matched against a trie of phrases. From each word the search goes at most as deep as the longest phrase, so
-the time is linear in the text. A word typed without its accents matches the phrase with them; a word typed with other
-accents does not. Refuses files with anything but words, and reports every fault of every file at once.
+the time is linear in the text. In a phrase, # stands for a number. A word typed without its accents matches the phrase
+with them; a word typed with other accents does not. Refuses files with anything but words, and reports every fault of
+every file at once.
 """
 
 import re
@@ -24,11 +25,14 @@ from app.core.unicode import compose
 MAX_PHRASE_WORDS = 12
 """The most words in a phrase."""
 
-WARNED_SECTIONS = ("name", "named", "self", "relation", "role", "only", "time")
+WARNED_SECTIONS = ("name", "named", "intro", "signoff", "self", "relation", "role", "only", "time", "date")
 """Sections whose phrases are findings; the section `never` holds longer phrases that are not."""
 
+WORD_LISTS = ("stops", "given", "numbers")
+"""Lists at the top of a file: words that end a name, given names, and numbers in words."""
+
 CUE_LISTS = frozenset(
-    "phone ird nhi bank passport licence app clock-before clock-after clock-between clock-part".split()
+    "phone ird nhi bank passport licence number street me app clock-before clock-after clock-between clock-part".split()
 )
 """Lists of cue words, which give a number or a name beside them its meaning."""
 
@@ -38,6 +42,13 @@ _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _LETTER = rf"(?:[^\W\d_{_HAN}]|[\u0300-\u036f\u0900-\u0963\u0970-\u097f\u200c\u200d])"
 # Possessive, and nothing follows that could fail, so the text is read once from left to right.
 WORD_PATTERN = re.compile(rf"\d++|[{_HAN}]|{_LETTER}++(?:[{GLOTTAL_MARKS}]{_LETTER}++)*+")
+MIN_PLAIN_NAME = 4
+"""The fewest letters of a given name that is also found where its accents are not written."""
+
+ANY_NUMBER = "#"
+"""Stands in a phrase for a number; several words of one number count as one."""
+
+_PHRASE_WORD = re.compile(f"{ANY_NUMBER}|{WORD_PATTERN.pattern}")
 _SEPARATOR = re.compile(rf"[ \n\-/:：\"{GLOTTAL_MARKS}]{{0,4}}")
 _WITHOUT_GLOTTALS = str.maketrans("", "", GLOTTAL_MARKS + "\u200c\u200d")
 _WITHOUT_ACCENTS = str.maketrans({chr(code): None for code in range(0x300, 0x370)} | {"đ": "d", "\u093c": None, "ँ": "ं"})
@@ -93,6 +104,8 @@ class PhraseTrie:
     edges: Mapping[tuple[int, str], tuple[int, ...]]
     rules: Mapping[int, frozenset[PhraseRule]]
     stop_words: frozenset[str]
+    given_names: frozenset[str]
+    number_words: frozenset[str]
 
     def matches(self, words: Sequence[Word]) -> Iterator[PhraseMatch]:
         """Yield every phrase in the words: from each start the longest, and none that starts within a `never` phrase.
@@ -117,11 +130,15 @@ class PhraseTrie:
             word = words[place]
             if place > first and not word.joined:
                 return
-            nodes = tuple(child for node in nodes for form in word.forms for child in self.edges.get((node, form), ()))
+            forms = (*word.forms, ANY_NUMBER) if self._is_number(word) else word.forms
+            nodes = tuple(child for node in nodes for form in forms for child in self.edges.get((node, form), ()))
             if rules := frozenset(rule for node in nodes for rule in self.rules.get(node, ())):
                 yield place, rules
             if not nodes:
                 return
+
+    def _is_number(self, word: Word) -> bool:
+        return word.forms[0].isdigit() or word.forms[0] in self.number_words
 
 
 def fold_word(word: str) -> str:
@@ -158,32 +175,41 @@ def load_phrases(root: Path) -> PhraseTrie:
     """
     faults: list[str] = []
     entries: list[PhraseEntry] = []
-    stop_words: set[str] = set()
+    lists: dict[str, set[str]] = {key: set() for key in WORD_LISTS}
     for code in i18n.known_languages(root):
         file = _IdentityFile(f"{code}/identity.toml", faults)
         table = file.read_table(root / code / "identity.toml")
-        stop_words.update(fold_word(word) for word in file.strings(table, "stops"))
+        for key, words in lists.items():
+            words.update(fold_word(word) for word in file.strings(table, key))
         entries.extend(file.entries(table))
     if faults:
         raise ConfigError(tuple(faults))
-    stop_words |= {without_accents(word) for word in stop_words}
-    return _build_trie(entries, frozenset(stop_words))
+    plain = {key: {without_accents(word) for word in words} for key, words in lists.items()}
+    # Short names without their accents are words of other languages: "Mỹ" is no "my".
+    plain["given"] = {word for word in plain["given"] if len(word) >= MIN_PLAIN_NAME}
+    stops, names, numbers = (frozenset(words | plain[key]) for key, words in lists.items())
+    edges, rules = _build_trie(entries)
+    return PhraseTrie(MappingProxyType(edges), MappingProxyType(rules), stops, names, numbers)
 
 
-def _build_trie(entries: Sequence[PhraseEntry], stop_words: frozenset[str]) -> PhraseTrie:
+def _build_trie(
+    entries: Sequence[PhraseEntry],
+) -> tuple[dict[tuple[int, str], tuple[int, ...]], dict[int, frozenset[PhraseRule]]]:
     """Build the trie: each word is an edge under its own spelling and one without accents, both to the same node."""
     edges: dict[tuple[int, str], tuple[int, ...]] = {}
-    node_of: dict[tuple[int, str], int] = {}
+    node_of: dict[tuple[int, str, bool], int] = {}
     rules: dict[int, frozenset[PhraseRule]] = {}
     for rule, words, accented in entries:
         node = 0
         for word in words:
-            parent, node = node, node_of.setdefault((node, word), len(node_of) + 1)
+            parent, node = node, node_of.setdefault((node, word, accented), len(node_of) + 1)
             for form in {word} if accented else {word, without_accents(word)}:
                 children = edges.get((parent, form), ())
                 edges[parent, form] = children if node in children else (*children, node)
+            if word == ANY_NUMBER:
+                edges[node, word] = tuple({*edges.get((node, word), ()), node})
         rules[node] = rules.get(node, frozenset()) | {rule}
-    return PhraseTrie(MappingProxyType(edges), MappingProxyType(rules), stop_words)
+    return edges, rules
 
 
 class _IdentityFile:
@@ -215,7 +241,7 @@ class _IdentityFile:
     def entries(self, table: Mapping[str, object]) -> Iterator[PhraseEntry]:
         """Yield the phrases of every section; a fault for each unknown section, list or phrase."""
         for key, section in table.items():
-            if key == "stops":
+            if key in WORD_LISTS:
                 continue
             if key not in (*WARNED_SECTIONS, "never", "own", "near") or not isinstance(section, dict):
                 self._add_fault(f"[{key}] is not a section; remove it")
@@ -247,9 +273,9 @@ class _IdentityFile:
 
     def _entry(self, kind: str, phrase: str, *, accented: bool = False) -> Iterator[PhraseEntry]:
         opener, _, closing = phrase.rpartition("…") if kind == "named" else ("", "", phrase)
-        words = tuple(fold_word(word) for word in WORD_PATTERN.findall(closing))
+        words = tuple(fold_word(word) for word in _PHRASE_WORD.findall(closing))
         if (
-            re.sub(rf"[ \-{GLOTTAL_MARKS}]", "", WORD_PATTERN.sub("", closing))
+            re.sub(rf"[ \-{GLOTTAL_MARKS}]", "", _PHRASE_WORD.sub("", closing))
             or not 0 < len(words) <= MAX_PHRASE_WORDS
         ):
             self._add_fault(f"[{kind}] {phrase!r} is not 1 to {MAX_PHRASE_WORDS} words; write words only")
