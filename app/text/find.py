@@ -11,11 +11,12 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from app.core.errors import N_
+from app.text.clauses import find_clauses, find_framed
 from app.text.details import OwnSentences, find_details
 from app.text.hidden_marks import find_hidden_marks
 from app.text.own_names import closing_names, introduced_name, likely_names
 from app.text.patterns import PhoneLookups, find_patterns, follows_own_cue, to_ascii_form
-from app.text.phrases import WARNED_SECTIONS, Finding, PhraseMatch, PhraseTrie, Word, split_words
+from app.text.phrases import WARNED_SECTIONS, WORD_PATTERN, Finding, PhraseMatch, PhraseTrie, Word, split_words
 
 REMOVED_PLACEHOLDER: Final = "[removed]"
 
@@ -84,6 +85,8 @@ _PHRASE_KINDS: Final = frozenset(WARNED_SECTIONS) - {"signoff", "date"}
 _MAX_WORDS_AFTER: Final = {"name": 4, "self": 5, "relation": 3, "role": 3}
 
 _MAX_WORDS_TO_PLACE: Final = 10
+_LEAST_LONGER: Final = 2  # words
+_LENGTHENED: Final = frozenset({"self", "only", "relation", "role"})
 
 
 def find_in_fields(
@@ -129,7 +132,8 @@ def find_identifying(
     shapes += closing_names(text, words, signoffs, phrases)
     in_phrases = _phrase_candidates(words, matches, phrases, about_suspects=about_suspects)
     shapes += find_hidden_marks(text)
-    return _resolve_overlaps(text, [*(_Candidate(each, each.end) for each in shapes), *in_phrases])
+    found = _resolve_overlaps(text, [*(_Candidate(each, each.end) for each in shapes), *in_phrases])
+    return _with_described(text, found, _described(words, matches, phrases))
 
 
 def remove_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
@@ -190,6 +194,57 @@ def _phrase_candidates(
         if kind == "name" and last_word == last and last + 1 < len(words) and words[last + 1].joined:
             continue
         yield _Candidate(Finding(start, words[last_word].end, kind), end)
+
+
+def _described(words: Sequence[Word], matches: Sequence[PhraseMatch], trie: PhraseTrie) -> list[Finding]:
+    """Return what frames find, and the clauses in which writers describe themselves; they may overlap."""
+    framed = [
+        Finding(words[first].start, words[_last_word(words, last, kind, trie.stop_words)].end, kind)
+        for first, last, kind in find_framed(words, matches, trie.frames)
+    ]
+    return framed + [
+        Finding(words[first].start, words[last].end, "self") for first, last in find_clauses(words, matches)
+    ]
+
+
+def _with_described(text: str, found: Sequence[Finding], described: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings, those that writers' descriptions meet made longer, and the descriptions that meet none.
+
+    A description stops before the next finding. Names, numbers and other shapes are not made longer.
+    """
+    taken = bytearray(len(text))
+    ends = {each.end: place for place, each in enumerate(found)}
+    for each in found:
+        taken[each.start : each.end] = b"\x01" * (each.end - each.start)
+    kept = list(found)
+    for start, end, kind in sorted(map(astuple, described), key=lambda each: (each[0] - each[1], each)):
+        overlap = taken.find(1, start, end)
+        if overlap < 0:
+            taken[start:end] = b"\x01" * (end - start)
+            kept.append(Finding(start, end, kind))
+            continue
+        after = taken.find(0, overlap, end)
+        if after in ends and found[ends[after]].kind in _LENGTHENED:
+            before_next = taken.find(1, after, end)
+            stop = end if before_next < 0 else after + len(text[after:before_next].rstrip(" -,"))
+            if len(WORD_PATTERN.findall(text, after, stop)) < _LEAST_LONGER:
+                continue
+            place = ends[after]
+            taken[after:stop] = b"\x01" * (stop - after)
+            kept[place] = Finding(found[place].start, stop, found[place].kind)
+    return _joined(text, sorted(kept, key=lambda each: each.start))
+
+
+def _joined(text: str, found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the findings in order, with descriptions between which only blanks stand as one."""
+    joined = list(found[:1])
+    for each in found[1:]:
+        last = joined[-1]
+        if last.kind == each.kind == "self" and not text[last.end : each.start].strip():
+            joined[-1] = Finding(last.start, each.end, "self")
+        else:
+            joined.append(each)
+    return tuple(joined)
 
 
 def _last_word(words: Sequence[Word], last: int, kind: str, stop_words: frozenset[str]) -> int:
