@@ -76,6 +76,7 @@ _HEAD = """\
 `deploy/release.py`'s list is a fault. Haumaru itself has Apache-2.0; its texts and sheets have CC-BY-4.0; the
 Noto fonts in `app/site/guide/fonts/` have OFL-1.1; Droid Sans Fallback in `app/files/fonts/` has Apache-2.0; the
 face detector CenterFace in `app/files/models/` and the word lists of BIP-39 in `app/delivery/` have MIT.
+The names in `content/en/identity.toml` have CC-BY-4.0 (Internal Affairs); some in Hindi's have MIT (Faker).
 `dist/*.cdx.json` lists the packages with which a release was checked.
 
 Our wheel contains none of the packages below. If you give somebody an image, you give them these packages too. The GPL

@@ -49,8 +49,12 @@ REMOVED_KINDS: Mapping[str, str] = {
     "only": "something that few people know",
     "name": "name",
     "self": "words that say who the sender is",
+    "number": "number of a person, car or room",
+    "person": "name",
     "mark": "unusual letters or signs",
 }
+ONLY_SUGGESTED = frozenset({"person"})
+"""Kinds that the desk underlines and does not make black by itself: a name with a capital letter may be a suspect's."""
 _BY_HAND = "words chosen by a handler"
 _BOXES = "parts of pictures"
 _LEFT_OUT = "whole answers"
@@ -78,10 +82,15 @@ class ReferralContext:
 def first_draft(
     case: Case, suggestions: Mapping[str, Sequence[Finding]], authorities: Mapping[str, Authority]
 ) -> RedactionDraft:
-    """Return a draft with every suggestion marked, files kept back, the authorities that the answers speak for."""
-    marks = {
-        name: tuple((one.start, one.end) for one in of_field) for name, of_field in suggestions.items() if of_field
+    """Return a draft with every suggestion marked but those of `ONLY_SUGGESTED`.
+
+    Files are kept back. The authorities are those that the answers speak for.
+    """
+    certain = {
+        name: tuple((one.start, one.end) for one in of_field if one.kind not in ONLY_SUGGESTED)
+        for name, of_field in suggestions.items()
     }
+    marks = {name: spans for name, spans in certain.items() if spans}
     chosen = suggest_authorities(case, authorities)
     return replace(case.draft, marks=marks, left_out=left_out_at_first(suggestions), authorities=chosen)
 

@@ -11,9 +11,12 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from app.core.errors import N_
+from app.text.clauses import find_clauses, find_framed
+from app.text.details import OwnSentences, find_details
 from app.text.hidden_marks import find_hidden_marks
-from app.text.patterns import PhoneLookups, find_patterns
-from app.text.phrases import WARNED_SECTIONS, Finding, PhraseMatch, PhraseTrie, Word, split_words
+from app.text.own_names import closing_names, introduced_name, likely_names
+from app.text.patterns import PhoneLookups, find_patterns, follows_own_cue, to_ascii_form
+from app.text.phrases import WARNED_SECTIONS, WORD_PATTERN, Finding, PhraseMatch, PhraseTrie, Word, split_words
 
 REMOVED_PLACEHOLDER: Final = "[removed]"
 
@@ -54,6 +57,14 @@ FINDING_REASONS: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "name": N_("This may be your name. We do not need your name."),
         "self": N_("These words say who you are. If the words fit only one person, people will know it is you."),
+        "number": N_(
+            "This number may belong to one person, car or room. If the number is yours, take it out. "
+            "If the number belongs to the person doing this, leave it in. The number is evidence."
+        ),
+        "person": N_(
+            "This may be a name. If the name is yours, take it out. "
+            "If the name belongs to the person doing this, leave it in. The name is evidence."
+        ),
         "mark": N_(
             "These are unusual letters or signs. They can be a hidden mark that shows who a text was copied from. "
             "If you did not type them, take them out."
@@ -69,8 +80,13 @@ _EQUAL_KINDS: Final = ("relation", "role", "only")
 _RANK: Final = {
     kind: list(FINDING_REASONS).index("relation" if kind in _EQUAL_KINDS else kind) for kind in FINDING_REASONS
 }
+_PHRASE_KINDS: Final = frozenset(WARNED_SECTIONS) - {"signoff", "date"}
 # How many words after a phrase may belong to the finding, unless a more certain finding has them.
 _MAX_WORDS_AFTER: Final = {"name": 4, "self": 5, "relation": 3, "role": 3}
+
+_MAX_WORDS_TO_PLACE: Final = 10
+_LEAST_LONGER: Final = 2  # words
+_LENGTHENED: Final = frozenset({"self", "only", "relation", "role"})
 
 
 def find_in_fields(
@@ -103,13 +119,21 @@ def find_identifying(
         if rule.kind == "own" or rule.kind.startswith("near-"):
             cue = Finding(words[first].start, words[last].end, rule.kind)
             cues.setdefault(rule.kind.removeprefix("near-"), []).append(cue)
-    shapes = (
-        _Candidate(each, each.end)
-        for each in find_patterns(text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)
+    shapes = [*find_patterns(text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)]
+    own = OwnSentences(text, cues)
+    details = [*find_details(text, to_ascii_form(text), cues), *likely_names(text, words, phrases)]
+    dates = _whole_dates(
+        Finding(words[first].start, words[last].end, "time") for first, last, rule in matches if rule.kind == "date"
     )
-    in_phrases = _phrase_candidates(words, matches, phrases.stop_words, about_suspects=about_suspects)
-    marks = (_Candidate(each, each.end) for each in find_hidden_marks(text))
-    return _resolve_overlaps(text, [*shapes, *in_phrases, *marks])
+    shapes += [
+        each for each in (*details, *dates) if own.holds(each) and (not about_suspects or follows_own_cue(cues, each))
+    ]
+    signoffs = [(first, last) for first, last, rule in matches if rule.kind == "signoff"]
+    shapes += closing_names(text, words, signoffs, phrases)
+    in_phrases = _phrase_candidates(words, matches, phrases, about_suspects=about_suspects)
+    shapes += find_hidden_marks(text)
+    found = _resolve_overlaps(text, [*(_Candidate(each, each.end) for each in shapes), *in_phrases])
+    return _with_described(text, found, _described(words, matches, phrases))
 
 
 def remove_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
@@ -135,24 +159,92 @@ class _Candidate(NamedTuple):
     core: int
 
 
+def _whole_dates(parts: Iterable[Finding]) -> list[Finding]:
+    """Return the parts of dates joined where they meet: "3 April" and "April 1999" are one date."""
+    whole: list[Finding] = []
+    for part in sorted(parts, key=lambda each: each.start):
+        if whole and part.start <= whole[-1].end + 1:
+            before = whole.pop()
+            whole.append(Finding(before.start, max(before.end, part.end), "time"))
+        else:
+            whole.append(part)
+    return whole
+
+
 def _phrase_candidates(
-    words: Sequence[Word], matches: Iterable[PhraseMatch], stop_words: frozenset[str], *, about_suspects: bool
+    words: Sequence[Word], matches: Iterable[PhraseMatch], trie: PhraseTrie, *, about_suspects: bool
 ) -> Iterator[_Candidate]:
     """Yield what phrases such as "my name is" say, each with the words that belong to it."""
     for first, last, (kind, opener) in matches:
-        if kind not in WARNED_SECTIONS or (about_suspects and kind == "time"):
+        if kind not in _PHRASE_KINDS or (about_suspects and kind == "time"):
             continue
         start, end = words[first].start, words[last].end
         if kind == "named":
-            name_at = _first_word(words, first, opener, stop_words)
+            name_at = _first_word(words, first, opener, trie.stop_words)
             if name_at < first:
                 yield _Candidate(Finding(words[name_at].start, end, "name"), end)
             continue
-        last_word = _last_word(words, last, kind, stop_words)
+        if kind == "intro":
+            name_to = introduced_name(words, last, trie)
+            if name_to > last:
+                yield _Candidate(Finding(start, words[name_to].end, "name"), words[name_to].end)
+            continue
+        last_word = _last_word(words, last, kind, trie.stop_words)
         # "my name is on the list" names nobody.
         if kind == "name" and last_word == last and last + 1 < len(words) and words[last + 1].joined:
             continue
         yield _Candidate(Finding(start, words[last_word].end, kind), end)
+
+
+def _described(words: Sequence[Word], matches: Sequence[PhraseMatch], trie: PhraseTrie) -> list[Finding]:
+    """Return what frames find, and the clauses in which writers describe themselves; they may overlap."""
+    framed = [
+        Finding(words[first].start, words[_last_word(words, last, kind, trie.stop_words)].end, kind)
+        for first, last, kind in find_framed(words, matches, trie.frames)
+    ]
+    return framed + [
+        Finding(words[first].start, words[last].end, "self") for first, last in find_clauses(words, matches)
+    ]
+
+
+def _with_described(text: str, found: Sequence[Finding], described: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings, those that writers' descriptions meet made longer, and the descriptions that meet none.
+
+    A description stops before the next finding. Names, numbers and other shapes are not made longer.
+    """
+    taken = bytearray(len(text))
+    ends = {each.end: place for place, each in enumerate(found)}
+    for each in found:
+        taken[each.start : each.end] = b"\x01" * (each.end - each.start)
+    kept = list(found)
+    for start, end, kind in sorted(map(astuple, described), key=lambda each: (each[0] - each[1], each)):
+        overlap = taken.find(1, start, end)
+        if overlap < 0:
+            taken[start:end] = b"\x01" * (end - start)
+            kept.append(Finding(start, end, kind))
+            continue
+        after = taken.find(0, overlap, end)
+        if after in ends and found[ends[after]].kind in _LENGTHENED:
+            before_next = taken.find(1, after, end)
+            stop = end if before_next < 0 else after + len(text[after:before_next].rstrip(" -,"))
+            if len(WORD_PATTERN.findall(text, after, stop)) < _LEAST_LONGER:
+                continue
+            place = ends[after]
+            taken[after:stop] = b"\x01" * (stop - after)
+            kept[place] = Finding(found[place].start, stop, found[place].kind)
+    return _joined(text, sorted(kept, key=lambda each: each.start))
+
+
+def _joined(text: str, found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the findings in order, with descriptions between which only blanks stand as one."""
+    joined = list(found[:1])
+    for each in found[1:]:
+        last = joined[-1]
+        if last.kind == each.kind == "self" and not text[last.end : each.start].strip():
+            joined[-1] = Finding(last.start, each.end, "self")
+        else:
+            joined.append(each)
+    return tuple(joined)
 
 
 def _last_word(words: Sequence[Word], last: int, kind: str, stop_words: frozenset[str]) -> int:
@@ -164,6 +256,15 @@ def _last_word(words: Sequence[Word], last: int, kind: str, stop_words: frozense
         if is_stop_word or not word.joined or not _continues_phrase(word, kind, place - last):
             break
         end = place
+    return _last_own_place(words, last, end) if kind == "self" else end
+
+
+def _last_own_place(words: Sequence[Word], last: int, end: int) -> int:
+    """Return the last capitalised word near a description: the place in "I work as a cook at the Golden Wok"."""
+    for place in range(last + 1, min(last + 1 + _MAX_WORDS_TO_PLACE, len(words))):
+        if not words[place].joined:
+            break
+        end = max(end, place) if words[place].capital else end
     return end
 
 

@@ -114,7 +114,7 @@ def find_patterns(text: str, cues: Cues, lookups: PhoneLookups, *, about_suspect
     """
     ascii_text = to_ascii_form(text)
     for finding in _all_findings(ascii_text, cues, lookups):
-        if not about_suspects or finding.kind == "link" or _follows_own_cue(cues, finding):
+        if not about_suspects or finding.kind == "link" or follows_own_cue(cues, finding):
             yield finding
 
 
@@ -150,7 +150,8 @@ def _all_findings(ascii_text: str, cues: Cues, lookups: PhoneLookups) -> Iterato
     yield from find_numbers(ascii_text, cues, lookups)
 
 
-def _follows_own_cue(cues: Cues, finding: Finding) -> bool:
+def follows_own_cue(cues: Cues, finding: Finding) -> bool:
+    """Return whether words such as "call me on" stand within `CUE_DISTANCE` characters before a finding."""
     own = cues.get("own", ())
     place = bisect_left(own, finding.start, key=lambda cue: cue.start)
     return place > 0 and finding.start - own[place - 1].end <= CUE_DISTANCE

@@ -3,8 +3,9 @@
 The phrases are data (`content/<lang>/identity.toml`), words and nothing else, so that a translator can change them.
 Every language is searched, whatever the page's language is. A text is split into words, each Chinese character being
 one, and matched against a trie of phrases. From each word the search goes at most as deep as the longest phrase, so
-the time is linear in the text. A word typed without its accents matches the phrase with them; a word typed with other
-accents does not. Refuses files with anything but words, and reports every fault of every file at once.
+the time is linear in the text. In a phrase, # stands for a number. A word typed without its accents matches the phrase
+with them; a word typed with other accents does not. Refuses files with anything but words, and reports every fault of
+every file at once.
 """
 
 import re
@@ -24,11 +25,20 @@ from app.core.unicode import compose
 MAX_PHRASE_WORDS = 12
 """The most words in a phrase."""
 
-WARNED_SECTIONS = ("name", "named", "self", "relation", "role", "only", "time")
+MAX_APART = 6
+"""How many words may stand between the two parts of a frame that does not say."""
+
+WARNED_SECTIONS = ("name", "named", "intro", "signoff", "self", "relation", "role", "only", "time", "date")
 """Sections whose phrases are findings; the section `never` holds longer phrases that are not."""
 
+WORD_LISTS = ("stops", "given", "numbers")
+"""Lists at the top of a file: words that end a name, given names, and numbers in words."""
+
+CLAUSE_LISTS = ("me", "with", "harmless", "ends")
+"""Lists of the section `clause` (`app/text/clauses.py`)."""
+
 CUE_LISTS = frozenset(
-    "phone ird nhi bank passport licence app clock-before clock-after clock-between clock-part".split()
+    "phone ird nhi bank passport licence number street me app clock-before clock-after clock-between clock-part".split()
 )
 """Lists of cue words, which give a number or a name beside them its meaning."""
 
@@ -38,6 +48,13 @@ _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _LETTER = rf"(?:[^\W\d_{_HAN}]|[\u0300-\u036f\u0900-\u0963\u0970-\u097f\u200c\u200d])"
 # Possessive, and nothing follows that could fail, so the text is read once from left to right.
 WORD_PATTERN = re.compile(rf"\d++|[{_HAN}]|{_LETTER}++(?:[{GLOTTAL_MARKS}]{_LETTER}++)*+")
+MIN_PLAIN_NAME = 4
+"""The fewest letters of a given name that is also found where its accents are not written."""
+
+ANY_NUMBER = "#"
+"""Stands in a phrase for a number; several words of one number count as one."""
+
+_PHRASE_WORD = re.compile(f"{ANY_NUMBER}|{WORD_PATTERN.pattern}")
 _SEPARATOR = re.compile(rf"[ \n\-/:：\"{GLOTTAL_MARKS}]{{0,4}}")
 _WITHOUT_GLOTTALS = str.maketrans("", "", GLOTTAL_MARKS + "\u200c\u200d")
 _WITHOUT_ACCENTS = str.maketrans({chr(code): None for code in range(0x300, 0x370)} | {"đ": "d", "\u093c": None, "ँ": "ं"})
@@ -57,6 +74,13 @@ class PhraseRule(NamedTuple):
 
     kind: str
     opener: str = ""
+
+
+class Frame(NamedTuple):
+    """The kind of what a frame finds, and the most words between its two parts (`app/text/clauses.py`)."""
+
+    kind: str
+    apart: int
 
 
 class Word(NamedTuple):
@@ -93,11 +117,14 @@ class PhraseTrie:
     edges: Mapping[tuple[int, str], tuple[int, ...]]
     rules: Mapping[int, frozenset[PhraseRule]]
     stop_words: frozenset[str]
+    given_names: frozenset[str]
+    number_words: frozenset[str]
+    frames: Mapping[str, Frame]
 
     def matches(self, words: Sequence[Word]) -> Iterator[PhraseMatch]:
         """Yield every phrase in the words: from each start the longest, and none that starts within a `never` phrase.
 
-        Cue words (`own`, `near-…`) are found even within longer phrases.
+        Cue words (`own`, `near-…`) and the words of frames are found even within longer phrases.
         """
         after_never = 0
         for first in range(len(words)):
@@ -106,6 +133,7 @@ class PhraseTrie:
                 longest = last == found[-1][0]
                 if longest and any(rule.kind == "never" for rule in rules):
                     after_never = last + 1
+                    yield PhraseMatch(first, last, PhraseRule("never"))
                     break
                 yield from (
                     PhraseMatch(first, last, rule) for rule in rules if longest or rule.kind not in WARNED_SECTIONS
@@ -117,11 +145,15 @@ class PhraseTrie:
             word = words[place]
             if place > first and not word.joined:
                 return
-            nodes = tuple(child for node in nodes for form in word.forms for child in self.edges.get((node, form), ()))
+            forms = (*word.forms, ANY_NUMBER) if self._is_number(word) else word.forms
+            nodes = tuple(child for node in nodes for form in forms for child in self.edges.get((node, form), ()))
             if rules := frozenset(rule for node in nodes for rule in self.rules.get(node, ())):
                 yield place, rules
             if not nodes:
                 return
+
+    def _is_number(self, word: Word) -> bool:
+        return word.forms[0].isdigit() or word.forms[0] in self.number_words
 
 
 def fold_word(word: str) -> str:
@@ -158,32 +190,54 @@ def load_phrases(root: Path) -> PhraseTrie:
     """
     faults: list[str] = []
     entries: list[PhraseEntry] = []
-    stop_words: set[str] = set()
+    frames: dict[str, Frame] = {}
+    lists: dict[str, set[str]] = {key: set() for key in WORD_LISTS}
     for code in i18n.known_languages(root):
         file = _IdentityFile(f"{code}/identity.toml", faults)
         table = file.read_table(root / code / "identity.toml")
-        stop_words.update(fold_word(word) for word in file.strings(table, "stops"))
-        entries.extend(file.entries(table))
+        for key, words in lists.items():
+            words.update(fold_word(word) for word in file.strings(table, key))
+        entries.extend(file.entries(table, code))
+        entries.extend(file.frame_entries(table, code, frames))
     if faults:
         raise ConfigError(tuple(faults))
-    stop_words |= {without_accents(word) for word in stop_words}
-    return _build_trie(entries, frozenset(stop_words))
+    plain = {key: {without_accents(word) for word in words} for key, words in lists.items()}
+    # Short names without their accents are words of other languages: "Mỹ" is no "my".
+    plain["given"] = {word for word in plain["given"] if len(word) >= MIN_PLAIN_NAME}
+    stops, names, numbers = (frozenset(words | plain[key]) for key, words in lists.items())
+    edges, rules = _build_trie(entries)
+    return PhraseTrie(MappingProxyType(edges), MappingProxyType(rules), stops, names, numbers, MappingProxyType(frames))
 
 
-def _build_trie(entries: Sequence[PhraseEntry], stop_words: frozenset[str]) -> PhraseTrie:
+def _build_trie(
+    entries: Sequence[PhraseEntry],
+) -> tuple[dict[tuple[int, str], tuple[int, ...]], dict[int, frozenset[PhraseRule]]]:
     """Build the trie: each word is an edge under its own spelling and one without accents, both to the same node."""
     edges: dict[tuple[int, str], tuple[int, ...]] = {}
-    node_of: dict[tuple[int, str], int] = {}
+    node_of: dict[tuple[int, str, bool], int] = {}
     rules: dict[int, frozenset[PhraseRule]] = {}
     for rule, words, accented in entries:
         node = 0
         for word in words:
-            parent, node = node, node_of.setdefault((node, word), len(node_of) + 1)
+            parent, node = node, node_of.setdefault((node, word, accented), len(node_of) + 1)
             for form in {word} if accented else {word, without_accents(word)}:
                 children = edges.get((parent, form), ())
                 edges[parent, form] = children if node in children else (*children, node)
+            if word == ANY_NUMBER:
+                edges[node, word] = tuple({*edges.get((node, word), ()), node})
         rules[node] = rules.get(node, frozenset()) | {rule}
-    return PhraseTrie(MappingProxyType(edges), MappingProxyType(rules), stop_words)
+    return edges, rules
+
+
+def _is_frame(frame: Mapping[str, object]) -> bool:
+    """Return whether a frame has its two lists, and beside them only what a frame may have."""
+    has_lists = isinstance(frame.get("first"), list) and isinstance(frame.get("then"), list)
+    is_known = frame.keys() <= {"first", "then", "never", "kind", "apart"}
+    return has_lists and is_known and frame.get("kind", "self") in WARNED_SECTIONS and _is_apart(frame.get("apart", 0))
+
+
+def _is_apart(number: object) -> bool:
+    return isinstance(number, int) and 0 <= number <= MAX_PHRASE_WORDS
 
 
 class _IdentityFile:
@@ -212,17 +266,41 @@ class _IdentityFile:
         self._add_fault(f'{key} is not a list of words; write {key} = ["…", "…"]')
         return ()
 
-    def entries(self, table: Mapping[str, object]) -> Iterator[PhraseEntry]:
+    def entries(self, table: Mapping[str, object], code: str) -> Iterator[PhraseEntry]:
         """Yield the phrases of every section; a fault for each unknown section, list or phrase."""
         for key, section in table.items():
-            if key == "stops":
+            if key in (*WORD_LISTS, "frames"):
                 continue
-            if key not in (*WARNED_SECTIONS, "never", "own", "near") or not isinstance(section, dict):
+            if key not in (*WARNED_SECTIONS, "never", "own", "near", "clause") or not isinstance(section, dict):
                 self._add_fault(f"[{key}] is not a section; remove it")
             elif key == "near":
                 yield from self._near(section)
+            elif key == "clause":
+                yield from self._clause(section, code)
             else:
                 yield from self._section(key, section)
+
+    def frame_entries(self, table: Mapping[str, object], code: str, frames: dict[str, Frame]) -> Iterator[PhraseEntry]:
+        """Yield the words of the frames of a language, and put each frame into `frames`; a fault for each wrong one.
+
+        The lists `first`, `then` and `never` of the table itself count in every frame without lists of its own.
+        """
+        section = table.get("frames", {})
+        if not isinstance(section, dict):
+            self._add_fault("[frames] is not a section; write [frames.name]")
+            return
+        shared = {key: section[key] for key in ("first", "then", "never") if key in section}
+        for name, frame in section.items():
+            if name in shared:
+                continue
+            if not isinstance(frame, dict) or not _is_frame(shared | frame):
+                self._add_fault(f"[frames.{name}] is not a frame; write lists first and then, and a number apart")
+                continue
+            lists = shared | frame
+            frames[f"{code} {name}"] = Frame(frame.get("kind", "self"), frame.get("apart", MAX_APART))
+            for step in ("first", "never", "then"):
+                for phrase in self.strings(lists, step):
+                    yield from self._entry(f"frame-{step}", phrase, opener=f"{code} {name}")
 
     def _near(self, section: Mapping[str, object]) -> Iterator[PhraseEntry]:
         for kind in section:
@@ -231,6 +309,14 @@ class _IdentityFile:
                 continue
             for phrase in self.strings(section, kind):
                 yield from self._entry(f"near-{kind}", phrase)
+
+    def _clause(self, section: Mapping[str, object], code: str) -> Iterator[PhraseEntry]:
+        for key in section:
+            if key not in CLAUSE_LISTS:
+                self._add_fault(f"[clause] {key} is not a list; remove it")
+                continue
+            for phrase in self.strings(section, key):
+                yield from self._entry(f"clause-{key}", phrase, opener=code)
 
     def _section(self, kind: str, section: Mapping[str, object]) -> Iterator[PhraseEntry]:
         for key in section.keys() - {"phrases", "accented", "before", "words", "after"}:
@@ -245,13 +331,13 @@ class _IdentityFile:
         for phrase in self.strings(section, "accented"):
             yield from self._entry(kind, phrase, accented=True)
 
-    def _entry(self, kind: str, phrase: str, *, accented: bool = False) -> Iterator[PhraseEntry]:
-        opener, _, closing = phrase.rpartition("…") if kind == "named" else ("", "", phrase)
-        words = tuple(fold_word(word) for word in WORD_PATTERN.findall(closing))
+    def _entry(self, kind: str, phrase: str, *, accented: bool = False, opener: str = "") -> Iterator[PhraseEntry]:
+        before, _, closing = phrase.rpartition("…") if kind == "named" else (opener, "", phrase)
+        words = tuple(fold_word(word) for word in _PHRASE_WORD.findall(closing))
         if (
-            re.sub(rf"[ \-{GLOTTAL_MARKS}]", "", WORD_PATTERN.sub("", closing))
+            re.sub(rf"[ \-{GLOTTAL_MARKS}]", "", _PHRASE_WORD.sub("", closing))
             or not 0 < len(words) <= MAX_PHRASE_WORDS
         ):
             self._add_fault(f"[{kind}] {phrase!r} is not 1 to {MAX_PHRASE_WORDS} words; write words only")
         else:
-            yield PhraseEntry(PhraseRule(kind, fold_word(opener.strip())), words, accented)
+            yield PhraseEntry(PhraseRule(kind, opener or fold_word(before.strip())), words, accented)

@@ -14,20 +14,25 @@ from app.core.errors import OutboxError
 from app.delivery import places
 from app.desk.case import Case, RedactionDraft, case_from_words
 from app.desk.dispatch import (
+    REMOVED_KINDS,
     build_referral,
     confirm_key,
+    first_draft,
     is_key_confirmed,
     suggest_authorities,
 )
 from app.desk.errors import RefusedError
-from app.desk.redaction import answer_texts
+from app.desk.redaction import answer_texts, suggest_removals
 from app.desk.referral import NOTICE, referral_bundles, referral_text, referral_words
 from app.desk.release import prepare_referral, send_referrals, send_to_translator
 from app.desk.statistics import statistics_row
+from app.text.find import FINDING_REASONS
+from app.text.phrases import load_phrases
 from app.vault.bundle import BUNDLE_BYTES
 from app.vault.keys import new_identity, recipient_of
 from app.vault.tip import new_tip_id
 from tests.support.desk import Browser, Office, jpeg, picture, receive, tip, words_of
+from tests.support.paths import ROOT
 
 SECRETS = ("Mele Fifita", "021 555 0199", "Tuesday night shift")
 
@@ -344,3 +349,20 @@ def test_referrals_of_one_send_leave_together_or_not_at_all(office, monkeypatch)
         send_referrals(desk.cases.get(one), parties, desk.referral_context, "Ana")
         desk.forwarder.run_once()
         assert [len(office.referred(party.id)) for party in parties] == [1, 1]
+
+
+def test_every_kind_of_finding_has_a_name_for_an_authority():
+    """An authority reads the kind of whatever the finder may have taken out."""
+    assert set(REMOVED_KINDS) == set(FINDING_REASONS)
+
+
+def test_a_possible_name_is_underlined_and_not_black_at_first():
+    """What is certain is marked in the first draft; a capital letter alone, perhaps a suspect's name, is suggested."""
+    case = case_from_words(words_of(tip({"what": "I am Anna. I saw Xandrine, my visa is V0098812."})), ())
+    fields = answer_texts(case)
+    suggestions = suggest_removals(fields, load_phrases(ROOT / "content"))
+    draft = first_draft(case, suggestions, {})
+    black = [fields["what"][start:end] for start, end in draft.marks["what"]]
+    assert "Xandrine" in [fields["what"][one.start : one.end] for one in suggestions["what"]]
+    assert "Xandrine" not in black
+    assert {"I am Anna", "V0098812"} <= set(black)

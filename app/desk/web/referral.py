@@ -52,11 +52,15 @@ def show_draft(tip: str) -> AnyResponse:
     redaction = desk.referral_context.redaction(case)
     if not case.draft.looked:
         redaction = redaction.with_draft(first_draft(case, redaction.suggestions, desk.config.authorities))
+    pieces = redaction.pieces()
+    suggested = [piece.on for of_field in pieces.values() for piece in of_field if piece.kind]
     return render_page(
         "redact.html",
         case=case,
         draft=redaction.draft,
-        pieces_by_field=redaction.pieces(),
+        pieces_by_field=pieces,
+        black=sum(suggested),
+        underlined=len(suggested) - sum(suggested),
         why=REMOVED_KINDS,
         files=desk.attachments.of(case),
         authorities=desk.config.authorities.values(),

@@ -76,6 +76,15 @@ def test_every_language_has_the_whole_form(tmp_path):
         assert fill(site, "send", lang).status == 200
 
 
+def test_the_check_page_says_that_words_are_missed_and_what_to_leave_out(tmp_path):
+    """In every language the page says the limits of the search; in English the sentences stand as they are."""
+    site = open_site(tmp_path, KNOWN, REPORT_MIN_FILL="0s")
+    pages = {lang: fill(site, lang=lang) for lang in KNOWN}
+    assert "We look for words that could show who you are. We miss some. Read it once more." in pages["en"].text
+    assert "Leave out your name, your gender, your ethnicity, your date of birth" in pages["en"].text
+    assert [lang for lang in KNOWN if lang != "en" and "We miss some" in pages[lang].text] == []
+
+
 def test_the_form_asks_the_browser_to_remember_nothing(tmp_path):
     """Every form and field is autocomplete=off, free text is neither spell-checked nor suggested."""
     site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s")

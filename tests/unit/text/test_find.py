@@ -83,6 +83,7 @@ def test_nothing_of_a_removed_span_is_left(text, spans):
 HOSTILE = [
     *("1", "1 ", "01 ", "+6421", "0211234567 ", "(0", "-1", "1:", "1.234,", "6 pm ", "ird 123 ", "bank 12-"),
     *("a.", "a@", "@", "a/", "a'", "http://", "www.a1b2c3/", "whatsapp: ", "passport 1234567 "),
+    *("KLM123 ", "12 Street ", "room 1 ", "Ana ", "I am Ana ", "thanks, Ana\n", "one ", "1/1/11 ", "一"),
     *("my ", "ko ", "only i ", "my name is A B ", "tôi ", "我", "我叫", "मेरा "),
     *("क\u094d\u200d", "👩\u200d", "a\u0301", "\u200d"),
 ]

@@ -1,0 +1,103 @@
+"""Finds clauses in which writers describe themselves, by frames and by what the clause leaves out.
+
+A frame is a word such as "I" and after it a word such as "cook": words that may stand `first`, words that may stand
+`then`, words that `never` stand between them, and how many words `apart` they may be. In languages whose pronoun stands
+last, the description is `first` and the pronoun `then`.
+
+What may show a person is endless, what most reports say of the writer is not: that the writer saw, heard, fears, hopes,
+needs help or was not paid. So each clause with a word of the list `me` is found too, unless it holds a word of
+`harmless`. A word of `with`, the commonest words of a language, must stand in it. Because "i" and "au" are words of
+several languages, a language counts only in passages where no other has more words of its lists.
+
+The lists are data (`[frames]` and `[clause]` of `content/<lang>/identity.toml`). Each frame keeps one open place, and
+each language reads the words once, so the time is linear in the text.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, groupby
+from typing import Final, NamedTuple
+
+from app.text.phrases import Frame, PhraseMatch, PhraseRule, Word
+
+MAX_CLAUSE_WORDS: Final = 30
+"""The most words of a clause; what follows them is another clause."""
+
+MIN_CLAUSE_WORDS: Final = 3
+"""The fewest words of a clause that says something."""
+
+FRAME_STEPS: Final = ("frame-first", "frame-never", "frame-then")
+"""The kinds of the rules of a frame, in the order in which those of one place are read."""
+
+_PREFIX: Final = "clause-"
+_NEEDED: Final = {"me", "with"}
+
+
+class FramedWords(NamedTuple):
+    """What a frame found: the indexes of its first and last word, and the kind of the finding."""
+
+    first: int
+    last: int
+    kind: str
+
+
+def find_framed(
+    words: Sequence[Word], matches: Iterable[PhraseMatch], frames: Mapping[str, Frame]
+) -> Iterator[FramedWords]:
+    """Yield what frames find in the words of a text; `matches` are all of `PhraseTrie.matches`."""
+    clauses = tuple(accumulate(not word.joined for word in words))
+    opened: dict[str, tuple[int, int]] = {}
+    steps = (match for match in matches if match.rule.kind in FRAME_STEPS)
+    for first, last, (step, name) in sorted(steps):
+        if step == "frame-first":
+            opened[name] = (first, last)
+        elif step == "frame-never":
+            opened.pop(name, None)
+        elif name in opened:
+            start, end = opened[name]
+            if end < first <= end + 1 + frames[name].apart and clauses[start] == clauses[first]:
+                yield FramedWords(start, last, frames[name].kind)
+
+
+def find_clauses(words: Sequence[Word], matches: Iterable[PhraseMatch]) -> Iterator[tuple[int, int]]:
+    """Yield the indexes of the first and last word of each clause; `matches` are all of `PhraseTrie.matches`."""
+    by_language: dict[str, list[PhraseMatch]] = defaultdict(list)
+    passages = tuple(accumulate(not word.joined for word in words))
+    scores: dict[int, Counter[str]] = defaultdict(Counter)
+    harmless = []
+    for match in matches:
+        if match.rule.kind == "never":
+            harmless.append(match._replace(rule=PhraseRule("clause-harmless")))
+        elif match.rule.kind.startswith(_PREFIX):
+            by_language[match.rule.opener].append(match)
+            scores[passages[match.first]][match.rule.opener] += 1
+    for code, found in by_language.items():
+        if any(match.rule.kind == "clause-me" for match in found):
+            for first, last in _clauses_of_language(words, [*found, *harmless]):
+                score = scores[passages[first]]
+                if score[code] == max(score.values()):
+                    yield first, last
+
+
+def _clauses_of_language(words: Sequence[Word], found: Sequence[PhraseMatch]) -> Iterator[tuple[int, int]]:
+    steps: dict[int, set[str]] = defaultdict(set)
+    for match in found:
+        steps[match.first].add(match.rule.kind.removeprefix(_PREFIX))
+    numbers = _clause_numbers(words, {place for place, kinds in steps.items() if "ends" in kinds})
+    for _, places in groupby(range(len(words)), numbers.__getitem__):
+        clause = tuple(places)
+        said = set().union(*(steps.get(place, ()) for place in clause))
+        if len(clause) >= MIN_CLAUSE_WORDS and said >= _NEEDED and "harmless" not in said:
+            yield clause[0], clause[-1]
+
+
+def _clause_numbers(words: Sequence[Word], ends: set[int]) -> list[int]:
+    """Return the number of the clause of each word: a new one begins after a gap, at a word of `ends`, or when full."""
+    numbers: list[int] = []
+    number = size = 0
+    for place, word in enumerate(words):
+        if not word.joined or place in ends or size == MAX_CLAUSE_WORDS:
+            number, size = number + 1, 0
+        size += 1
+        numbers.append(number)
+    return numbers

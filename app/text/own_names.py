@@ -1,0 +1,124 @@
+"""Finds names: what follows "I am", what stands under a letter, given names of a list, and capital letters.
+
+Introductions, closing words and given names are data (`content/<lang>/identity.toml`). A name is judged by its capital
+letter, by the list, and by what ends it: "I am Not Going" names nobody. Each word is looked at a bounded number of
+times, so the time is linear in the text.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from app.text.phrases import Finding, PhraseTrie, Word
+
+MAX_NAME_WORDS: Final = 4
+"""The most words, or Chinese characters, of a name."""
+
+MIN_LETTERS: Final = 2
+"""The fewest letters of a word that is taken for a name for its capital letter."""
+
+_END: Final = re.compile(r"[.!?।。！？\n–—~]|\s-")
+_AROUND: Final = 4  # characters between two words that are looked at
+_KISSES: Final = frozenset({"x", "xx", "xxx", "xo", "xoxo"})
+_MAX_LAST_WORDS: Final = 3
+
+
+def introduced_name(words: Sequence[Word], last: int, trie: PhraseTrie) -> int:
+    """Return the index of the last word of the name after an introduction such as "I am"; `last` if there is none."""
+    end = last
+    while end + 1 < len(words) and words[end + 1].joined and end - last < MAX_NAME_WORDS:
+        if not _may_be_name(words[end + 1], trie, inside=end > last):
+            break
+        end += 1
+    if end == last:
+        return last
+    first = words[last + 1]
+    is_listed = bool(trie.given_names.intersection(first.forms))
+    is_short = end - last < MAX_NAME_WORDS
+    ends = end + 1 == len(words) or not words[end + 1].joined
+    return end if is_listed or (first.capital and ends and is_short) else last
+
+
+def _may_be_name(word: Word, trie: PhraseTrie, *, inside: bool) -> bool:
+    if not trie.stop_words.isdisjoint(word.forms) and not (inside and word.capital):
+        return False
+    return word.capital or (inside and word.han) or not trie.given_names.isdisjoint(word.forms)
+
+
+def closing_names(
+    text: str, words: Sequence[Word], signoffs: Sequence[tuple[int, int]], trie: PhraseTrie
+) -> list[Finding]:
+    """Return the name under the text: after closing words (`signoffs`, first and last word of each), or alone."""
+    stop = len(words)
+    while stop and not trie.given_names.intersection(words[stop - 1].forms) and words[stop - 1].forms[0] in _KISSES:
+        stop -= 1
+    ends = {last for _, last in signoffs}
+    signoffs = [each for each in signoffs if _begins(text, words, each[0], ends)]
+    closing = {place for start, last in signoffs for place in range(start, last + 1)}
+    after = max((last + 1 for _, last in signoffs if last + 1 < stop), default=0)
+    is_near = 0 < stop - after <= MAX_NAME_WORDS and after and closing.isdisjoint(range(after, stop))
+    if is_near and _is_signed(text, words, after, stop, trie):
+        return [Finding(words[after].start, words[stop - 1].end, "name")]
+    for first in range(stop - 1, max(0, stop - 1 - MAX_NAME_WORDS), -1):
+        if not _is_name_word(words[first], trie) or first in closing:
+            break
+        between = text[words[first - 1].end : min(words[first].start, words[first - 1].end + _AROUND)]
+        if _END.search(between) and (stop - first <= _MAX_LAST_WORDS or words[first].han):
+            return [Finding(words[first].start, words[stop - 1].end, "name")]
+    return []
+
+
+def _begins(text: str, words: Sequence[Word], first: int, ends: set[int]) -> bool:
+    """Return whether closing words begin a sentence or a line, or follow other closing words."""
+    return (
+        first == 0
+        or not words[first].joined
+        or "\n" in text[words[first - 1].end : words[first].start]
+        or first - 1 in ends
+    )
+
+
+def _is_signed(text: str, words: Sequence[Word], after: int, stop: int, trie: PhraseTrie) -> bool:
+    between = text[words[after - 1].end : words[after].start]
+    is_apart = between.strip() != "" or "\n" in between
+    some = words[after:stop]
+    if all(_is_name_word(word, trie) for word in some):
+        return is_apart or some[0].capital or not trie.given_names.isdisjoint(some[0].forms)
+    return is_apart and len(some) == 1 and trie.stop_words.isdisjoint(some[0].forms)
+
+
+def _is_name_word(word: Word, trie: PhraseTrie) -> bool:
+    if not trie.stop_words.isdisjoint(word.forms) and not (word.capital and word.joined):
+        return False
+    return word.capital or word.han or word.forms[0] >= "\u0900" or not trie.given_names.isdisjoint(word.forms)
+
+
+def likely_names(text: str, words: Sequence[Word], trie: PhraseTrie) -> Iterator[Finding]:
+    """Yield what may be a name, as a finding of kind `person`: given names of the list, and capital letters.
+
+    Capital letters count within a sentence, not in the first word of one.
+    """
+    place = 0
+    while place < len(words):
+        first = place
+        place += 1
+        if not (_is_listed(words[first], trie) or _is_capital_within(text, words, first, trie)):
+            continue
+        while place < len(words) and words[place].joined and words[place].capital:
+            place += 1
+        if place - first <= MAX_NAME_WORDS or _is_listed(words[first], trie):
+            yield Finding(words[first].start, words[place - 1].end, "person")
+
+
+def _is_listed(word: Word, trie: PhraseTrie) -> bool:
+    written_as_name = word.capital or word.forms[0][:1] >= "\u0900"
+    return written_as_name and not word.han and not trie.given_names.isdisjoint(word.forms)
+
+
+def _is_capital_within(text: str, words: Sequence[Word], place: int, trie: PhraseTrie) -> bool:
+    word = words[place]
+    is_acronym = text[word.start : word.end].isupper()
+    is_too_short = word.end - word.start < MIN_LETTERS
+    if not place or not word.capital or is_acronym or is_too_short or not trie.stop_words.isdisjoint(word.forms):
+        return False
+    return not _END.search(text, words[place - 1].end, word.start)
