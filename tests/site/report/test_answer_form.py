@@ -201,8 +201,7 @@ def test_ticks_to_take_words_out_of_a_reply_are_kept_on_the_way_back(site):
     (found,) = (field.attrs["value"] for field in look.document.all("input", name="remove"))
     back = go_on(site, look, "edit", remove=found)
     again = go_on(site, back, "answer", q_languages="Tongan and Fijian, call me on 021 555 0199")
-    (box,) = again.document.all("input", name="remove")
-    assert "checked" in box.attrs
+    (box,) = (box for box in again.document.all("input", name="remove") if "checked" in box.attrs)
     assert sent_tip(site, again, remove=box.attrs["value"]).replies == {
         "languages": "Tongan and Fijian, call me on [removed]"
     }
