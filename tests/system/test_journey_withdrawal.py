@@ -9,6 +9,7 @@ from app.delivery.database import Database
 from app.delivery.receipt_codes import derive_keys, parse_code
 from app.delivery.schema import blobs, cells, spares
 from tests.support.desk import program, wait_for
+from tests.support.faults import LIMITS
 from tests.support.site import Visitor, demonstration
 
 WHAT = "They lock the door of the packhouse at night, and Tavita has our passports."
@@ -67,7 +68,8 @@ def test_a_report_that_is_taken_back_before_it_leaves_is_on_no_disk_and_never_ar
 @pytest.mark.slow
 def test_a_sender_asks_the_desk_not_to_pass_a_report_on_and_reads_the_answer_in_tongan(tmp_path):
     """Given a report at the desk, when its sender takes it back, the handler reads that first and must answer."""
-    with demonstration(tmp_path) as site:
+    # Reading again and again until the answer is there takes more than a reader's share.
+    with demonstration(tmp_path, **LIMITS) as site:
         visitor = Visitor(site.base_url)
         code = _code(visitor.send({"what": WHAT, "reply": "yes"}))
         env = {
