@@ -53,7 +53,7 @@ class Deployment:
         until = time.monotonic() + 60
         while True:
             for tip in open_all(sorted((self.folder / "inbox").glob("*.age")), self.folder / "identity.txt"):
-                if tip["answers"]["what"] == what:
+                if tip["answers"].get("what") == what:
                     return tip
             assert time.monotonic() < until, self.log.read_text()
             time.sleep(0.3)

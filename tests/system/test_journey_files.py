@@ -78,7 +78,7 @@ def test_while_it_is_held_nothing_is_sent_and_nothing_can_be_read(running, visit
         assert secret not in kept
     visitor.send({"what": "a later one without files"})
     running.tip("a later one without files")
-    assert "held and never sent" not in [tip["answers"]["what"] for tip in running.delivered()]
+    assert "held and never sent" not in [tip["answers"].get("what") for tip in running.delivered()]
 
 
 def test_a_destroyed_tip_cannot_be_sent(visitor):
@@ -95,7 +95,7 @@ def test_a_held_tip_sent_twice_is_sent_once(running, visitor):
     answer = held(visitor, "one of two presses", [("a.txt", b"x")])
     assert (press(visitor, answer, "confirm").status, press(visitor, answer, "confirm").status) == (200, 409)
     running.tip("one of two presses")
-    whats = [tip["answers"]["what"] for tip in running.delivered()]
+    whats = [tip["answers"].get("what") for tip in running.delivered()]
     assert whats.count("one of two presses") == 1
 
 

@@ -234,7 +234,7 @@ def test_only_some_threads_wait_for_memory():
 def test_a_body_that_goes_silent_is_answered_and_keeps_its_place_until_it_ends():
     """The request of a silent body is answered with 408; its place is free only once its connection has ended."""
     room = BodyRoom(threads=4, memory=10**6)
-    app = BodyLimiter(application, hosts=None, room=room, max_body=100, pace=BodyPace(grace=0.1))
+    app = BodyLimiter(application, hosts=None, room=room, max_body=100, pace=BodyPace(words_grace=0.1))
     stuck = Stuck(b"")
     assert ask(app, "POST", **{"wsgi.input": stuck}, CONTENT_LENGTH="90")[0] == 408
     assert room.readers.used == 1
