@@ -108,12 +108,17 @@ class Program:
         """The program itself, then its children."""
         return [self._process.pid, *children(self._process.pid)]
 
+    @property
+    def workers(self) -> list[int]:
+        """The server's own children, without those that clean a file for them."""
+        return direct_children(self._process.pid)
+
     def kill_a_worker(self) -> None:
-        """End one child as the kernel would that is out of memory; the program starts another."""
+        """End one worker as the kernel would that is out of memory; the program starts another."""
         with suppress(ProcessLookupError, IndexError):
-            victim = random.choice(self.pids[1:])
+            victim = random.choice(self.workers)
             os.kill(victim, signal.SIGKILL)
-            until(lambda: victim not in self.pids, "a worker's end")
+            until(lambda: victim not in self.workers, "a worker's end")
 
     def limit_files(self, size: int) -> None:
         """Let no file of this program grow beyond `size` bytes (-1: any), as a disk without room would."""
@@ -138,14 +143,18 @@ def processor_seconds(pid: int) -> float:
     return sum(int(each[11]) + int(each[12]) for each in stats) / os.sysconf("SC_CLK_TCK")
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a process has started, and theirs."""
-    found = []
+def direct_children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            for child in map(int, task.read_text().split()):
-                found += [child, *children(child)]
+            found += map(int, task.read_text().split())
     return found
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, and theirs."""
+    return [each for child in direct_children(pid) for each in (child, *children(child))]
 
 
 class Deployment:

@@ -29,10 +29,10 @@ def kill_at_random(port: int, site: Program, forwarder: Program) -> str:
     if victim == "site":
         site.kill()
     else:
-        workers = len(site.pids)
+        workers = len(site.workers)
         site.kill_a_worker()
         # A worker that died is replaced; one that died twice within seconds ends the whole site.
-        until(lambda: not site.runs or len(site.pids) == workers, "another worker")
+        until(lambda: not site.runs or len(site.workers) == workers, "another worker")
     if not site.runs:
         site.start()
         up(port, site)
