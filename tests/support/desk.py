@@ -314,6 +314,27 @@ def program(config: Path, **more) -> Iterator[Program]:
             running.stop()
 
 
+@contextmanager
+def replying_program(site, folder: Path, *, every: str = "2s") -> Iterator[Program]:
+    """Run the demonstration's desk in `folder`, entered, which posts to the site once in `every`."""
+    env = {
+        "DESK_PORT": "0",
+        "HAUMARU_SITE_REPLIES": f"{site.base_url}/agency/replies",
+        "HAUMARU_SITE_AGENCY": "example",
+        "HAUMARU_SITE_EVERY": every,
+    }
+    with program(folder / "instance/demo/desk.toml", env=env) as desk:
+        desk.enter("Example handler")
+        yield desk
+
+
+def first_tip(desk: Program) -> str:
+    """Return the id of the first tip of a desk's queue, once there is one."""
+    link = r'href="[^"]*/tips/([0-9a-z]{26})"'
+    wait_for(lambda: re.search(link, desk.get("/")))
+    return re.search(link, desk.get("/"))[1]
+
+
 def wait_for(holds, seconds: float = 60.0) -> None:
     """Wait until something holds; fail if it never does."""
     end = time.monotonic() + seconds

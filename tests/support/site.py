@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 import urllib.error
@@ -148,6 +149,11 @@ class Answer:
         """The page's one h1."""
         assert self.document
         return self.document.one("h1").text
+
+    @property
+    def receipt_code(self) -> str:
+        """The receipt code that the page shows, in English words."""
+        return re.search(r'id="receipt-code"[^>]*>([^<]+)<', self.text)[1].strip()
 
     def form(self, action_end: str, step: str = "") -> Form:
         """The first form whose action ends so and that has this step, as a browser would send it untouched."""

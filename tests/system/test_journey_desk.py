@@ -8,7 +8,7 @@ import pytest
 
 from app.desk.referral import read_referral, require_signer
 from app.vault.age_open import unseal
-from tests.support.desk import Office, big_file, jpeg, program, tip, wait_for
+from tests.support.desk import Office, big_file, first_tip, jpeg, program, replying_program, tip, wait_for
 from tests.support.paths import BIN, ROOT
 from tests.support.site import Visitor, demonstration
 
@@ -17,11 +17,6 @@ def run(*arguments, **more):
     """One command of the agency's, as a person would run it."""
     command = [BIN / "haumaru-desk", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **more)
-
-
-def _first_tip(desk):
-    wait_for(lambda: re.search(r'href="[^"]*/tips/([0-9a-z]{26})"', desk.get("/")))
-    return re.search(r'href="[^"]*/tips/([0-9a-z]{26})"', desk.get("/"))[1]
 
 
 def _refer(desk, one, authority="police", **more):
@@ -40,7 +35,7 @@ def test_a_tip_becomes_a_referral_that_verifies(tmp_path):
     office.drop(sent)
     with program(office.config, env={"DESK_PORT": "0"}) as desk:
         desk.enter("Ana")
-        one = _first_tip(desk)
+        one = first_tip(desk)
         assert one == sent.id
         assert _refer(desk, one, file=["files/1.jpg"]) == (303, f"/tips/{one}")
         wait_for(lambda: len(office.referred("police")) == 2)
@@ -74,7 +69,7 @@ def test_a_forged_referral_is_found(tmp_path):
     office.drop(tip())
     with program(office.config, env={"DESK_PORT": "0"}) as desk:
         desk.enter("Ana")
-        _refer(desk, _first_tip(desk))
+        _refer(desk, first_tip(desk))
         wait_for(lambda: office.referred("police"))
     bundle = unseal(office.referred("police")[0].read_bytes(), [office.police])
     made = read_referral(bundle).referral
@@ -128,16 +123,9 @@ def test_a_reply_goes_round(tmp_path):
     with demonstration(tmp_path) as site:
         visitor = Visitor(site.base_url)
         sent = visitor.send({"what": "They lock the door of the flat at night.", "reply": "yes"})
-        code = re.search(r'id="receipt-code"[^>]*>([^<]+)<', sent.text)[1].strip()
-        env = {
-            "DESK_PORT": "0",
-            "HAUMARU_SITE_REPLIES": f"{site.base_url}/agency/replies",
-            "HAUMARU_SITE_AGENCY": "example",
-            "HAUMARU_SITE_EVERY": "2s",
-        }
-        with program(tmp_path / "instance/demo/desk.toml", env=env) as desk:
-            desk.enter("Example handler")
-            one = _first_tip(desk)
+        code = sent.receipt_code
+        with replying_program(site, tmp_path) as desk:
+            one = first_tip(desk)
             desk.post(f"/tips/{one}/claim")
             warned = desk.request("POST", f"/tips/{one}/reply", f"token={desk.token}&text=What+is+your+name%3F")
             assert warned[0] == 422
@@ -174,7 +162,7 @@ def test_the_commands_verify_the_journal_and_tell_the_status(tmp_path):
     office.drop(tip())
     with program(office.config, env={"DESK_PORT": "0"}) as desk:
         desk.enter("Ana")
-        desk.post(f"/tips/{_first_tip(desk)}/claim")
+        desk.post(f"/tips/{first_tip(desk)}/claim")
     whole = run("journal", "verify", "--config", office.config)
     assert re.fullmatch(r"The journal is unchanged. Lines: \d+. Hash of the last line: [0-9a-f]{64}\n", whole.stdout), (
         whole.stderr

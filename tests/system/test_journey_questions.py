@@ -1,8 +1,6 @@
 """Questions that need no translator, through the running programs: asked by id, read in Tongan, answered by a tick."""
 
-import re
-
-from tests.support.desk import program, wait_for
+from tests.support.desk import first_tip, replying_program, wait_for
 from tests.support.site import Visitor, demonstration
 
 WORDS = "Ko e lea faka-Tonga pē"
@@ -19,17 +17,9 @@ def test_a_question_goes_round_in_the_language_of_the_sender(tmp_path):
     with demonstration(tmp_path) as site:
         visitor = Visitor(site.base_url)
         sent = visitor.send({"what": "ʻOku lokaʻi ʻa e matapā.", "reply": "yes"})
-        code = re.search(r'id="receipt-code"[^>]*>([^<]+)<', sent.text)[1].strip()
-        env = {
-            "DESK_PORT": "0",
-            "HAUMARU_SITE_REPLIES": f"{site.base_url}/agency/replies",
-            "HAUMARU_SITE_AGENCY": "example",
-            "HAUMARU_SITE_EVERY": "1s",
-        }
-        with program(tmp_path / "instance/demo/desk.toml", env=env) as desk:
-            desk.enter("Example handler")
-            wait_for(lambda: re.search(r'href="[^"]*/tips/([0-9a-z]{26})"', desk.get("/")))
-            one = re.search(r'href="[^"]*/tips/([0-9a-z]{26})"', desk.get("/"))[1]
+        code = sent.receipt_code
+        with replying_program(site, tmp_path, every="1s") as desk:
+            one = first_tip(desk)
             desk.post(f"/tips/{one}/claim")
             asked = ["locked-in", "safe-time", "languages"]
             for _ in range(2):  # pressed twice, asked once

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.desk import program, wait_for
+from tests.support.desk import first_tip, replying_program, wait_for
 from tests.support.site import Visitor, demonstration
 
 EVERY = "2s"
@@ -27,18 +27,10 @@ def test_a_sender_reads_what_became_of_the_report_in_tongan_and_hindi(tmp_path):
     with demonstration(tmp_path) as site:
         visitor = Visitor(site.base_url)
         sent = visitor.send({"what": "They lock the door of the flat at night.", "reply": "yes"})
-        code = re.search(r'id="receipt-code"[^>]*>([^<]+)<', sent.text)[1].strip()
+        code = sent.receipt_code
         assert _title(_read(visitor, code, "to")) == "ʻOku ʻikai ha tali ki he kouti ko ʻení"
-        env = {
-            "DESK_PORT": "0",
-            "HAUMARU_SITE_REPLIES": f"{site.base_url}/agency/replies",
-            "HAUMARU_SITE_AGENCY": "example",
-            "HAUMARU_SITE_EVERY": EVERY,
-        }
-        with program(tmp_path / "instance/demo/desk.toml", env=env) as desk:
-            desk.enter("Example handler")
-            wait_for(lambda: re.search(r'href="[^"]*/tips/([0-9a-z]{26})"', desk.get("/")))
-            one = re.search(r'href="[^"]*/tips/([0-9a-z]{26})"', desk.get("/"))[1]
+        with replying_program(site, tmp_path, every=EVERY) as desk:
+            one = first_tip(desk)
 
             def wait_until_told(count):
                 there = "the sender can read this on the site"

@@ -1,22 +1,16 @@
 """A report that its sender takes back, through the running programs: before it leaves, and when the agency has it."""
 
-import re
-
 import pytest
 from sqlalchemy import select
 
 from app.delivery.database import Database
 from app.delivery.receipt_codes import derive_keys, parse_code
 from app.delivery.schema import blobs, cells, spares
-from tests.support.desk import program, wait_for
+from tests.support.desk import first_tip, replying_program, wait_for
 from tests.support.faults import LIMITS
 from tests.support.site import Visitor, demonstration
 
 WHAT = "They lock the door of the packhouse at night, and Tavita has our passports."
-
-
-def _code(sent):
-    return re.search(r'id="receipt-code"[^>]*>([^<]+)<', sent.text)[1].strip()
 
 
 def _read(visitor, code, lang):
@@ -45,7 +39,7 @@ def test_a_report_that_is_taken_back_before_it_leaves_is_on_no_disk_and_never_ar
     """Given a report that waits, when its sender takes it back, nothing of it is left and nothing arrives."""
     with demonstration(tmp_path, HAUMARU_FORWARD_WINDOW="12h") as site:
         visitor = Visitor(site.base_url)
-        code = _code(visitor.send({"what": WHAT, "reply": "yes"}))
+        code = visitor.send({"what": WHAT, "reply": "yes"}).receipt_code
         words = derive_keys(parse_code(code)).envelope_id(0)
         database = Database(f"sqlite:///{next(site.folder.rglob('outbox.db'))}")
         data = database.read_blob(words.encode(), blobs, spares)
@@ -71,17 +65,9 @@ def test_a_sender_asks_the_desk_not_to_pass_a_report_on_and_reads_the_answer_in_
     # Reading again and again until the answer is there takes more than a reader's share.
     with demonstration(tmp_path, **LIMITS) as site:
         visitor = Visitor(site.base_url)
-        code = _code(visitor.send({"what": WHAT, "reply": "yes"}))
-        env = {
-            "DESK_PORT": "0",
-            "HAUMARU_SITE_REPLIES": f"{site.base_url}/agency/replies",
-            "HAUMARU_SITE_AGENCY": "example",
-            "HAUMARU_SITE_EVERY": "2s",
-        }
-        with program(tmp_path / "instance/demo/desk.toml", env=env) as desk:
-            desk.enter("Example handler")
-            wait_for(lambda: re.search(r'href="[^"]*/tips/([0-9a-z]{26})"', desk.get("/")))
-            one = re.search(r'href="[^"]*/tips/([0-9a-z]{26})"', desk.get("/"))[1]
+        code = visitor.send({"what": WHAT, "reply": "yes"}).receipt_code
+        with replying_program(site, tmp_path) as desk:
+            one = first_tip(desk)
             assert "passed" not in _take_back(visitor, code).heading, "the demonstration asks nobody"
             wait_for(lambda: one in desk.get("/?view=withdrawn"))
             assert "The sender asks you not to pass this tip on." in desk.get(f"/tips/{one}")
