@@ -1,5 +1,7 @@
 """Questions that need no translator, through the running programs: asked by id, read in Tongan, answered by a tick."""
 
+import pytest
+
 from tests.support.desk import first_tip, replying_program, wait_for
 from tests.support.site import Visitor, demonstration
 
@@ -12,6 +14,7 @@ def _typed(form, **values):
     return [*left, *((name, value) for name, value in values.items())]
 
 
+@pytest.mark.slow
 def test_a_question_goes_round_in_the_language_of_the_sender(tmp_path):
     """Given a sender who reads Tongan, when the desk asks by id, ticks come back in English and words as written."""
     with demonstration(tmp_path) as site:
