@@ -27,6 +27,7 @@ def code_on(page):
     return page.text_content("#receipt-code")
 
 
+@pytest.mark.slow
 def test_a_double_tap_on_a_slow_network_shows_the_code(page):
     """Two taps half a second apart, before any answer can come: the page that stays has a code, and so has a reload."""
     network = page.context.new_cdp_session(page)
