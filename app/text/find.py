@@ -196,18 +196,20 @@ def _phrase_candidates(
         yield _Candidate(Finding(start, words[last_word].end, kind), end)
 
 
-def _described(words: Sequence[Word], matches: Sequence[PhraseMatch], trie: PhraseTrie) -> list[Finding]:
+def _described(words: Sequence[Word], matches: Sequence[PhraseMatch], trie: PhraseTrie) -> list[_Candidate]:
     """Return what frames find, and the clauses in which writers describe themselves; they may overlap."""
     framed = [
-        Finding(words[first].start, words[_last_word(words, last, kind, trie.stop_words)].end, kind)
+        _Candidate(
+            Finding(words[first].start, words[_last_word(words, last, kind, trie.stop_words)].end, kind),
+            words[last].end,
+        )
         for first, last, kind in find_framed(words, matches, trie.frames)
     ]
-    return framed + [
-        Finding(words[first].start, words[last].end, "self") for first, last in find_clauses(words, matches)
-    ]
+    clauses = (Finding(words[first].start, words[last].end, "self") for first, last in find_clauses(words, matches))
+    return framed + [_Candidate(each, each.end) for each in clauses]
 
 
-def _with_described(text: str, found: Sequence[Finding], described: Iterable[Finding]) -> tuple[Finding, ...]:
+def _with_described(text: str, found: Sequence[Finding], described: Iterable[_Candidate]) -> tuple[Finding, ...]:
     """Return the findings, those that writers' descriptions meet made longer, and the descriptions that meet none.
 
     A description stops before the next finding. Names, numbers and other shapes are not made longer.
@@ -217,11 +219,18 @@ def _with_described(text: str, found: Sequence[Finding], described: Iterable[Fin
     for each in found:
         taken[each.start : each.end] = b"\x01" * (each.end - each.start)
     kept = list(found)
-    for start, end, kind in sorted(map(astuple, described), key=lambda each: (each[0] - each[1], each)):
+    for (start, end, kind), core in sorted(
+        ((astuple(each.finding), each.core) for each in described), key=lambda each: (each[0][0] - each[0][1], each)
+    ):
         overlap = taken.find(1, start, end)
         if overlap < 0:
             taken[start:end] = b"\x01" * (end - start)
             kept.append(Finding(start, end, kind))
+            continue
+        if overlap >= core:
+            stop = start + len(text[start:overlap].rstrip(" -,"))
+            taken[start:stop] = b"\x01" * (stop - start)
+            kept.append(Finding(start, stop, kind))
             continue
         after = taken.find(0, overlap, end)
         if after in ends and found[ends[after]].kind in _LENGTHENED:

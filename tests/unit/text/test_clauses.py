@@ -45,6 +45,12 @@ def test_what_follows_a_full_clause_is_judged_by_itself(kinds):
     assert any("campsite" in part for _, part in kinds(text))
 
 
+def test_a_month_or_a_name_after_a_description_does_not_hide_it(kinds):
+    """A description stops before the next finding, and is found all the same."""
+    found = kinds("Saya bekas pekerja dia yang berhenti bulan Mei.")
+    assert [kind for kind, words in found if "bekas pekerja dia" in words] == ["self"]
+
+
 def _copy(tmp_path, text):
     for each in KNOWN:
         (tmp_path / each).mkdir()
