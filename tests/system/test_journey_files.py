@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpus.search import everywhere
-from tests.support.paths import BIN
+from tests.support.paths import BIN, read_below
 
 STORY = "The passports are in this safe"
 
@@ -69,11 +69,10 @@ def test_while_it_is_held_nothing_is_sent_and_nothing_can_be_read(running, visit
     draft = dict(answer.form("/report").fields)["draft"]
     database = running.folder / "instance" / "demo" / "outbox.db"
     memory = Path(tomllib.loads((database.parent / "haumaru.toml").read_text())["memory"]["folder"])
-    held_tips = [path for path in memory.rglob("*") if path.is_file() and path.stat().st_size >= 2 * 128 * 1024]
-    assert held_tips
-    kept = b"".join(
-        path.read_bytes() for path in (*database.parent.glob("outbox.db*"), *memory.rglob("*.db"), *held_tips)
-    )
+    in_memory = read_below([memory])
+    assert [path for path, data in in_memory.items() if len(data) >= 2 * 128 * 1024], "a tip is held"
+    waiting = read_below(database.parent.glob("outbox.db*"))
+    kept = b"".join([*waiting.values(), *in_memory.values()])
     for secret in (b"held and never sent", b"words in a held file", draft.encode(), bytes.fromhex(draft)):
         assert secret not in kept
     visitor.send({"what": "a later one without files"})

@@ -8,6 +8,7 @@ from app.delivery.receipt_codes import derive_keys, parse_code
 from app.delivery.schema import blobs, cells, spares
 from tests.support.desk import first_tip, replying_program, wait_for
 from tests.support.faults import LIMITS
+from tests.support.paths import read_below
 from tests.support.site import Visitor, demonstration
 
 WHAT = "They lock the door of the packhouse at night, and Tavita has our passports."
@@ -30,7 +31,7 @@ def _take_back(visitor, code, lang="en"):
 
 def _found(folder, pieces):
     """Which pieces lie in any file of a folder."""
-    files = [path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "demo.log"]
+    files = [data for path, data in read_below([folder]).items() if path.name != "demo.log"]
     return [piece for piece in pieces if any(piece in data for data in files)]
 
 

@@ -28,6 +28,7 @@ from PIL.PngImagePlugin import PngInfo
 from app.delivery.receipt_codes import new_code
 from app.site.config import load_config
 from tests.support.faults import children
+from tests.support.paths import read_below
 from tests.support.servers import Certificates, smtp
 from tests.support.site import Answer, Visitor, demonstration, open_all
 
@@ -54,10 +55,8 @@ def codings(marker: str) -> list[bytes]:
 
 def find(markers: dict[str, str], *roots: Path) -> list[str]:
     """Which marker stands in which file below these folders, also in what can be unpacked; with each file's name."""
-    found, files = [], [path for root in roots for path in [root, *root.rglob("*")] if path.is_file()]
-    assert files
-    for path in files:
-        data = path.read_bytes()
+    found = []
+    for path, data in read_below(roots).items():
         views = [data, str(path).encode(), *unpacked(data)]
         found += [
             f"{name} in {path.name}"
