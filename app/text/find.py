@@ -85,6 +85,7 @@ _PHRASE_KINDS: Final = frozenset(WARNED_SECTIONS) - {"signoff", "date"}
 _MAX_WORDS_AFTER: Final = {"name": 4, "self": 5, "relation": 3, "role": 3}
 
 _MAX_WORDS_TO_PLACE: Final = 10
+_SENTENCE_ENDS: Final = frozenset(".!?।。！？")
 _LEAST_LONGER: Final = 2  # words
 _LENGTHENED: Final = frozenset({"self", "only", "relation", "role"})
 
@@ -130,7 +131,7 @@ def find_identifying(
     ]
     signoffs = [(first, last) for first, last, rule in matches if rule.kind == "signoff"]
     shapes += closing_names(text, words, signoffs, phrases)
-    in_phrases = _phrase_candidates(words, matches, phrases, about_suspects=about_suspects)
+    in_phrases = _phrase_candidates(text, words, matches, phrases, about_suspects=about_suspects)
     shapes += find_hidden_marks(text)
     found = _resolve_overlaps(text, [*(_Candidate(each, each.end) for each in shapes), *in_phrases])
     return _with_described(text, found, _described(words, matches, phrases))
@@ -172,7 +173,7 @@ def _whole_dates(parts: Iterable[Finding]) -> list[Finding]:
 
 
 def _phrase_candidates(
-    words: Sequence[Word], matches: Iterable[PhraseMatch], trie: PhraseTrie, *, about_suspects: bool
+    text: str, words: Sequence[Word], matches: Iterable[PhraseMatch], trie: PhraseTrie, *, about_suspects: bool
 ) -> Iterator[_Candidate]:
     """Yield what phrases such as "my name is" say, each with the words that belong to it."""
     for first, last, (kind, opener) in matches:
@@ -190,10 +191,17 @@ def _phrase_candidates(
                 yield _Candidate(Finding(start, words[name_to].end, "name"), words[name_to].end)
             continue
         last_word = _last_word(words, last, kind, trie.stop_words)
-        # "my name is on the list" names nobody.
-        if kind == "name" and last_word == last and last + 1 < len(words) and words[last + 1].joined:
+        # "My name is on the list" names nobody, nor does "I do not give my name."
+        if kind == "name" and last_word == last and not _goes_on(text, words, last):
             continue
         yield _Candidate(Finding(start, words[last_word].end, kind), end)
+
+
+def _goes_on(text: str, words: Sequence[Word], last: int) -> bool:
+    """Return whether a name may follow, apart, in the same sentence: "My name ... Ana"."""
+    if last + 1 == len(words) or words[last + 1].joined:
+        return False
+    return text[words[last].end : words[last + 1].start].strip() not in _SENTENCE_ENDS
 
 
 def _described(words: Sequence[Word], matches: Sequence[PhraseMatch], trie: PhraseTrie) -> list[_Candidate]:
