@@ -122,9 +122,9 @@ class Reader:
             key, _number_with_unit(default, _DURATIONS), lambda raw: _number_with_unit(raw, _DURATIONS), 1, remedy
         )
 
-    def day(self, key: str) -> date:
-        """Return a day from a date of TOML, or from a text in ISO 8601."""
-        return self._get(key, _REQUIRED, _day, date.max, "write a day such as 2027-11-30, without quotes")
+    def day(self, key: str, default: Any = _REQUIRED) -> date:
+        """Return a day from a date of TOML, or from a text in ISO 8601; the key is required without a default."""
+        return self._get(key, default, _day, date.max, "write a day such as 2027-11-30, without quotes")
 
     def path(self, key: str, default: str = "") -> Path | None:
         """Return a path, relative to the folder of the configuration; None for an absent key without a default."""

@@ -121,7 +121,7 @@ def load_desk_config(path: Path, env: Mapping[str, str]) -> DeskConfig:
         retain_days=desk.integer("retain_days", 90, 1, 3650),
         contact=desk.text("contact"),
         acknowledge=desk.flag("acknowledge", default=True),
-        expires=desk.optional("expires", date.fromisoformat, date.max, remedy='write a day such as "2027-11-30"'),
+        expires=desk.day("expires", date.max),
         handlers=tuple(_read_handler(row) for row in root.tables("handler")),
         authorities=_read_parties(root, "authority", folder, faults),
         translators=_read_parties(root, "translator", folder, faults),
@@ -174,7 +174,7 @@ def _read_party(row: Reader, title: str, folder: Path) -> Authority:
         takes=row.texts("takes", ()),
         recipients=read_recipients(row),
         transport=open_transport(read_destination(row, name, base=folder, table=title), base=folder),
-        expires=row.optional("expires", date.fromisoformat, date.max, remedy='write a day such as "2027-11-30"'),
+        expires=row.day("expires", date.max),
         cells=row.integer("cells", 0, 0, 4096),
     )
     row.reject_unknown_keys()

@@ -141,6 +141,7 @@ def run_demo() -> None:
     path = demo.prepare_folder(Path("instance/demo"))
     config = load_config(path, demo.environment(os.environ))
     factory.require_schema(config)
+    demo.direct_replies(config)
     with demo.run_forwarder(path):
         click.echo(demo.welcome_text(config))
         for warning in demo.warnings(config):

@@ -6,6 +6,7 @@ demonstration is a fault. Nothing is written to a disk outside the folder.
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.core import i18n
-from app.core.durable import create_once
+from app.core.durable import create_once, write_atomically
 from app.core.resources import ROOT
 from app.site import factory, preflight
 from app.site.config import Config, load_config
@@ -29,6 +30,8 @@ _PR_SET_PDEATHSIG = 1
 _EXPIRES_DAYS = 365
 MAX_INBOX_FILES = 2000
 _LOOK_SECONDS = 1.0
+_REPLIES = "http://127.0.0.1:{port}/agency/replies"
+_REPLIES_LINE = r'^replies = "http://127\.0\.0\.1:\d+/agency/replies"$'
 
 _SITE_TOML = """\
 # A demonstration: nobody reads what is sent here. Its key is published, so anyone can open what it seals.
@@ -116,7 +119,7 @@ window = "8s"
 
 [site]
 agency = "example"
-replies = "http://127.0.0.1:8000/agency/replies"
+replies = "{replies}"
 every = "1min"
 """
 
@@ -131,10 +134,26 @@ def prepare_folder(folder: Path) -> Path:
     expires = (datetime.now(UTC) + timedelta(days=_EXPIRES_DAYS)).date().isoformat()
     reply_key = encode_public_key(public_bytes(read_signing_key((folder / "signing.txt").read_bytes(), None)))
     memory = _memory_folder(folder, os.environ)
-    values = {"recipient": recipient, "expires": expires, "reply_key": reply_key, "memory": memory}
+    values = {
+        "recipient": recipient,
+        "expires": expires,
+        "reply_key": reply_key,
+        "memory": memory,
+        "replies": _REPLIES.format(port=8000),
+    }
     _write_once(folder / "haumaru.toml", _SITE_TOML.format(**values))
     _write_once(folder / "desk.toml", _DESK_TOML.format(**values))
     return folder / "haumaru.toml"
+
+
+def direct_replies(config: Config) -> None:
+    """Write into `desk.toml` the port at which this demonstration takes replies, unless another address was written."""
+    path = config.folder / "desk.toml"
+    text = path.read_text()
+    current = _REPLIES.format(port=config.server.port)
+    directed = re.sub(_REPLIES_LINE, f'replies = "{current}"', text, flags=re.MULTILINE)
+    if directed != text:
+        write_atomically(path, directed.encode())
 
 
 def _memory_folder(folder: Path, env: Mapping[str, str]) -> Path:

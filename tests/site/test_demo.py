@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from app.desk.config import load_desk_config
 from app.site import demo, preflight
 from app.site.config import load_config
 
@@ -28,6 +29,25 @@ def test_without_a_folder_in_memory_the_demonstration_says_where_it_writes(tmp_p
     config = load_config(demo.prepare_folder(tmp_path / "demo"), {})
     assert config.memory.folder == tmp_path / "demo" / "memory"
     assert str(config.memory.folder) in demo.warnings(config)[0]
+
+
+def test_the_desk_sends_replies_to_the_port_of_the_site(tmp_path):
+    """Given a demonstration that ran at one port, when it runs at another, its desk sends replies to the new port."""
+    path = demo.prepare_folder(tmp_path / "demo")
+    for port in ("8000", "8123", "8124"):
+        demo.direct_replies(load_config(path, demo.environment({"PORT": port})))
+        desk = load_desk_config(path.parent / "desk.toml", {})
+        assert desk.site.replies == f"http://127.0.0.1:{port}/agency/replies"
+
+
+def test_an_address_for_replies_that_somebody_wrote_stays(tmp_path):
+    """A desk that sends replies to another site goes on doing so, and its file stays as it was."""
+    path = demo.prepare_folder(tmp_path / "demo")
+    file = path.parent / "desk.toml"
+    written = file.read_text().replace("http://127.0.0.1:8000/agency", "https://example.org/agency")
+    file.write_text(written)
+    demo.direct_replies(load_config(path, demo.environment({"PORT": "8123"})))
+    assert file.read_text() == written
 
 
 def test_the_forwarder_pauses_while_the_inbox_is_full(config, monkeypatch):
