@@ -6,6 +6,7 @@ today's, and records the English of today in those that are named. No sentence i
 ends when the English that was reviewed has changed.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from babel.messages.pofile import read_po
 from app.core import i18n
 from app.core.i18n import Language
 from app.site.guide.models import source_digest
+from deploy.sentences import FILES, sentences, store_back
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -264,6 +266,23 @@ def digests_command(language: str, name: str) -> None:
         sys.exit("haumaru: there is no such translation; CODE is a folder in content/, FILE a name without its ending")
     for line in digests(ROOT, language, name):
         click.echo(line)
+
+
+@cli.command("back")
+@click.option("--language", required=True, help="The language, as its folder in content/ is called: sm")
+@click.option("--words", type=click.Path(exists=True, path_type=Path), help="JSON: the words that were translated back")
+@click.argument("told", type=click.Path(exists=True, path_type=Path))
+def back_command(language: str, words: Path | None, told: Path) -> None:
+    """Keep the back-translations of TOLD, a JSON object {key: English}; name the sentences that have none.
+
+    Without --words the keys are those of the files as they are now: help:3, safety.toml:emergency, messages:<English>.
+    """
+    now = {one.key: one.translated for name in FILES for one in sentences(ROOT, language, name)}
+    read = dict(json.loads(words.read_text(encoding="utf-8"))) if words else now
+    missing = store_back(ROOT, language, json.loads(told.read_text(encoding="utf-8")), read)
+    for key in missing:
+        click.echo(key)
+    click.echo(f"{len(now) - len(missing)} of {len(now)} sentences have a back-translation")
 
 
 if __name__ == "__main__":
