@@ -47,6 +47,10 @@ _LINK: Final = re.compile(
 _HANDLE: Final = re.compile(r"(?<![a-z0-9_@./+-])@[a-z0-9_][a-z0-9_.-]{1,40}")
 _ACCOUNT: Final = re.compile(r"[ :=-]{0,3}(@?[a-z0-9_][a-z0-9_.-]{0,40}|[号號是])")
 _ACCOUNT_AFTER_COLON: Final = re.compile(r"[^\n.,;:]{0,24}: ?(@?[a-z0-9_][a-z0-9_.-]{2,40})")
+# An account with other words before it: "my Instagram is private, li.88".
+_ACCOUNT_NEAR: Final = re.compile(
+    r"[^\n;.]{0,24}?(?<![a-z0-9@._-])(@?[a-z0-9]{1,20}[._][a-z0-9_.]{2,20}|[a-z]{3,20}\d{2,8})(?![\w@])"
+)
 _LOOKS_LIKE_ACCOUNT: Final = re.compile(r"[\d_.][a-z_]|[a-z_][\d_.]")
 _CLOCK: Final = re.compile(
     r"(?<![\d:.,$])(?<!\d-)(?:[01]?\d|2[0-4])(?:(?P<minute>[:hg][0-5]\d(?::[0-5]\d)?)|(?P<dot>\.[0-5]\d))?"
@@ -203,7 +207,9 @@ def _account_findings(ascii_text: str, cues: Cues) -> Iterator[Finding]:
                 match = direct if declared else match or direct
                 break
             at = direct.end()
-        if match and (declared or _LOOKS_LIKE_ACCOUNT.search(match[1])):
+        if match is None or not (declared or _LOOKS_LIKE_ACCOUNT.search(match[1])):
+            match = _ACCOUNT_NEAR.match(ascii_text, cue.end)
+        if match:
             yield Finding(match.start(1), match.start(1) + len(match[1].rstrip(".-")), "handle")
 
 

@@ -129,12 +129,12 @@ class PhraseTrie:
         after_never = 0
         for first in range(len(words)):
             found = list(self._rules_from(words, first)) if first >= after_never else []
+            if found and any(rule.kind == "never" for rule in found[-1][1]):
+                after_never = found[-1][0] + 1
+                yield PhraseMatch(first, found[-1][0], PhraseRule("never"))
+                continue
             for last, rules in found:
                 longest = last == found[-1][0]
-                if longest and any(rule.kind == "never" for rule in rules):
-                    after_never = last + 1
-                    yield PhraseMatch(first, last, PhraseRule("never"))
-                    break
                 yield from (
                     PhraseMatch(first, last, rule) for rule in rules if longest or rule.kind not in WARNED_SECTIONS
                 )

@@ -21,6 +21,7 @@ HARMLESS = [
     "我路过听见有人哭。",
     "मुझे डर लग रहा है।",
     "Saya takut.",
+    "Saya bekerja 16 jam sehari tanpa rehat.",
     "Saya tidak mahu beri nama saya. Tolong mereka.",
     "I rongo au i te tangi.",
     "The cook of the lodge has a red caravan at the campsite.",

@@ -27,6 +27,8 @@ FOUND = [
     ("by @some_one", "handle", "@some_one"),
     ("t.me/someone_12", "handle", "t.me/someone_12"),
     ("WeChat ID: wxid_a1", "handle", "wxid_a1"),
+    ("IG saya si_comel_nz", "handle", "si_comel_nz"),
+    ("my Instagram is private, li.jun88", "handle", "li.jun88"),
     ("lat -36.84846, lon", None, None),
     ("-36.84846 / 174.76333", "place", "-36.84846 / 174.76333"),
     ("41°17'11\"S 174°46'34\"E", "place", "41°17'11\"S"),
