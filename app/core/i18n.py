@@ -7,15 +7,11 @@ causes an error page. A further language is a folder of `content/` with a `langu
 
 import tomllib
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from babel import Locale, UnknownLocaleError
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
@@ -107,22 +103,3 @@ def codes_by_tag(among: Iterable[str]) -> dict[str, str]:
     codes = {code.lower(): code for code in among}
     aliases = {alias: codes[tag] for alias, tag in _ALIASES.items() if tag in codes}
     return {tag.partition("-")[0]: code for tag, code in codes.items()} | aliases
-
-
-def compile_catalogues(root: Path) -> list[Path]:
-    """Compile each `messages.po` below `root` that is newer than its `messages.mo`; return the written paths.
-
-    In a read-only folder the catalogues stay as they are.
-    """
-    written = []
-    for source in sorted(root.glob("*/LC_MESSAGES/messages.po")):
-        target = source.with_suffix(".mo")
-        if target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
-            continue
-        with source.open("rb") as file:
-            catalogue = read_po(file)
-        with suppress(PermissionError), NamedTemporaryFile(dir=source.parent, delete=False) as made:
-            write_mo(made, catalogue)
-            Path(made.name).replace(target)
-            written.append(target)
-    return written

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from app.core import i18n
+from app.core.catalogues import compile_catalogues
 from app.core.durable import create_once, write_atomically
 from app.core.resources import ROOT
 from app.site import factory, preflight
@@ -172,7 +172,7 @@ def _memory_folder(folder: Path, env: Mapping[str, str]) -> Path:
 
 def build_outputs(folder: Path) -> Iterator[str]:
     """Make the catalogues, every page and the handouts, the PDFs in `folder`; yield one line for each result."""
-    for path in i18n.compile_catalogues(ROOT / "translations"):
+    for path in compile_catalogues(ROOT / "translations"):
         yield f"{path.parent.parent.name}: catalogue"
     with TemporaryDirectory() as temporary:
         prerendered = factory.prerender_site(load_config(prepare_folder(Path(temporary)), {}))

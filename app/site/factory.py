@@ -24,6 +24,7 @@ from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core import i18n
+from app.core.catalogues import compile_catalogues
 from app.core.durable import create_once
 from app.core.errors import ConfigError, OutboxError
 from app.core.log import log_error
@@ -129,7 +130,7 @@ def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
 
 def render_guide(config: Config, secret: bytes, *, root: Path = ROOT) -> Prerendered:
     """Return what `prerender_site` returns, with any 32 bytes as the secret: no guidance page depends on them."""
-    i18n.compile_catalogues(root / "translations")
+    compile_catalogues(root / "translations")
     library, catalogue_reviews = _load_library(config, root)
     prerendered = Prerendered(
         config=config,

@@ -1,6 +1,5 @@
 """The languages: their locales, and which one a browser is given."""
 
-import os
 from datetime import date
 
 import pytest
@@ -55,19 +54,6 @@ def test_every_language_has_rules_for_dates_and_plurals(code):
     assert str(locale).split("_")[0] == code.split("-")[0]
     assert locale.plural_form(2)
     assert format_date(date(2026, 11, 22), locale=locale)
-
-
-def test_catalogues_are_compiled_when_they_are_newer(tmp_path):
-    """A changed `messages.po` is compiled once, an unchanged one is left alone."""
-    folder = tmp_path / "sm" / "LC_MESSAGES"
-    folder.mkdir(parents=True)
-    source = folder / "messages.po"
-    source.write_text('msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Yes"\nmsgstr "Ioe"\n')
-    assert i18n.compile_catalogues(tmp_path) == [folder / "messages.mo"]
-    assert i18n.compile_catalogues(tmp_path) == []
-    later = (folder / "messages.mo").stat().st_mtime + 5
-    os.utime(source, (later, later))
-    assert len(i18n.compile_catalogues(tmp_path)) == 1
 
 
 def test_an_eleventh_language_is_a_folder(tmp_path):
