@@ -272,9 +272,8 @@ def _open_outbox(config: Config, memory: MemoryStore) -> Outbox:
     return outbox
 
 
-def _rate_limits(app: Flask, config: Config, clock: Callable[[], float]) -> RateLimits:
+def _rate_limits(config: Config, clock: Callable[[], float]) -> RateLimits:
     return RateLimits(
-        app,
         url=config.limits.url,
         per_address=config.limits.per_address,
         workers=config.server.workers,
@@ -286,7 +285,7 @@ def _rate_limits(app: Flask, config: Config, clock: Callable[[], float]) -> Rate
 def _add_report(
     app: Flask, guide: GuideViews, prerendered: Prerendered, room: BodyRoom, *, root: Path, clock: Callable[[], float]
 ) -> None:
-    config, rates = prerendered.config, _rate_limits(app, prerendered.config, clock)
+    config, rates = prerendered.config, _rate_limits(prerendered.config, clock)
     memory, visitors = open_memory_store(config.memory), NetworkReader(clock=clock)
     outbox = _open_outbox(config, memory)
     file_limits = CleanLimits(bytes_in=config.report.max_upload)

@@ -52,7 +52,6 @@ class Siege:
         self._memory = SqliteMemoryStore(folder / "memory")
         self._outbox = Outbox(f"sqlite:///{folder}/outbox.db", self._memory)
         self._limits = RateLimits(
-            self._app,
             url="memory://",
             per_address="20/hour",
             workers=1,

@@ -13,7 +13,7 @@ from math import ceil
 from time import time
 from types import MappingProxyType
 
-from flask import Flask, request
+from flask import request
 from limits import parse
 
 from app.core.errors import RateError, WordsFullError
@@ -64,7 +64,6 @@ class RateLimits:
 
     def __init__(
         self,
-        app: Flask,
         *,
         url: str,
         per_address: str,
@@ -72,7 +71,7 @@ class RateLimits:
         pace: WordsPace,
         clock: Callable[[], float] = time,
     ) -> None:
-        self._counter = ShareCounter(app, url)
+        self._counter = ShareCounter(url)
         self._reader = NetworkReader(clock=clock, share_key=self._counter.share_key)
         self._workers = workers if url.startswith("memory:") else 1
         amount = parse(per_address).amount

@@ -25,7 +25,7 @@ FIRST = 14 * 6 * 16  # those that leave within 14 hours
 
 def rates(**changes):
     settings = {"url": "memory://", "per_address": "20/hour", "workers": 1, "pace": WordsPace(16, 600), **changes}
-    return RateLimits(APP, **settings)
+    return RateLimits(**settings)
 
 
 def request_of(address, host="here"):
