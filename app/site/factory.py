@@ -137,7 +137,7 @@ def render_guide(config: Config, secret: bytes, *, root: Path = ROOT) -> Prerend
         secret=secret,
         library=library,
         catalogue_reviews=catalogue_reviews,
-        handouts=make_handouts(library),
+        handouts=make_handouts(library, "" if config.site.demo else config.site.base_url),
         pages={},
     )
     preload_tables()

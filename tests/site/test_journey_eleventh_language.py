@@ -65,6 +65,6 @@ def test_the_form_speaks_it(site):
 
 
 def test_it_has_its_handouts(site):
-    """A sheet and a card are made in the new language."""
-    for name in (f"{CODE}.pdf", f"{CODE}-card.pdf"):
+    """Sheet, cards, poster and pictures are made in the new language."""
+    for name in (f"{CODE}.pdf", f"{CODE}-card.pdf", f"{CODE}-poster.pdf", f"{CODE}-pictures.pdf"):
         assert site.get(f"/{CODE}/sheets/{name}").response.data.startswith(b"%PDF-")

@@ -1,4 +1,4 @@
-"""Makes the handouts: an A4 sheet and a pocket card in each language, as PDF/UA-1, from the words of the pages.
+"""Makes the handouts in each language, as PDF/UA-1, from the words of the pages: sheet, cards, poster, and pictures.
 
 The same content gives the same bytes: the only date inside is the newest date of the contacts, nothing says when or
 where a file was made, and the file names say only the language. The fonts are our own subsets: a character that they
@@ -16,13 +16,18 @@ from typing import Any
 import typst
 
 from app.core.errors import ConfigError
-from app.site.guide.models import ENGLISH, Edition, Library, Run
+from app.site.guide.handout_address import make_address
+from app.site.guide.models import ENGLISH, Contact, Edition, Library, Run
 
 _FOLDER = Path(__file__).parent
 ZIP_NAME = "sheets.zip"
+# The template of each handout, and how its file name ends after the language.
+KINDS = {"sheet": "", "card": "-card", "poster": "-poster", "pictures": "-pictures"}
 _PDF_TYPE, _ZIP_TYPE = "application/pdf", "application/zip"
 _LATIN = "Noto Sans"
 _OWN_FONTS = {"hi": "Noto Sans Devanagari", "zh-Hans": "Noto Sans SC"}
+# The contacts that a strip of the poster has: a number for danger, and a number that asks for no name.
+_STRIP_CONTACTS = ("police-111", "crime-stoppers")
 # The earliest time that a zip can hold.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 _SHEET_KEYS = (
@@ -66,21 +71,26 @@ class Handout:
         return -(-len(self.data) // 1000)
 
 
-def make_handouts(library: Library) -> dict[str, Handout]:
-    """Return every handout by file name, and all of them in one zip; `ConfigError` if one cannot be made."""
+def make_handouts(library: Library, base_url: str = "") -> dict[str, Handout]:
+    """Return every handout by file name, and all of them in one zip; `ConfigError` if one cannot be made.
+
+    `base_url` is the address of the site; poster and pictures show it only if a reader elsewhere can open it.
+    """
     compiler = typst.Compiler(font_paths=[str(_FOLDER / "fonts")], ignore_system_fonts=True, root=str(_FOLDER))
     found: dict[str, Handout] = {}
     for lang, edition in library.editions.items():
-        data = json.dumps(handout_data(edition, library.editions[ENGLISH]), ensure_ascii=False, default=asdict)
-        for kind, name in (("sheet", f"{lang}.pdf"), ("card", f"{lang}-card.pdf")):
-            found[name] = Handout(name, _compile(compiler, name, {"data": data, "kind": kind}), _PDF_TYPE)
+        texts = handout_data(edition, library.editions[ENGLISH]) | {"address": make_address(base_url, lang)}
+        data = json.dumps(texts, ensure_ascii=False, default=asdict)
+        for kind, end in KINDS.items():
+            name = f"{lang}{end}.pdf"
+            found[name] = Handout(name, _compile(compiler, kind, name, data), _PDF_TYPE)
     return found | {ZIP_NAME: Handout(ZIP_NAME, _zip_handouts(found.values()), _ZIP_TYPE)}
 
 
-def _compile(compiler: typst.Compiler, name: str, inputs: dict[str, str]) -> bytes:
-    template = str(_FOLDER / "sheet.typ")
+def _compile(compiler: typst.Compiler, kind: str, name: str, data: str) -> bytes:
+    template = str(_FOLDER / "print" / f"{kind}.typ")
     try:
-        pdf = compiler.compile(template, format="pdf", sys_inputs=inputs, pdf_standards="ua-1")
+        pdf = compiler.compile(template, format="pdf", sys_inputs={"data": data}, pdf_standards="ua-1")
     except typst.TypstError as error:
         remedy = "use other characters, or make new fonts with deploy/fonts.py"
         raise ConfigError((f"handout {name}: {error}; {remedy}",)) from None
@@ -97,6 +107,7 @@ def handout_data(edition: Edition, english: Edition) -> dict[str, Any]:
     texts |= {
         "questions": check.runs["questions"],
         "calls": [_call_entry(edition, entry) for entry in sheet.runs["contacts"]],
+        "strip": [_number(edition.contacts[key]) for key in _STRIP_CONTACTS],
         "version": _version_line(sheet.runs),
         "unchecked": [] if _reviewed(edition) else _unchecked(edition, english),
     }
@@ -112,8 +123,11 @@ def handout_data(edition: Edition, english: Edition) -> dict[str, Any]:
 
 
 def _call_entry(edition: Edition, entry: Mapping[str, Any]) -> dict[str, Any]:
-    contact = edition.contacts[entry["contact"][0].text]
-    return {"href": contact.href, "number": contact.number, "text": entry["text"]}
+    return _number(edition.contacts[entry["contact"][0].text]) | {"text": entry["text"]}
+
+
+def _number(contact: Contact) -> dict[str, Any]:
+    return {"href": contact.href, "number": contact.number}
 
 
 def _reviewed(edition: Edition) -> bool:

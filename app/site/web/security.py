@@ -81,6 +81,9 @@ class SecurityExtension:
 
     def _finish_response(self, response: Response) -> Response:
         response.headers.update(self._headers)
+        if response.location and response.location.startswith(request.host_url):
+            # Behind a proxy that ends TLS, an address with a scheme would send a visitor over plain HTTP.
+            response.headers["Location"] = f"/{response.location.removeprefix(request.host_url)}"
         if self._onion and not request.host.endswith(".onion"):
             # The same on every page: HTTP/2 compresses headers, and the length of a path would tell which page it is.
             response.headers["Onion-Location"] = f"{self._onion}/"

@@ -13,13 +13,14 @@ import pytest
 
 from app.core.errors import ConfigError
 from app.site.demo import build_outputs
-from app.site.guide.handouts import handout_data, make_handouts
+from app.site.guide.handouts import KINDS, handout_data, make_handouts
 from app.site.guide.loader import load_library
 from app.site.guide.models import Run
 from tests.support.paths import ROOT
 from tests.support.visit import KNOWN
 
 MM = 72 / 25.4
+ENDS = tuple(f"{end}.pdf" for end in KINDS.values())
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,15 @@ def words_of(pdf: bytes) -> str:
     return " ".join(document[n].get_textpage().get_text_bounded() for n in range(len(document)))
 
 
-def test_there_is_a_sheet_and_a_card_for_every_language_and_a_zip_of_all(library, files):
-    """There are two PDFs with neutral names in each language, and one zip of exactly these files."""
-    names = [f"{code}{end}" for code in library.editions for end in (".pdf", "-card.pdf")]
+def code_of(name: str) -> str:
+    """Return the code of the language of a handout from its file name."""
+    return next(name.removesuffix(end) for end in reversed(ENDS) if name.endswith(end))
+
+
+def test_there_are_four_handouts_for_every_language_and_a_zip_of_all(library, files):
+    """There are four PDFs in each language, named for language and kind alone, and a zip of exactly these files."""
+    names = [f"{code}{end}" for code in library.editions for end in ENDS]
+    assert ENDS == (".pdf", "-card.pdf", "-poster.pdf", "-pictures.pdf")
     assert list(files) == [*names, "sheets.zip"]
     with zipfile.ZipFile(io.BytesIO(files["sheets.zip"].data)) as archive:
         assert archive.namelist() == names
@@ -60,13 +67,13 @@ def test_every_pdf_is_pdf_ua_1(pdfs):
         assert report.is_compliant, f"{name}: {[str(failure) for failure in report.failures]}"
 
 
-def test_every_sheet_and_card_is_one_side_of_a4(pdfs):
-    """The sheet is one page in portrait format, the card one page in landscape format."""
+def test_every_handout_is_one_side_of_a4_and_the_cards_are_two(pdfs):
+    """Every page is A4 in portrait format; cards have a page for each side of the paper, all others one page."""
     for name, data in pdfs.items():
         document = pypdfium2.PdfDocument(data)
-        assert len(document) == 1, f"{name} has {len(document)} pages"
-        size = tuple(round(side / MM) for side in document[0].get_size())
-        assert size == ((297, 210) if name.endswith("-card.pdf") else (210, 297))
+        assert len(document) == (2 if name.endswith("-card.pdf") else 1), f"{name} has {len(document)} pages"
+        for sheet in document:
+            assert tuple(round(side / MM) for side in sheet.get_size()) == (210, 297)
 
 
 def test_the_same_content_gives_the_same_bytes(library, pdfs):
@@ -79,7 +86,7 @@ def test_the_metadata_is_title_language_and_a_fixed_date(library, pdfs):
     """The metadata says neither who made a handout nor when or where; its date is the newest of the contacts."""
     for name, data in pdfs.items():
         with pikepdf.open(io.BytesIO(data)) as pdf:
-            code = name.removesuffix(".pdf").removesuffix("-card")
+            code = code_of(name)
             assert str(pdf.Root.Lang).partition("-")[0] == code.partition("-")[0]
             info = {str(key): str(value) for key, value in pdf.docinfo.items()}
             assert info.keys() <= {"/Title", "/Creator", "/CreationDate", "/ModDate"}
@@ -101,9 +108,9 @@ def test_a_character_without_a_glyph_is_a_fault_and_never_a_hole(library):
 
 
 def test_a_sheet_has_all_numbers_questions_and_signs(library, pdfs):
-    """Each number to call is on the sheet and on the card, with the English words of the pages."""
+    """Each number to call is on sheet, card and poster, and the sheet has the English questions of the pages."""
     for code, edition in library.editions.items():
-        for name in (f"{code}.pdf", f"{code}-card.pdf"):
+        for name in (f"{code}{end}" for end in ENDS if end != "-pictures.pdf"):
             for number in ("111", "105", "0800 20 00 88", "0800 555 111"):
                 assert number in words_of(pdfs[name]).replace("\r\n", " "), f"{name}: no {number}"
         assert len(handout_data(edition, library.editions["en"])["questions"]) == 8
@@ -133,14 +140,9 @@ def test_an_unreviewed_sheet_says_so_in_its_language_and_in_english(library, pdf
             said = handout_data(edition, library.editions["en"])["unchecked"]
             assert "".join(run.text for run in said).endswith(f" {english}")
             assert (said[0].lang, said[-1].lang) != ("en", "")
-            assert english in " ".join(words_of(pdfs[f"{code}.pdf"]).split())
-            assert english in " ".join(words_of(pdfs[f"{code}-card.pdf"]).split())
-
-
-def test_the_cards_outside_is_neutral(library):
-    """The outside of the folded card names neither trafficking nor police nor reporting."""
-    outside = str(library.editions["en"].pages["sheet"].raw["card_outside"]).lower()
-    assert not any(word in outside for word in ("traffick", "police", "report", "victim", "help"))
+            for end in ENDS:
+                if end != "-pictures.pdf":  # which has no sentence that anybody could read
+                    assert english in " ".join(words_of(pdfs[f"{code}{end}"]).split()), f"{code}{end}"
 
 
 def test_a_sheet_is_legible_in_black_and_white(pdfs):
@@ -164,7 +166,7 @@ def test_any_sheet_can_be_had_from_any_languages_page(site):
     for code in site.languages:
         links = [link for link in site.get(f"/{code}/sheets").document.all("a") if "/sheets" in link.attrs["href"]]
         hrefs = {link.attrs["href"]: link.text for link in links if link.attrs["href"].endswith((".pdf", ".zip"))}
-        ends = {f"/{code}/sheets/{other}{end}" for other in site.languages for end in (".pdf", "-card.pdf")}
+        ends = {f"/{code}/sheets/{other}{end}" for other in site.languages for end in ENDS}
         assert hrefs.keys() == ends | {"/sheets.zip"}
         for href, words in hrefs.items():
             answer = site.get(href).response
