@@ -9,7 +9,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from app.text.phrases import split_words
+from app.text.words import split_words
 
 BINS = 16
 _RUN_WORDS = 3

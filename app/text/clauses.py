@@ -6,8 +6,9 @@ last, the description is `first` and the pronoun `then`.
 
 What may show a person is endless, what most reports say of the writer is not: that the writer saw, heard, fears, hopes,
 needs help or was not paid. So each clause with a word of the list `me` is found too, unless it holds a word of
-`harmless`. A word of `with`, the commonest words of a language, must stand in it. Because "i" and "au" are words of
-several languages, a language counts only in passages where no other has more words of its lists.
+`harmless`; beside a word of `telling`, which shows a person whatever else is said, a harmless word does not count. A
+word of `with`, the commonest words of a language, must stand in it. Because "i" and "au" are words of several
+languages, a language counts only in passages where no other has more words of its lists.
 
 The lists are data (`[frames]` and `[clause]` of `content/<lang>/identity.toml`). Each frame keeps one open place, and
 each language reads the words once, so the time is linear in the text.
@@ -18,7 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from typing import Final, NamedTuple
 
-from app.text.phrases import Frame, PhraseMatch, PhraseRule, Word
+from app.text.phrases import Frame, PhraseMatch, PhraseRule
+from app.text.words import Word
 
 MAX_CLAUSE_WORDS: Final = 30
 """The most words of a clause; what follows them is another clause."""
@@ -59,24 +61,41 @@ def find_framed(
                 yield FramedWords(start, last, frames[name].kind)
 
 
-def find_clauses(words: Sequence[Word], matches: Iterable[PhraseMatch]) -> Iterator[tuple[int, int]]:
-    """Yield the indexes of the first and last word of each clause; `matches` are all of `PhraseTrie.matches`."""
-    by_language: dict[str, list[PhraseMatch]] = defaultdict(list)
-    passages = tuple(accumulate(not word.joined for word in words))
-    scores: dict[int, Counter[str]] = defaultdict(Counter)
-    harmless = []
-    for match in matches:
-        if match.rule.kind == "never":
-            harmless.append(match._replace(rule=PhraseRule("clause-harmless")))
-        elif match.rule.kind.startswith(_PREFIX):
-            by_language[match.rule.opener].append(match)
-            scores[passages[match.first]][match.rule.opener] += 1
-    for code, found in by_language.items():
-        if any(match.rule.kind == "clause-me" for match in found):
-            for first, last in _clauses_of_language(words, [*found, *harmless]):
-                score = scores[passages[first]]
-                if score[code] == max(score.values()):
-                    yield first, last
+class OwnClauses:
+    """The clauses of one text by the lists of each language; `matches` are all of `PhraseTrie.matches`."""
+
+    def __init__(self, words: Sequence[Word], matches: Iterable[PhraseMatch]) -> None:
+        self._words = words
+        self._passages = tuple(accumulate(not word.joined for word in words))
+        self._by_language: dict[str, list[PhraseMatch]] = defaultdict(list)
+        self._scores: dict[int, Counter[str]] = defaultdict(Counter)
+        self._never: list[PhraseMatch] = []
+        for match in matches:
+            if match.rule.kind == "never":
+                self._never.append(match._replace(rule=PhraseRule("clause-harmless")))
+            elif match.rule.kind.startswith(_PREFIX):
+                self._by_language[match.rule.opener].append(match)
+                self._scores[self._passages[match.first]][match.rule.opener] += 1
+        self._most = {passage: max(score.values()) for passage, score in self._scores.items()}
+
+    def find(self) -> Iterator[tuple[int, int]]:
+        """Yield the indexes of the first and last word of each clause in which the writer is described."""
+        for code, found in self._by_language.items():
+            if any(match.rule.kind == "clause-me" for match in found):
+                for first, last in _clauses_of_language(self._words, [*found, *self._never]):
+                    if self._is_written_in(code, first):
+                        yield first, last
+
+    def own_words(self) -> Iterator[int]:
+        """Yield the index of each word of `me`, in the language in which its passage is written."""
+        for code, found in self._by_language.items():
+            for match in found:
+                if match.rule.kind == "clause-me" and self._is_written_in(code, match.first):
+                    yield match.last
+
+    def _is_written_in(self, code: str, place: int) -> bool:
+        passage = self._passages[place]
+        return self._scores[passage][code] == self._most[passage]
 
 
 def _clauses_of_language(words: Sequence[Word], found: Sequence[PhraseMatch]) -> Iterator[tuple[int, int]]:
@@ -87,7 +106,7 @@ def _clauses_of_language(words: Sequence[Word], found: Sequence[PhraseMatch]) ->
     for _, places in groupby(range(len(words)), numbers.__getitem__):
         clause = tuple(places)
         said = set().union(*(steps.get(place, ()) for place in clause))
-        if len(clause) >= MIN_CLAUSE_WORDS and said >= _NEEDED and "harmless" not in said:
+        if len(clause) >= MIN_CLAUSE_WORDS and said >= _NEEDED and ("telling" in said or "harmless" not in said):
             yield clause[0], clause[-1]
 
 

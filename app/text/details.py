@@ -7,7 +7,7 @@ asks for its neighbours once, so the time is linear in the text.
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from app.text.phrases import Finding
@@ -34,11 +34,11 @@ _HOUSE: Final = re.compile(r"(?<![\d.,$:])\d{1,5}[a-z]?(?:/\d{1,4}[a-z]?)?(?![\d
 
 
 class OwnSentences:
-    """The sentences of a text in which the writer speaks of themselves: those with a word of the list `me`."""
+    """The sentences of a text in which the writer speaks of themselves; `own` are the ends of words such as "my"."""
 
-    def __init__(self, text: str, cues: Mapping[str, Sequence[Finding]]) -> None:
+    def __init__(self, text: str, own: Iterable[int]) -> None:
         self._ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-        self._own = {bisect_left(self._ends, cue.end) for cue in cues.get("me", ())}
+        self._own = {bisect_left(self._ends, end) for end in own}
 
     def holds(self, finding: Finding) -> bool:
         """Return whether a finding ends in such a sentence."""

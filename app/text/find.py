@@ -5,18 +5,20 @@ unasked, because a trafficker's number is evidence. Both take time linear in the
 word of the text leaves these functions but in what they return. Both refuse nothing.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from app.core.errors import N_
-from app.text.clauses import find_clauses, find_framed
+from app.text.clauses import OwnClauses, find_framed
 from app.text.details import OwnSentences, find_details
 from app.text.hidden_marks import find_hidden_marks
-from app.text.own_names import closing_names, introduced_name, likely_names
+from app.text.own_names import closing_names, likely_names
+from app.text.own_phrases import Candidate, last_own_word, phrase_candidates
 from app.text.patterns import PhoneLookups, find_patterns, follows_own_cue, to_ascii_form
-from app.text.phrases import WARNED_SECTIONS, WORD_PATTERN, Finding, PhraseMatch, PhraseTrie, Word, split_words
+from app.text.phrases import Finding, PhraseMatch, PhraseTrie
+from app.text.words import WORD_PATTERN, Word, split_words
 
 REMOVED_PLACEHOLDER: Final = "[removed]"
 
@@ -80,12 +82,6 @@ _EQUAL_KINDS: Final = ("relation", "role", "only")
 _RANK: Final = {
     kind: list(FINDING_REASONS).index("relation" if kind in _EQUAL_KINDS else kind) for kind in FINDING_REASONS
 }
-_PHRASE_KINDS: Final = frozenset(WARNED_SECTIONS) - {"signoff", "date"}
-# How many words after a phrase may belong to the finding, unless a more certain finding has them.
-_MAX_WORDS_AFTER: Final = {"name": 4, "self": 5, "relation": 3, "role": 3}
-
-_MAX_WORDS_TO_PLACE: Final = 10
-_SENTENCE_ENDS: Final = frozenset(".!?।。！？")
 _LEAST_LONGER: Final = 2  # words
 _LENGTHENED: Final = frozenset({"self", "only", "relation", "role"})
 
@@ -121,7 +117,8 @@ def find_identifying(
             cue = Finding(words[first].start, words[last].end, rule.kind)
             cues.setdefault(rule.kind.removeprefix("near-"), []).append(cue)
     shapes = [*find_patterns(text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)]
-    own = OwnSentences(text, cues)
+    clauses = OwnClauses(words, matches)
+    own = OwnSentences(text, [*(cue.end for cue in cues.get("me", ())), *(words[at].end for at in clauses.own_words())])
     details = [*find_details(text, to_ascii_form(text), cues), *likely_names(text, words, phrases)]
     dates = _whole_dates(
         Finding(words[first].start, words[last].end, "time") for first, last, rule in matches if rule.kind == "date"
@@ -131,10 +128,10 @@ def find_identifying(
     ]
     signoffs = [(first, last) for first, last, rule in matches if rule.kind == "signoff"]
     shapes += closing_names(text, words, signoffs, phrases)
-    in_phrases = _phrase_candidates(text, words, matches, phrases, about_suspects=about_suspects)
+    in_phrases = phrase_candidates(text, words, matches, phrases, about_suspects=about_suspects)
     shapes += find_hidden_marks(text)
-    found = _resolve_overlaps(text, [*(_Candidate(each, each.end) for each in shapes), *in_phrases])
-    return _with_described(text, found, _described(words, matches, phrases))
+    found = _resolve_overlaps(text, [*(Candidate(each, each.end) for each in shapes), *in_phrases])
+    return _with_described(text, found, _described(words, matches, phrases, clauses))
 
 
 def remove_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
@@ -153,13 +150,6 @@ def remove_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
     return "".join([*kept, text[at:]])
 
 
-class _Candidate(NamedTuple):
-    """A finding, and the place (`core`) up to which it must be kept whole to mean anything."""
-
-    finding: Finding
-    core: int
-
-
 def _whole_dates(parts: Iterable[Finding]) -> list[Finding]:
     """Return the parts of dates joined where they meet: "3 April" and "April 1999" are one date."""
     whole: list[Finding] = []
@@ -172,52 +162,22 @@ def _whole_dates(parts: Iterable[Finding]) -> list[Finding]:
     return whole
 
 
-def _phrase_candidates(
-    text: str, words: Sequence[Word], matches: Iterable[PhraseMatch], trie: PhraseTrie, *, about_suspects: bool
-) -> Iterator[_Candidate]:
-    """Yield what phrases such as "my name is" say, each with the words that belong to it."""
-    for first, last, (kind, opener) in matches:
-        if kind not in _PHRASE_KINDS or (about_suspects and kind == "time"):
-            continue
-        start, end = words[first].start, words[last].end
-        if kind == "named":
-            name_at = _first_word(words, first, opener, trie.stop_words)
-            if name_at < first:
-                yield _Candidate(Finding(words[name_at].start, end, "name"), end)
-            continue
-        if kind == "intro":
-            name_to = introduced_name(words, last, trie)
-            if name_to > last:
-                yield _Candidate(Finding(start, words[name_to].end, "name"), words[name_to].end)
-            continue
-        last_word = _last_word(words, last, kind, trie.stop_words)
-        # "My name is on the list" names nobody, nor does "I do not give my name."
-        if kind == "name" and last_word == last and not _goes_on(text, words, last):
-            continue
-        yield _Candidate(Finding(start, words[last_word].end, kind), end)
-
-
-def _goes_on(text: str, words: Sequence[Word], last: int) -> bool:
-    """Return whether a name may follow, apart, in the same sentence: "My name ... Ana"."""
-    if last + 1 == len(words) or words[last + 1].joined:
-        return False
-    return text[words[last].end : words[last + 1].start].strip() not in _SENTENCE_ENDS
-
-
-def _described(words: Sequence[Word], matches: Sequence[PhraseMatch], trie: PhraseTrie) -> list[_Candidate]:
+def _described(
+    words: Sequence[Word], matches: Sequence[PhraseMatch], trie: PhraseTrie, clauses: OwnClauses
+) -> list[Candidate]:
     """Return what frames find, and the clauses in which writers describe themselves; they may overlap."""
     framed = [
-        _Candidate(
-            Finding(words[first].start, words[_last_word(words, last, kind, trie.stop_words)].end, kind),
+        Candidate(
+            Finding(words[first].start, words[last_own_word(words, last, kind, trie.stop_words)].end, kind),
             words[last].end,
         )
         for first, last, kind in find_framed(words, matches, trie.frames)
     ]
-    clauses = (Finding(words[first].start, words[last].end, "self") for first, last in find_clauses(words, matches))
-    return framed + [_Candidate(each, each.end) for each in clauses]
+    whole = (Finding(words[first].start, words[last].end, "self") for first, last in clauses.find())
+    return framed + [Candidate(each, each.end) for each in whole]
 
 
-def _with_described(text: str, found: Sequence[Finding], described: Iterable[_Candidate]) -> tuple[Finding, ...]:
+def _with_described(text: str, found: Sequence[Finding], described: Iterable[Candidate]) -> tuple[Finding, ...]:
     """Return the findings, those that writers' descriptions meet made longer, and the descriptions that meet none.
 
     A description stops before the next finding. Names, numbers and other shapes are not made longer.
@@ -264,48 +224,7 @@ def _joined(text: str, found: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(joined)
 
 
-def _last_word(words: Sequence[Word], last: int, kind: str, stop_words: frozenset[str]) -> int:
-    """Return the index of the last word that belongs to a phrase: of a name, or of a role after "I am the"."""
-    end = last
-    for place in range(last + 1, min(last + 1 + _MAX_WORDS_AFTER.get(kind, 0), len(words))):
-        word = words[place]
-        is_stop_word = word.forms[-1] in stop_words and not word.capital
-        if is_stop_word or not word.joined or not _continues_phrase(word, kind, place - last):
-            break
-        end = place
-    return _last_own_place(words, last, end) if kind == "self" else end
-
-
-def _last_own_place(words: Sequence[Word], last: int, end: int) -> int:
-    """Return the last capitalised word near a description: the place in "I work as a cook at the Golden Wok"."""
-    for place in range(last + 1, min(last + 1 + _MAX_WORDS_TO_PLACE, len(words))):
-        if not words[place].joined:
-            break
-        end = max(end, place) if words[place].capital else end
-    return end
-
-
-def _continues_phrase(word: Word, kind: str, nth: int) -> bool:
-    if word.capital or kind == "self":
-        return True
-    if kind != "name":
-        return False
-    # Chinese names have up to three characters, Hindi names two words; elsewhere one lower-case word may be a name.
-    return nth <= 3 if word.han else nth == 1 or (nth == 2 and word.forms[0] >= "\u0900")  # noqa: PLR2004
-
-
-def _first_word(words: Sequence[Word], first: int, opener: str, stop_words: frozenset[str]) -> int:
-    """Return the index of the first name before a phrase such as "tōku ingoa"; `first` if there is none."""
-    start = first
-    while start > max(0, first - 4) and words[start].joined:
-        before = words[start - 1]
-        if before.forms[0] in stop_words or not (before.capital or opener):
-            break
-        start -= 1
-    return start if not opener or (start > 0 and opener in words[start - 1].forms) else first
-
-
-def _resolve_overlaps(text: str, candidates: Iterable[_Candidate]) -> tuple[Finding, ...]:
+def _resolve_overlaps(text: str, candidates: Iterable[Candidate]) -> tuple[Finding, ...]:
     """Return findings without overlap: by rank, then by length; a finding is shortened rather than dropped."""
     taken = bytearray(len(text))
     kept: list[Finding] = []

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from app.text.phrases import Finding, PhraseTrie, Word
+from app.text.phrases import Finding, PhraseTrie
+from app.text.words import Word
 
 MAX_NAME_WORDS: Final = 4
 """The most words, or Chinese characters, of a name."""
@@ -21,6 +22,7 @@ _END: Final = re.compile(r"[.!?।。！？\n–—~]|\s-")
 _AROUND: Final = 4  # characters between two words that are looked at
 _KISSES: Final = frozenset({"x", "xx", "xxx", "xo", "xoxo"})
 _MAX_LAST_WORDS: Final = 3
+_MAX_SIGNED_WORDS: Final = 9
 
 
 def introduced_name(words: Sequence[Word], last: int, trie: PhraseTrie) -> int:
@@ -56,16 +58,44 @@ def closing_names(
     signoffs = [each for each in signoffs if _begins(text, words, each[0], ends)]
     closing = {place for start, last in signoffs for place in range(start, last + 1)}
     after = max((last + 1 for _, last in signoffs if last + 1 < stop), default=0)
-    is_near = 0 < stop - after <= MAX_NAME_WORDS and after and closing.isdisjoint(range(after, stop))
-    if is_near and _is_signed(text, words, after, stop, trie):
-        return [Finding(words[after].start, words[stop - 1].end, "name")]
-    for first in range(stop - 1, max(0, stop - 1 - MAX_NAME_WORDS), -1):
+    if after and closing.isdisjoint(range(after, stop)):
+        end = _signed_to(text, words, after, stop, trie)
+        if end > after:
+            return [Finding(words[after].start, words[end - 1].end, "name")]
+    for first in range(stop - 1, max(-1, stop - 1 - MAX_NAME_WORDS), -1):
         if not _is_name_word(words[first], trie) or first in closing:
             break
-        between = text[words[first - 1].end : min(words[first].start, words[first - 1].end + _AROUND)]
-        if _END.search(between) and (stop - first <= _MAX_LAST_WORDS or words[first].han):
+        between = text[words[first - 1].end : words[first].start] if first else " " + text[: words[first].start]
+        if _END.search(between[:_AROUND]) and (stop - first <= _MAX_LAST_WORDS or words[first].han):
             return [Finding(words[first].start, words[stop - 1].end, "name")]
-    return []
+    return _listed_last(words, stop, trie)
+
+
+def _listed_last(words: Sequence[Word], stop: int, trie: PhraseTrie) -> list[Finding]:
+    """Return the name after the last comma, in small letters too, if half of its words or more are of the list."""
+    first = stop - 1
+    while first > 0 and words[first].joined:
+        first -= 1
+        if stop - first > MAX_NAME_WORDS:
+            return []
+    some = words[max(first, 0) : stop]
+    listed = sum(not trie.given_names.isdisjoint(word.forms) for word in some)
+    if first <= 0 or 2 * listed < len(some) or any(not trie.stop_words.isdisjoint(word.forms) for word in some):
+        return []
+    return [Finding(some[0].start, some[-1].end, "name")] if listed > 1 else []
+
+
+def named_alone(words: Sequence[Word], first: int, last: int, trie: PhraseTrie) -> int:
+    """Return the index of the first word of a name that begins a clause, before words such as "here" that end it.
+
+    Returns `first`, the index of the first of those words, if no name stands there.
+    """
+    start = first
+    while start > max(0, first - MAX_NAME_WORDS) and words[start].joined and _is_name_word(words[start - 1], trie):
+        start -= 1
+    begins = start == 0 or not words[start].joined
+    ends = last + 1 == len(words) or not words[last + 1].joined
+    return start if begins and ends else first
 
 
 def _begins(text: str, words: Sequence[Word], first: int, ends: set[int]) -> bool:
@@ -78,13 +108,28 @@ def _begins(text: str, words: Sequence[Word], first: int, ends: set[int]) -> boo
     )
 
 
-def _is_signed(text: str, words: Sequence[Word], after: int, stop: int, trie: PhraseTrie) -> bool:
+def _signed_to(text: str, words: Sequence[Word], after: int, stop: int, trie: PhraseTrie) -> int:
+    """Return the index behind the name after closing words: "Thanks, Deb", "Love, nana Pat", "Cheers, Dave from work".
+
+    Returns `after` if no name stands there.
+    """
     between = text[words[after - 1].end : words[after].start]
     is_apart = between.strip() != "" or "\n" in between
+    end = after
+    while end < stop and _is_name_word(words[end], trie):
+        end += 1
     some = words[after:stop]
-    if all(_is_name_word(word, trie) for word in some):
-        return is_apart or some[0].capital or not trie.given_names.isdisjoint(some[0].forms)
-    return is_apart and len(some) == 1 and trie.stop_words.isdisjoint(some[0].forms)
+    if end == stop and len(some) <= MAX_NAME_WORDS:
+        is_name = is_apart or some[0].capital or not trie.given_names.isdisjoint(some[0].forms)
+        return stop if is_name else after
+    if not is_apart or len(some) > _MAX_SIGNED_WORDS:
+        return after
+    if end > after and some[0].capital and end - after < MAX_NAME_WORDS:
+        # A place or a role follows the name.
+        goes_on = trie.stop_words.isdisjoint(words[end].forms) and words[end].joined
+        return after if goes_on else end
+    is_lone = len(some) == 1 or (len(some) <= _MAX_LAST_WORDS and some[-1].capital)
+    return stop if is_lone and trie.stop_words.isdisjoint(some[0].forms) else after
 
 
 def _is_name_word(word: Word, trie: PhraseTrie) -> bool:

@@ -10,7 +10,6 @@ every file at once.
 
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -20,7 +19,7 @@ from typing import NamedTuple
 
 from app.core import i18n
 from app.core.errors import ConfigError
-from app.core.unicode import compose
+from app.text.words import GLOTTAL_MARKS, WORD_PATTERN, Word, fold_word, without_accents
 
 MAX_PHRASE_WORDS = 12
 """The most words in a phrase."""
@@ -34,7 +33,10 @@ WARNED_SECTIONS = ("name", "named", "intro", "signoff", "self", "relation", "rol
 WORD_LISTS = ("stops", "given", "numbers")
 """Lists at the top of a file: words that end a name, given names, and numbers in words."""
 
-CLAUSE_LISTS = ("me", "with", "harmless", "ends")
+PLACED_LISTS = {"named": "alone", "self": "opening"}
+"""Lists of a section whose phrases count at one place of a clause only: alone after a name, or opening the clause."""
+
+CLAUSE_LISTS = ("me", "with", "harmless", "telling", "ends")
 """Lists of the section `clause` (`app/text/clauses.py`)."""
 
 CUE_LISTS = frozenset(
@@ -42,12 +44,6 @@ CUE_LISTS = frozenset(
 )
 """Lists of cue words, which give a number or a name beside them its meaning."""
 
-GLOTTAL_MARKS = "'’‘ʻʼ`ʹ′"
-
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_LETTER = rf"(?:[^\W\d_{_HAN}]|[\u0300-\u036f\u0900-\u0963\u0970-\u097f\u200c\u200d])"
-# Possessive, and nothing follows that could fail, so the text is read once from left to right.
-WORD_PATTERN = re.compile(rf"\d++|[{_HAN}]|{_LETTER}++(?:[{GLOTTAL_MARKS}]{_LETTER}++)*+")
 MIN_PLAIN_NAME = 4
 """The fewest letters of a given name that is also found where its accents are not written."""
 
@@ -55,9 +51,6 @@ ANY_NUMBER = "#"
 """Stands in a phrase for a number; several words of one number count as one."""
 
 _PHRASE_WORD = re.compile(f"{ANY_NUMBER}|{WORD_PATTERN.pattern}")
-_SEPARATOR = re.compile(rf"[ \n\-/:：\"{GLOTTAL_MARKS}]{{0,4}}")
-_WITHOUT_GLOTTALS = str.maketrans("", "", GLOTTAL_MARKS + "\u200c\u200d")
-_WITHOUT_ACCENTS = str.maketrans({chr(code): None for code in range(0x300, 0x370)} | {"đ": "d", "\u093c": None, "ँ": "ं"})
 
 
 @dataclass(frozen=True)
@@ -81,17 +74,6 @@ class Frame(NamedTuple):
 
     kind: str
     apart: int
-
-
-class Word(NamedTuple):
-    """One word of a text: its place, its spellings in the trie, and whether it follows the previous word directly."""
-
-    start: int
-    end: int
-    forms: tuple[str, ...]
-    joined: bool
-    capital: bool
-    han: bool
 
 
 class PhraseEntry(NamedTuple):
@@ -154,33 +136,6 @@ class PhraseTrie:
 
     def _is_number(self, word: Word) -> bool:
         return word.forms[0].isdigit() or word.forms[0] in self.number_words
-
-
-def fold_word(word: str) -> str:
-    """Return a word as it is compared: case-folded, composed (NFC), without glottal marks and joiners."""
-    return compose(word.casefold().translate(_WITHOUT_GLOTTALS))
-
-
-def without_accents(folded: str) -> str:
-    """Return a folded word without accents, in Hindi without nukta and with anusvara for chandrabindu."""
-    return compose(unicodedata.normalize("NFD", compose(folded)).translate(_WITHOUT_ACCENTS))
-
-
-def split_words(text: str) -> tuple[Word, ...]:
-    """Return the words of a text in order, in time linear in its length."""
-    found: list[Word] = []
-    end = 0
-    for match in WORD_PATTERN.finditer(text):
-        between = text[end : min(match.start(), end + 5)]
-        joined = bool(found) and _SEPARATOR.fullmatch(between) is not None and between.count("\n") < 2  # noqa: PLR2004
-        raw = match.group()
-        folded = fold_word(raw)
-        # "my cousin's house" holds "my cousin".
-        short = (folded[:-1],) if len(raw) > 3 and raw[-1] in "sS" and raw[-2] in GLOTTAL_MARKS else ()  # noqa: PLR2004
-        han = len(raw) == 1 and unicodedata.category(raw) == "Lo" and raw > "\u3400"
-        end = match.end()
-        found.append(Word(match.start(), end, (folded, *short), joined, raw[0].isupper(), han))
-    return tuple(found)
 
 
 def load_phrases(root: Path) -> PhraseTrie:
@@ -319,8 +274,11 @@ class _IdentityFile:
                 yield from self._entry(f"clause-{key}", phrase, opener=code)
 
     def _section(self, kind: str, section: Mapping[str, object]) -> Iterator[PhraseEntry]:
-        for key in section.keys() - {"phrases", "accented", "before", "words", "after"}:
+        placed = PLACED_LISTS.get(kind, "")
+        for key in section.keys() - {"phrases", "accented", "before", "words", "after", placed}:
             self._add_fault(f"[{kind}] {key} is not a list; remove it")
+        for phrase in self.strings(section, placed):
+            yield from self._entry(f"{kind}-{placed}", phrase)
         before, words, after = (self.strings(section, key) for key in ("before", "words", "after"))
         if (before or after) and not words:
             self._add_fault(f"[{kind}] has words before or after but none between; write words")

@@ -13,8 +13,9 @@ from app.files.office_document import read_document
 from app.site.report.file_rows import file_rows
 from app.text.find import find_in_fields
 from app.text.patterns import MAX_PHONE_LOOKUPS, PhoneLookups
-from app.text.phrases import fold_word, load_phrases, without_accents
+from app.text.phrases import load_phrases
 from app.text.skeleton import skeleton_words
+from app.text.words import fold_word, without_accents
 from tests.support.growth import MOST_GROWTH, growth
 from tests.support.paths import ROOT
 

@@ -10,6 +10,8 @@ from tests.support.visit import KNOWN
 
 DESCRIBED = [
     ("I used to be his bookkeeper.", "bookkeeper"),
+    ("I know the owner because I was best man at his wedding.", "wedding"),
+    ("Work nights at the mill, please hurry.", "Work nights"),
     ("I've got the only red caravan at the campsite.", "red caravan"),
     ("我有白癜风，一眼就认得出来。", "白癜风"),
     ("मैं उनका हिसाब लिखता था।", "हिसाब"),
@@ -24,6 +26,7 @@ HARMLESS = [
     "Saya bekerja 16 jam sehari tanpa rehat.",
     "Saya tidak mahu beri nama saya. Tolong mereka.",
     "I rongo au i te tangi.",
+    "He said that they work nights at the mill.",
     "The cook of the lodge has a red caravan at the campsite.",
 ]
 

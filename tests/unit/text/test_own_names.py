@@ -11,6 +11,13 @@ FOUND = [
     ("they call me Ana", "name", "they call me Ana"),
     ("In my contract it says Rakesh Kumar Sharma", "person", "Rakesh Kumar Sharma"),
     ("my cousin said that Xandrine is gone", "person", "Xandrine"),
+    ("Good morning, Tevita Moala here.", "name", "Tevita Moala here"),
+    ("It's Rangi again, I wrote last week.", "name", "Rangi again"),
+    ("sign me as T. Fonoti, please", "name", "sign me as T. Fonoti"),
+    ("Cheers, Dave from the bottle store", "name", "Dave"),
+    ("love, nana Pat", "name", "nana Pat"),
+    ("sorry for my spelling, linh nguyen", "name", "linh nguyen"),
+    ("– Imran", "name", "Imran"),
     ("ko Wiremu ahau", "name", "Wiremu ahau"),
     ("救救她们，谢谢。小雯", "name", "小雯"),
     ("本人李志明，男", "name", "本人李志明"),
@@ -26,6 +33,8 @@ NOT_FOUND = [
     "I told INZ and the RSE office",
     "The girls are in Tauranga with a man called Zed",
     "Hidden in a faka-Pilitania",
+    "The girls from China here are scared",
+    "Every day it starts again",
 ]
 
 
