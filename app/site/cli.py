@@ -119,19 +119,21 @@ def contacts(path: Path) -> None:
 @cli.command()
 @click.option("-o", "folder", type=click.Path(path_type=Path), default="instance/sheets", help="Folder of the PDFs.")
 @click.option("--static", "static", type=click.Path(path_type=Path), help="Folder for the guidance pages as files.")
-@click.option("--config", "path", type=click.Path(path_type=Path), help="With --static: haumaru.toml.")
+@click.option("--config", "path", type=click.Path(path_type=Path), help="haumaru.toml.")
 def build(folder: Path, static: Path | None, path: Path | None) -> None:
     """Make the catalogues and the handouts, and render every page once.
 
-    With --static, write the guidance pages as files instead, for a proxy or a mirror.
+    With --config, the handouts show the address of that site. With --static as well, write the guidance pages as
+    files instead, for a proxy or a mirror.
     """
-    if (static is None) != (path is None):
-        raise click.UsageError("--static and --config need each other.")
-    if static is not None and path is not None:
-        count = factory.build_static(load_config(path, os.environ), static)
+    if static is not None and path is None:
+        raise click.UsageError("--static needs --config.")
+    config = load_config(path, os.environ) if path else None
+    if static is not None and config is not None:
+        count = factory.build_static(config, static)
         click.echo(f"{count} files are in {static}; reload the proxy")
         return
-    for line in demo.build_outputs(folder):
+    for line in demo.build_outputs(folder, config):
         click.echo(line)
 
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_bytes
 from tempfile import TemporaryDirectory
 
 from app.core.catalogues import compile_catalogues
@@ -170,12 +171,16 @@ def _memory_folder(folder: Path, env: Mapping[str, str]) -> Path:
     return (folder / "memory").resolve()
 
 
-def build_outputs(folder: Path) -> Iterator[str]:
-    """Make the catalogues, every page and the handouts, the PDFs in `folder`; yield one line for each result."""
+def build_outputs(folder: Path, config: Config | None = None) -> Iterator[str]:
+    """Make the catalogues, every page and the handouts, the PDFs in `folder`; yield one line for each result.
+
+    Without the configuration of a site, they are those of a demonstration, which has no address to print.
+    """
     for path in compile_catalogues(ROOT / "translations"):
         yield f"{path.parent.parent.name}: catalogue"
     with TemporaryDirectory() as temporary:
-        prerendered = factory.prerender_site(load_config(prepare_folder(Path(temporary)), {}))
+        config = config or load_config(prepare_folder(Path(temporary)), {})
+        prerendered = factory.render_guide(config, token_bytes(32))
     folder.mkdir(parents=True, exist_ok=True)
     for handout in prerendered.handouts.values():
         (folder / handout.name).write_bytes(handout.data)

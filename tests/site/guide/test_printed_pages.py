@@ -12,6 +12,8 @@ import pypdfium2
 import pytest
 from werkzeug.test import Client
 
+from app.site.config import load_config
+from app.site.demo import build_outputs, prepare_folder
 from app.site.guide.handout_address import is_printable_host, make_address
 from app.site.guide.handouts import make_handouts
 from app.site.guide.loader import load_library
@@ -118,6 +120,15 @@ def test_a_camera_reads_the_address_in_that_language_from_the_drawn_page(files, 
         page = pypdfium2.PdfDocument(files[f"{code}-{kind}.pdf"].data)[0].render(scale=150 / 72, grayscale=True)
         found, _, _ = cv2.QRCodeDetector().detectAndDecode(np.ascontiguousarray(page.to_numpy().squeeze()))
         assert found == f"{ADDRESS}/{code}/"
+
+
+def test_build_makes_the_handouts_of_a_site_with_its_address(tmp_path):
+    """`haumaru build --config` writes handouts whose code leads to the site of that configuration."""
+    settings = load_config(prepare_folder(tmp_path / "site"), {})
+    site = replace(settings.site, demo=False, base_url=ADDRESS)
+    list(build_outputs(tmp_path / "out", replace(settings, site=site)))
+    pdf = (tmp_path / "out" / "fj-poster.pdf").read_bytes()
+    assert "haumaru.org.nz/fj/" in text_within(pdf, 0, WHOLE)
 
 
 def test_a_demonstration_prints_neither_a_code_nor_an_address(library):

@@ -78,8 +78,8 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
-def test_static_and_config_need_each_other(tmp_path):
+def test_static_needs_a_configuration(tmp_path):
     """The pages name the operator, so that no files are made without a configuration."""
     done = CliRunner().invoke(cli, ["build", "--static", str(tmp_path / "site")])
     assert done.exit_code == 2
-    assert "need each other" in done.output
+    assert "--static needs --config" in done.output
