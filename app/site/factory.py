@@ -120,7 +120,7 @@ def require_schema(config: Config) -> None:
 
 def served_languages(root: Path) -> tuple[str, ...]:
     """Return the codes of the languages that have content below `root`, in the order of the languages."""
-    return tuple(code for code in i18n.known_languages(root) if (root / code / "home.md").exists())
+    return tuple(code for code in i18n.known_languages(root) if any((root / code).glob("*.md")))
 
 
 def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
@@ -215,9 +215,9 @@ def build_static(config: Config, folder: Path) -> int:
 
 
 def _load_library(config: Config, root: Path) -> tuple[Library, Mapping[str, Review]]:
-    """Return what is served, and the review of each catalogue; `reviewed_only` leaves out what nobody has signed."""
+    """Return what is served, and the review of each catalogue; with `reviewed_only` of what is signed."""
     codes = served_languages(root / "content")
-    library = load_library(root / "content", codes, config.content)
+    library = load_library(root / "content", codes, config.content, signed_only=config.site.reviewed_only)
     catalogue_reviews = load_catalogue_reviews(root / "translations", codes)
     if not config.site.reviewed_only:
         return library, catalogue_reviews

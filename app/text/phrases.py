@@ -148,6 +148,8 @@ def load_phrases(root: Path) -> PhraseTrie:
     frames: dict[str, Frame] = {}
     lists: dict[str, set[str]] = {key: set() for key in WORD_LISTS}
     for code in i18n.known_languages(root):
+        if code not in i18n.LANGUAGES and not (root / code / "identity.toml").exists():
+            continue  # a further language may have a part of the files
         file = _IdentityFile(f"{code}/identity.toml", faults)
         table = file.read_table(root / code / "identity.toml")
         for key, words in lists.items():

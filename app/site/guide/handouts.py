@@ -78,7 +78,7 @@ def make_handouts(library: Library, base_url: str = "") -> dict[str, Handout]:
     """
     compiler = typst.Compiler(font_paths=[str(_FOLDER / "fonts")], ignore_system_fonts=True, root=str(_FOLDER))
     found: dict[str, Handout] = {}
-    for lang, edition in library.editions.items():
+    for lang, edition in ((code, one) for code, one in library.editions.items() if one.printable):
         texts = handout_data(edition, library.editions[ENGLISH]) | {"address": make_address(base_url, lang)}
         data = json.dumps(texts, ensure_ascii=False, default=asdict)
         for kind, end in KINDS.items():

@@ -5,8 +5,10 @@
     content/<lang>/contacts.toml          what each contact is for, and whether the contact learns who calls
     content/<lang>/safety.toml            the sentences that are the same on every page
 
-Every language must have every page, with the keys, list lengths and links of the English. A translation that was made
-from other English keeps its own shape until it is brought up to date: its review is stale, and its page says so.
+Every language of the program must have every page, with the keys, list lengths and links of the English. A translation
+of other English keeps its own shape until it is brought up to date: its review is stale, and its page says so. A
+further language may have a part of the files. English stands where it has none, and where nobody has signed a page of a
+site that shows only signed translations.
 An operator's own folder lies over `content/`: its pages take the place of the program's, its contacts and sentences
 take the place of those with the same id or key. Raises one `ConfigError` with all faults, each with its file and its
 remedy.
@@ -24,6 +26,8 @@ import yaml
 from markupsafe import Markup
 
 from app.core.errors import ConfigError
+from app.core.i18n import LANGUAGES
+from app.site.guide.comparison import compare_editions, in_english_where_missing
 from app.site.guide.markdown import Links, render_line, render_page, render_runs
 from app.site.guide.models import (
     ENGLISH,
@@ -43,8 +47,6 @@ from app.site.guide.plan import read_plan
 from app.site.guide.signs import kinds_problems
 
 _PAGE_KEYS = frozenset({"title", "description"})
-# Keys that only the English page has, since they hold for every language.
-_ENGLISH_KEYS = frozenset({"kinds"})
 # The lists that templates and handouts show, and the length of each; 0 allows any length.
 _LIST_LENGTHS: Mapping[str, Mapping[str, int]] = {
     "home": {"doors": 4},
@@ -65,10 +67,11 @@ _FRONT_MATTER = re.compile(r"-{3,}[ \t]*\n(.*?)^-{3,}[ \t]*$", re.DOTALL | re.MU
 Fault = Callable[[str], None]
 
 
-def load_library(root: Path, codes: Iterable[str], own: Path | None = None) -> Library:
+def load_library(root: Path, codes: Iterable[str], own: Path | None = None, *, signed_only: bool = False) -> Library:
     """Return the content below `root` in these languages, English among them; `ConfigError` with every fault.
 
-    `own` is the operator's folder, whose pages and contacts lie over those of `root`.
+    `own` is the operator's folder, whose pages and contacts lie over those of `root`. With `signed_only` each page that
+    no speaker has signed is the English one, but for the pages that a language must have (`REQUIRED_PAGES`).
     """
     faults: list[str] = []
     folders = GuideFolders(root, own)
@@ -76,13 +79,13 @@ def load_library(root: Path, codes: Iterable[str], own: Path | None = None) -> L
         faults.append(f"[content] folder: {own} is not a folder; make it, or leave the key out")
     contacts = read_contacts(_contact_rows(folders, faults), _fault_in("content/contacts.toml", faults))
     plan = read_plan(_read_toml(root / "plan.toml", faults.append), _fault_in("content/plan.toml", faults))
-    english = _EditionReader(folders, ENGLISH, contacts, faults)
-    editions = {ENGLISH: english.read()}
+    english = _EditionReader(folders, ENGLISH, contacts, faults).read()
+    editions = {ENGLISH: english}
     for code in codes:
         if code != ENGLISH:
             translated = _EditionReader(folders, code, contacts, faults).read()
-            editions[code] = translated
-            _compare_editions(translated, editions[ENGLISH], faults)
+            editions[code] = in_english_where_missing(translated, english, signed_only=signed_only)
+            compare_editions(translated, editions[ENGLISH], faults)
     if faults:
         raise ConfigError(tuple(faults))
     return Library({code: editions[code] for code in codes}, plan)
@@ -160,11 +163,16 @@ class _EditionReader:
         self._folders, self._lang, self._shared_contacts, self._faults = folders, lang, contacts, faults
         self._stale: list[str] = []
         self._safety: dict[str, str] = {}
+        # A language that the program does not bring may have a part of the files.
+        self._partial = lang not in LANGUAGES
 
     def read(self) -> Edition:
         safety, safety_review = self._read_table("safety.toml")
         uses, uses_review = self._read_table("contacts.toml")
         self._safety = {key: str(sentence) for key, sentence in safety.items()}
+        if not safety and self._partial:  # for the pages that show a sentence; the frame gets the sentences of English
+            english = _read_toml(self._folders.program / ENGLISH / "safety.toml", self._faults.append)
+            self._safety = {key: f"[{words}]{{lang={ENGLISH}}}" for key, words in english.items()}
         if safety and "emergency" not in safety:
             self._fault("safety.toml")("emergency is missing; write it")
         pages = {slug: page for slug in SLUGS if (page := self._read_page(slug))}
@@ -176,7 +184,7 @@ class _EditionReader:
         return Edition(
             lang=self._lang,
             pages=pages,
-            safety={key: line(sentence) for key, sentence in self._safety.items()},
+            safety={key: line(str(sentence)) for key, sentence in safety.items()},
             contacts=self._read_contacts(uses),
             common=Review(
                 stale=safety_review.stale or uses_review.stale,
@@ -213,7 +221,12 @@ class _EditionReader:
             self._stale.append(f"content/{self._lang}/{name}")
         return found
 
+    def _lacks(self, name: str) -> bool:
+        return self._partial and not self._folders.find(f"{self._lang}/{name}").exists()
+
     def _read_table(self, name: str) -> tuple[dict[str, Any], Review]:
+        if self._lacks(name):
+            return {}, Review(stale=False, reviewed=False)
         table = _read_toml(self._folders.program / self._lang / name, self._faults.append)
         review = self._review_of(self._folders.program / ENGLISH / name, name, table)
         own = self._folders.own_file(f"{self._lang}/{name}")
@@ -237,6 +250,8 @@ class _EditionReader:
 
     def _read_page(self, slug: str) -> Page | None:
         name = f"{slug}.md"
+        if self._lacks(name):
+            return None
         fault, links = self._fault(name), self._links(name)
         text = _read_text(self._folders.find(f"{self._lang}/{name}"), self._faults.append)
         if text is None:
@@ -255,6 +270,7 @@ class _EditionReader:
         _check_lists(slug, raw, fault)
         body, headings = render_page(source, links)
         return Page(
+            lang=self._lang,
             slug=slug,
             title=str(front.get("title", "")),
             description=str(front.get("description", "")),
@@ -276,33 +292,6 @@ def _check_lists(slug: str, raw: Mapping[str, Any], fault: Fault) -> None:
     for key in _TEXTS.get(slug, ()):
         if not raw.get(key):
             fault(f"{key} is missing; write it")
-
-
-def _compare_editions(translated: Edition, english: Edition, faults: list[str]) -> None:
-    """Report where a translation of today's English has other keys, list lengths, links or headings than it."""
-    for slug, page in translated.pages.items():
-        fault, model = _fault_in(f"content/{translated.lang}/{slug}.md", faults), english.pages.get(slug)
-        if model is None or page.review.stale:
-            continue
-        own, model_shape = _shape(page.raw), _shape(model.raw)
-        keys = (own.keys() | model_shape.keys()) - _ENGLISH_KEYS
-        unlike = sorted(key for key in keys if own.get(key, 0) != model_shape.get(key, 0))
-        if unlike:
-            fault(f"the front matter differs from the English in {', '.join(unlike)}; give it the same keys and lists")
-        odd = sorted(page.links ^ model.links)
-        if odd:
-            fault(f"these links stand in one of this file and the English only: {' '.join(odd)}; make them the same")
-        if len(page.headings) != len(model.headings):
-            fault(f"{len(page.headings)} headings (##) beside {len(model.headings)} in the English; make them the same")
-    odd = sorted(translated.safety.keys() ^ english.safety.keys())
-    if translated.safety and odd:
-        faults.append(f"content/{translated.lang}/safety.toml: {' '.join(odd)}: in one language only; write it in both")
-
-
-def _shape(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _shape(inner) for key, inner in value.items()}
-    return [_shape(inner) for inner in value] if isinstance(value, list) else None
 
 
 def _convert_texts(value: Any, convert: Callable[[str], Any]) -> Any:

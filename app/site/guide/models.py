@@ -37,6 +37,8 @@ SLUGS = (
     "accessibility",
     "about",
 )
+# What a speaker must have signed before a site with `reviewed_only` shows a language; handouts are made of these pages.
+REQUIRED_PAGES = ("help", "self-check", "signs", "sheet")
 # A page's own address, where it differs from its name in `content/`.
 _ADDRESSES = {"home": "", "plan-actions": "plan/actions", "sheet": "sheets"}
 # The keys that record the review of a translated file: in front matter, TOML files and catalogues alike.
@@ -136,8 +138,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Page:
-    """One page in one language; the other keys of its front matter as written, as HTML, and as runs for a handout."""
+    """One page; the other keys of its front matter as written, as HTML, and as runs for a handout.
 
+    `lang` is the language of its words: a language shows the English page where it has none of its own.
+    """
+
+    lang: str
     slug: str
     title: str
     description: str
@@ -165,6 +171,17 @@ class Edition:
     def reviewed(self) -> bool:
         """Return whether a speaker has signed every file as it is now."""
         return self.common.reviewed and all(page.review.reviewed for page in self.pages.values())
+
+    @property
+    def signed(self) -> bool:
+        """Return whether a speaker has signed what a person in danger reads: safety sentences and `REQUIRED_PAGES`."""
+        required = (self.pages[slug] for slug in REQUIRED_PAGES)
+        return self.common.reviewed and all(page.review.reviewed and page.lang == self.lang for page in required)
+
+    @property
+    def printable(self) -> bool:
+        """Return whether the language has the pages of which its handouts are made."""
+        return all(self.pages[slug].lang == self.lang for slug in ("sheet", "signs", "self-check"))
 
 
 @dataclass(frozen=True)
@@ -198,8 +215,8 @@ class Library:
         return tuple(name for edition in self.editions.values() for name in edition.stale)
 
     def only_reviewed(self) -> "Library":
-        """Return the library without the languages that no reviewer has signed."""
-        kept = {lang: edition for lang, edition in self.editions.items() if edition.reviewed}
+        """Return the library without the languages whose safety sentences and required pages nobody has signed."""
+        kept = {lang: edition for lang, edition in self.editions.items() if edition.signed}
         return replace(self, editions=kept)
 
 

@@ -5,22 +5,24 @@ rendered once, in pieces, and each answer fills what is between the pieces (`tem
 rendered without any value of a request, so that nothing of one visitor can reach another.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flask import current_app, request, url_for
-from flask_babel import get_translations
+from flask_babel import force_locale, get_translations
 from flask_babel import gettext as _
 from markupsafe import Markup
 
-from app.core.i18n import Language
+from app.core.i18n import Language, locale_of
 from app.site.config import SiteConfig
 from app.site.guide.models import ENGLISH, HOURS, Library
 
 # What an answer fills: the tab's title, the description, and the content.
 _HOLES = 3
+_MAIN = re.compile(r"<main[^>]*>(.*)</main>", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,15 @@ class PageFrame:
         *,
         reviewed: bool = True,
         behind: bool = False,
+        in_english: bool = False,
         here: str | None = None,
         **values: Any,
     ) -> str:
         """Return a template that extends `base.html` or `report/frame.html`, rendered in the frame.
 
-        `reviewed` is the review of its words, `behind` says that they were made from other English than today's; `here`
-        is the page's own path, empty for a page without an address.
+        `reviewed` is the review of its words, `behind` says that they were made from other English than today's;
+        `in_english` that the page is English within the frame of its language; `here` is the page's own path, empty for
+        a page without an address.
         """
         code = lang if lang in self._library.editions else ENGLISH
         here = request.path if here is None else here
@@ -83,6 +87,8 @@ class PageFrame:
         gettext = _template_gettext()
         frame = {**self._frames[code, here], "behind": behind, "gettext": gettext, "_": gettext}
         frame["reviewed"] = reviewed and frame["reviewed"]
+        if in_english:
+            frame["english_main"] = self._english_main(template, frame, values)
 
         def pieces(blank: str) -> tuple[Markup, ...]:
             key = (code, here, blank, str(frame["reviewed"]), str(behind))
@@ -91,6 +97,25 @@ class PageFrame:
             return self._pieces[key]
 
         return current_app.jinja_env.get_template(template).render(frame, pieces=pieces, **values)
+
+    def _english_main(self, template: str, frame: Mapping[str, Any], values: Mapping[str, Any]) -> Markup:
+        """Return what stands in `<main>` of a template where all of it is English, but for the links."""
+        edition = self._library.editions[ENGLISH]
+        with force_locale(locale_of(self._known[ENGLISH])):
+            gettext = _template_gettext()
+            words = {
+                "safety": edition.safety,
+                "contacts": edition.contacts,
+                "hours": {key: _(words) for key, words in HOURS.items()},
+                "reviewed": True,
+                "behind": False,
+                "gettext": gettext,
+                "_": gettext,
+            }
+            page = current_app.jinja_env.get_template(template).render({**frame, **words}, **values)
+        main = _MAIN.search(page)
+        assert main is not None, f"{template} has no <main>"
+        return Markup(main[1])  # noqa: S704  # rendered by us a moment ago
 
     def _frame(self, code: str, here: str) -> dict[str, Any]:
         """Return the values of the frame that are the same for every visitor of a path in a language."""
@@ -108,6 +133,7 @@ class PageFrame:
             "contacts": edition.contacts,
             "hours": {key: _(words) for key, words in HOURS.items()},
             "reviewed": edition.common.reviewed and self._reviewed.get(code, True),
+            "english_main": "",
             "url_for": self._address,
         }
 

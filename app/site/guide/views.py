@@ -11,6 +11,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from flask import Blueprint, Response, abort, g, redirect, request, url_for
+from flask_babel import force_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -60,7 +61,7 @@ class GuideViews:
         handouts: Mapping[str, Handout],
         reviewed: Mapping[str, bool],
     ) -> None:
-        self._library, self._site, self._handouts = library, site, handouts
+        self._library, self._site, self._known, self._handouts = library, site, known, handouts
         self.render = PageFrame(library, site, known, style=style, reviewed=reviewed).render
         english = library.editions[ENGLISH].pages["signs"]
         self._signs = {lang: read_signs(edition.pages["signs"], english) for lang, edition in library.editions.items()}
@@ -116,29 +117,33 @@ class GuideViews:
         return answer
 
     def _page(self, lang: str, slug: str) -> AnyResponse | str:
-        edition = self._library.editions[lang]
-        page = edition.pages[slug]
-        values: dict[str, Any] = {}
-        if slug == "plan-actions":
-            wanted = PlanFilter(**{key: request.args.get(key, "") for key in ("pillar", "agency", "timetable", "goal")})
-            if request.query_string and not wanted:
-                # The whole plan is prerendered without a query, and padded like every other page.
-                return redirect(request.path, 303)
-            values = self._plan_values(wanted)
-        elif slug == "self-check":
-            values = _self_check_values(edition, self._library.editions[ENGLISH])
-        elif slug == "sheet":
-            values = self._handout_values(edition)
+        page = self._library.editions[lang].pages[slug]
+        # The words around a page are in the language of the page.
+        edition = self._library.editions[page.lang]
+        wanted = PlanFilter(**{key: request.args.get(key, "") for key in ("pillar", "agency", "timetable", "goal")})
+        if slug == "plan-actions" and request.query_string and not wanted:
+            # The whole plan is prerendered without a query, and padded like every other page.
+            return redirect(request.path, 303)
+        with force_locale(i18n.locale_of(self._known[page.lang])):
+            values = self._page_values(edition, slug, wanted)
         return self.render(
             _TEMPLATES.get(slug, "page.html"),
             lang,
             reviewed=page.review.reviewed,
             behind=page.review.stale,
+            in_english=page.lang != lang,
             page=page,
             sheet=edition.pages["sheet"].words,
             named=self._named_contacts(edition, slug),
             **values,
         )
+
+    def _page_values(self, edition: Edition, slug: str, wanted: PlanFilter) -> dict[str, Any]:
+        if slug == "plan-actions":
+            return self._plan_values(wanted)
+        if slug == "self-check":
+            return _self_check_values(edition, self._library.editions[ENGLISH])
+        return self._handout_values(edition) if slug == "sheet" else {}
 
     def _handout(self, lang: str, name: str) -> Response:
         if lang not in self._library.editions or name not in self._handouts:

@@ -11,7 +11,7 @@ import pytest
 from app.core.errors import ConfigError
 from app.site.guide.loader import load_library, split_front_matter
 from app.site.guide.markdown import Links, render_line, render_page, render_runs
-from app.site.guide.models import HOURS, SLUGS, Contact, Page, source_digest
+from app.site.guide.models import HOURS, REQUIRED_PAGES, SLUGS, Contact, Page, source_digest
 from tests.support.paths import ROOT
 from tests.support.visit import KNOWN
 
@@ -151,19 +151,26 @@ def test_a_translation_that_is_behind_keeps_its_own_shape(tree):
     assert "content/hi/signs.md: child_heading is missing; write it" in faults_of(tree)
 
 
-def test_only_a_wholly_reviewed_language_is_left_by_reviewed_only(tree):
-    """One unsigned file hides a language; with all files signed the language is shown."""
+def test_a_language_is_shown_once_the_words_that_protect_are_signed(tree):
+    """Each unsigned file of safety sentences, help, self-check and handouts hides a language; other files do not."""
     signed = {".md": ("status: unreviewed", "status: reviewed\nreviewed_by: A Speaker\nreviewed_on: 2026-11-22")}
     signed[".toml"] = (
         'status = "unreviewed"',
         'status = "reviewed"\nreviewed_by = "A Speaker"\nreviewed_on = 2026-11-22',
     )
-    paths = [path for path in sorted((tree / "hi").iterdir()) if path.name != "identity.toml"]
-    for path in paths[1:]:
+    required = ["safety.toml", "contacts.toml", *(f"{slug}.md" for slug in REQUIRED_PAGES)]
+    assert len(required) == 6
+    for name in required:
+        library = load_library(tree, ("en", "hi"), signed_only=True)
+        assert tuple(library.only_reviewed().editions) == ("en",), name
+        path = tree / "hi" / name
         spoil(path, *signed[path.suffix])
-    assert tuple(load_library(tree, ("en", "hi")).only_reviewed().editions) == ("en",)
-    spoil(paths[0], *signed[paths[0].suffix])
-    assert tuple(load_library(tree, ("en", "hi")).only_reviewed().editions) == ("en", "hi")
+    library = load_library(tree, ("en", "hi"), signed_only=True).only_reviewed()
+    assert tuple(library.editions) == ("en", "hi")
+    own = {slug for slug, page in library.editions["hi"].pages.items() if page.lang == "hi"}
+    assert own == set(REQUIRED_PAGES)
+    assert not load_library(tree, ("en", "hi")).editions["hi"].reviewed
+    assert {page.lang for page in load_library(tree, ("en", "hi")).editions["hi"].pages.values()} == {"hi"}
 
 
 def test_what_every_page_shows_is_never_behind(library):
