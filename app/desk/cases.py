@@ -56,6 +56,7 @@ class Cases:
         self.parts = PartStore(store, identities, self.today)
         self.early_answers = EarlyAnswers(store, journal, identities, self.today)
         self._lock = threading.RLock()
+        self.arrived: list[str] = []  # the ids of what came in since the desk was opened, in that order
         self.changes = 0  # counts up, so that what is computed from all cases knows when it is stale
 
     def today(self) -> date:
@@ -83,9 +84,8 @@ class Cases:
                 missed.append(case)
             job.advance()
         with as_refused_errors():
-            paths = [self.store.folder / f"envelopes/{case.id}.age" for case in missed]
-            hashes = [sha256(path.read_bytes()).hexdigest() for path in paths]
-        self._note_received(dict(zip(hashes, missed, strict=True)))
+            envelopes = [(self.store.folder / f"envelopes/{case.id}.age").read_bytes() for case in missed]
+        self._note_received({sha256(one).hexdigest(): case for one, case in zip(envelopes, missed, strict=True)})
         self._finish_arrivals()
         self.journal.save_arrivals()
         self.changes += 1
@@ -127,6 +127,7 @@ class Cases:
             self._write(case)
             self._note_received({digest: case})
             self._publish(case)
+            self.arrived.append(case.id)
             self._join_thread(case)
             if case.part_count and self.parts.prove_waiting(case):
                 self._note_files(case)
@@ -320,21 +321,11 @@ class Cases:
         return [*over, *(case for case in self.all() if case.id in threads and case not in over)]
 
     def reseal(self, job: Job) -> None:
-        """Seal everything anew to the store's first identity; raises RefusedError.
-
-        Each file is replaced as a whole, so a job that is stopped loses nothing.
-        """
-        folders = ("tips", "envelopes", "parts", "waiting", EARLY_FOLDER)
-        names = [f"{folder}/{name}" for folder in folders for name in self.store.list_names(folder)]
-        names += [name for name in self.store.list_names(".") if name.endswith(".age") and not name.startswith(".")]
-        job.total = len(names)
-        for name in names:
-            if job.stopped:
-                return
-            self.store.write(name, self.store.read(name))
-            job.advance()
-        self.journal.reseal()
-        self.journal.write(JournalEntry(DESK, "rekeyed", "", str(len(names))))
+        """Seal everything anew to the store's first identity; raises RefusedError."""
+        count = self.store.reseal(("tips", "envelopes", "parts", "waiting", EARLY_FOLDER), job)
+        if count is not None:
+            self.journal.reseal()
+            self.journal.write(JournalEntry(DESK, "rekeyed", "", str(count)))
 
     def _put(self, case: Case) -> Case:
         with self._lock:

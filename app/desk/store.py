@@ -17,6 +17,7 @@ from app.core.durable import fsync_folder, write_atomically
 from app.core.errors import EnvelopeError
 from app.delivery.clock import nz_midnight
 from app.desk.errors import RefusedError
+from app.desk.jobs import Job
 from app.vault.age import seal
 from app.vault.age_open import unseal
 from app.vault.keys import Identity, recipient_of
@@ -127,6 +128,21 @@ class SealedStore:
         """Return the sorted names of the complete files in a folder of the store."""
         path = self.folder / folder
         return sorted(entry.name for entry in path.iterdir() if entry.suffix != ".part") if path.exists() else []
+
+    def reseal(self, folders: Iterable[str], job: Job) -> int | None:
+        """Seal every file anew to the first identity; return their number, or None where the job was stopped.
+
+        Each file is replaced as a whole, so a job that is stopped loses nothing. Raises RefusedError.
+        """
+        names = [f"{folder}/{name}" for folder in folders for name in self.list_names(folder)]
+        names += [name for name in self.list_names(".") if name.endswith(".age") and not name.startswith(".")]
+        job.total = len(names)
+        for name in names:
+            if job.stopped:
+                return None
+            self.write(name, self.read(name))
+            job.advance()
+        return len(names)
 
     def _date(self, *paths: Path) -> None:
         for path in paths:

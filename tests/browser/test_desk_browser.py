@@ -67,6 +67,31 @@ def _tip(page, desk, words):
     return page.get_by_role("link", name=re.compile(words)).first.get_attribute("href")
 
 
+def test_a_tip_that_comes_in_is_said_aloud_and_stands_in_the_queue(desk, office, context):
+    """Given an open queue with a ticked row, when danger comes in, page and title say so, and the tick stays."""
+    page = context.new_page()
+    page.clock.install()
+    page.goto(desk.url("/?words=vineyard"))
+    box = page.locator("[data-row] input[type=checkbox]").first
+    box.check()
+    box.focus()
+    ticked = box.get_attribute("value")
+    office.drop(tip({"what": "A van at the vineyard, and a man with a gun", "danger": "yes"}))
+    alarm = page.locator(".arrivals [role=alert]")
+    assert alarm.text_content() == ""
+    wait_for(lambda: page.clock.run_for(10_000) or "in danger now" in alarm.text_content())
+    assert re.fullmatch(r"\(1, danger\) Queue – Desk", page.title())
+    assert page.locator("[data-row]", has_text="a man with a gun").count() == 1
+    assert page.locator("[data-row] input:checked").evaluate_all("boxes => boxes.map((box) => box.value)") == [ticked]
+    assert page.evaluate("document.activeElement.value") == ticked
+    page.goto(desk.url("/help"))
+    office.drop(tip({"what": "Another one at the vineyard"}))
+    wait_for(lambda: page.clock.run_for(10_000) or "new tip" in page.locator(".arrivals [role=status]").text_content())
+    assert page.get_by_role("link", name="Show the queue").is_visible()
+    assert violations(page) == []
+    page.close()
+
+
 def test_a_referral_by_keyboard_alone(desk, context, page):
     """From the queue to a prepared referral without a mouse: keys move, claim, mark words, summarise, look and send."""
     page.goto(desk.url("/?words=packhouse"))
@@ -99,7 +124,7 @@ def test_a_referral_by_keyboard_alone(desk, context, page):
         page.keyboard.press("Space")
     page.keyboard.press("s")
     page.wait_for_url(where)
-    assert "Prepared" in page.locator("[role=status]").inner_text()
+    assert "Prepared" in page.locator(".note[role=status]").inner_text()
 
 
 def test_words_are_marked_with_the_mouse(desk, page):

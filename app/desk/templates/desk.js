@@ -31,6 +31,59 @@
   // Long work: load the page again each second until the work has ended.
   if (document.querySelector("[data-reload]")) setTimeout(() => location.reload(), 1000);
 
+  // What came in since the page was shown: said aloud, written in the title, and put into the queue. Ticks and the focus stay.
+  const news = document.querySelector("[data-arrivals]");
+  const kept = (box) => `${box.name}|${box.value}`;
+  const renew = async () => {
+    if (!document.querySelector("[data-renew]")) return;
+    const answer = await fetch(location.href);
+    if (!answer.ok || answer.redirected) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const active = document.activeElement;
+    const focus = active && active.closest("[data-renew]") && (active.id ? `#${CSS.escape(active.id)}`
+      : ["href", "formaction", "value"].map((name) => active.hasAttribute(name) && `[${name}="${CSS.escape(active.getAttribute(name))}"]`).find(Boolean));
+    const ticked = new Map(all("[data-renew] input[type=checkbox]").map((box) => [kept(box), box.checked]));
+    const chosen = all("[data-renew] select").map((list) => [list.id, list.value]);
+    for (const old of all("[data-renew]")) {
+      const part = fresh.getElementById(old.id);
+      if (part) old.replaceWith(document.importNode(part, true));
+    }
+    for (const box of all("[data-renew] input[type=checkbox]")) if (ticked.has(kept(box))) box.checked = ticked.get(kept(box));
+    for (const [id, value] of chosen) { const list = document.getElementById(id); if (list) list.value = value; }
+    const again = focus && all(focus).find((one) => one.closest("[data-renew]"));
+    if (again) again.focus();
+  };
+  if (news) {
+    const title = document.title;
+    const [status, alarm] = all("p", news);
+    let [seen, unread] = [news.dataset.seen, 0];
+    const ring = () => {
+      const sound = new AudioContext();
+      const tone = new OscillatorNode(sound, { frequency: 660 });
+      tone.connect(new GainNode(sound, { gain: 0.2 })).connect(sound.destination);
+      tone.start();
+      tone.stop(sound.currentTime + 0.4);
+      tone.onended = () => sound.close();
+    };
+    const look = async () => {
+      const answer = await fetch(`${news.dataset.arrivals}?seen=${seen}`).catch(() => null);
+      if (answer && (!answer.ok || answer.redirected)) return; // locked, or somebody else works now
+      const arrived = answer ? await answer.json() : { seen, count: 0 };
+      seen = arrived.seen;
+      if (arrived.count) {
+        await renew().catch(() => null);
+        unread += arrived.count;
+        document.title = `(${unread}${arrived.urgent ? ", danger" : ""}) ${title}`;
+        status.textContent = arrived.urgent ? "" : arrived.sentence;
+        if (arrived.urgent) { alarm.textContent = arrived.sentence; ring(); }
+        news.querySelector("a").hidden = Boolean(document.querySelector("[data-renew]"));
+      }
+      setTimeout(look, 10000);
+    };
+    setTimeout(look, 10000);
+    addEventListener("focus", () => { unread = 0; document.title = title; });
+  }
+
   // Words to redact: Tab stops once in each answer, arrow keys move from word to word, Shift with an arrow key marks
   // both words, and dragging marks each word under the pointer.
   let dragging = null;

@@ -76,6 +76,7 @@ def _headers(style: str, script: str) -> dict[str, str]:
         "style-src": f"'sha256-{hashes[0]}'",
         "script-src": f"'sha256-{hashes[1]}'",
         "img-src": "'self' data:",
+        "connect-src": "'self'",
         "media-src": "'self'",
         "form-action": "'self'",
     }

@@ -5,7 +5,7 @@ forgotten.
 """
 
 import secrets
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import HaumaruError
+from app.desk.arrival_notice import notice_arrivals
 from app.desk.case import REASONS, Outcome
 from app.desk.errors import RefusedError
 from app.desk.export import export_many
@@ -53,6 +54,14 @@ def show() -> AnyResponse:
         late_statuses=desk.statuses.late_sentence(),
         aside=len(desk.inbox.set_aside()),
     )
+
+
+@blueprint.get("/arrivals")
+def tell_arrivals() -> dict[str, Any]:
+    """Return what came in since a page was shown, for the script of each page."""
+    seen = request.args.get("seen", "")
+    since = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else 0  # noqa: PLR2004
+    return asdict(notice_arrivals(current_desk().cases, since))
 
 
 @blueprint.post("/tips/<tip>/claim")

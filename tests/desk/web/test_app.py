@@ -160,6 +160,7 @@ def test_while_the_store_opens_only_its_progress_is_shown(browser, desk):
 
 ROUTES = """
 GET /                                     queue.show
+GET /arrivals                             queue.tell_arrivals
 GET /aside                                records.show_aside
 POST /aside                               records.settle_aside
 POST /close                               queue.close_many

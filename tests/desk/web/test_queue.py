@@ -60,3 +60,11 @@ def test_opening_is_started_and_stopped_from_the_queue(browser, desk, office):
     browser.post("/progress/intake/stop")
     assert desk.opening.stopped
     assert len(desk.cases.all()) == 3
+
+
+@pytest.mark.parametrize("seen", ["", "-1", "x", "9" * 30])
+def test_a_page_that_asks_for_arrivals_from_nowhere_is_told_of_all(browser, desk, office, seen):
+    """A number that is none counts as nothing seen."""
+    office.drop(tip())
+    receive(desk)
+    assert browser.get(f"/arrivals?seen={seen}").json["count"] == 1

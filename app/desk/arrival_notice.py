@@ -1,0 +1,51 @@
+"""What has come in since a page was shown: how many tips and answers, and whether someone is in danger.
+
+A page only has to know how many had come in before. The order is in memory alone, and ends with the program.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from app.desk.case import Case
+from app.desk.cases import Cases
+from app.desk.errors import RefusedError
+
+
+@dataclass(frozen=True)
+class ArrivalNotice:
+    """A sentence for the handler, "" where nothing came in; `seen` is the number to ask with next."""
+
+    seen: int
+    sentence: str = ""
+    count: int = 0
+    urgent: bool = False
+
+
+def notice_arrivals(cases: Cases, since: int) -> ArrivalNotice:
+    """Return what came in after the first `since` arrivals, locked and destroyed tips left out."""
+    seen = len(cases.arrived)
+    arrived = [case for case in map(partial(_find_case, cases), cases.arrived[max(since, 0) : seen]) if case]
+    answers = [case for case in arrived if case.answers_to is not None]
+    tips = [case for case in arrived if case.answers_to is None]
+    in_danger = sum(case.danger for case in arrived)
+    asked_back = sum(case.withdraw for case in answers)
+    sentences = [
+        _counted(len(tips), "new tip came in.", "new tips came in."),
+        _counted(len(answers) - asked_back, "sender wrote again.", "senders wrote again."),
+        _counted(asked_back, "sender asks not to pass a tip on.", "senders ask not to pass a tip on."),
+        _counted(in_danger, "says that someone is in danger now.", "say that someone is in danger now."),
+    ]
+    return ArrivalNotice(seen, " ".join(filter(None, sentences)), len(arrived), bool(in_danger))
+
+
+def _find_case(cases: Cases, tip: str) -> Case | None:
+    try:
+        case = cases.get(tip)
+        case.require_shown()
+    except RefusedError:
+        return None
+    return case
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}" if count else ""
