@@ -154,7 +154,7 @@ def test_a_reply_of_another_locator_opens_nothing():
         ("en", ["not-passed-on"], "The agency will not pass your report on, unless someone is in danger"),
         ("en", ["passed-on", "work"], "Your report went to an agency that checks how workers are paid and treated."),
         ("en", ["cannot"], "Someone is in danger, so the agency cannot keep your report back."),
-        ("to", ["cannot"], "ʻOku fakatuʻutāmaki ai ha taha"),
+        ("to", ["cannot"], "ʻOku ʻi ha tuʻunga fakatuʻutāmaki ha taha, ko ia"),
         ("hi", ["passed-on"], "आपका अनुरोध आने से पहले ही"),
     ],
 )
