@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from time import time
-from typing import Any
+from typing import Any, cast
 
+from flask import Flask
+from flask_limiter import Limiter
 from limits import RateLimitItemPerHour
 from limits.errors import StorageError
-from limits.storage import Storage, storage_from_string
-from limits.strategies import FixedWindowRateLimiter, RateLimiter
+from limits.storage import Storage
+from limits.strategies import RateLimiter
 from redis.exceptions import RedisError
 
 from app.core.errors import RateError
@@ -89,11 +91,11 @@ class ShareCounter:
     """Counts in the store of a URL: `memory://` or `redis://…`."""
 
     def __init__(self, url: str) -> None:
-        self._local_names = CounterStore()
-        self._local = FixedWindowRateLimiter(self._local_names)
-        # What counts is known only once something was taken: no route has a limit of its own.
-        self._storage: Any = None if url.startswith("memory:") else storage_from_string(url)
-        self._shared = FixedWindowRateLimiter(self._storage) if self._storage else None
+        local = _limiter("counter-store://")
+        self._local, self._local_names = local.limiter, cast("CounterStore", local.storage)
+        shared = None if url.startswith("memory:") else _limiter(url)
+        self._shared: RateLimiter | None = shared.limiter if shared else None
+        self._storage: Any = shared.storage if shared else None
 
     def reserve(self, shares: Sequence[Share], *, seconds: int) -> Callable[[], None]:
         """Reserve a place in each share; return what gives the places back.
@@ -142,3 +144,11 @@ class ShareCounter:
             return give_back
         give_back()
         return None
+
+
+def _limiter(url: str) -> Limiter:
+    # What counts is known only once something was taken, so no route of the site has a limit of the extension's own. In
+    # an application of its own the extension does not ask about such limits at each request of the site.
+    return Limiter(
+        lambda: "", app=Flask("share_counter"), storage_uri=url, strategy="fixed-window", headers_enabled=False
+    )
