@@ -12,7 +12,7 @@ from tests.support.visit import Visitor, open_site, site_root
 
 CODE = "tpi"  # Tok Pisin, which Babel does not know
 PAGES = ("help", "law")
-NOTE = "This page is not yet in this language. It is in English."
+NOTE = "This page is not yet in this language, so it is in English."
 # Letters of the Latin, Cyrillic and Ethiopic scripts, and a combining accent that no composed letter has.
 LETTERS = "Helpim: ɓ ŋ ọ̀ ʔ я ሀ"
 
