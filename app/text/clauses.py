@@ -28,7 +28,7 @@ MAX_CLAUSE_WORDS: Final = 30
 MIN_CLAUSE_WORDS: Final = 3
 """The fewest words of a clause that says something."""
 
-FRAME_STEPS: Final = ("frame-first", "frame-never", "frame-then")
+FRAME_STEPS: Final = ("frame-never", "frame-then", "frame-first")
 """The kinds of the rules of a frame, in the order in which those of one place are read."""
 
 _PREFIX: Final = "clause-"
@@ -50,7 +50,7 @@ def find_framed(
     clauses = tuple(accumulate(not word.joined for word in words))
     opened: dict[str, tuple[int, int]] = {}
     steps = (match for match in matches if match.rule.kind in FRAME_STEPS)
-    for first, last, (step, name) in sorted(steps):
+    for first, last, (step, name) in sorted(steps, key=_place_of_step):
         if step == "frame-first":
             opened[name] = (first, last)
         elif step == "frame-never":
@@ -59,6 +59,10 @@ def find_framed(
             start, end = opened[name]
             if end < first <= end + 1 + frames[name].apart and clauses[start] == clauses[first]:
                 yield FramedWords(start, last, frames[name].kind)
+
+
+def _place_of_step(match: PhraseMatch) -> tuple[int, int, int]:
+    return match.first, FRAME_STEPS.index(match.rule.kind), match.last
 
 
 class OwnClauses:

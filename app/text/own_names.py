@@ -68,7 +68,7 @@ def closing_names(
         between = text[words[first - 1].end : words[first].start] if first else " " + text[: words[first].start]
         if _END.search(between[:_AROUND]) and (stop - first <= _MAX_LAST_WORDS or words[first].han):
             return [Finding(words[first].start, words[stop - 1].end, "name")]
-    return _listed_last(words, stop, trie)
+    return [] if stop - 1 in closing else _listed_last(words, stop, trie)
 
 
 def _listed_last(words: Sequence[Word], stop: int, trie: PhraseTrie) -> list[Finding]:
