@@ -9,7 +9,7 @@ FIGURES ?= holds.txt
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help run desk test test-fast holds lint fmt bench handouts messages digests lock release-check
+.PHONY: help run desk test test-fast holds lint fmt bench handouts messages digests review lock release-check
 
 help: ## List the targets and what each one does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,9 @@ messages: .venv/.run ## Update the template and the catalogues of messages from 
 
 digests: .venv/.run ## List what each translation lacks; CODE=sm FILE=help records that a file matches today's English
 	@$(BIN)/python deploy/translations.py digests --language "$(CODE)" --file "$(FILE)"
+
+review: .venv/.run ## Make the sign-off sheet of a language, for a speaker who works on paper: CODE=sm, and FILE=help for one file
+	@$(BIN)/python deploy/translations.py review --language "$(CODE)" --file "$(FILE)"
 
 release-check: .venv/.test ## Check all that a release needs, and build the wheel and its list of parts in dist/
 	@$(BIN)/python deploy/release.py

@@ -21,8 +21,8 @@ DEVANAGARI = [range(0x20, 0x7F), range(0x900, 0x980), range(0x200C, 0x200E), ran
 
 
 def chinese_characters() -> set[int]:
-    """Return the punctuation and the first level of GB 2312, and what `content/zh-Hans` uses beyond it."""
-    files = (ROOT / "content" / "zh-Hans").glob("*.*")
+    """Return the punctuation and the first level of GB 2312, and what the translation uses beyond it."""
+    files = [*(ROOT / "content" / "zh-Hans").glob("*.*"), *(ROOT / "translations" / "zh_Hans").rglob("*.po")]
     codes = {ord(character) for file in files for character in file.read_text(encoding="utf-8")}
     codes |= set(range(0x20, 0x7F))
     for first in (*range(0xA1, 0xA4), *range(0xB0, 0xD8)):

@@ -1,4 +1,4 @@
-"""Brings the translations up to date with the English: `make messages` and `make digests`.
+"""Brings the translations up to date with the English: `make messages`, `make digests` and `make review`.
 
 `messages` collects the program's sentences into `translations/messages.pot`, carries them into each catalogue, and
 makes the catalogue of a new language. `digests` lists the translated files that were made from other English than
@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -24,6 +25,7 @@ from babel.messages.pofile import read_po
 from app.core import i18n
 from app.core.i18n import Language
 from app.site.guide.models import source_digest
+from deploy.review import Signature, file_code, make_sheet, read_signature
 from deploy.sentences import FILES, sentences, store_back
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +73,7 @@ class Notation:
     head: str  # where the part ends in which the record stands
 
 
-_RECORD = r"^(?:status|source_digest|reviewed_by|reviewed_on)"
+_RECORD = r"^(?:status|source_digest|reviewed_by|reviewed_on|reviewed_words)"
 NOTATIONS = {
     ".md": Notation(
         re.compile(_RECORD + r": .*\n", re.MULTILINE),
@@ -86,12 +88,31 @@ NOTATIONS = {
         "\n[",
     ),
     ".po": Notation(
-        re.compile(r'^"X-(?:Source-Digest|Status|Reviewed-By|Reviewed-On): .*\n', re.MULTILINE),
+        re.compile(r'^"X-(?:Source-Digest|Status|Reviewed-By|Reviewed-On|Reviewed-Words): .*\n', re.MULTILINE),
         re.compile(r'^"X-Source-Digest: ([0-9a-f]*)', re.MULTILINE),
         '"X-Source-Digest: {digest}\\n"\n"X-Status: unreviewed\\n"\n',
         "\n\n",
     ),
 }
+
+
+# What stands in the record in place of "unreviewed" once a speaker has signed the file.
+SIGNATURES = {
+    ".md": (
+        "status: unreviewed\n",
+        'status: reviewed\nreviewed_by: "{by}"\nreviewed_on: {on}\nreviewed_words: "{words}"\n',
+    ),
+    ".toml": (
+        'status = "unreviewed"\n',
+        'status = "reviewed"\nreviewed_by = "{by}"\nreviewed_on = {on}\nreviewed_words = "{words}"\n',
+    ),
+    ".po": (
+        '"X-Status: unreviewed\\n"\n',
+        '"X-Status: reviewed\\n"\n"X-Reviewed-By: {by}\\n"\n"X-Reviewed-On: {on}\\n"\n"X-Reviewed-Words: {words}\\n"\n',
+    ),
+}
+# The words for which a speaker signed.
+_SIGNED_WORDS = re.compile(r'^"?(?:X-Reviewed-Words: |reviewed_words(?: =|:) ")([0-9a-f]+)', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -112,6 +133,14 @@ class Translation:
         """Whether the file records other English than today's, or none."""
         found = NOTATIONS[self.path.suffix].digest.search(self.path.read_text(encoding="utf-8"))
         return found is None or found.group(1) != source_digest(self.english.read_bytes())
+
+    def accept(self, signature: Signature) -> None:
+        """Record a speaker's signature in the file, which must have been made from the English of today."""
+        self.sign()
+        text, suffix = self.path.read_text(encoding="utf-8"), self.path.suffix
+        old, new = SIGNATURES[suffix]
+        assert text.count(old) == 1, "the record of a file says once that it is unreviewed"
+        self.path.write_text(text.replace(old, new.format(**asdict(signature))), encoding="utf-8")
 
     def sign(self) -> None:
         """Record the English of today in the file, and that no speaker has checked the file since."""
@@ -232,6 +261,16 @@ def digests(root: Path, code: str, name: str) -> Iterator[str]:
             yield f"{path}: made from another {english} than today's; bring it up to date, then: {mend}"
 
 
+def changed_since_signed(root: Path) -> Iterator[str]:
+    """Yield a line for each file whose words are others than those for which a speaker signed."""
+    for one in translations(root):
+        found = _SIGNED_WORDS.search(one.path.read_text(encoding="utf-8"))
+        if found and found[1] != file_code(sentences(root, one.language, one.name)):
+            then = f"print it again with make review CODE={one.language} FILE={one.name}"
+            again = f"make digests CODE={one.language} FILE={one.name}"
+            yield f"{one.path.relative_to(root)}: changed since a speaker signed it; run {again}, then {then}"
+
+
 @click.group()
 def cli() -> None:
     """Keep the translations up to date with the English."""
@@ -239,12 +278,15 @@ def cli() -> None:
 
 @cli.command("check")
 def check_command() -> None:
-    """End with 1 where messages.pot is not what the program says."""
+    """End with 1 where messages.pot is not what the program says, or a signed file has changed since."""
     lines = check(ROOT)
     for line in lines:
         click.echo(line)
     if lines:
         sys.exit("haumaru: the template is not up to date; run: make messages")
+    lines = list(changed_since_signed(ROOT))
+    if lines:
+        sys.exit("\n".join(f"haumaru: {line}" for line in lines))
 
 
 @cli.command()
@@ -256,16 +298,51 @@ def messages() -> None:
         click.echo(line)
 
 
+def _require(language: str, name: str) -> None:
+    every = list(translations(ROOT))
+    if language not in {"", *(one.language for one in every)} or name not in {"", *(one.name for one in every)}:
+        sys.exit("haumaru: there is no such translation; CODE is a folder in content/, FILE a name without its ending")
+
+
 @cli.command("digests")
 @click.option("--language", default="", help="Only this language, as its folder in content/ is called: sm")
 @click.option("--file", "name", default="", help="Only this file, without its ending: help, safety, messages")
 def digests_command(language: str, name: str) -> None:
     """List what was made from other English than today's; with an option, sign it for the English of today."""
-    every = list(translations(ROOT))
-    if language not in {"", *(one.language for one in every)} or name not in {"", *(one.name for one in every)}:
-        sys.exit("haumaru: there is no such translation; CODE is a folder in content/, FILE a name without its ending")
+    _require(language, name)
     for line in digests(ROOT, language, name):
         click.echo(line)
+
+
+@cli.command("review")
+@click.option("--language", required=True, help="The language, as its folder in content/ is called: sm")
+@click.option("--file", "name", default="", help="Only this file, without its ending: help, safety, messages")
+def review_command(language: str, name: str) -> None:
+    """Make the sign-off sheet of a language for a speaker who works on paper: instance/reviews/sm.pdf."""
+    _require(language, name)
+    path = ROOT / "instance" / "reviews" / f"{language}{name and '-'}{name}.pdf"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(make_sheet(ROOT, language, (name,) if name else FILES))
+    click.echo(path.relative_to(ROOT))
+
+
+@cli.command("sign")
+@click.option("--language", required=True, help="The language, as its folder in content/ is called: sm")
+@click.option("--file", "name", required=True, help="The signed file, without its ending: help, safety, messages")
+@click.option("--code", required=True, help="The code of the file on the signed sheet")
+@click.option("--by", required=True, help="The name or the role of the speaker, as the sheet says")
+@click.option("--on", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The day on the sheet: 2026-12-01")
+def sign_command(language: str, name: str, code: str, by: str, on: datetime) -> None:
+    """Record what a speaker has signed on paper; a file that changed since it was printed is refused."""
+    _require(language, name)
+    one = next(one for one in translations(ROOT) if (one.language, one.name) == (language, name))
+    if one.stale:
+        sys.exit(f"haumaru: {one.path.relative_to(ROOT)} was made from other English than today's; bring it up to date")
+    try:
+        one.accept(read_signature(sentences(ROOT, language, name), code, by, on.date()))
+    except ValueError as error:
+        sys.exit(f"haumaru: {error}")
+    click.echo(f"{one.path.relative_to(ROOT)}: reviewed")
 
 
 @cli.command("back")

@@ -25,7 +25,7 @@ ZIP_NAME = "sheets.zip"
 KINDS = {"sheet": "", "card": "-card", "poster": "-poster", "pictures": "-pictures"}
 _PDF_TYPE, _ZIP_TYPE = "application/pdf", "application/zip"
 _LATIN = "Noto Sans"
-_OWN_FONTS = {"hi": "Noto Sans Devanagari", "zh-Hans": "Noto Sans SC"}
+OWN_FONTS = {"hi": "Noto Sans Devanagari", "zh-Hans": "Noto Sans SC"}
 # The contacts that a strip of the poster has: a number for danger, and a number that asks for no name.
 _STRIP_CONTACTS = ("police-111", "crime-stoppers")
 # The earliest time that a zip can hold.
@@ -114,7 +114,7 @@ def handout_data(edition: Edition, english: Edition) -> dict[str, Any]:
     frame = {
         "title": sheet.raw["heading"],
         "lang": edition.lang.partition("-")[0],
-        "fonts": [font for font in (_OWN_FONTS.get(edition.lang), _LATIN) if font],
+        "fonts": [font for font in (OWN_FONTS.get(edition.lang), _LATIN) if font],
         "year": newest.year,
         "month": newest.month,
         "day": newest.day,

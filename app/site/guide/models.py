@@ -42,7 +42,7 @@ REQUIRED_PAGES = ("help", "self-check", "signs", "sheet")
 # A page's own address, where it differs from its name in `content/`.
 _ADDRESSES = {"home": "", "plan-actions": "plan/actions", "sheet": "sheets"}
 # The keys that record the review of a translated file: in front matter, TOML files and catalogues alike.
-REVIEW_KEYS = frozenset({"source_digest", "status", "reviewed_by", "reviewed_on"})
+REVIEW_KEYS = frozenset({"source_digest", "status", "reviewed_by", "reviewed_on", "reviewed_words"})
 _REQUIRED = ("id", "name", "asks_name", "source", "as_at")
 _OPTIONAL = ("number", "tel", "url", "hours", "from_overseas")
 # A key that says yes or no, and its value where the key is left out.
