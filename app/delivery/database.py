@@ -11,9 +11,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, make_url, select, text, update
@@ -24,8 +25,10 @@ from app.core.durable import fsync_folder
 from app.core.errors import ConfigError, OutboxError
 from app.delivery.clock import SteadyClock, nz_midnight
 from app.delivery.schema import SCHEMA_VERSION, blob_id, looks, metadata, verified_blob, version, windows
+from app.delivery.shared_writes import SharedWrites
 from app.delivery.sqlite_database import BUSY_SECONDS, begin_sqlite, open_sqlite, set_pragmas
 
+_LOG_BYTES = 2 * 1024 * 1024  # beyond which the log is emptied though others wait: that delays them by a millisecond
 _DAY_AND_MORE_SECONDS = 26 * 3600  # from one midnight into the next day, in which a day has 23 to 25 hours
 LOCK = 0x4861756D  # PostgreSQL's advisory lock, for work of one process at a time
 _FIRST_VERSION_TABLE = "envelopes"  # the first version of the schema had it, and no table `version`
@@ -50,6 +53,9 @@ _POSTGRES_CODES = {
     "XX001": "corrupt",
     "XX002": "corrupt",
 }
+
+
+_T = TypeVar("_T")
 
 
 class Database:
@@ -79,6 +85,7 @@ class Database:
         self._reads = self._engine.execution_options(reads=True)
         # SQLite admits one writer at a time and lets others poll: threads wait for this lock instead.
         self._writers = threading.Lock()
+        self._shared = SharedWrites(self.write)
         self._checkpoints: sqlite3.Connection | None = None  # waits for nobody, unlike the pool's connections
 
     def prepare(self) -> None:
@@ -114,6 +121,17 @@ class Database:
             self.prepare()
         with self._transaction() as connection:
             yield connection
+
+    def write_with_others(self, write: Callable[[Connection], _T]) -> _T:
+        """Run a write in a durable transaction, which writes of other threads may share; return what it returns.
+
+        The write may run in another thread, and again after a fault; see SharedWrites. Raises what the write raises,
+        and OutboxError. On PostgreSQL, where writers do not wait for each other, each has a transaction of its own.
+        """
+        if self.path is not None:
+            return self._shared.run(write)
+        with self.write() as connection:
+            return write(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -187,11 +205,11 @@ class Database:
             self._empty_log()
 
     def _empty_log(self) -> None:
-        """Copy SQLite's log into the database and cut it to nothing, unless somebody else is writing or reading.
+        """Copy SQLite's log into the database and cut it to nothing, unless somebody else writes, reads or waits.
 
         Whoever writes next empties the log too. What was committed is durable before and after: a failure is no fault.
         """
-        if self.path is None or not self._writers.acquire(blocking=False):
+        if self.path is None or self._next_empties_the_log() or not self._writers.acquire(blocking=False):
             return
         with suppress(sqlite3.Error, OSError), _releasing(self._writers):
             if self._checkpoints is None:
@@ -199,6 +217,14 @@ class Database:
                 set_pragmas(self._checkpoints, busy_milliseconds=0)
             self._checkpoints.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._set_file_times(time.time())
+
+    def _next_empties_the_log(self) -> bool:
+        """Return whether a write waits that will empty the log, and the log is short."""
+        if not self._shared.anyone_waits:
+            return False
+        with suppress(OSError):
+            return Path(f"{self.path}-wal").stat().st_size < _LOG_BYTES
+        return False
 
     def _set_file_times(self, now: float) -> None:
         """Date the files to the day, and their last reading to its end.

@@ -9,14 +9,15 @@ place, and a form may be sent twice.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
-from app.core.errors import AlreadySentError, HaumaruError, MemoryStoreError, OutboxError, WordsFullError
+from app.core.errors import AlreadySentError, HaumaruError, MemoryStoreError, OutboxError
 from app.core.log import log_rarely
 from app.delivery.clock import QUARTER_HOUR_SECONDS, nz_day, nz_day_end
 from app.delivery.database import Database
@@ -33,8 +34,9 @@ from app.delivery.schema import (
     insert_rows,
     slots_without_row,
     stage_bytes,
+    stored_blob,
 )
-from app.delivery.sqlite_database import BUSY_SECONDS
+from app.delivery.words_room import ComingPlace, ComingWords, require_room
 from app.vault.tip import MAX_NUMBER, TipId
 
 PAGES_PER_TIDY = 64  # of 8 KiB: more than the two copies of one envelope take
@@ -54,6 +56,20 @@ class Envelope:
     data: bytes
 
 
+@dataclass(frozen=True)
+class _Put:
+    """One tip to be put: the places of its envelopes, the id of its words, and the keys of its form.
+
+    `room` is its place among the tips that are coming, with how many words may wait.
+    """
+
+    places: DecoyPlaces[Envelope]
+    words_id: TipId
+    keys: Sequence[bytes]
+    now: float
+    room: tuple[ComingPlace, int] | None
+
+
 class Outbox:
     """The outbox of one database; call `prepare` before use, to learn at once of a fault."""
 
@@ -63,7 +79,7 @@ class Outbox:
         self._tidied = 0  # the quarter-hour in which this process last deleted rows and bytes that are over
         self._without_row: set[int] = set()  # slots of bytes that had no row then
         self._tidying = threading.Lock()
-        self._counting = threading.Lock()
+        self._coming = ComingWords()
         self._staging = threading.Lock()  # one tip of many parts at a time, so that words wait for few parts
 
     def prepare(self) -> None:
@@ -96,15 +112,17 @@ class Outbox:
         places = DecoyPlaces(self._take_decoys, _in_turn(envelopes, covers))
         kept = places.taken
         # What one tip finds waiting must not change before the tip itself is noted as waiting.
-        with nullcontext() if most_waiting is None else self._one_at_a_time():
+        with self._coming.place() as place:
             try:
-                kept = self._put(places, words.id, keys, now, most_waiting)
+                room = None if most_waiting is None else (place, most_waiting)
+                kept = self._put(_Put(places, words.id, keys, now, room))
             finally:
                 for agency, each in kept:
                     self._list_decoy(agency, each)
             for key in keys:
                 self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023  # called at once
-            self._remember(lambda memory: memory.note_tip(words.agency, words.id, [part.id for part in parts]), None)
+            part_ids = [part.id for part in parts]
+            place.settle(lambda: self._remember(lambda memory: memory.note_tip(words.agency, words.id, part_ids), None))
         for cover in covers:
             self._list_decoy(cover.agency, cover.id)
 
@@ -121,17 +139,18 @@ class Outbox:
         """Return whether a form was sent, as far as the memory store knows."""
         return self._remember(lambda memory: memory.was_sent(memory_key(nonce), now), otherwise=False)
 
-    def require_room(self, most_waiting: int, *, now: float, to_hold: bool = False) -> None:
+    def require_room(self, most_waiting: int, *, now: float, to_hold: bool = False, coming: int = 0) -> None:
         """Raise WordsFullError if so many words wait, or will once all held tips are sent; `to_hold` for a tip to hold.
+
+        `coming` are words that the memory store does not know yet.
 
         The words for all agencies count together: nobody can learn, by filling the room of one, to which a tip goes.
         Held tips, of which some are never sent, take at most half of the room. Parts, decoys, and envelopes that the
         memory store does not know take none.
         """
-        words = self._remember(lambda memory: memory.count_words(), 0)
-        held, most_held = self._remember(lambda memory: memory.count_held(now), 0), most_waiting // 2
-        if words + min(held, most_held) >= most_waiting or (to_hold and held >= most_held):
-            raise WordsFullError
+        words = self._remember(lambda memory: memory.count_words() + coming, 0)
+        held = self._remember(lambda memory: memory.count_held(now), 0)
+        require_room(words, held, most_waiting, to_hold=to_hold)
 
     def use_up(self, words_id: TipId, memory: MemoryStore, *, draft: bytes, mark: bytes, now: float) -> None:
         """Use up the draft of a held tip without sending the tip, whose words are `words_id`: no `put` takes it then.
@@ -213,51 +232,48 @@ class Outbox:
             present = set(connection.execute(select(cells.c.id).where(cells.c.agency == agency)).scalars())
         self._remember(lambda memory: memory.forget(known - present), None)
 
-    def _put(
-        self,
-        places: DecoyPlaces[Envelope],
-        words_id: TipId,
-        keys: Sequence[bytes],
-        now: float,
-        most_waiting: int | None,
-    ) -> list[tuple[str, TipId]]:
+    def _put(self, put: _Put) -> list[tuple[str, TipId]]:
         """Commit envelopes in one transaction; return the decoys that were taken and are still there.
 
         The bytes of many parts are staged before, in short transactions between which others may write. Bytes without a
         row are nothing: nobody delivers them, and a later tidying deletes those of a killed process.
         """
-        envelopes = places.envelopes
+        envelopes = put.places.envelopes
         staged = envelopes[_AT_ONCE:] if self.database.path else []
         at_once = envelopes[: len(envelopes) - len(staged)]
         try:
             with self._staging if staged else nullcontext():
                 for first in range(0, len(staged), _AT_ONCE):
-                    self._stage(staged[first : first + _AT_ONCE], places)
+                    self._stage(staged[first : first + _AT_ONCE], put.places)
                     time.sleep(_PAUSE_SECONDS)
-            with self.database.write() as connection:
-                self._use_forms(connection, keys, words_id, now)
-                if most_waiting is not None:
-                    self.require_room(most_waiting, now=now)
-                if count_staged(connection, [each.id for each in staged]) != 2 * len(staged):
-                    raise OutboxError("busy")  # another attempt at the same tip failed and took its bytes away
-                insert_all(connection, at_once, places)
-                if staged:
-                    with ids_put_once():
-                        insert_rows(connection, [(each.id, each.agency) for each in staged])
-                there = set(present_ids(connection, [each for _, each in places.taken]))
-                return [(agency, each) for agency, each in places.taken if each in there]
+            stored = {each.id: stored_blob(each.data) for each in at_once[:_AT_ONCE]}
+            return self.database.write_with_others(partial(self._insert, put, at_once, staged, stored))
         except HaumaruError:
             self._drop_staged(staged)
             raise
 
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        if not self._counting.acquire(timeout=BUSY_SECONDS):
-            raise OutboxError("busy")
-        try:
-            yield
-        finally:
-            self._counting.release()
+    def _insert(
+        self,
+        put: _Put,
+        at_once: Sequence[Envelope],
+        staged: Sequence[Envelope],
+        stored: Mapping[TipId, bytes],
+        connection: Connection,
+    ) -> list[tuple[str, TipId]]:
+        """Insert envelopes, those of which the bytes are staged last, and return what `_put` returns."""
+        places = put.places
+        self._use_forms(connection, put.keys, put.words_id, put.now)
+        if put.room is not None:
+            place, most = put.room
+            place.take(lambda coming: self.require_room(most, now=put.now, coming=coming))
+        if count_staged(connection, [each.id for each in staged]) != 2 * len(staged):
+            raise OutboxError("busy")  # another attempt at the same tip failed and took its bytes away
+        insert_all(connection, at_once, places, stored=stored)
+        if staged:
+            with ids_put_once():
+                insert_rows(connection, [(each.id, each.agency) for each in staged])
+        there = set(present_ids(connection, [each for _, each in places.taken]))
+        return [(agency, each) for agency, each in places.taken if each in there]
 
     def _stage(self, envelopes: Sequence[Envelope], places: DecoyPlaces[Envelope]) -> None:
         with self.database.write() as connection:
@@ -297,7 +313,8 @@ class Outbox:
             self.database.lock_exclusive(connection, int.from_bytes(key[:8], "big", signed=True))
             earlier = self._remember(lambda memory: memory.use_form(key, words_id, now), None)  # noqa: B023
             if earlier is not None and present_ids(connection, [earlier]):
-                self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023
+                # That tip may be of this very transaction, and not durable yet: the form stays unsent, as its attempt.
+                self._remember(lambda memory: memory.use_form(key, earlier, now), None)  # noqa: B023
                 raise AlreadySentError
 
     def _take_decoys(self, agency: str, number: int) -> list[TipId]:

@@ -6,15 +6,16 @@ came, and not for which agency.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import AlreadySentError
-from app.delivery.schema import delete_untried_envelope, insert_envelope, labels
+from app.delivery.schema import delete_untried_envelope, insert_envelope, labels, stored_blob
 from app.vault.tip import TipId
 
 _PRESENT = select(labels.c.id).where(labels.c.id.in_(bindparam("ids", expanding=True)))
@@ -64,8 +65,16 @@ class DecoyPlaces(Generic[_Row]):
         self._wanted[agency] = max(1, self._wanted[agency] - 1)
 
 
-def insert_all(connection: Connection, envelopes: Sequence[_Row], places: DecoyPlaces[_Row] | None = None) -> None:
+def insert_all(
+    connection: Connection,
+    envelopes: Sequence[_Row],
+    places: DecoyPlaces[_Row] | None = None,
+    *,
+    stored: Mapping[TipId, bytes] = MappingProxyType({}),
+) -> None:
     """Insert envelopes, each after the deletion of one decoy; raises AlreadySentError if an id is there already.
+
+    `stored` are those stored values of their bytes that were made before, while others could write.
 
     One after the other, so that each envelope takes just those pages that one decoy leaves free, as a decoy does that
     is put after a delivery.
@@ -74,7 +83,7 @@ def insert_all(connection: Connection, envelopes: Sequence[_Row], places: DecoyP
         if places is not None:
             places.free_one(connection, each.agency)
         with ids_put_once():
-            insert_envelope(connection, each.id, each.agency, each.data)
+            insert_envelope(connection, each.id, each.agency, stored.get(each.id) or stored_blob(each.data))
 
 
 @contextmanager

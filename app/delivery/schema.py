@@ -129,9 +129,17 @@ def blob_id(name: bytes) -> int:
     return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1  # 63 bits: what both databases hold
 
 
-def insert_envelope(connection: Connection, tip: str, agency: str, data: bytes) -> None:
-    """Insert an envelope, with everything that delivery needs twice; raises IntegrityError where the id is taken."""
-    _insert_blob(connection, _BOTH, tip.encode(), data)
+def stored_blob(data: bytes) -> bytes:
+    """Return the stored value of a blob, which `verified_blob` checks: its SHA-256, then the blob itself."""
+    return hashlib.sha256(data).digest() + data
+
+
+def insert_envelope(connection: Connection, tip: str, agency: str, stored: bytes) -> None:
+    """Insert an envelope, with everything that delivery needs twice; raises IntegrityError where the id is taken.
+
+    `stored` is the stored value of its bytes.
+    """
+    _insert_blob(connection, _BOTH, tip.encode(), stored)
     insert_rows(connection, [(tip, agency)])
 
 
@@ -145,7 +153,7 @@ def insert_rows(connection: Connection, envelopes: Sequence[tuple[str, str]]) ->
 def stage_bytes(connection: Connection, tip: str, data: bytes) -> None:
     """Insert the bytes of an envelope that has no row yet, in place of those that a killed process staged."""
     _delete_blob(connection, _BOTH, tip.encode())
-    _insert_blob(connection, _BOTH, tip.encode(), data)
+    _insert_blob(connection, _BOTH, tip.encode(), stored_blob(data))
 
 
 def count_staged(connection: Connection, tips: Sequence[str]) -> int:
@@ -190,7 +198,7 @@ def delete_untried_envelope(connection: Connection, tip: str) -> bool:
 
 def insert_message(connection: Connection, reply: bytes, data: bytes) -> None:
     """Insert the bytes of a reply, whose random name is the SHA-256 of its id, into both tables."""
-    _insert_blob(connection, (messages, message_spares), reply, data)
+    _insert_blob(connection, (messages, message_spares), reply, stored_blob(data))
 
 
 def delete_replies(connection: Connection, rows: ColumnElement[bool]) -> None:
@@ -231,8 +239,7 @@ def _delete_all_but_cell(connection: Connection, tip: str) -> None:
     _delete_blob(connection, _BOTH, tip.encode())
 
 
-def _insert_blob(connection: Connection, tables: tuple[Table, Table], name: bytes, data: bytes) -> None:
-    stored = hashlib.sha256(data).digest() + data
+def _insert_blob(connection: Connection, tables: tuple[Table, Table], name: bytes, stored: bytes) -> None:
     for table in tables:
         connection.execute(_INSERT_BLOB[table], {"slot": blob_id(name), "data": stored})
 

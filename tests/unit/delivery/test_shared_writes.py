@@ -1,0 +1,180 @@
+"""Tips that come at once share a transaction: each is durable before its sender is told, and none harms another."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+
+import pytest
+from sqlalchemy import event, select
+
+from app.core.errors import AlreadySentError, OutboxError
+from app.delivery import database as database_module
+from app.delivery import outbox as outbox_module
+from app.delivery import sqlite_database
+from app.delivery.memory_sqlite import SqliteMemoryStore
+from app.delivery.outbox import Envelope, Outbox
+from app.delivery.schema import cells
+from app.vault.tip import TipId, new_tip_id
+from tests.support.databases import opened
+
+NOW = 1_795_326_000.0
+AT_ONCE = 8
+
+
+def make(tip: TipId | None = None) -> Envelope:
+    return Envelope(tip or new_tip_id(), "intake", os.urandom(1000))
+
+
+def ids(box: Outbox) -> set[str]:
+    with box.database.read() as connection:
+        return set(connection.execute(select(cells.c.id)).scalars())
+
+
+def put_all(box: Outbox, tips: list[Envelope], **more: object) -> list[Callable[[], object]]:
+    return [lambda tip=tip: box.put([tip], now=NOW, **more) for tip in tips]
+
+
+def faults(futures: list[Future[object]]) -> list[object]:
+    """What each raised: the class for one of our errors of the outbox, None for what returned."""
+    return [type(future.exception(60)) if future.exception(60) else None for future in futures]
+
+
+@contextmanager
+def kept_waiting(box: Outbox, *puts: Callable[[], object]) -> Iterator[list[Future[object]]]:
+    """Begin these puts while another process writes; let them go on at the end of the block, all in the line."""
+    assert box.database.path
+    with (
+        ThreadPoolExecutor(len(puts)) as pool,
+        closing(sqlite3.connect(box.database.path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        futures = []
+        for number, put in enumerate(puts):
+            futures.append(pool.submit(put))
+            while len(box.database._shared._line) <= number:
+                time.sleep(0.001)
+        try:
+            yield futures
+        finally:
+            other.execute("COMMIT")
+
+
+def commits(box: Outbox) -> list[object]:
+    found: list[object] = []
+    event.listen(box.database._engine, "commit", found.append)
+    return found
+
+
+def test_tips_that_wait_at_the_same_time_share_one_transaction(sqlite):
+    """Eight tips that wait for the same writer go in with one commit, and afterwards the log is empty."""
+    tips, made = [make() for _ in range(AT_ONCE)], commits(sqlite)
+    with kept_waiting(sqlite, *put_all(sqlite, tips)) as futures:
+        assert not any(future.done() for future in futures)
+    assert faults(futures) == [None] * AT_ONCE
+    assert len(made) == 1
+    assert ids(sqlite) == {tip.id for tip in tips}
+    assert sqlite.database.path.with_name("outbox.db-wal").stat().st_size == 0
+
+
+def test_a_refused_tip_is_undone_by_itself(sqlite):
+    """A tip that was sent before is refused, and the others of its transaction are stored."""
+    there, tips, made = make(), [make() for _ in range(AT_ONCE)], commits(sqlite)
+    sqlite.put([there])
+    tips[3] = make(there.id)
+    with kept_waiting(sqlite, *put_all(sqlite, tips)) as futures:
+        pass
+    assert faults(futures) == [None] * 3 + [AlreadySentError] + [None] * 4
+    assert len(made) == 2
+    assert ids(sqlite) == {tip.id for tip in tips}
+
+
+class BrokenError(Exception):
+    """A fault of the program, in the middle of one write."""
+
+
+@pytest.mark.parametrize(
+    "fault", [BrokenError, lambda: sqlite3.OperationalError("disk I/O error")], ids=["ours", "SQLite's"]
+)
+def test_a_fault_in_one_tip_stores_the_others_by_themselves(sqlite, monkeypatch, fault):
+    """Where one write breaks its transaction, which SQLite may have ended, the others are stored one by one."""
+    tips, insert = [make() for _ in range(AT_ONCE)], outbox_module.insert_all
+
+    def break_one(connection: object, envelopes: list[Envelope], *more: object, **stored: object) -> None:
+        insert(connection, envelopes, *more, **stored)
+        if envelopes[0] is tips[5]:
+            raise fault()
+
+    monkeypatch.setattr(outbox_module, "insert_all", break_one)
+    with kept_waiting(sqlite, *put_all(sqlite, tips)) as futures:
+        pass
+    broken = BrokenError if fault is BrokenError else OutboxError
+    assert faults(futures) == [None] * 5 + [broken] + [None] * 2
+    assert ids(sqlite) == {tip.id for tip in tips} - {tips[5].id}
+
+
+def fail(connection: sqlite3.Connection) -> None:
+    connection.rollback()
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+def test_nobody_is_told_of_a_tip_whose_commit_failed(sqlite, monkeypatch):
+    """Where no commit succeeds every sender is told so, and nothing is stored; afterwards all can be sent again."""
+    tips = [make() for _ in range(AT_ONCE)]
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite.database._engine.dialect, "do_commit", fail)
+        with kept_waiting(sqlite, *put_all(sqlite, tips)) as futures:
+            pass
+        assert faults(futures) == [OutboxError] * AT_ONCE
+    assert ids(sqlite) == set()
+    for tip in tips:
+        sqlite.put([tip])
+    assert ids(sqlite) == {tip.id for tip in tips}
+
+
+def test_a_writer_that_never_comes_to_its_turn_says_so_to_all_that_wait(sqlite, monkeypatch):
+    """Where another process does not end its transaction, all that wait are refused after the first's patience."""
+    monkeypatch.setattr(sqlite_database, "BUSY_SECONDS", 1)
+    tips = [make() for _ in range(AT_ONCE)]
+    with kept_waiting(sqlite, *put_all(sqlite, tips)) as futures:
+        assert [future.exception(60).code for future in futures] == ["busy"] * AT_ONCE
+    assert ids(sqlite) == set()
+
+
+def test_a_form_clicked_twice_in_one_transaction_is_one_tip(file, memory_folder):
+    """Of one form clicked eight times, one tip is put, and the others hear that the form was sent."""
+    with opened(file, SqliteMemoryStore(memory_folder)) as box:
+        clicks = put_all(box, [make() for _ in range(AT_ONCE)], nonce=b"n" * 16)
+        with kept_waiting(box, *clicks) as futures:
+            pass
+        assert faults(futures) == [None] + [AlreadySentError] * 7
+        assert len(ids(box)) == 1
+        assert box.was_sent(b"n" * 16, NOW)
+
+
+def test_a_form_clicked_twice_whose_commit_failed_is_not_counted_as_sent(file, memory_folder, monkeypatch):
+    """Where the commit of both clicks fails, no click says "sent", and the form can be sent afterwards, once."""
+    with opened(file, SqliteMemoryStore(memory_folder)) as box:
+        with monkeypatch.context() as patch:
+            patch.setattr(box.database._engine.dialect, "do_commit", fail)
+            with kept_waiting(box, *put_all(box, [make(), make()], nonce=b"n" * 16)) as futures:
+                pass
+            assert faults(futures) == [OutboxError] * 2
+            assert not box.was_sent(b"n" * 16, NOW)
+        box.put([make()], nonce=b"n" * 16, now=NOW)
+        with pytest.raises(AlreadySentError):
+            box.put([make()], nonce=b"n" * 16, now=NOW)
+
+
+def test_a_log_that_is_long_is_emptied_though_others_wait(sqlite, monkeypatch):
+    """The log is left to the next writer only while it is short, so that a busy day does not fill it."""
+    seen = []
+    monkeypatch.setattr(type(sqlite.database._shared), "anyone_waits", property(lambda _self: True))
+    log = sqlite.database.path.with_name("outbox.db-wal")
+    for limit in (2**30, 1):
+        monkeypatch.setattr(database_module, "_LOG_BYTES", limit)
+        sqlite.put([make()])
+        seen.append(log.stat().st_size > 0)
+    assert seen == [True, False]
