@@ -44,20 +44,24 @@ class FramedWords(NamedTuple):
 
 
 def find_framed(
-    words: Sequence[Word], matches: Iterable[PhraseMatch], frames: Mapping[str, Frame]
+    words: Sequence[Word], matches: Iterable[PhraseMatch], frames: Mapping[str, Frame], own: "OwnClauses"
 ) -> Iterator[FramedWords]:
-    """Yield what frames find in the words of a text; `matches` are all of `PhraseTrie.matches`."""
+    """Yield what frames find in the words of a text; `matches` are all of `PhraseTrie.matches`.
+
+    A frame of one language does not count in a passage that is written in another.
+    """
     clauses = tuple(accumulate(not word.joined for word in words))
     opened: dict[str, tuple[int, int]] = {}
     steps = (match for match in matches if match.rule.kind in FRAME_STEPS)
     for first, last, (step, name) in sorted(steps, key=_place_of_step):
-        if step == "frame-first":
+        if step == "frame-first" and opened.get(name, (0, -1))[1] < last:
             opened[name] = (first, last)
         elif step == "frame-never":
             opened.pop(name, None)
-        elif name in opened:
+        elif step == "frame-then" and name in opened:
             start, end = opened[name]
-            if end < first <= end + 1 + frames[name].apart and clauses[start] == clauses[first]:
+            is_near = end < first <= end + 1 + frames[name].apart and clauses[start] == clauses[first]
+            if is_near and own.is_written_in(name.partition(" ")[0], start):
                 yield FramedWords(start, last, frames[name].kind)
 
 
@@ -87,19 +91,20 @@ class OwnClauses:
         for code, found in self._by_language.items():
             if any(match.rule.kind == "clause-me" for match in found):
                 for first, last in _clauses_of_language(self._words, [*found, *self._never]):
-                    if self._is_written_in(code, first):
+                    if self.is_written_in(code, first):
                         yield first, last
 
     def own_words(self) -> Iterator[int]:
         """Yield the index of each word of `me`, in the language in which its passage is written."""
         for code, found in self._by_language.items():
             for match in found:
-                if match.rule.kind == "clause-me" and self._is_written_in(code, match.first):
+                if match.rule.kind == "clause-me" and self.is_written_in(code, match.first):
                     yield match.last
 
-    def _is_written_in(self, code: str, place: int) -> bool:
+    def is_written_in(self, code: str, place: int) -> bool:
+        """Return whether no other language has more words of its lists than this in the passage of a word."""
         passage = self._passages[place]
-        return self._scores[passage][code] == self._most[passage]
+        return passage not in self._scores or self._scores[passage][code] == self._most[passage]
 
 
 def _clauses_of_language(words: Sequence[Word], found: Sequence[PhraseMatch]) -> Iterator[tuple[int, int]]:

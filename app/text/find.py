@@ -5,6 +5,7 @@ unasked, because a trafficker's number is evidence. Both take time linear in the
 word of the text leaves these functions but in what they return. Both refuse nothing.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple
 from types import MappingProxyType
@@ -83,6 +84,8 @@ _RANK: Final = {
     kind: list(FINDING_REASONS).index("relation" if kind in _EQUAL_KINDS else kind) for kind in FINDING_REASONS
 }
 _LEAST_LONGER: Final = 2  # words
+_DESCRIPTIONS: Final = frozenset({"self", "only"})
+_QUOTATION: Final = re.compile(r"[\"“”„«「][^\"“”«»「」\n]{1,300}[\"“”»」]")
 _LENGTHENED: Final = frozenset({"self", "only", "relation", "role"})
 
 
@@ -130,8 +133,11 @@ def find_identifying(
     shapes += closing_names(text, words, signoffs, phrases)
     in_phrases = phrase_candidates(text, words, matches, phrases, about_suspects=about_suspects)
     shapes += find_hidden_marks(text)
-    found = _resolve_overlaps(text, [*(Candidate(each, each.end) for each in shapes), *in_phrases])
-    return _with_described(text, found, _described(words, matches, phrases, clauses))
+    quoted = _quoted(text)
+    said = [each for each in in_phrases if not _is_speech(quoted, each.finding)]
+    found = _resolve_overlaps(text, [*(Candidate(each, each.end) for each in shapes), *said])
+    described = _described(words, matches, phrases, clauses)
+    return _with_described(text, found, [each for each in described if not _is_speech(quoted, each.finding)])
 
 
 def remove_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
@@ -162,6 +168,20 @@ def _whole_dates(parts: Iterable[Finding]) -> list[Finding]:
     return whole
 
 
+def _quoted(text: str) -> bytearray:
+    """Return a mark (1) for each character between two quotation marks of one line: what others say."""
+    marks = bytearray(len(text))
+    for match in _QUOTATION.finditer(text):
+        marks[match.start() : match.end()] = b"\x01" * (match.end() - match.start())
+    return marks
+
+
+def _is_speech(quoted: bytearray, finding: Finding) -> bool:
+    """Return whether most of a description of oneself stands between quotation marks: "I am the boss here", he said."""
+    length = finding.end - finding.start
+    return finding.kind in _DESCRIPTIONS and 2 * quoted.count(1, finding.start, finding.end) > length
+
+
 def _described(
     words: Sequence[Word], matches: Sequence[PhraseMatch], trie: PhraseTrie, clauses: OwnClauses
 ) -> list[Candidate]:
@@ -171,7 +191,7 @@ def _described(
             Finding(words[first].start, words[last_own_word(words, last, kind, trie.stop_words)].end, kind),
             words[last].end,
         )
-        for first, last, kind in find_framed(words, matches, trie.frames)
+        for first, last, kind in find_framed(words, matches, trie.frames, clauses)
     ]
     whole = (Finding(words[first].start, words[last].end, "self") for first, last in clauses.find())
     return framed + [Candidate(each, each.end) for each in whole]
@@ -187,18 +207,16 @@ def _with_described(text: str, found: Sequence[Finding], described: Iterable[Can
     for each in found:
         taken[each.start : each.end] = b"\x01" * (each.end - each.start)
     kept = list(found)
+    begins: set[int] = set()
     for (start, end, kind), core in sorted(
         ((astuple(each.finding), each.core) for each in described), key=lambda each: (each[0][0] - each[0][1], each)
     ):
         overlap = taken.find(1, start, end)
-        if overlap < 0:
-            taken[start:end] = b"\x01" * (end - start)
-            kept.append(Finding(start, end, kind))
-            continue
-        if overlap >= core:
-            stop = start + len(text[start:overlap].rstrip(" -,"))
+        if overlap < 0 or overlap >= core or (kind == "self" and overlap > start and overlap in begins):
+            stop = end if overlap < 0 else start + len(text[start:overlap].rstrip(" -,"))
             taken[start:stop] = b"\x01" * (stop - start)
             kept.append(Finding(start, stop, kind))
+            begins.add(start)
             continue
         after = taken.find(0, overlap, end)
         if after in ends and found[ends[after]].kind in _LENGTHENED:

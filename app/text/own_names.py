@@ -23,6 +23,9 @@ _AROUND: Final = 4  # characters between two words that are looked at
 _KISSES: Final = frozenset({"x", "xx", "xxx", "xo", "xoxo"})
 _MAX_LAST_WORDS: Final = 3
 _MAX_SIGNED_WORDS: Final = 9
+_MAX_TITLE: Final = 4  # letters
+_OPEN_ENDS: Final = frozenset("aeiou")  # no shortened title ends with a vowel
+_DASHES: Final = frozenset("-–—~")
 
 
 def introduced_name(words: Sequence[Word], last: int, trie: PhraseTrie) -> int:
@@ -65,8 +68,7 @@ def closing_names(
     for first in range(stop - 1, max(-1, stop - 1 - MAX_NAME_WORDS), -1):
         if not _is_name_word(words[first], trie) or first in closing:
             break
-        between = text[words[first - 1].end : words[first].start] if first else " " + text[: words[first].start]
-        if _END.search(between[:_AROUND]) and (stop - first <= _MAX_LAST_WORDS or words[first].han):
+        if _is_after_end(text, words, first) and (stop - first <= _MAX_LAST_WORDS or words[first].han):
             return [Finding(words[first].start, words[stop - 1].end, "name")]
     return [] if stop - 1 in closing else _listed_last(words, stop, trie)
 
@@ -128,6 +130,8 @@ def _signed_to(text: str, words: Sequence[Word], after: int, stop: int, trie: Ph
         # A place or a role follows the name.
         goes_on = trie.stop_words.isdisjoint(words[end].forms) and words[end].joined
         return after if goes_on else end
+    if between.strip() in _DASHES and len(some) <= MAX_NAME_WORDS:
+        return stop
     is_lone = len(some) == 1 or (len(some) <= _MAX_LAST_WORDS and some[-1].capital)
     return stop if is_lone and trie.stop_words.isdisjoint(some[0].forms) else after
 
@@ -166,4 +170,15 @@ def _is_capital_within(text: str, words: Sequence[Word], place: int, trie: Phras
     is_too_short = word.end - word.start < MIN_LETTERS
     if not place or not word.capital or is_acronym or is_too_short or not trie.stop_words.isdisjoint(word.forms):
         return False
-    return not _END.search(text, words[place - 1].end, word.start)
+    return not _is_after_end(text, words, place)
+
+
+def _is_after_end(text: str, words: Sequence[Word], place: int) -> bool:
+    """Return whether a sentence or a line ends before a word: not at the stop of a title such as "Mr." or "Engr."."""
+    if not place:
+        return _END.search(" " + text[: min(words[0].start, _AROUND)]) is not None
+    before = words[place - 1]
+    between = text[before.end : min(words[place].start, before.end + _AROUND)]
+    title = text[before.start : before.end]
+    is_title = between == ". " and 1 < len(title) <= _MAX_TITLE and title.istitle() and title[-1] not in _OPEN_ENDS
+    return not is_title and _END.search(between) is not None

@@ -18,6 +18,8 @@ DESCRIBED = [
     ("Parole officer niya ako dati.", "officer"),
 ]
 HARMLESS = [
+    'He shouted "I am the boss here, I own this restaurant" at them.',
+    "Na gonetagane mai Nepal.",
     "I hope the company gets fined.",
     "I walked past and heard someone crying.",
     "我路过听见有人哭。",
@@ -48,6 +50,12 @@ def test_what_follows_a_full_clause_is_judged_by_itself(kinds):
     """A word that is harmless does not hide a description that stands far behind it."""
     text = "I hope " + "rain " * MAX_CLAUSE_WORDS + "my caravan stands at the campsite"
     assert any("campsite" in part for _, part in kinds(text))
+
+
+def test_two_descriptions_that_meet_are_one(kinds):
+    """A description that begins within another makes it longer, so that nothing between the two is left standing."""
+    found = kinds("Naka-wheelchair kasi ako kaya lagi lang nasa bintana.")
+    assert [kind for kind, words in found if "Naka" in words and "bintana" in words] == ["self"]
 
 
 def test_a_month_or_a_name_after_a_description_does_not_hide_it(kinds):

@@ -18,6 +18,7 @@ FOUND = [
     ("love, nana Pat", "name", "nana Pat"),
     ("sorry for my spelling, linh nguyen", "name", "linh nguyen"),
     ("– Imran", "name", "Imran"),
+    ("tofa soifua - le teine kuka", "name", "le teine kuka"),
     ("ko Wiremu ahau", "name", "Wiremu ahau"),
     ("救救她们，谢谢。小雯", "name", "小雯"),
     ("本人李志明，男", "name", "本人李志明"),
@@ -35,6 +36,8 @@ NOT_FOUND = [
     "Hidden in a faka-Pilitania",
     "The girls from China here are scared",
     "Every day it starts again",
+    "The advertisement says to look for Mrs. Salonga.",
+    "He introduced himself as Engr. Basilio.",
 ]
 
 
