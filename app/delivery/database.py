@@ -86,6 +86,7 @@ class Database:
         # SQLite admits one writer at a time and lets others poll: threads wait for this lock instead.
         self._writers = threading.Lock()
         self._shared = SharedWrites(self.write)
+        self._day = (0.0, 0.0)  # the midnights before and after the last time that the files were dated
         self._checkpoints: sqlite3.Connection | None = None  # waits for nobody, unlike the pool's connections
 
     def prepare(self) -> None:
@@ -232,8 +233,11 @@ class Database:
         A file system mounted with `relatime`, as is usual, then notes no reading before that end (mount(8)).
         """
         assert self.path is not None
-        moment = nz_midnight(now).timestamp()
-        end = nz_midnight(moment + _DAY_AND_MORE_SECONDS).timestamp()
+        moment, end = self._day
+        if not moment <= now < end:
+            moment = nz_midnight(now).timestamp()
+            end = nz_midnight(moment + _DAY_AND_MORE_SECONDS).timestamp()
+            self._day = (moment, end)
         for suffix in ("", "-wal", "-shm"):
             file = self.path.with_name(self.path.name + suffix)
             if file.exists():

@@ -37,11 +37,13 @@ class _Write(Generic[_T]):
 
     def run_with_others(self, connection: Connection) -> None:
         """Run the write so that a refusal, which is one of our own errors, undoes nothing of the others."""
+        connection.exec_driver_sql("SAVEPOINT own")
         try:
-            with connection.begin_nested():
-                self.run(connection)
+            self.run(connection)
         except HaumaruError as fault:
+            connection.exec_driver_sql("ROLLBACK TO own")
             self.fault = fault
+        connection.exec_driver_sql("RELEASE own")
 
     def wait(self) -> None:
         """Wait until the write is done, or until its thread has to lead."""

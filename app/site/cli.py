@@ -191,7 +191,11 @@ def _worker(prerendered: factory.Prerendered) -> WSGIApplication:
     process.use_batch_scheduling()
     process.return_memory_at_once()
     quiet_logs()
-    return factory.build_site(prerendered)
+    site = factory.build_site(prerendered)
+    # What was built lasts as long as the process: no collection looks through it again.
+    gc.collect()
+    gc.freeze()
+    return site
 
 
 def main() -> None:

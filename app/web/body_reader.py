@@ -1,4 +1,4 @@
-"""Reads each request body in a thread of its own, so that a silent sender does not block a thread of the server.
+"""Reads each request body in another thread, so that a silent sender does not block a thread of the server.
 
 A body must keep a pace: an average rate after the first seconds, and a total time that depends on its length. The
 reader gives up a body that falls behind, and keeps the bytes that came. A body of which only the beginning is wanted is
@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Condition, Thread
+from functools import partial
+from queue import SimpleQueue
+from threading import Condition, Lock, Thread
 from time import monotonic
 from typing import Any
 
@@ -20,6 +22,7 @@ from app.web.http import WORDS_BYTES
 _LEAST_PIECE, _LARGEST_PIECE = 4 * 1024, 256 * 1024
 _PIECE_SHARE = 8  # a piece is at most such a part of what has come
 _LOOK_SECONDS = 0.25
+_MOST_IDLE = 8  # threads that are kept for the next bodies
 
 
 @dataclass(frozen=True)
@@ -81,15 +84,42 @@ class BodyStream:
         self._pieces.clear()
 
 
-class BodyReader:
-    """Reads `length` bytes and keeps the first `keep`; calls `ended` when the reading has ended."""
+class ReaderThreads:
+    """Threads that read one body after another; a new one is made where none is idle."""
 
-    def __init__(self, untrusted_input: Any, length: int, *, keep: int, ended: Callable[[], None]) -> None:
+    def __init__(self) -> None:
+        self._lock, self._idle = Lock(), list[SimpleQueue[Callable[[], None]]]()
+
+    def run(self, task: Callable[[], None]) -> None:
+        """Run a task in one of the threads."""
+        with self._lock:
+            tasks = self._idle.pop() if self._idle else None
+        if tasks is None:
+            tasks = SimpleQueue()
+            Thread(target=self._work, args=(tasks,), daemon=True).start()
+        tasks.put(task)
+
+    def _work(self, tasks: SimpleQueue[Callable[[], None]]) -> None:
+        idle = True
+        while idle:
+            tasks.get()()
+            with self._lock:
+                idle = len(self._idle) < _MOST_IDLE
+                if idle:
+                    self._idle.append(tasks)
+
+
+class BodyReader:
+    """Reads `length` bytes in one of `threads` and keeps the first `keep`; calls `ended` when the reading has ended."""
+
+    def __init__(
+        self, untrusted_input: Any, length: int, *, keep: int, ended: Callable[[], None], threads: ReaderThreads
+    ) -> None:
         self._input, self._length, self._keep = untrusted_input, length, keep
         self._pieces: deque[bytes] = deque()
         self._received, self._kept = 0, 0
         self._change, self._stopped, self._done = Condition(), False, False
-        Thread(target=self._run, args=(ended,), daemon=True).start()
+        threads.run(partial(self._run, ended))
 
     def wait(self, pace: BodyPace, *, most: float | None = None, clock: Callable[[], float] = monotonic) -> int:
         """Wait for the end of the body; return 0 if all came, 400 if the body ended early, 408 if it was too slow.

@@ -8,12 +8,13 @@ is no place even for that, the body is left unread.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from io import BytesIO
 from time import monotonic
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from app.web.body_reader import BodyPace, BodyReader
+from app.web.body_reader import BodyPace, BodyReader, ReaderThreads
 from app.web.http import MAX_TEXT_BYTES, REFUSED, REFUSED_BYTES, WORDS_BYTES, is_query
 from app.web.network_shares import NetworkShares
 
@@ -60,6 +61,7 @@ class BodyLimiter:
         self._app, self._hosts, self._room = app, hosts, room
         self._max_body, self._peak, self._networks = max_body, peak, networks
         self._pace, self._patience, self._clock = pace or BodyPace(), patience, clock
+        self._threads = ReaderThreads()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -125,7 +127,8 @@ class BodyLimiter:
         if length > WORDS_BYTES and len(taken) == 1:
             environ[REFUSED], most = environ.get(REFUSED, 503), _MOST_SECONDS_WITHOUT_PLACE
         keep = WORDS_BYTES if REFUSED in environ else length
-        reader = BodyReader(untrusted_input, length, keep=keep, ended=lambda: self._give_back(networks, taken))
+        ended = partial(self._give_back, networks, taken)
+        reader = BodyReader(untrusted_input, length, keep=keep, ended=ended, threads=self._threads)
         status = reader.wait(self._pace, most=most, clock=self._clock)
         if status:
             environ.setdefault(REFUSED, status)

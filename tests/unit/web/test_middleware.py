@@ -75,7 +75,12 @@ def test_a_body_that_ends_early_or_takes_too_long_is_refused():
     assert ask(limiter(), "POST", body=b"short", CONTENT_LENGTH="50")[0] == 400
     times = iter([0.0, *[100.0] * 9])
     stuck = Stuck(b"what=words")
-    answer = ask(limiter(clock=lambda: next(times)), "POST", **{"wsgi.input": stuck}, CONTENT_LENGTH="90")
+
+    def clock() -> float:
+        stuck.reading.wait(30)  # until the beginning has been read
+        return next(times)
+
+    answer = ask(limiter(clock=clock), "POST", **{"wsgi.input": stuck}, CONTENT_LENGTH="90")
     stuck.go.set()
     assert answer == (408, {}, b"what=words")
 
@@ -120,6 +125,20 @@ def test_a_piece_is_never_much_of_what_has_come():
     assert at == 2 * 10**6
     assert max(sizes) > 200_000
     assert len(sizes) < 60
+
+
+def test_bodies_that_come_one_after_another_share_threads(monkeypatch):
+    """Fifty bodies start few threads, where each started one; bodies that go silent have a thread each."""
+    started, start = [], Thread.start
+    monkeypatch.setattr(Thread, "start", lambda thread: started.append(thread) or start(thread))
+    app = limiter(pace=BodyPace(words_grace=0.01, words_rate=10**6))
+    for number in range(50):
+        assert ask(app, "POST", body=b"body %d" % number, CONTENT_LENGTH="6")[2] == (b"body %d" % number)[:6]
+    assert len(started) <= 10
+    silent = [Stuck(b"")]
+    assert ask(app, "POST", CONTENT_LENGTH="6", **{"wsgi.input": silent[0]})[0] == 408
+    assert ask(app, "POST", body=b"follow", CONTENT_LENGTH="6")[2] == b"follow"
+    silent[0].go.set()
 
 
 def test_of_a_refused_body_the_beginning_is_kept_and_all_is_read():
