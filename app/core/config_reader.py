@@ -9,10 +9,12 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from app.core.errors import ConfigError, HaumaruError
+from app.core.i18n import DEFAULT, LocalText
 
 _SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _DURATIONS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
@@ -89,6 +91,12 @@ class Reader:
     def text(self, key: str, default: Any = _REQUIRED, *, remedy: str = "write a text in quotes") -> str:
         """Return a text; a control character, which could reach a mail header or a page, is a fault."""
         return self._get(key, default, _nonempty_text if default is _REQUIRED else _printable_text, "", remedy)
+
+    def local_text(self, key: str, default: Any = _REQUIRED, *, remedy: str) -> LocalText:
+        """Return a text for all languages, or a table of texts by language, English among them."""
+        stand_in = LocalText({"": ""})
+        other = default if default is _REQUIRED else stand_in
+        return self._get(key, other, partial(_local_text, empty=default is not _REQUIRED), stand_in, remedy)
 
     def required(self, key: str, converter: Callable[[str], _T], stand_in: _T, *, remedy: str) -> _T:
         """Return the converted text of a required key; a HaumaruError or ValueError of `converter` is a fault."""
@@ -180,6 +188,14 @@ def _nonempty_text(raw: object) -> str:
     if not text:
         raise ValueError
     return text
+
+
+def _local_text(raw: object, *, empty: bool) -> LocalText:
+    if not isinstance(raw, dict):
+        return LocalText({"": _printable_text(raw) if empty else _nonempty_text(raw)})
+    if DEFAULT not in raw or not all(re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]+)*", code) for code in raw):
+        raise ValueError
+    return LocalText({code: _nonempty_text(text) for code, text in raw.items()})
 
 
 def _printable_texts(raw: object) -> tuple[str, ...]:

@@ -6,12 +6,13 @@ causes an error page. A further language is a folder of `content/` with a `langu
 """
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from babel import Locale, UnknownLocaleError
+from markupsafe import Markup, escape
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
@@ -33,6 +34,23 @@ class Language:
     def folder(self) -> str:
         """Return the folder of the gettext catalogue below `translations/`."""
         return self.code.replace("-", "_")
+
+
+@dataclass(frozen=True)
+class LocalText:
+    """A text that an operator wrote in several languages, by their codes, or once for all languages, without a code."""
+
+    texts: Mapping[str, str]
+
+    def __bool__(self) -> bool:
+        return any(self.texts.values())
+
+    def show(self, code: str) -> Markup:
+        """Return the text for a page in a language: in that language, or else in English and marked as English."""
+        own = self.texts.get(code, self.texts.get(""))
+        if own is not None:
+            return escape(own)
+        return Markup('<span lang="en" dir="ltr">%s</span>') % self.texts[DEFAULT]
 
 
 LANGUAGES: dict[str, Language] = {

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from app.core.config_reader import Reader
 from app.core.errors import N_, KeyTextError
+from app.core.i18n import LocalText
 from app.delivery.destinations import Destination, read_destination, read_recipients
 from app.delivery.outbox import Envelope
 from app.delivery.receipt_codes import agency_tag
@@ -32,6 +33,8 @@ PROMISES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+_READS_REMEDY = 'write when the agency reads reports, once, or for each language: { en = "…", mi = "…" }'
+
 
 @dataclass(frozen=True)
 class AgencyConfig:
@@ -39,7 +42,7 @@ class AgencyConfig:
 
     id: str
     name: str
-    reading_hours: str
+    reading_hours: LocalText
     recipients: tuple[str, ...]
     expires: date
     reply_key: bytes
@@ -78,7 +81,7 @@ def read_agency(reader: Reader, folder: Path) -> AgencyConfig:
     agency = AgencyConfig(
         id=identifier,
         name=reader.text("name"),
-        reading_hours=reader.text("reads", ""),
+        reading_hours=reader.local_text("reads", "", remedy=_READS_REMEDY),
         recipients=read_recipients(reader),
         expires=reader.day("expires"),
         reply_key=_read_reply_key(reader),

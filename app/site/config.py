@@ -16,12 +16,14 @@ from sqlalchemy.exc import ArgumentError
 
 from app.core.config_reader import Reader, read_toml
 from app.core.errors import ConfigError
+from app.core.i18n import LocalText
 from app.delivery.receipt_codes import ReceiptCode, agency_of_code
 from app.site.agencies import AgencyConfig, check_agencies, read_agency
 from app.web.networks import HOUR_SECONDS
 
 # Days before the end of an agency's key from which `haumaru check` and `haumaru status` warn.
 EXPIRY_WARNING_DAYS = 30
+_BY_LANGUAGE = 'once, or for each language: { en = "…", mi = "…" }'
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _STOCK_PER_CELL = 4  # so that decoys of the stock are there to be replaced for four windows
 
@@ -31,7 +33,7 @@ class SiteConfig:
     """Who runs the site, its addresses, and what it shows."""
 
     name: str
-    operator: str
+    operator: LocalText
     contact_email: str
     base_url: str
     onion: str
@@ -161,7 +163,7 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
 def _read_site(reader: Reader) -> SiteConfig:
     site = SiteConfig(
         name=reader.text("name", "Haumaru"),
-        operator=reader.text("operator", remedy="write who runs this site, and their address"),
+        operator=reader.local_text("operator", remedy=f"write who runs this site, and their address, {_BY_LANGUAGE}"),
         contact_email=reader.text("contact_email", remedy="write the email address that the operator reads"),
         base_url=reader.text("base_url", remedy="write https://… as visitors type it").rstrip("/"),
         onion=reader.text("onion", "").rstrip("/"),

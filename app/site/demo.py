@@ -37,10 +37,21 @@ _REPLIES_LINE = r'^replies = "http://127\.0\.0\.1:\d+/agency/replies"$'
 _SITE_TOML = """\
 # A demonstration: nobody reads what is sent here. Its key is published, so anyone can open what it seals.
 [site]
-operator = "A demonstration on this computer"
 contact_email = "demonstration@example.org"
 base_url = "http://127.0.0.1:8000"
 demo = true
+
+[site.operator]
+en = "A demonstration on this computer"
+mi = "He pae whakamātau i tēnei rorohiko"
+zh-Hans = "这台电脑上的演示"
+ms = "Tunjuk cara (demo) pada komputer ini"
+vi = "Bản chạy thử trên máy tính này"
+sm = "ʻO se faʻataʻitaʻiga i lenei komepiuta"
+to = "Ko ha ʻahiʻahi ʻi he komipiuta ní"
+fj = "Na ivakaraitaki ena kompiuta oqo"
+hi = "इस कंप्यूटर पर डेमो"
+tl = "Demo sa computer na ito"
 
 [server]
 secret_file = "secret"
@@ -51,11 +62,22 @@ agencies = ["example"]
 [[agency]]
 id = "example"
 name = "Example agency"
-reads = "never (this is a demonstration)"
 recipients = ["{recipient}"]
 expires = {expires}
 reply_key = "{reply_key}"
 deliver = "drop:inbox"
+
+[agency.reads]
+en = "never (this is a demonstration)"
+mi = "kāore rawa (he pae whakamātau tēnei)"
+zh-Hans = "从不（这是演示）"
+ms = "tidak pernah (ini hanya tunjuk cara)"
+vi = "không bao giờ (đây là bản chạy thử)"
+sm = "leai lava (ʻo se faʻataʻitaʻiga lenei)"
+to = "ʻikai ʻaupito (ko e ʻahiʻahi pē ʻeni)"
+fj = "sega vakadua (oqo e ivakaraitaki ga)"
+hi = "कभी नहीं (यह सिर्फ़ डेमो है)"
+tl = "hindi kailanman (demo ito)"
 
 [outbox]
 url = "sqlite:///outbox.db"

@@ -297,3 +297,38 @@ def test_a_rate_is_an_hours(tmp_path, rate, faulty):
         assert "[limits] per_address" in str(caught.value)
     else:
         assert load_config(path, {"HAUMARU_LIMITS_PER_ADDRESS": rate}).limits.per_address == rate
+
+
+def test_the_operator_s_texts_may_be_in_several_languages(tmp_path, good):
+    """`operator` and `reads` are one text for all, or a table by language in which English stands for the rest."""
+    once = load_config(write(tmp_path, good), {})
+    assert once.site.operator.show("sm") == "Example Trust, 1 Example Street"
+    text = good.replace('"Example Trust, 1 Example Street"', '{ en = "A & B Trust", sm = "Faʻalapotopotoga A" }')
+    text = text.replace('"Weekdays, 9am to 5pm"', '{ en = "Weekdays", zh-Hans = "工作日" }')
+    settings = load_config(write(tmp_path, text), {})
+    assert settings.site.operator.show("sm") == "Faʻalapotopotoga A"
+    assert settings.site.operator.show("to") == '<span lang="en" dir="ltr">A &amp; B Trust</span>'
+    hours = settings.agencies[0].reading_hours
+    assert (hours.show("zh-Hans"), hours.show("en")) == ("工作日", "Weekdays")
+    assert not load_config(write(tmp_path, re.sub("reads = .*\n", "", good)), {}).agencies[0].reading_hours
+
+
+@pytest.mark.parametrize(
+    "faulty",
+    [
+        '{ sm = "O" }',
+        "{}",
+        '{ en = "" }',
+        '{ en = "a", sm = 1 }',
+        '{ en = "a", SM = "o" }',
+        '{ en = "a\\nb" }',
+        '""',
+        "7",
+    ],
+)
+def test_a_faulty_table_of_languages_is_one_fault(tmp_path, good, faulty):
+    """A table without English, with an empty or a broken text, or with a code that is none, is a fault of its key."""
+    text = good.replace('"Example Trust, 1 Example Street"', faulty)
+    with pytest.raises(ConfigError) as raised:
+        load_config(write(tmp_path, text), {})
+    assert [fault.partition(":")[0] for fault in raised.value.faults] == ["[site] operator"]

@@ -55,7 +55,7 @@ def test_no_page_counts_languages_that_are_not_served(request, which):
 
 @pytest.mark.parametrize("which", ["site", "alone"])
 def test_no_page_leads_to_a_language_that_is_not_served(request, which):
-    """A link with the own name, the address or the code of another language is on no page and in no file for machines."""
+    """A link with the name, the address or the code of another language is on no page and in no file for machines."""
     site = request.getfixturevalue(which)
     others = {code: language.own_name for code, language in KNOWN.items() if code not in site.languages}
     assert len(others) == len(KNOWN) - len(site.languages)

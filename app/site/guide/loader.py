@@ -244,6 +244,7 @@ class _EditionReader:
             if words and not (words.get("for") and words.get("learns")):
                 fault(f"[{key}] has no for or no learns; write both")
             own: dict[str, Any] = {key: str(words[key]) for key in ("name", "hours") if key in words}
+            own |= {"name_lang": self._lang} if "name" in words else {}
             own |= {"use": line(words.get("for", "")), "learns": line(words.get("learns", ""))}
             found[key] = replace(contact, **own)
         return found

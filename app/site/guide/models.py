@@ -69,7 +69,7 @@ class Contact:
     speak gets help too. `text`: people who are deaf can send a text message. `languages`: an interpreter can join the
     call. `from_overseas` is the number for callers in another country, as it is shown. `dated` says that `as_at` is
     the day that the source itself gives. `use` (what the contact is for) and `learns` (whether the contact learns who
-    calls) are HTML in the language of the edition.
+    calls) are HTML in the language of the edition. `name_lang` is the language of the name.
     """
 
     id: str
@@ -89,6 +89,7 @@ class Contact:
     languages: bool = False
     use: str = ""
     learns: str = ""
+    name_lang: str = ENGLISH
 
     @property
     def href(self) -> str:
