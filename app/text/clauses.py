@@ -6,9 +6,9 @@ last, the description is `first` and the pronoun `then`.
 
 What may show a person is endless, what most reports say of the writer is not: that the writer saw, heard, fears, hopes,
 needs help or was not paid. So each clause with a word of the list `me` is found too, unless it holds a word of
-`harmless`; beside a word of `telling`, which shows a person whatever else is said, a harmless word does not count. A
-word of `with`, the commonest words of a language, must stand in it. Because "i" and "au" are words of several
-languages, a language counts only in passages where no other has more words of its lists.
+`harmless`, and if it holds a word of `with`, the commonest words of a language. A word of `telling` shows a person
+whatever else is said: beside one, neither counts. Because "i" and "au" are words of several languages, a language
+counts only in passages where no other has more words of its lists.
 
 The lists are data (`[frames]` and `[clause]` of `content/<lang>/identity.toml`). Each frame keeps one open place, and
 each language reads the words once, so the time is linear in the text.
@@ -33,6 +33,7 @@ FRAME_STEPS: Final = ("frame-never", "frame-then", "frame-first")
 
 _PREFIX: Final = "clause-"
 _NEEDED: Final = {"me", "with"}
+_TELLING: Final = {"me", "telling"}
 
 
 class FramedWords(NamedTuple):
@@ -115,7 +116,7 @@ def _clauses_of_language(words: Sequence[Word], found: Sequence[PhraseMatch]) ->
     for _, places in groupby(range(len(words)), numbers.__getitem__):
         clause = tuple(places)
         said = set().union(*(steps.get(place, ()) for place in clause))
-        if len(clause) >= MIN_CLAUSE_WORDS and said >= _NEEDED and ("telling" in said or "harmless" not in said):
+        if len(clause) >= MIN_CLAUSE_WORDS and (said >= _TELLING or (said >= _NEEDED and "harmless" not in said)):
             yield clause[0], clause[-1]
 
 
