@@ -8,7 +8,7 @@ What may show a person is endless, what most reports say of the writer is not: t
 needs help or was not paid. So each clause with a word of the list `me` is found too, unless it holds a word of
 `harmless`, and if it holds a word of `with`, the commonest words of a language. A word of `telling` shows a person
 whatever else is said: beside one, neither counts. Because "i" and "au" are words of several languages, a language
-counts only in passages where no other has more words of its lists.
+counts only in passages where no other has more words of its lists, there and in the passages beside.
 
 The lists are data (`[frames]` and `[clause]` of `content/<lang>/identity.toml`). Each frame keeps one open place, and
 each language reads the words once, so the time is linear in the text.
@@ -85,7 +85,7 @@ class OwnClauses:
             elif match.rule.kind.startswith(_PREFIX):
                 self._by_language[match.rule.opener].append(match)
                 self._scores[self._passages[match.first]][match.rule.opener] += 1
-        self._most = {passage: max(score.values()) for passage, score in self._scores.items()}
+        self._most = {passage: self._most_of(passage) for passage in self._scores}
 
     def find(self) -> Iterator[tuple[int, int]]:
         """Yield the indexes of the first and last word of each clause in which the writer is described."""
@@ -105,7 +105,15 @@ class OwnClauses:
     def is_written_in(self, code: str, place: int) -> bool:
         """Return whether no other language has more words of its lists than this in the passage of a word."""
         passage = self._passages[place]
-        return passage not in self._scores or self._scores[passage][code] == self._most[passage]
+        return passage not in self._scores or self._score(passage, code) == self._most[passage]
+
+    def _most_of(self, passage: int) -> int:
+        return max(self._score(passage, code) for code in tuple(self._scores[passage]))
+
+    def _score(self, passage: int, code: str) -> int:
+        """Return how many words of a language a passage has, and half as much for those of its neighbours."""
+        beside = sum(self._scores[each][code] for each in (passage - 1, passage + 1) if each in self._scores)
+        return 2 * self._scores[passage][code] + beside
 
 
 def _clauses_of_language(words: Sequence[Word], found: Sequence[PhraseMatch]) -> Iterator[tuple[int, int]]:
