@@ -9,7 +9,7 @@ FIGURES ?= holds.txt
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help run desk test test-fast holds lint fmt bench handouts messages digests review lock release-check
+.PHONY: help run desk test test-fast holds lint fmt bench handouts audio messages digests review lock release-check
 
 help: ## List the targets and what each one does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,9 @@ bench: .venv/.test ## Run the benchmarks, which print ratios
 
 handouts: .venv/.run ## Make the handouts (PDF, in instance/sheets/) and check every page
 	@$(BIN)/haumaru build
+
+audio: .venv/.run ## Record the pages that are read aloud, where they have changed (needs espeak-ng); CODE=sm FILE=help FROM=voice.wav takes a speaker's recording
+	@$(BIN)/python deploy/audio.py --language "$(CODE)" --file "$(FILE)" $(if $(FROM),--from "$(FROM)") $(if $(OWN),--own "$(OWN)")
 
 messages: .venv/.run ## Update the template and the catalogues of messages from the program (needs gettext)
 	@$(BIN)/python deploy/translations.py messages

@@ -20,6 +20,7 @@ systemd:systemd-analyze:systemd
 compose:docker-compose:docker-compose
 dovecot:dovecot:dovecot-imapd
 gettext:msgfmt:gettext
+espeak:espeak-ng:espeak-ng
 unzip:unzip:unzip
 "
 PATH="$PATH:/usr/sbin:/sbin:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"

@@ -77,6 +77,8 @@ _HEAD = """\
 Noto fonts in `app/site/guide/fonts/` have OFL-1.1; Droid Sans Fallback in `app/files/fonts/` has Apache-2.0; the
 face detector CenterFace in `app/files/models/` and the word lists of BIP-39 in `app/delivery/` have MIT.
 The names in `content/en/identity.toml` have CC-BY-4.0 (Internal Affairs); some in Hindi's have MIT (Faker).
+The recordings of pages have the licence of their texts: espeak-ng (GPL-3.0-or-later) made them, and
+is no part of them.
 `dist/*.cdx.json` lists the packages with which a release was checked.
 
 Our wheel contains none of the packages below. If you give somebody an image, you give them these packages too. The GPL

@@ -39,6 +39,7 @@ COMMANDS = {
     "dovecot": ("dovecot",),
     "poppler": ("pdftotext", "pdftoppm"),
     "gettext": ("msgfmt",),
+    "espeak": ("espeak-ng",),
     "unzip": ("unzip",),
     "hadolint": ("hadolint",),
     "typst": (),

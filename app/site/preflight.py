@@ -26,6 +26,7 @@ from app.files.turns import cores, film_places
 from app.site.config import EXPIRY_WARNING_DAYS, Config, load_config
 from app.site.factory import SCHEMA_REMEDIES, form_secret, open_memory_store, served_languages
 from app.site.guide.loader import load_library
+from app.site.guide.page_recordings import OLD_RECORDING
 from app.site.report.held import MAX_HELD_BYTES
 from app.vault.age import ENVELOPE_BYTES
 
@@ -158,6 +159,7 @@ def _check_content(config: Config) -> list[PreflightFinding]:
         )
         for name in library.stale
     ]
+    warnings += [PreflightFinding(fault=False, text=f"{name}: {OLD_RECORDING}") for name in library.old_recordings]
     if config.site.demo:
         return warnings
     unsigned = [lang for lang, edition in library.editions.items() if not edition.reviewed]

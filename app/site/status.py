@@ -24,7 +24,8 @@ from app.delivery.outbox import Outbox
 from app.site.config import EXPIRY_WARNING_DAYS, Config
 from app.site.factory import SCHEMA_REMEDIES, open_memory_store
 from app.site.guide.loader import load_library
-from app.site.guide.models import ENGLISH
+from app.site.guide.models import ENGLISH, Library
+from app.site.guide.page_recordings import OLD_RECORDING, recorded_languages
 from app.vault.age import ENVELOPE_BYTES
 
 _MAX_FAILING_DAYS = 2
@@ -100,7 +101,7 @@ def read_status(config: Config) -> SiteStatus:
     try:
         queue = Leases(database).status()
     except OutboxError:
-        return SiteStatus((), tuple(actions + _contact_actions(config.content)))
+        return SiteStatus((), tuple(actions + _content_actions(config.content)))
     finally:
         database.close()
     agencies = []
@@ -122,7 +123,7 @@ def read_status(config: Config) -> SiteStatus:
         actions.append("the forwarder has not run for three windows; start it")
     elif queue.last_window:
         actions += _memory_actions(config)
-    return SiteStatus(tuple(agencies), tuple(actions + _contact_actions(config.content)))
+    return SiteStatus(tuple(agencies), tuple(actions + _content_actions(config.content)))
 
 
 def _database_actions(database: Database, words_room: int) -> list[str]:
@@ -183,12 +184,18 @@ def _agency_actions(agency: AgencyDeliveries, window: int, now: float) -> list[s
     return actions
 
 
-def _contact_actions(own: Path | None) -> list[str]:
+def _content_actions(own: Path | None) -> list[str]:
+    """Return what to do about contacts that nobody has confirmed for long, and about recordings of older pages."""
+    root = ROOT / "content"
+    library = load_library(root, tuple(sorted({ENGLISH, *recorded_languages(root, own)})), own)
+    return [*_contact_actions(library), *(f"{name}: {OLD_RECORDING}" for name in library.old_recordings)]
+
+
+def _contact_actions(library: Library) -> list[str]:
     """Return which contacts nobody has confirmed for long; once one is due, all that nobody has confirmed are.
 
     A contact whose source has a day of its own is not due by that day alone.
     """
-    library = load_library(ROOT / "content", (ENGLISH,), own)
     today = nz_day(time())
     old = [
         contact

@@ -223,6 +223,7 @@ def test_the_route_list_is_the_contract_s(tmp_path):
         "POST /<lang>/report",
         "POST /<lang>/reply",
         "GET /<lang>/sheets/<name>.pdf",
+        "GET /<lang>/audio/<slug>.mp3",
         "GET /sheets.zip",
         "GET /plan.csv",
         "GET /plan.json",

@@ -12,7 +12,7 @@ import pytest
 from app.delivery.clock import nz_day
 from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
-from app.site import demo, status
+from app.site import demo, preflight, status
 from app.site.config import load_config
 from app.site.guide.loader import load_library
 from app.vault.tip import new_tip_id
@@ -145,6 +145,22 @@ def test_a_database_of_another_version_is_told(path, outbox, version):
     assert found.agencies == ()
     (act,) = found.actions_needed
     assert ("schema-older" if version == 1 else "schema-newer") in act
+
+
+def test_status_and_check_name_a_recording_whose_page_has_changed(path, outbox, tmp_path):
+    """Where the operator's own contacts change a number, the recordings that say the old number are named."""
+    assert acts(path) == []
+    assert outbox.database.path.exists()
+    own = tmp_path / "own"
+    own.mkdir()
+    text = (ROOT / "content" / "contacts.toml").read_text()
+    (own / "contacts.toml").write_text(text.replace('"0800 555 111"', '"0800 555 112"'))
+    path.write_text(f'{path.read_text()}\n[content]\nfolder = "{own}"\n')
+    old = [act for act in acts(path) if "says other words than its page does now" in act]
+    names = {act.partition(":")[0] for act in old}
+    assert names >= {"content/en/audio/help.mp3", "content/en/audio/self-check.mp3"}
+    warned = {finding.text for finding in preflight.check(path, {}) if not finding.fault}
+    assert set(old) <= warned
 
 
 def test_status_tells_of_contacts_that_nobody_has_checked_for_long(path, outbox, monkeypatch):

@@ -264,6 +264,12 @@ def _check_alone(document: Document, path: str, base_url: str) -> None:
             assert path.endswith(("/report", "/reply")), f"{path}: has an <img>"
             assert element.attrs["src"].startswith("data:image/jpeg;base64,"), f"{path}: an <img> that is no JPEG"
             assert element.attrs["alt"], f"{path}: an <img> without words"
+        if element.tag in ("audio", "video"):  # a page read aloud: the reader alone starts it
+            own = element.attrs["src"].startswith(f"/{path.split('/')[1]}/")
+            assert own, f"{path}: <{element.tag} {element.attrs}> asks somebody else"
+            assert element.attrs.get("preload") == "none", f"{path}: <{element.tag}> loads before a reader asks"
+            assert {"controls"} == {"controls", "autoplay"} & element.attrs.keys(), f"{path}: a reader cannot start it"
+            continue
         for name, value in element.attrs.items():
             barred = name == "style" or name.startswith("on")
             assert not barred, f"{path}: {name}= on <{element.tag}>; the policy bars it"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.site.guide.recording_frames import RECORDING_BYTES
 from tests.support import http1, http2
 from tests.support.attacker import ask, circuit_line, connect, secured
 from tests.support.deployed import configuration
@@ -362,3 +363,28 @@ def test_a_form_that_is_open_outlives_a_restart(tmp_path):
             wait_until_up(f"http://127.0.0.1:{port}", site, log)
             sent = proxy.visitor().post("/en/report", [*checked.form("/report").fields, ("step", "send")])
     assert sent.heading == "Your report was sent"
+
+
+@pytest.mark.parametrize("version", ["http/1.1", "onion"])
+def test_a_player_gets_parts_of_a_recording_through_the_proxy(deployment, version):
+    """The proxy answers a range with 206 and its bytes, as the site does, over TLS and for the onion service."""
+    if version == "onion":
+        line = http.client.HTTPConnection("127.0.0.1")
+        line.sock, host = circuit_line(deployment.proxy.onion_port, 7), ONION.removeprefix("http://")
+    else:
+        line, host = deployment.line(), NAME
+    with closing(line), closing(deployment.site_line()) as site:
+        for asked in ("bytes=0-1", "bytes=1000-", "bytes=-5", "bytes=0-"):
+            answers = []
+            for each, name in ((line, host), (site, NAME)):
+                each.request("GET", "/en/audio/help.mp3", headers={"Host": name, "Range": asked})
+                answer = each.getresponse()
+                headers = {key.lower(): value for key, value in answer.getheaders()}
+                assert headers.pop("date")
+                headers.pop("accept-ranges", "")  # nginx says so with the whole file alone
+                answers.append((answer.status, headers, answer.read()))
+            assert answers[0] == answers[1]
+            status, headers, body = answers[0]
+            assert (status, headers["content-range"].rpartition("/")[2]) == (206, str(RECORDING_BYTES))
+            assert (len(body), headers["cache-control"]) == (int(headers["content-length"]), "no-store")
+            assert not {"set-cookie", "etag", "last-modified", "age"} & headers.keys()

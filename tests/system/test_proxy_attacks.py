@@ -256,3 +256,15 @@ def test_requests_of_one_network_at_the_site_leave_room_for_others(front, stack)
         for thread in threads:
             thread.join()
     assert answers == [b"HTTP/1.1 200"] * 5
+
+
+def test_listeners_who_never_read_keep_no_page_from_others(tmp_path, stack):
+    """Where nginx has 8 connections for pages, 48 players that never read a recording leave them to others."""
+    request = f"GET /en/audio/help.mp3 HTTP/1.1\r\nHost: {NAME}\r\nRange: bytes=0-\r\n\r\n".encode()
+    front, _ = stack.enter_context(started(tmp_path, ("nginx.sock maxconn 512", "nginx.sock maxconn 8")))
+    for network in range(2):
+        lines = (secured(connect(front.port, f"127.8.{network}.1"), front.context(), NAME) for _ in range(24))
+        keep_open(stack, lines, request)
+    assert read_page(front).startswith(b"HTTP/1.1 200")
+    assert read_page(front, path="/en/report").startswith(b"HTTP/1.1 200")
+    assert read_page(front, path="/en/audio/help.mp3").startswith(b"HTTP/1.1 200")

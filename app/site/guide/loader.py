@@ -4,6 +4,7 @@
     content/<lang>/<slug>.md              front matter and Markdown
     content/<lang>/contacts.toml          what each contact is for, and whether the contact learns who calls
     content/<lang>/safety.toml            the sentences that are the same on every page
+    content/<lang>/audio/                 pages read aloud (`guide/page_recordings`)
 
 Every language of the program must have every page, with the keys, list lengths and links of the English. A translation
 of other English keeps its own shape until it is brought up to date: its review is stale, and its page says so. A
@@ -43,6 +44,7 @@ from app.site.guide.models import (
     read_contacts,
     read_review,
 )
+from app.site.guide.page_recordings import add_recordings
 from app.site.guide.plan import read_plan
 from app.site.guide.signs import kinds_problems
 
@@ -67,11 +69,14 @@ _FRONT_MATTER = re.compile(r"-{3,}[ \t]*\n(.*?)^-{3,}[ \t]*$", re.DOTALL | re.MU
 Fault = Callable[[str], None]
 
 
-def load_library(root: Path, codes: Iterable[str], own: Path | None = None, *, signed_only: bool = False) -> Library:
+def load_library(
+    root: Path, codes: Iterable[str], own: Path | None = None, *, signed_only: bool = False, with_sound: bool = True
+) -> Library:
     """Return the content below `root` in these languages, English among them; `ConfigError` with every fault.
 
     `own` is the operator's folder, whose pages and contacts lie over those of `root`. With `signed_only` each page that
     no speaker has signed is the English one, but for the pages that a language must have (`REQUIRED_PAGES`).
+    Recordings are read only `with_sound`.
     """
     faults: list[str] = []
     folders = GuideFolders(root, own)
@@ -88,6 +93,8 @@ def load_library(root: Path, codes: Iterable[str], own: Path | None = None, *, s
             compare_editions(translated, editions[ENGLISH], faults)
     if faults:
         raise ConfigError(tuple(faults))
+    if with_sound:
+        editions = {code: add_recordings(edition, folders) for code, edition in editions.items()}
     return Library({code: editions[code] for code in codes}, plan)
 
 

@@ -5,7 +5,7 @@ Every value is frozen. A contact is accepted only with its source and a day; a r
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from hashlib import sha256
@@ -158,8 +158,25 @@ class Page:
 
 
 @dataclass(frozen=True)
+class PageRecording:
+    """A page read aloud: the bytes of the file, and whether a computer's voice reads."""
+
+    data: bytes
+    by_computer: bool
+
+    @property
+    def kilobytes(self) -> int:
+        """Return the size that stands beside the player: in thousands of bytes, rounded up."""
+        return -(-len(self.data) // 1000)
+
+
+@dataclass(frozen=True)
 class Edition:
-    """All pages, sentences and contacts in one language; `common` is the review of the files that all pages share."""
+    """All pages, sentences and contacts in one language; `common` is the review of the files that all pages share.
+
+    `recordings` are the pages that are read aloud, by slug; `old_recordings` name the files that say other words than
+    their page does now, and that no page offers.
+    """
 
     lang: str
     pages: Mapping[str, Page]
@@ -167,6 +184,8 @@ class Edition:
     contacts: Mapping[str, Contact]
     common: Review
     stale: tuple[str, ...]
+    recordings: Mapping[str, PageRecording] = field(default_factory=dict)
+    old_recordings: tuple[str, ...] = ()
 
     @property
     def reviewed(self) -> bool:
@@ -214,6 +233,11 @@ class Library:
     def stale(self) -> tuple[str, ...]:
         """Return the names of the translated files whose English has changed since."""
         return tuple(name for edition in self.editions.values() for name in edition.stale)
+
+    @property
+    def old_recordings(self) -> tuple[str, ...]:
+        """Return the names of the recordings that say other words than their page does now."""
+        return tuple(name for edition in self.editions.values() for name in edition.old_recordings)
 
     def only_reviewed(self) -> "Library":
         """Return the library without the languages whose safety sentences and required pages nobody has signed."""

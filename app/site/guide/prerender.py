@@ -25,7 +25,7 @@ from app.text.find import REMOVED_PLACEHOLDER
 LIVE_FINDINGS = 40  # of one answer; a box beyond them takes its words out too, but they are not shown as taken out
 
 _STYLESHEET = Path(__file__).parent.parent / "templates" / "style.css"
-_COMPRESSED_TYPES = frozenset({"application/pdf", "application/zip"})
+_COMPRESSED_TYPES = frozenset({"application/pdf", "application/zip", "audio/mpeg"})
 # The middleware adds these for the coding that it sends.
 _CODING_HEADERS = frozenset({"Content-Length", "Content-Encoding"})
 

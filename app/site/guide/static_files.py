@@ -19,7 +19,7 @@ from app.site.web.wsgi import CODINGS, PrerenderedAnswer
 _SUFFIXES = {"br": ".br", "gzip": ".gz", "": ""}
 _PAGES, _MAPS, _NGINX = "pages", "haproxy", "nginx.conf"
 # Headers that nginx makes itself, from the file and from its own configuration.
-_NGINX_OWN = frozenset({"Content-Type", "Content-Length", "Server"})
+_NGINX_OWN = frozenset({"Content-Type", "Content-Length", "Server", "Accept-Ranges"})
 # A map of HAProxy for each content coding.
 _MAP_NAMES = {"br": "br.map", "gzip": "gzip.map", "": "plain.map"}
 
@@ -115,8 +115,10 @@ def _add_location(locations: dict[str, str], target: Path, headers: list[tuple[s
     kept = "".join(f'    add_header {name} "{_quoted(value)}";\n' for name, value in headers if name not in _NGINX_OWN)
     pattern, content_type = end.replace(".", "\\."), _quoted(dict(headers)["Content-Type"])
     # An empty Last-Modified is none: when the files were written is nobody's business.
+    # nginx answers a range of bytes itself, and says so; other files are sent whole (`max_ranges 0` of nginx.conf).
+    ranges = "    max_ranges 1;\n" if dict(headers).get("Accept-Ranges") == "bytes" else ""
     own = f'    types {{ }}\n    default_type "{content_type}";\n    add_header Last-Modified "";\n'
-    block = f'location ~ "{pattern}$" {{\n{own}{kept}}}\n'
+    block = f'location ~ "{pattern}$" {{\n{own}{ranges}{kept}}}\n'
     if locations.setdefault(end, block) != block:
         raise AssertionError(f"files that end in {end} have different headers")
 

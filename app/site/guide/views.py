@@ -74,6 +74,11 @@ class GuideViews:
         return (
             *(url_for("guide.page", lang=code, slug=slug) for code in codes for slug in slugs),
             *(url_for("guide.handout", lang=code, name=name) for code in codes for name in pdfs),
+            *(
+                url_for("guide.recording", lang=code, slug=slug)
+                for code, edition in self._library.editions.items()
+                for slug in edition.recordings
+            ),
             *(url_for(f"guide.{name}") for name in files),
         )
 
@@ -97,6 +102,7 @@ class GuideViews:
             blueprint.add_url_rule(page_path("<lang:lang>", slug), "page", self._page, defaults={"slug": slug})
         handout_rule = f"{page_path('<lang:lang>', 'sheet')}/<name>.pdf"
         blueprint.add_url_rule(handout_rule, "handout", lambda lang, name: self._handout(lang, f"{name}.pdf"))
+        blueprint.add_url_rule("/<lang:lang>/audio/<slug>.mp3", "recording", self._recording)
         files: dict[str, tuple[str, Callable[[], Response]]] = {
             "handouts_zip": (f"/{ZIP_NAME}", lambda: self._handout(ENGLISH, ZIP_NAME)),
             "plan_csv": ("/plan.csv", lambda: _file(to_csv(self._library.plan), "text/csv")),
@@ -133,6 +139,7 @@ class GuideViews:
             behind=page.review.stale,
             in_english=page.lang != lang,
             page=page,
+            recording=edition.recordings.get(slug),
             sheet=edition.pages["sheet"].words,
             named=self._named_contacts(edition, slug),
             **values,
@@ -150,6 +157,18 @@ class GuideViews:
             abort(404)
         handout = self._handouts[name]
         return Response(handout.data, mimetype=handout.type)
+
+    def _recording(self, lang: str, slug: str) -> AnyResponse:
+        """Return a page read aloud, or the range of bytes that a player asks for (RFC 9110, 14)."""
+        recording = self._library.editions[lang].recordings.get(slug)
+        if recording is None:
+            abort(404)
+        answer = Response(recording.data, mimetype="audio/mpeg")
+        answer.headers["Accept-Ranges"] = "bytes"
+        if "Range" in request.headers:
+            answer.make_conditional(request, accept_ranges=True, complete_length=len(recording.data))
+            answer.headers.pop("Date", None)  # the server writes the date of every answer
+        return answer
 
     def _sitemap(self) -> Response:
         codes = tuple(self._library.editions)

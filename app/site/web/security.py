@@ -22,7 +22,7 @@ from app.web.http import REFUSED, MemoryRequest, security_headers
 # The statuses of a refused body whose beginning was kept.
 _WITH_WORDS = (408, 413, 503)
 # The headers of an HTTP error that its page keeps.
-_KEPT_HEADERS = ("Allow", "Location", "Retry-After")
+_KEPT_HEADERS = ("Allow", "Content-Range", "Location", "Retry-After")
 
 RenderError = Callable[[int, str], str]
 
@@ -36,6 +36,7 @@ def response_headers(*, exit_url: str, style_hashes: Sequence[str], secure: bool
             "script-src": "'none'",
             "style-src": styles,
             "img-src": "data:",
+            "media-src": "'self'",
             "form-action": f"'self' {exit_origin}",
         },
         permissions="camera=(), geolocation=(), microphone=(), interest-cohort=(), browsing-topics=()",

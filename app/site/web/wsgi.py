@@ -1,6 +1,7 @@
 """WSGI middleware that serves prerendered pages from memory, in front of everything else.
 
-A known page is sent from memory, unless the request may carry the exit cookie, has a query, or names another host.
+A known page is sent from memory, unless the request may carry the exit cookie, has a query, names another host, or
+asks for a part of a recording.
 Every other request is passed on. See docs/decisions/0003.
 """
 
@@ -36,6 +37,8 @@ class PrerenderedPages:
 
     def __init__(self, app: WSGIApplication, *, pages: Mapping[str, PrerenderedAnswer], hosts: frozenset[str]) -> None:
         self._app, self._hosts = app, hosts
+        # A player asks for a part of a recording: the application makes the answer.
+        self._in_parts = frozenset(path for path, page in pages.items() if ("Accept-Ranges", "bytes") in page.headers)
         self._pages = {path: {coding: page.coded(coding)[:2] for coding in CODINGS} for path, page in pages.items()}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -48,6 +51,7 @@ class PrerenderedPages:
                 and _EXIT_COOKIE_PAIR not in environ.get("HTTP_COOKIE", "")
                 and not environ["QUERY_STRING"]
                 and environ.get("HTTP_HOST") in self._hosts
+                and not ("HTTP_RANGE" in environ and environ["PATH_INFO"] in self._in_parts)
             ):
                 accepted = environ.get("HTTP_ACCEPT_ENCODING", "")
                 headers, body = page["br" if "br" in accepted else "gzip" if "gzip" in accepted else ""]

@@ -34,7 +34,7 @@ def tree(tmp_path):
     shutil.copytree(REAL / "en", root / "hi")
     for name in ("contacts.toml", "plan.toml"):
         shutil.copy(REAL / name, root / name)
-    for path in (root / "hi").iterdir():
+    for path in (root / "hi").glob("*.*"):
         record = f'source_digest: "{source_digest((root / "en" / path.name).read_bytes())}"\nstatus: unreviewed\n'
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".md":
