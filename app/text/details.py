@@ -15,7 +15,8 @@ from app.text.phrases import Finding
 MAX_ADDRESS: Final = 40
 """The most characters between the number of a house and the word for the street."""
 
-_SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$)|[।。！？\n]")
+# Not after an initial: "N. Baluyot".
+_SENTENCE_END: Final = re.compile(r"(?<!\b[A-Z])\.(?=\s|$)|[!?](?=\s|$)|[।。！？\n]")
 _CUE_REACH: Final = 20
 _CUE_REACH_AFTER: Final = 2
 _STREET_BEFORE: Final = 2

@@ -84,7 +84,8 @@ _RANK: Final = {
     kind: list(FINDING_REASONS).index("relation" if kind in _EQUAL_KINDS else kind) for kind in FINDING_REASONS
 }
 _LEAST_LONGER: Final = 2  # words
-_DESCRIPTIONS: Final = frozenset({"self", "only"})
+_DESCRIPTIONS: Final = frozenset({"self", "only", "relation", "role"})
+_MOST_QUOTED: Final = 0.8
 _QUOTATION: Final = re.compile(r"[\"“”„«「][^\"“”«»「」\n]{1,300}[\"“”»」]")
 _LENGTHENED: Final = frozenset({"self", "only", "relation", "role"})
 
@@ -169,11 +170,14 @@ def _whole_dates(parts: Iterable[Finding]) -> list[Finding]:
 
 
 def _quoted(text: str) -> bytearray:
-    """Return a mark (1) for each character between two quotation marks of one line: what others say."""
+    """Return a mark (1) for each character between two quotation marks of one line: what others say.
+
+    A text that stands between quotation marks as a whole is the writer's.
+    """
     marks = bytearray(len(text))
     for match in _QUOTATION.finditer(text):
         marks[match.start() : match.end()] = b"\x01" * (match.end() - match.start())
-    return marks
+    return marks if marks.count(1) <= _MOST_QUOTED * len(text) else bytearray(len(text))
 
 
 def _is_speech(quoted: bytearray, finding: Finding) -> bool:

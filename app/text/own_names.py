@@ -65,12 +65,34 @@ def closing_names(
         end = _signed_to(text, words, after, stop, trie)
         if end > after:
             return [Finding(words[after].start, words[end - 1].end, "name")]
+    if stop > 1 and _is_dashed_name(text, words, stop - 1, trie):
+        return [Finding(words[stop - 1].start, words[stop - 1].end, "name")]
+    stop = _without_place(text, words, stop, trie)
     for first in range(stop - 1, max(-1, stop - 1 - MAX_NAME_WORDS), -1):
         if not _is_name_word(words[first], trie) or first in closing:
             break
         if _is_after_end(text, words, first) and (stop - first <= _MAX_LAST_WORDS or words[first].han):
             return [Finding(words[first].start, words[stop - 1].end, "name")]
     return [] if stop - 1 in closing else _listed_last(words, stop, trie)
+
+
+def _is_dashed_name(text: str, words: Sequence[Word], place: int, trie: PhraseTrie) -> bool:
+    """Return whether one word stands under the text after a dash, in small letters too: "Please help. -ana"."""
+    between = text[words[place - 1].end : words[place].start]
+    parts = between.rstrip(" ").rstrip("-–—~")
+    is_dashed = parts != between.rstrip(" ") and _END.search(parts) is not None
+    return is_dashed and trie.stop_words.isdisjoint(words[place].forms)
+
+
+def _without_place(text: str, words: Sequence[Word], stop: int, trie: PhraseTrie) -> int:
+    """Return where a name may end before the place that follows it under a text: "Ana Tupou, Palmerston North"."""
+    first = stop
+    while first and stop - first < _MAX_LAST_WORDS and words[first - 1].capital:
+        first -= 1
+        if not words[first].joined:
+            break
+    is_place = 0 < first < stop and text[words[first - 1].end : words[first].start].strip() == ","
+    return first if is_place and _is_name_word(words[first - 1], trie) else stop
 
 
 def _listed_last(words: Sequence[Word], stop: int, trie: PhraseTrie) -> list[Finding]:
@@ -170,7 +192,11 @@ def _is_capital_within(text: str, words: Sequence[Word], place: int, trie: Phras
     is_too_short = word.end - word.start < MIN_LETTERS
     if not place or not word.capital or is_acronym or is_too_short or not trie.stop_words.isdisjoint(word.forms):
         return False
-    return not _is_after_end(text, words, place)
+    return not _is_after_end(text, words, place) or _is_after_initial(text, words[place - 1], word)
+
+
+def _is_after_initial(text: str, before: Word, word: Word) -> bool:
+    return before.capital and before.end - before.start == 1 and text[before.end : word.start] == ". "
 
 
 def _is_after_end(text: str, words: Sequence[Word], place: int) -> bool:

@@ -52,6 +52,11 @@ def test_what_follows_a_full_clause_is_judged_by_itself(kinds):
     assert any("campsite" in part for _, part in kinds(text))
 
 
+def test_a_text_that_is_quoted_as_a_whole_is_the_writers(kinds):
+    """Quotation marks around all of a text do not hide what the text says of its writer."""
+    assert [kind for kind, _ in kinds('"I work as a cook at the Golden Wok"')] == ["self"]
+
+
 def test_two_descriptions_that_meet_are_one(kinds):
     """A description that begins within another makes it longer, so that nothing between the two is left standing."""
     found = kinds("Naka-wheelchair kasi ako kaya lagi lang nasa bintana.")
