@@ -41,6 +41,7 @@ from app.files.turns import FileTurns, film_turns
 from app.files.uploads import clean_uploads
 from app.site.agencies import new_decoy_envelope, published_keys
 from app.site.config import Config, MemoryConfig
+from app.site.guide.english_sentences import mark_untranslated
 from app.site.guide.handouts import Handout, make_handouts
 from app.site.guide.loader import load_catalogue_reviews, load_library
 from app.site.guide.models import Library, Review, page_path
@@ -237,6 +238,7 @@ def _create_app(prerendered: Prerendered, root: Path, clock: Callable[[], float]
     app.url_map.converters["lang"] = _language_converter(codes)
     known = i18n.known_languages(root / "content")
     Babel(app, locale_selector=lambda: i18n.locale_of(known[g.get("lang", i18n.DEFAULT)]))
+    mark_untranslated(app, codes)
     style = minified_stylesheet()
     reviewed = {code: review.reviewed for code, review in prerendered.catalogue_reviews.items()}
     guide = GuideViews(library, site, known, style=style, handouts=prerendered.handouts, reviewed=reviewed)

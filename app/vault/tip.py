@@ -203,7 +203,9 @@ _FIELDS = (
         1000,
     ),
     TipField("kinds", FieldType.CHOICES, N_("What is your report about?"), "What it is about", choices=_KINDS),
-    TipField("paid", FieldType.CHOICES, N_("Do workers have to pay for the job?"), "Payment for the job", choices=_PAID),
+    TipField(
+        "paid", FieldType.CHOICES, N_("Do workers have to pay for the job?"), "Payment for the job", choices=_PAID
+    ),
     TipField(
         "how-known",
         FieldType.SHORT,

@@ -1,5 +1,6 @@
 """A language with two pages is served: its own pages, and English for the rest, marked as English."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -79,6 +80,43 @@ def test_the_safety_sentences_are_english_and_say_so(site):
         assert now.text.startswith("If someone is in danger now, call 111")
     spans = [span for span in site.get(f"/{CODE}/help").document.all("span", lang="en") if span.within("header")]
     assert any(span.text.startswith("If someone is in danger now") for span in spans)
+
+
+def test_sentences_without_a_translation_are_marked_as_english(site):
+    """In frame and form each English sentence says that it is English, and no mark is left in what a person reads."""
+    for path in (f"/{CODE}/help", f"/{CODE}/report", f"/{CODE}/reply", f"/{CODE}/", f"/{CODE}/nothing"):
+        page = site.get(path)
+        leave = page.document.all("button")[0]
+        assert leave.text == "Leave this site now"
+        spans = [span for span in page.document.all("span", lang="en", dir="ltr") if span.within("button") is leave]
+        assert [span.text for span in spans] == ["Leave this site now"]
+        assert not re.search("[\ue000-\uf8ff]", page.document.html)
+        assert page.document.one("form", action="/go").attrs["aria-label"] == "Leave this site now"
+
+
+def test_a_catalogue_of_one_sentence_marks_the_others_alone(tmp_path):
+    """A sentence that the catalogue has is in the language, without a mark, and all others are English."""
+    root = with_two_pages(site_root(tmp_path, ("en",)))
+    (root / "translations").unlink()
+    shutil.copytree(ROOT / "translations", root / "translations")
+    path = translations.catalogue(root, i18n.known_languages(root / "content")[CODE])
+    translations.create(path, i18n.known_languages(root / "content")[CODE], root / translations.TEMPLATE)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        text.replace('msgid "Languages"\nmsgstr ""', 'msgid "Languages"\nmsgstr "Ol tokples"'), encoding="utf-8"
+    )
+    document = open_site(tmp_path, root=root).get(f"/{CODE}/help").document
+    summary = next(one for one in document.all("summary") if one.text == "Ol tokples")
+    assert not [span for span in document.all("span", lang="en") if span.within("summary") is summary]
+    assert [span for span in document.all("span", lang="en") if span.text == "Skip to the content"]
+
+
+def test_what_a_visitor_types_cannot_look_like_a_mark(site):
+    """Private-use characters of a visitor are gone before a page shows the words."""
+    token = site.get(f"/{CODE}/report").document.one("input", name="csrf_token").attrs["value"]
+    shown = site.post(f"/{CODE}/report", {"csrf_token": token, "what": "a\ue000<b>x</b>\ue001b", "step": "check"})
+    assert "a<b>x</b>b" in shown.text
+    assert not re.search("[\ue000-\uf8ff]", shown.document.html)
 
 
 def test_the_form_takes_a_report(site):

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from app.core.i18n import Language, locale_of
 from app.site.config import SiteConfig
+from app.site.guide.english_sentences import mark_english
 from app.site.guide.models import ENGLISH, HOURS, Library
 
 # What an answer fills: the tab's title, the description, and the content.
@@ -96,7 +97,7 @@ class PageFrame:
                 self._pieces[key] = _render_pieces(blank, frame)
             return self._pieces[key]
 
-        return current_app.jinja_env.get_template(template).render(frame, pieces=pieces, **values)
+        return mark_english(current_app.jinja_env.get_template(template).render(frame, pieces=pieces, **values))
 
     def _english_main(self, template: str, frame: Mapping[str, Any], values: Mapping[str, Any]) -> Markup:
         """Return what stands in `<main>` of a template where all of it is English, but for the links."""
