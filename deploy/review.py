@@ -15,7 +15,6 @@ from pathlib import Path
 import typst
 
 from app.core.i18n import known_languages
-from app.site.guide.handouts import OWN_FONTS
 from app.site.guide.loader import load_library
 from app.site.guide.markdown import Links, render_runs
 from app.site.guide.models import ENGLISH, SLUGS, Edition, Run
@@ -76,11 +75,11 @@ def make_sheet(root: Path, code: str, names: tuple[str, ...] = FILES) -> bytes:
         "own_name": language.own_name,
         "code": code,
         "lang": code.partition("-")[0],
-        "fonts": [font for font in (OWN_FONTS.get(code), _LATIN) if font],
+        "fonts": [font for font in (language.font, _LATIN) if font],
         "printed": date.today().isoformat(),  # noqa: DTZ011  # the day where the sheet is printed
         "files": files,
     }
-    compiler = typst.Compiler(font_paths=[str(_FONTS)], root=str(_HERE))
+    compiler = typst.Compiler(font_paths=[str(_FONTS), str(root / "content")], root=str(_HERE))
     inputs = {"data": json.dumps(data, ensure_ascii=False)}
     made = compiler.compile(str(_HERE / "review_sheet.typ"), format="pdf", sys_inputs=inputs, pdf_standards="ua-1")
     assert isinstance(made, bytes)

@@ -23,12 +23,16 @@ DEFAULT = "en"
 
 @dataclass(frozen=True)
 class Language:
-    """One language: its code in addresses, its own name, and the Babel locale whose rules the language uses."""
+    """One language: its code in addresses, its own name, and the Babel locale whose rules the language uses.
+
+    `font` is the font of its handouts, where Noto Sans lacks its letters.
+    """
 
     code: str
     own_name: str
     babel_locale: str
     direction: str = "ltr"
+    font: str = ""
 
     @property
     def folder(self) -> str:
@@ -58,13 +62,13 @@ LANGUAGES: dict[str, Language] = {
     for language in (
         Language("en", "English", "en_NZ"),
         Language("mi", "Te reo Māori", "mi"),
-        Language("zh-Hans", "简体中文", "zh_Hans"),
+        Language("zh-Hans", "简体中文", "zh_Hans", font="Noto Sans SC"),
         Language("ms", "Bahasa Melayu", "ms"),
         Language("vi", "Tiếng Việt", "vi"),
         Language("sm", "Gagana Samoa", "en_NZ"),
         Language("to", "Lea faka-Tonga", "to"),
         Language("fj", "Vosa Vakaviti", "en_NZ"),
-        Language("hi", "हिन्दी", "hi"),
+        Language("hi", "हिन्दी", "hi", font="Noto Sans Devanagari"),
         Language("tl", "Tagalog", "fil"),
     )
 }
@@ -85,7 +89,13 @@ def known_languages(content: Path) -> dict[str, Language]:
 def _read_language(path: Path) -> Language:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        language = Language(path.parent.name, table["own_name"], table["rules_of"], table.get("direction", "ltr"))
+        language = Language(
+            path.parent.name,
+            table["own_name"],
+            table["rules_of"],
+            table.get("direction", "ltr"),
+            table.get("font", ""),
+        )
         locale_of(language)
     except (OSError, ValueError, KeyError, TypeError, UnknownLocaleError):
         remedy = 'write own_name = "…" and rules_of = "en_NZ" or a nearer relative that Babel knows'

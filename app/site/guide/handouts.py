@@ -1,8 +1,8 @@
 """Makes the handouts in each language, as PDF/UA-1, from the words of the pages: sheet, cards, poster, and pictures.
 
 The same content gives the same bytes: the only date inside is the newest date of the contacts, nothing says when or
-where a file was made, and the file names say only the language. The fonts are our own subsets: a character that they
-lack raises `ConfigError` and is never left blank on paper.
+where a file was made, and the file names say only the language. The fonts are our own subsets, and what a further
+language has in its folder: a character that they lack raises `ConfigError` and is never left blank on paper.
 """
 
 import io
@@ -25,7 +25,6 @@ ZIP_NAME = "sheets.zip"
 KINDS = {"sheet": "", "card": "-card", "poster": "-poster", "pictures": "-pictures"}
 _PDF_TYPE, _ZIP_TYPE = "application/pdf", "application/zip"
 _LATIN = "Noto Sans"
-OWN_FONTS = {"hi": "Noto Sans Devanagari", "zh-Hans": "Noto Sans SC"}
 # The contacts that a strip of the poster has: a number for danger, and a number that asks for no name.
 _STRIP_CONTACTS = ("police-111", "crime-stoppers")
 # The earliest time that a zip can hold.
@@ -76,7 +75,8 @@ def make_handouts(library: Library, base_url: str = "") -> dict[str, Handout]:
 
     `base_url` is the address of the site; poster and pictures show it only if a reader elsewhere can open it.
     """
-    compiler = typst.Compiler(font_paths=[str(_FOLDER / "fonts")], ignore_system_fonts=True, root=str(_FOLDER))
+    fonts = [str(_FOLDER / "fonts"), str(library.content)]
+    compiler = typst.Compiler(font_paths=fonts, ignore_system_fonts=True, root=str(_FOLDER))
     found: dict[str, Handout] = {}
     for lang, edition in ((code, one) for code, one in library.editions.items() if one.printable):
         texts = handout_data(edition, library.editions[ENGLISH]) | {"address": make_address(base_url, lang)}
@@ -92,7 +92,7 @@ def _compile(compiler: typst.Compiler, kind: str, name: str, data: str) -> bytes
     try:
         pdf = compiler.compile(template, format="pdf", sys_inputs={"data": data}, pdf_standards="ua-1")
     except typst.TypstError as error:
-        remedy = "use other characters, or make new fonts with deploy/fonts.py"
+        remedy = 'use other characters, or put a font into content/<code>/, and write font = "…" in its language.toml'
         raise ConfigError((f"handout {name}: {error}; {remedy}",)) from None
     assert isinstance(pdf, bytes)
     return pdf
@@ -114,7 +114,7 @@ def handout_data(edition: Edition, english: Edition) -> dict[str, Any]:
     frame = {
         "title": sheet.raw["heading"],
         "lang": edition.lang.partition("-")[0],
-        "fonts": [font for font in (OWN_FONTS.get(edition.lang), _LATIN) if font],
+        "fonts": [font for font in (edition.font, _LATIN) if font],
         "year": newest.year,
         "month": newest.month,
         "day": newest.day,

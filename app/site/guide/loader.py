@@ -27,7 +27,7 @@ import yaml
 from markupsafe import Markup
 
 from app.core.errors import ConfigError
-from app.core.i18n import LANGUAGES
+from app.core.i18n import LANGUAGES, known_languages
 from app.site.guide.comparison import compare_editions, in_english_where_missing
 from app.site.guide.markdown import Links, render_line, render_page, render_runs
 from app.site.guide.models import (
@@ -95,7 +95,7 @@ def load_library(
         raise ConfigError(tuple(faults))
     if with_sound:
         editions = {code: add_recordings(edition, folders) for code, edition in editions.items()}
-    return Library({code: editions[code] for code in codes}, plan)
+    return Library({code: editions[code] for code in codes}, plan, root)
 
 
 def load_catalogue_reviews(root: Path, codes: Iterable[str]) -> dict[str, Review]:
@@ -198,6 +198,7 @@ class _EditionReader:
                 reviewed=safety_review.reviewed and uses_review.reviewed,
             ),
             stale=tuple(self._stale),
+            font=known_languages(self._folders.program)[self._lang].font,
         )
 
     def _check_anchors(self, pages: Mapping[str, Page]) -> None:

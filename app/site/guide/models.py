@@ -184,6 +184,7 @@ class Edition:
     contacts: Mapping[str, Contact]
     common: Review
     stale: tuple[str, ...]
+    font: str = ""
     recordings: Mapping[str, PageRecording] = field(default_factory=dict)
     old_recordings: tuple[str, ...] = ()
 
@@ -224,10 +225,11 @@ class GuideFolders:
 
 @dataclass(frozen=True)
 class Library:
-    """All editions by language code, in the order of the languages, and the plan."""
+    """All editions by language code, in the order of the languages, the plan, and the folder of them all."""
 
     editions: Mapping[str, Edition]
     plan: Plan
+    content: Path
 
     @property
     def stale(self) -> tuple[str, ...]:
