@@ -79,6 +79,9 @@ face detector CenterFace in `app/files/models/` and the word lists of BIP-39 in 
 The names in `content/en/identity.toml` have CC-BY-4.0 (Internal Affairs); some in Hindi's have MIT (Faker).
 The recordings of pages have the licence of their texts: espeak-ng (GPL-3.0-or-later) made them, and
 is no part of them.
+The names in `app/desk/names.toml` are from the US Census of 2010 and US Social Security (public domain), and from
+Faker and jieba (MIT: Daniele Faraglia and contributors; Sun Junyi). Ordinary words were taken out of the list with
+SCOWL's, of which the list holds nothing.
 `dist/*.cdx.json` lists the packages with which a release was checked.
 
 Our wheel contains none of the packages below. If you give somebody an image, you give them these packages too. The GPL

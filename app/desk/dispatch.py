@@ -16,7 +16,9 @@ from app.desk.cases import Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError
 from app.desk.journal import JournalEntry
+from app.desk.known_names import LISTED, KnownNames, load_known_names
 from app.desk.redaction import (
+    ONLY_SUGGESTED,
     Redaction,
     find_removed,
     is_file,
@@ -51,10 +53,9 @@ REMOVED_KINDS: Mapping[str, str] = {
     "self": "words that say who the sender is",
     "number": "number of a person, car or room",
     "person": "name",
+    LISTED: "name",
     "mark": "unusual letters or signs",
 }
-ONLY_SUGGESTED = frozenset({"person"})
-"""Kinds that the desk underlines and does not make black by itself: a name with a capital letter may be a suspect's."""
 _BY_HAND = "words chosen by a handler"
 _BOXES = "parts of pictures"
 _LEFT_OUT = "whole answers"
@@ -71,12 +72,13 @@ class ReferralContext:
     key: Ed25519PrivateKey
     phrases: PhraseTrie
     contact: str
+    names: KnownNames = field(default_factory=load_known_names)
     sending: set[str] = field(default_factory=set)  # the ids of what is being sealed now
 
     def redaction(self, case: Case) -> Redaction:
         """Return the redaction of a tip by its own draft; raises RefusedError, or BusyError, for its files."""
         fields = redactable_texts(case, self.attachments.of(case))
-        return Redaction.of(fields, case.draft, suggest_removals(fields, self.phrases))
+        return Redaction.of(fields, case.draft, suggest_removals(fields, self.phrases, self.names))
 
 
 def first_draft(

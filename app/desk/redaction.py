@@ -9,10 +9,12 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.core.unicode import clean_text, compose
 from app.desk.attachments import Attachment
 from app.desk.case import Case, RedactionDraft, Span
+from app.desk.known_names import LISTED, KnownNames
 from app.desk.marks import MarkablePiece, cut_text, merge_spans
 from app.desk.piece_search import PieceSearch
 from app.files.clean import CleanedFile
@@ -24,6 +26,9 @@ from app.vault.tip import SCHEMA
 
 MAX_TEXT_FILE = 60_000  # bytes of a file whose words can be marked in a browser; a longer one is not sent
 MAX_MARKABLE = 120_000  # characters of all text of one tip whose words can be marked; a file beyond them is not sent
+MAX_NAMES = 100  # of one tip that stand in a list of their own to be checked; further ones are underlined only
+ONLY_SUGGESTED = frozenset({"person", LISTED})
+"""Kinds that the desk underlines and does not make black by itself: such a name may be a suspect's."""
 # Choices for which referral.json has keys of their own: shown and sent as such, never searched.
 SEPARATE = frozenset({"danger", "children", "kinds"})
 TRANSLATION = "translation"
@@ -32,6 +37,14 @@ ANSWERED = "answered-questions"  # what a sender said to questions of the desk, 
 _EDGES = " \t\n.,;:!?()[]{}\"'«»-–—/\\，。、；：！？（）「」"
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _MIN_DIGITS = 4  # of a word that is taken out elsewhere as a number
+
+
+class NameToCheck(NamedTuple):
+    """A name that the desk suggests, in how many places, and whether the draft takes it out everywhere."""
+
+    name: str
+    places: int
+    on: bool
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,21 @@ class Redaction:
             name: cut_text(text, self.suggestions.get(name, ()), marks.get(name, ()), self.repeats[name])
             for name, text in self.fields.items()
         }
+
+    def names_to_check(self) -> list[NameToCheck]:
+        """Return each name that is only suggested, once, in the order of reading, up to `MAX_NAMES`.
+
+        A name that is taken out by a mark, or as a part of another text, is not among them.
+        """
+        places: dict[str, int] = {}
+        for field, found in self.suggestions.items():
+            for one in found:
+                if one.kind in ONLY_SUGGESTED:
+                    name = " ".join(self.fields[field][one.start : one.end].split())
+                    places[name] = places.get(name, 0) + 1
+        out = set(self.removed) - set(self.draft.terms)
+        shown = [NameToCheck(name, count, name in self.draft.terms) for name, count in places.items()]
+        return [one for one in shown if one.name not in out][:MAX_NAMES]
 
     def runs(self) -> dict[str, list[tuple[str, bool]]]:
         """Return each field as it came, in runs, each with whether it is taken out."""
@@ -129,11 +157,17 @@ def left_out_at_first(fields: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in fields if name not in carried and not is_file(name))
 
 
-def suggest_removals(fields: Mapping[str, str], phrases: PhraseTrie) -> dict[str, tuple[Finding, ...]]:
-    """Return what may name the sender, by field, as the form's own search finds it; ticked words are ours."""
+def suggest_removals(
+    fields: Mapping[str, str], phrases: PhraseTrie, names: KnownNames
+) -> dict[str, tuple[Finding, ...]]:
+    """Return what may name the sender, by field: what the form's own search finds, and names of the desk's list.
+
+    Ticked words are ours, and are not searched.
+    """
     written = {name: text for name, text in fields.items() if name not in SCHEMA.choice_names}
     suspects = {field.name for field in SCHEMA.fields if field.about_suspects}
-    return dict.fromkeys(fields, ()) | find_in_fields(written, phrases=phrases, suspects=suspects)
+    found = find_in_fields(written, phrases=phrases, suspects=suspects)
+    return dict.fromkeys(fields, ()) | {name: names.find(fields[name], of_field) for name, of_field in found.items()}
 
 
 def find_removed(texts: Iterable[str], removed: Sequence[str]) -> tuple[str, ...]:

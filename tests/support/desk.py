@@ -19,6 +19,7 @@ from PIL import Image
 
 from app.desk.config import load_desk_config
 from app.desk.jobs import Job
+from app.desk.known_names import KnownNames, load_known_names
 from app.desk.service import Desk, open_desk
 from app.desk.web.factory import create_app
 from app.desk.web.session import Sessions
@@ -88,6 +89,12 @@ window = "8s"
 agency = "intake"
 replies = "{replies}"
 """
+
+
+@cache
+def known_names() -> KnownNames:
+    """The desk's list of names, read once."""
+    return load_known_names()
 
 
 @cache

@@ -16,6 +16,7 @@ from app.text.patterns import MAX_PHONE_LOOKUPS, PhoneLookups
 from app.text.phrases import load_phrases
 from app.text.skeleton import skeleton_words
 from app.text.words import fold_word, without_accents
+from tests.support.desk import known_names
 from tests.support.growth import MOST_GROWTH, growth
 from tests.support.paths import ROOT
 
@@ -57,7 +58,7 @@ def phrases():
 def _redact(text, phrases):
     """A look at the page of redaction with everything marked that is suggested, and the last gate."""
     fields = {"what": text, "where": text[:1000]}
-    suggestions = suggest_removals(fields, phrases)
+    suggestions = suggest_removals(fields, phrases, known_names())
     marks = {name: tuple((one.start, one.end) for one in found) for name, found in suggestions.items()}
     made = Redaction.of(fields, RedactionDraft(marks=marks), suggestions)
     made.pieces()
@@ -90,6 +91,7 @@ TRANSFORMATIONS = {
     "skeletons": lambda text, _: tuple(skeleton_words(text)),
     "redaction of suggestions": _redact,
     "redaction of marks": _mark_every_word,
+    "names of the desk": lambda text, _: known_names().find(text, ()),
     "similarity": lambda text, _: text_sketch(text),
     "language": lambda text, _: guess_language(text),
 }

@@ -4,7 +4,8 @@ What was looked at is what is sent: a case that changed since must be looked at 
 first handler prepares a referral and a second releases it.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from flask import Blueprint, request, url_for
@@ -22,7 +23,8 @@ from app.desk.dispatch import (
     is_key_confirmed,
 )
 from app.desk.errors import RefusedError
-from app.desk.marks import read_boxes, read_marks, write_boxes
+from app.desk.known_names import LISTED
+from app.desk.marks import MarkablePiece, read_boxes, read_marks, write_boxes
 from app.desk.redaction import is_file, redactable_texts
 from app.desk.referral import NOTICE, referral_words
 from app.desk.release import (
@@ -39,7 +41,7 @@ from app.desk.web.context import current_desk, current_handler, file_to_show, re
 from app.vault.keys import key_fingerprint
 
 _MAX_SUMMARY = 2000
-_MAX_TERMS = 50
+_MAX_TERMS = 200
 _MAX_DIGITS = 4
 
 blueprint = Blueprint("referral", __name__)
@@ -53,14 +55,16 @@ def show_draft(tip: str) -> AnyResponse:
     if not case.draft.looked:
         redaction = redaction.with_draft(first_draft(case, redaction.suggestions, desk.config.authorities))
     pieces = redaction.pieces()
-    suggested = [piece.on for of_field in pieces.values() for piece in of_field if piece.kind]
+    suggested = [piece for of_field in pieces.values() for piece in of_field if piece.kind]
+    names = redaction.names_to_check()
     return render_page(
         "redact.html",
         case=case,
         draft=redaction.draft,
         pieces_by_field=pieces,
-        black=sum(suggested),
-        underlined=len(suggested) - sum(suggested),
+        counts=_count_suggested(suggested),
+        names=names,
+        terms=[term for term in redaction.draft.terms if term not in {one.name for one in names}],
         why=REMOVED_KINDS,
         files=desk.attachments.of(case),
         authorities=desk.config.authorities.values(),
@@ -205,6 +209,11 @@ def hand_to_translator(tip: str) -> AnyResponse:
     return see_other(shown, "The desk has sealed the redacted text for the translator, and will send it.")
 
 
+def _count_suggested(suggested: Iterable[MarkablePiece]) -> Counter[str]:
+    """Return how many suggestions are black, how many the form's search underlines, and how many the list of names."""
+    return Counter("black" if one.on else "listed" if one.kind == LISTED else "underlined" for one in suggested)
+
+
 def _despite() -> str:
     """Return why a tip is passed on although its sender asked the desk not to; "" unless the box is ticked too."""
     return request.form.get("despite", "") if request.form.get("sure") == "yes" else ""
@@ -257,7 +266,7 @@ def _read_draft(case: Case, fields: Mapping[str, str]) -> RedactionDraft:
     form = request.form
     kept = form.getlist("keep")
     paths = {file.path for file in case.files}
-    terms = [clean_text(line).strip() for line in form.get("terms", "").splitlines()]
+    terms = [clean_text(line).strip() for line in (*form.get("terms", "").splitlines(), *form.getlist("term"))]
     return replace(
         case.draft,
         marks=read_marks(form.getlist("m"), fields),

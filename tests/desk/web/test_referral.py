@@ -168,3 +168,23 @@ def test_a_text_file_is_redacted_with_the_rest_and_a_long_one_stays(browser, des
     made = build_referral(case, context.redaction(case), "x", context)
     assert [file.data for file in made.files] == [b"[removed] wrote this list of names."]
     assert "Mele" not in browser.get(f"/tips/{tip_id}/refer").text.partition('id="after"')[2]
+
+
+def test_names_of_the_list_are_shown_apart_and_go_only_if_ticked(browser, desk, office):
+    """A name of the list is not black, has a box of its own and is counted apart; ticked, the name goes everywhere."""
+    written = {"what": "Call me on 021 555 0199. Sione hit priya, I saw Xandrine.", "where": "At priya"}
+    tip_id = office.drop(tip(written))
+    receive(desk)
+    browser.post(f"/tips/{tip_id}/claim")
+    page = browser.get(f"/tips/{tip_id}/redact").text
+    boxes = re.findall(r'name="term" value="([^"]+)"( checked)?', page)
+    assert boxes == [("Sione", ""), ("priya", ""), ("Xandrine", "")]
+    assert "1 is black. 2 are only underlined, and 2 have a dotted line" in page
+    assert "priya (2 places)" in page
+    browser.post(f"/tips/{tip_id}/redact", term=["priya"], terms="hit", keep=["what", "where"], authority=["police"])
+    page = browser.get(f"/tips/{tip_id}/redact").text
+    assert 'value="priya" checked' in page
+    assert re.search(r'<textarea id="terms"[^>]*>hit</textarea>', page)
+    after = browser.get(f"/tips/{tip_id}/refer").text.partition('id="after"')[2]
+    assert "Sione" in after
+    assert "priya" not in after
