@@ -2,9 +2,10 @@
 
 A `write` that returns is on the disk; the first write prepares the database, which may have been away at start.
 Every fault of the database is raised as an OutboxError with a code that is safe to log, without SQL or a value.
-SQLite's log is emptied after each write, so that no commit in the log shows how many rows came together, and deleted
-bytes are overwritten; on PostgreSQL such traces remain, as the threat model says. Refuses a database in memory, of
-another schema version (`schema-older`, `schema-newer`), and a PostgreSQL without fsync.
+SQLite's log is emptied after each write, or after the next where somebody waits to write, so that no commit in the log
+shows how many rows came together, and deleted bytes are overwritten; on PostgreSQL such traces remain, as the threat
+model says. Refuses a database in memory, of another schema version (`schema-older`, `schema-newer`), and a PostgreSQL
+without fsync.
 """
 
 import os
@@ -12,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ from app.core.errors import ConfigError, OutboxError
 from app.delivery.clock import SteadyClock, nz_midnight
 from app.delivery.schema import SCHEMA_VERSION, blob_id, looks, metadata, verified_blob, version, windows
 from app.delivery.shared_writes import SharedWrites
-from app.delivery.sqlite_database import BUSY_SECONDS, begin_sqlite, open_sqlite, set_pragmas
+from app.delivery.sqlite_database import BUSY_SECONDS, SqliteWriters, open_sqlite, set_pragmas
 
 _LOG_BYTES = 2 * 1024 * 1024  # beyond which the log is emptied though others wait: that delays them by a millisecond
 _DAY_AND_MORE_SECONDS = 26 * 3600  # from one midnight into the next day, in which a day has 23 to 25 hours
@@ -75,7 +76,8 @@ class Database:
                 parsed, hide_parameters=True, pool_size=64, max_overflow=0, pool_timeout=BUSY_SECONDS
             )
             event.listen(self._engine, "connect", open_sqlite)
-            event.listen(self._engine, "begin", begin_sqlite)
+            self._processes = SqliteWriters(self.path.parent)
+            event.listen(self._engine, "begin", self._processes.begin)
         elif backend == "postgresql":
             self.path = None
             self._engine = _postgres(url)
@@ -188,6 +190,8 @@ class Database:
             if self._checkpoints is not None:
                 self._checkpoints.close()
                 self._checkpoints = None
+            if self.path is not None:
+                self._processes.close()
         self._engine.dispose()
 
     def quick_check(self) -> None:
@@ -210,9 +214,11 @@ class Database:
 
         Whoever writes next empties the log too. What was committed is durable before and after: a failure is no fault.
         """
-        if self.path is None or self._next_empties_the_log() or not self._writers.acquire(blocking=False):
+        if self.path is None or not self._writers.acquire(blocking=False):
             return
         with suppress(sqlite3.Error, OSError), _releasing(self._writers):
+            if self._next_empties_the_log():
+                return
             if self._checkpoints is None:
                 self._checkpoints = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
                 set_pragmas(self._checkpoints, busy_milliseconds=0)
@@ -221,11 +227,8 @@ class Database:
 
     def _next_empties_the_log(self) -> bool:
         """Return whether a write waits that will empty the log, and the log is short."""
-        if not self._shared.anyone_waits:
-            return False
-        with suppress(OSError):
-            return Path(f"{self.path}-wal").stat().st_size < _LOG_BYTES
-        return False
+        waits = self._shared.anyone_waits or self._processes.others_wait()
+        return waits and Path(f"{self.path}-wal").stat().st_size < _LOG_BYTES
 
     def _set_file_times(self, now: float) -> None:
         """Date the files to the day, and their last reading to its end.
@@ -245,8 +248,14 @@ class Database:
 
     @contextmanager
     def _one_writer(self) -> Iterator[None]:
-        with nullcontext() if self.path is None else _acquired(self._writers):
+        if self.path is None:
             yield
+            return
+        with _acquired(self._writers):
+            try:
+                yield
+            finally:
+                self._processes.end()
 
 
 @contextmanager

@@ -1,11 +1,16 @@
 """SQLite as the outbox's database: the settings of a connection, and how a writer waits for its turn.
 
 SQLite admits one writer at a time. A process that waits for another process asks each millisecond: SQLite's own waits
-grow to a tenth of a second, while a tip takes a few milliseconds.
+grow to a tenth of a second, while a tip takes a few milliseconds. Meanwhile it has a lock on the folder of the file, so
+that the other process knows that somebody waits.
 """
 
+import fcntl
+import os
 import sqlite3
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import cast
 
 from sqlalchemy import Connection
@@ -20,7 +25,7 @@ _POLL_SECONDS = 0.001
 
 def open_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     """Set up a new connection of an engine."""
-    connection.isolation_level = None  # `begin_sqlite` begins transactions
+    connection.isolation_level = None  # SqliteWriters.begin begins transactions
     set_pragmas(connection, busy_milliseconds=_BUSY_MILLISECONDS)
 
 
@@ -38,28 +43,73 @@ def set_pragmas(connection: sqlite3.Connection, *, busy_milliseconds: int) -> No
         connection.execute(f"PRAGMA {pragma}")
 
 
-def begin_sqlite(connection: Connection) -> None:
-    """Begin a transaction, at once as the one writer unless the connection has the execution option `reads`."""
-    # A transaction that begins as a reader fails at its first write if another has written meanwhile.
-    if connection.get_execution_options().get("reads", False):
-        connection.exec_driver_sql("BEGIN")
-    else:
-        _begin_writing(cast("sqlite3.Connection", connection.connection.driver_connection))
+class SqliteWriters:
+    """The writers of one SQLite file, as one of their processes sees them; one thread at a time may use the object.
 
+    A process that waits for another has a shared lock on the folder (flock(2)), which ends with the process. Where the
+    folder cannot be locked, nobody is seen to wait.
+    """
 
-def _begin_writing(connection: sqlite3.Connection) -> None:
-    """Begin a transaction as the one writer; ask often: SQLite itself waits longer and longer."""
-    end = time.monotonic() + BUSY_SECONDS
-    connection.execute("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as fault:
-                if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                    raise
-                time.sleep(_POLL_SECONDS)
-            else:
-                return
-    finally:
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._handle = folder, -1
+        self.waits = False
+
+    def begin(self, connection: Connection) -> None:
+        """Begin a transaction, at once as the one writer unless the connection has the execution option `reads`."""
+        # A transaction that begins as a reader fails at its first write if another has written meanwhile.
+        if connection.get_execution_options().get("reads", False):
+            connection.exec_driver_sql("BEGIN")
+        else:
+            self._begin_writing(cast("sqlite3.Connection", connection.connection.driver_connection))
+
+    def end(self) -> None:
+        """Note that this process waits no longer: its transaction has ended, or never begun."""
+        if self.waits:
+            self.waits = False
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
+
+    def others_wait(self) -> bool:
+        """Return whether another process waits to write."""
+        try:
+            self._lock(fcntl.LOCK_EX)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        fcntl.flock(self._handle, fcntl.LOCK_UN)
+        return False
+
+    def close(self) -> None:
+        """Close the folder."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def _begin_writing(self, connection: sqlite3.Connection) -> None:
+        """Begin a transaction as the one writer; ask often: SQLite itself waits longer and longer."""
+        end = time.monotonic() + BUSY_SECONDS
+        connection.execute("PRAGMA busy_timeout=0")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as fault:
+                    if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                        raise
+                    self._wait()
+                    time.sleep(_POLL_SECONDS)
+                else:
+                    return
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+
+    def _wait(self) -> None:
+        if not self.waits:
+            with suppress(OSError):  # another process may be looking just now
+                self._lock(fcntl.LOCK_SH)
+                self.waits = True
+
+    def _lock(self, kind: int) -> None:
+        if self._handle < 0:
+            self._handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._handle, kind | fcntl.LOCK_NB)

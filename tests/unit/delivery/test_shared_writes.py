@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from threading import Event
 
 import pytest
 from sqlalchemy import event, select
@@ -178,3 +179,38 @@ def test_a_log_that_is_long_is_emptied_though_others_wait(sqlite, monkeypatch):
         sqlite.put([make()])
         seen.append(log.stat().st_size > 0)
     assert seen == [True, False]
+
+
+def checkpoints(box: Outbox) -> list[str]:
+    """The statements that empty the log, as the outbox runs them from now on."""
+    box.put([make()])
+    found: list[str] = []
+    box.database._checkpoints.set_trace_callback(found.append)
+    return found
+
+
+def test_the_log_is_left_to_another_process_that_waits(file, monkeypatch):
+    """Of two processes that write one after the other the second alone empties the log, of both."""
+    insert, begun, go = outbox_module.insert_all, Event(), Event()
+
+    def wait_once(*arguments: object, **stored: object) -> None:
+        insert(*arguments, **stored)
+        if not begun.is_set():
+            begun.set()
+            go.wait(60)
+
+    with opened(file) as one, opened(file) as other, ThreadPoolExecutor(2) as pool:
+        emptied = [checkpoints(box) for box in (one, other)]
+        monkeypatch.setattr(outbox_module, "insert_all", wait_once)
+        first = pool.submit(one.put, [make()])
+        begun.wait(60)
+        second = pool.submit(other.put, [make()])
+        while not other.database._processes.waits:
+            time.sleep(0.001)
+        go.set()
+        assert faults([first, second]) == [None, None]
+        assert [len(each) for each in emptied] == [0, 1]
+        assert [box.database._processes.waits for box in (one, other)] == [False, False]
+        assert file.with_name("outbox.db-wal").stat().st_size == 0
+        one.put([make()])
+        assert len(emptied[0]) == 1
