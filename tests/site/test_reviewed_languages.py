@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from app.site.guide.models import REQUIRED_PAGES
+from deploy import translations
 from tests.support.paths import ROOT
 from tests.support.visit import Visitor, open_site, site_root
 
@@ -27,12 +28,16 @@ FILES = (
 
 
 def _site(folder, signed) -> Visitor:
-    """Open a site that shows only signed translations, where these files of one language are signed."""
+    """Open a site that shows only signed translations, where these files of one language are signed.
+
+    The pages are copies of the English ones, so that the test holds while translations are behind.
+    """
     root = site_root(folder, ("en",))
     shutil.rmtree(root / "content" / CODE)
-    shutil.copytree(ROOT / "content" / CODE, root / "content" / CODE)
+    shutil.copytree(ROOT / "content" / "en", root / "content" / CODE)
     (root / "translations").unlink()
     shutil.copytree(ROOT / "translations", root / "translations")
+    list(translations.digests(root, CODE, ""))
     for name in signed:
         path = root / name
         old, new = SIGNED[path.suffix]
@@ -68,6 +73,13 @@ def test_what_is_not_signed_is_english_and_says_so_in_the_language(site):
         english = site.get(f"/en/{name}").document.one("main").text
         assert main.text.replace(NOTE, "").strip() == english
         assert not [link for link in page.document.all("a", hreflang="") if link.attrs["href"].startswith("/en/")]
+
+
+def test_a_title_in_english_is_marked_in_the_menu(site):
+    """The menu of a page has the titles of signed pages in the language, and marks those of English pages."""
+    footer = [link for link in site.get(f"/{CODE}/help").document.all("a") if link.within("footer")]
+    langs = {link.attrs["href"]: link.attrs.get("lang") for link in footer if link.within("nav")}
+    assert (langs[f"/{CODE}/law"], langs[f"/{CODE}/signs"], langs[f"/{CODE}/report"]) == ("en", None, None)
 
 
 @pytest.mark.parametrize("left", FILES)

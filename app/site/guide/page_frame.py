@@ -28,10 +28,11 @@ _MAIN = re.compile(r"<main[^>]*>(.*)</main>", re.DOTALL)
 
 @dataclass(frozen=True)
 class MenuLink:
-    """One link of the menu."""
+    """One link of the menu; `lang` is the language of its title."""
 
     title: str
     href: str
+    lang: str
 
 
 @dataclass(frozen=True)
@@ -163,13 +164,13 @@ class PageFrame:
     def _menu(self, code: str) -> tuple[MenuLink, ...]:
         pages = self._library.editions[code].pages
         links = [
-            MenuLink(page.title, url_for("guide.page", lang=code, slug=slug))
+            MenuLink(page.title, url_for("guide.page", lang=code, slug=slug), page.lang)
             for slug, page in pages.items()
             if slug != "home"
         ]
         links[1:1] = [
-            MenuLink(_("Make an anonymous report"), url_for("report.form", lang=code)),
-            MenuLink(_("Check for a reply"), url_for("report.reply", lang=code)),
+            MenuLink(_("Make an anonymous report"), url_for("report.form", lang=code), code),
+            MenuLink(_("Check for a reply"), url_for("report.reply", lang=code), code),
         ]
         return tuple(links)
 
