@@ -45,7 +45,7 @@ class Voice(NamedTuple):
 
 
 # The languages whose computer voice a recogniser of speech understood; docs/translator.md has the figures.
-VOICES = {"en": Voice("en-gb", 150), "hi": Voice("hi", 150)}
+VOICES = {"en": Voice("en-gb", 150), "hi": Voice("hi", 155)}
 # The voice for words that stand in English within another language.
 ENGLISH_VOICE = VOICES["en"].name
 
