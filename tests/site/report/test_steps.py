@@ -83,6 +83,8 @@ def test_the_check_page_says_that_words_are_missed_and_what_to_leave_out(tmp_pat
     assert "We look for words that could show who you are. We miss some. Read it once more." in pages["en"].text
     assert "Leave out your name, your gender, your ethnicity, your date of birth" in pages["en"].text
     assert [lang for lang in KNOWN if lang != "en" and "We miss some" in pages[lang].text] == []
+    assert "We often miss nicknames, and things that only you saw or did." in pages["en"].text
+    assert [lang for lang in KNOWN if lang != "en" and "We often miss" in pages[lang].text] == []
 
 
 def test_the_form_asks_the_browser_to_remember_nothing(tmp_path):
