@@ -21,6 +21,7 @@ import click
 from babel import Locale
 from babel.messages.plurals import get_plural
 from babel.messages.pofile import read_po
+from typst import TypstError
 
 from app.core import i18n
 from app.core.i18n import Language
@@ -320,9 +321,14 @@ def digests_command(language: str, name: str) -> None:
 def review_command(language: str, name: str) -> None:
     """Make the sign-off sheet of a language for a speaker who works on paper: instance/reviews/sm.pdf."""
     _require(language, name)
+    if not language:
+        sys.exit("haumaru: no language is named; write such as: make review CODE=sm")
     path = ROOT / "instance" / "reviews" / f"{language}{name and '-'}{name}.pdf"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(make_sheet(ROOT, language, (name,) if name else FILES))
+    try:
+        path.write_bytes(make_sheet(ROOT, language, (name,) if name else FILES))
+    except TypstError as error:
+        sys.exit(f"haumaru: the sheet cannot be made ({error}); install a font with the letters of the language")
     click.echo(path.relative_to(ROOT))
 
 

@@ -73,6 +73,14 @@ def test_a_page_is_the_same_as_in_english_but_for_its_frame(site):
         assert shown.replace(NOTE, "").strip() == english, name
 
 
+def test_an_english_page_is_heard_in_english(site):
+    """The player of an English page plays the English recording, which is there."""
+    for name in ("self-check", "signs"):
+        sources = [player.attrs["src"] for player in site.get(f"/{CODE}/{name}").document.all("audio")]
+        assert sources == [player.attrs["src"] for player in site.get(f"/en/{name}").document.all("audio")]
+        assert [site.get(source).status for source in sources] == [200] * len(sources)
+
+
 def test_the_safety_sentences_are_english_and_say_so(site):
     """A sentence that the language does not have is the English one, marked so, on every page."""
     for path in (f"/{CODE}/help", f"/{CODE}/report", f"/{CODE}/"):
