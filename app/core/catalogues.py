@@ -27,12 +27,21 @@ def compile_catalogues(root: Path) -> list[Path]:
 
     In a read-only folder the catalogues stay as they are. Raises ConfigError with every fault, each with its line.
     """
-    sources = sorted(root.glob("*/LC_MESSAGES/messages.po"))
-    faults: list[str] = []
-    catalogues = {source: _read_catalogue(source, faults) for source in sources}
+    catalogues, faults = _read_catalogues(root)
     if faults:
-        raise ConfigError(tuple(faults))
+        raise ConfigError(faults)
     return [target for source, catalogue in catalogues.items() for target in _compiled(source, catalogue)]
+
+
+def catalogue_faults(root: Path) -> tuple[str, ...]:
+    """Return every fault of the catalogues below `root`, each with its line and its remedy; write nothing."""
+    return _read_catalogues(root)[1]
+
+
+def _read_catalogues(root: Path) -> tuple[dict[Path, Catalog], tuple[str, ...]]:
+    faults: list[str] = []
+    sources = sorted(root.glob("*/LC_MESSAGES/messages.po"))
+    return {source: _read_catalogue(source, faults) for source in sources}, tuple(faults)
 
 
 def _compiled(source: Path, catalogue: Catalog) -> Iterator[Path]:

@@ -6,7 +6,7 @@ and the sandbox, and returns every fault with its remedy. It sends nothing.
 
 import ctypes
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time
@@ -15,6 +15,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
+from app.core.catalogues import catalogue_faults
 from app.core.errors import ConfigError, DeliveryError, HaumaruError
 from app.core.resources import ROOT
 from app.delivery.clock import days_left
@@ -25,7 +26,8 @@ from app.files.sandbox import MEMORY_BYTES
 from app.files.turns import cores, film_places
 from app.site.config import EXPIRY_WARNING_DAYS, Config, load_config
 from app.site.factory import SCHEMA_REMEDIES, form_secret, open_memory_store, served_languages
-from app.site.guide.loader import load_library
+from app.site.guide.loader import load_catalogue_reviews, load_library
+from app.site.guide.models import ENGLISH, Library, Review
 from app.site.guide.page_recordings import OLD_RECORDING
 from app.site.report.held import MAX_HELD_BYTES
 from app.vault.age import ENVELOPE_BYTES
@@ -149,10 +151,14 @@ def _first_line(path: str) -> str:
 
 
 def _check_content(config: Config) -> list[PreflightFinding]:
+    codes, faults = served_languages(ROOT / "content"), catalogue_faults(ROOT / "translations")
     try:
-        library = load_library(ROOT / "content", served_languages(ROOT / "content"), config.content)
+        library = load_library(ROOT / "content", codes, config.content, signed_only=config.site.reviewed_only)
+        reviews = load_catalogue_reviews(ROOT / "translations", codes)
     except ConfigError as error:
-        return [PreflightFinding(fault=True, text=text) for text in error.faults]
+        faults += error.faults
+    if faults:
+        return [PreflightFinding(fault=True, text=text) for text in faults]
     warnings = [
         PreflightFinding(
             fault=False, text=f"{name}: the English is newer than this translation; translate what changed"
@@ -162,11 +168,25 @@ def _check_content(config: Config) -> list[PreflightFinding]:
     warnings += [PreflightFinding(fault=False, text=f"{name}: {OLD_RECORDING}") for name in library.old_recordings]
     if config.site.demo:
         return warnings
-    unsigned = [lang for lang, edition in library.editions.items() if not edition.reviewed]
-    if unsigned and not config.site.reviewed_only:
-        text = f"[site] reviewed_only: no speaker has signed {', '.join(unsigned)}; have each checked, or write true"
-        warnings.append(PreflightFinding(fault=False, text=text))
-    return warnings
+    texts = _review_warnings(library, reviews, reviewed_only=config.site.reviewed_only)
+    return warnings + [PreflightFinding(fault=False, text=text) for text in texts]
+
+
+def _review_warnings(library: Library, reviews: Mapping[str, Review], *, reviewed_only: bool) -> Iterator[str]:
+    """Yield what an operator should know about signatures: what is shown unsigned, hidden, or shown in English."""
+    editions = {lang: edition for lang, edition in library.editions.items() if lang != ENGLISH}
+    if not reviewed_only:
+        unsigned = [lang for lang, edition in editions.items() if not edition.reviewed]
+        if unsigned:
+            yield f"[site] reviewed_only: no speaker has signed {', '.join(unsigned)}; have each checked, or write true"
+        return
+    hidden = [lang for lang, edition in editions.items() if not (edition.signed and reviews[lang].reviewed)]
+    if hidden:
+        yield f"[site] reviewed_only: {', '.join(hidden)} not shown; have a speaker sign what make review CODE=… prints"
+    for lang in sorted(editions.keys() - set(hidden)):
+        english = [slug for slug, page in editions[lang].pages.items() if page.lang != lang]
+        if english:
+            yield f"content/{lang}: {', '.join(english)} come in English; have a speaker sign them"
 
 
 def _check_secret(config: Config) -> list[PreflightFinding]:

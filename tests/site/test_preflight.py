@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -20,6 +21,7 @@ from app.vault.keys import new_identity, recipient_of
 from tests.support.databases import redis_server
 from tests.support.paths import BIN, ROOT
 from tests.support.servers import Certificates, smtp
+from tests.support.visit import site_root
 
 TODAY = nz_day(time.time())
 
@@ -242,3 +244,34 @@ def test_the_unit_has_memory_for_every_limit_at_once(path, monkeypatch):
     unit = (ROOT / "deploy" / "systemd" / "haumaru.service").read_text()
     most = preflight.most_memory(replace(settings, server=replace(settings.server, workers=2)))
     assert most <= int(re.search(r"^MemoryMax=(\d+)G$", unit, re.MULTILINE)[1]) * 2**30
+
+
+def test_languages_that_nobody_signed_are_named(path):
+    """With `reviewed_only` the languages that are hidden are one warning, which says how they are signed."""
+    real = {
+        "HAUMARU_SITE_DEMO": "false",
+        "HAUMARU_SITE_BASE_URL": "https://example.org",
+        "HAUMARU_SITE_REVIEWED_ONLY": "true",
+        "HAUMARU_AGENCY_EXAMPLE_NAME": "An agency",
+        "HAUMARU_AGENCY_EXAMPLE_RECIPIENTS": recipient_of(new_identity()),
+    }
+    hidden = [line for line in words(path, **real) if "[site] reviewed_only" in line]
+    assert len(hidden) == 1
+    assert hidden[0].endswith("not shown; have a speaker sign what make review CODE=… prints")
+    assert "warning: " in hidden[0]
+
+
+def test_a_faulty_catalogue_is_a_fault_with_its_line(path, tmp_path, monkeypatch):
+    """What would stop the start is found before the start, and nothing is written."""
+    root = site_root(tmp_path, ("en", "sm"))
+    (root / "translations").unlink()
+    shutil.copytree(ROOT / "translations", root / "translations", ignore=shutil.ignore_patterns("*.mo"))
+    monkeypatch.setattr(preflight, "ROOT", root)
+    assert not [line for line in faults(path) if "messages.po" in line]
+    catalogue = root / "translations" / "sm" / "LC_MESSAGES" / "messages.po"
+    text = catalogue.read_text(encoding="utf-8")
+    catalogue.write_text(text.replace('msgstr "%(size)s MB"', 'msgstr "%(siz)s MB"', 1), encoding="utf-8")
+    found = [line for line in faults(path) if "messages.po" in line]
+    assert len(found) == 1
+    assert re.search(r"translations/sm/LC_MESSAGES/messages.po:\d+: places %\(siz\)s", found[0])
+    assert not list(root.rglob("*.mo"))
