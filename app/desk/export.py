@@ -1,4 +1,4 @@
-"""Exports of cases: JSON, and a zip with the cleaned files and a manifest of SHA-256 hashes.
+"""Exports of cases: JSON, and a zip with the cleaned files, the fields of a standard, and a manifest of SHA-256 hashes.
 
 Files in an export are the copies that this desk cleaned. An export is made in memory; the browser saves it outside
 the store, in plain text, which the page says before. A case that is locked as objectionable is never exported.
@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from app.desk.attachments import Attachments
 from app.desk.case import Case, State
+from app.desk.case_standard import export_standard_csv
 from app.desk.cases import Cases
 from app.desk.jobs import Job
 from app.desk.journal import JournalEntry
@@ -94,4 +95,5 @@ def export_many(cases: Cases, attachments: Attachments, tips: Iterable[str], who
         members |= {f"{case.id}/{name}": data for name, data in export_members(case, attachments).items()}
         attachments.forget(case.id)
         job.advance()
+    members["htcds.csv"] = export_standard_csv(chosen)
     job.result = zip_with_manifest(members)

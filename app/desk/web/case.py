@@ -15,6 +15,7 @@ from app.core.errors import BundleError, BusyError
 from app.core.unicode import clean_text
 from app.desk.attachments import Attachment
 from app.desk.case import Case, Outcome, State
+from app.desk.case_standard import export_standard_csv
 from app.desk.errors import RefusedError
 from app.desk.export import export_json, export_members, zip_with_manifest
 from app.desk.journal import JournalEntry
@@ -87,11 +88,13 @@ def show_print(tip: str) -> AnyResponse:
 
 @blueprint.post("/tips/<tip>/export")
 def save_export(tip: str) -> AnyResponse:
-    """Hand a case over as JSON or as a zip; journaled."""
+    """Hand a case over as JSON, as CSV in the fields of the case data standard, or as a zip; journaled."""
     desk, case = current_desk(), _open_case(tip)
     desk.journal.write(JournalEntry(current_handler(), "exported", case.id))
     if request.form.get("as") == "json":
         return file_to_save(export_json(case, desk.cases.parts), f"{case.id}.json", "application/json")
+    if request.form.get("as") == "standard":
+        return file_to_save(export_standard_csv([case]), f"{case.id}.csv", "text/csv")
     return file_to_save(zip_with_manifest(export_members(case, desk.attachments)), f"{case.id}.zip", "application/zip")
 
 

@@ -1,5 +1,6 @@
 """The pages of one case: its files made safe, its exports, and a case that is locked or opened again."""
 
+import csv
 import hashlib
 import io
 import json
@@ -126,3 +127,13 @@ def test_a_closed_tip_is_opened_again(browser, desk, one):
     assert desk.cases.get(one).outcome == "victim-safe"
     browser.post(f"/tips/{one}/release")
     assert desk.cases.get(one).holder == ""
+
+
+def test_a_handler_saves_a_tip_in_the_fields_of_the_standard(browser, desk, one):
+    """The button of a tip's page gives a CSV with one line, and the journal has it."""
+    assert "Save as HTCDS" in browser.get(f"/tips/{one}").text
+    answer = browser.post(f"/tips/{one}/export", **{"as": "standard"})
+    assert answer.mimetype == "text/csv"
+    (line,) = csv.DictReader(io.StringIO(answer.text))
+    assert (line["id"], line["cas_Status"]) == (one, "Active")
+    assert "exported" in [entry.did for entry in desk.journal.entries]

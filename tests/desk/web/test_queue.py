@@ -44,7 +44,7 @@ def test_many_are_exported_with_progress(browser, desk, office):
     wait_for(lambda: "finished" in browser.get(where).text)
     assert "2 of 2" in browser.get(where).text
     names = zipfile.ZipFile(io.BytesIO(browser.get(f"{where}/export.zip").data)).namelist()
-    assert sorted(names) == sorted([*(f"{one}/tip.json" for one in ids[1:]), "manifest.json"])
+    assert sorted(names) == sorted([*(f"{one}/tip.json" for one in ids[1:]), "htcds.csv", "manifest.json"])
     assert browser.get(f"{where}/export.zip").status_code == 404
     assert browser.post(f"{where}/stop").status_code == 404
     assert browser.get(browser.post("/export").location).status_code == 200
