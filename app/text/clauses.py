@@ -53,7 +53,11 @@ def find_framed(
     """
     clauses = tuple(accumulate(not word.joined for word in words))
     opened: dict[str, tuple[int, int]] = {}
-    steps = (match for match in matches if match.rule.kind in FRAME_STEPS)
+    steps = (
+        match
+        for match in matches
+        if match.rule.kind in FRAME_STEPS and own.is_written_in(match.rule.opener.partition(" ")[0], match.first)
+    )
     for first, last, (step, name) in sorted(steps, key=_place_of_step):
         if step == "frame-first" and opened.get(name, (0, -1))[1] < last:
             opened[name] = (first, last)
@@ -61,8 +65,7 @@ def find_framed(
             opened.pop(name, None)
         elif step == "frame-then" and name in opened:
             start, end = opened[name]
-            is_near = end < first <= end + 1 + frames[name].apart and clauses[start] == clauses[first]
-            if is_near and own.is_written_in(name.partition(" ")[0], start):
+            if end < first <= end + 1 + frames[name].apart and clauses[start] == clauses[first]:
                 yield FramedWords(start, last, frames[name].kind)
 
 
@@ -85,12 +88,12 @@ class OwnClauses:
             elif match.rule.kind.startswith(_PREFIX):
                 self._by_language[match.rule.opener].append(match)
                 self._scores[self._passages[match.first]][match.rule.opener] += 1
-        self._most = {passage: self._most_of(passage) for passage in self._scores}
+        self._written = {passage: self._languages_of(passage) for passage in self._scores}
 
     def find(self) -> Iterator[tuple[int, int]]:
         """Yield the indexes of the first and last word of each clause in which the writer is described."""
         for code, found in self._by_language.items():
-            if any(match.rule.kind == "clause-me" for match in found):
+            if any(match.rule.kind == "clause-me" and self.is_written_in(code, match.first) for match in found):
                 for first, last in _clauses_of_language(self._words, [*found, *self._never]):
                     if self.is_written_in(code, first):
                         yield first, last
@@ -105,10 +108,12 @@ class OwnClauses:
     def is_written_in(self, code: str, place: int) -> bool:
         """Return whether no other language has more words of its lists than this in the passage of a word."""
         passage = self._passages[place]
-        return passage not in self._scores or self._score(passage, code) == self._most[passage]
+        return passage not in self._written or code in self._written[passage]
 
-    def _most_of(self, passage: int) -> int:
-        return max(self._score(passage, code) for code in tuple(self._scores[passage]))
+    def _languages_of(self, passage: int) -> frozenset[str]:
+        scores = {code: self._score(passage, code) for code in tuple(self._scores[passage])}
+        most = max(scores.values())
+        return frozenset(code for code, score in scores.items() if score == most)
 
     def _score(self, passage: int, code: str) -> int:
         """Return how many words of a language a passage has, and half as much for those of its neighbours."""

@@ -109,28 +109,30 @@ class PhraseTrie:
         Cue words (`own`, `near-…`) and the words of frames are found even within longer phrases.
         """
         after_never = 0
+        forms = [(*word.forms, ANY_NUMBER) if self._is_number(word) else word.forms for word in words]
         for first in range(len(words)):
-            found = list(self._rules_from(words, first)) if first >= after_never else []
+            found = list(self._rules_from(words, forms, first)) if first >= after_never else []
             if found and any(rule.kind == "never" for rule in found[-1][1]):
                 after_never = found[-1][0] + 1
                 yield PhraseMatch(first, found[-1][0], PhraseRule("never"))
                 continue
             for last, rules in found:
                 longest = last == found[-1][0]
-                yield from (
-                    PhraseMatch(first, last, rule) for rule in rules if longest or rule.kind not in WARNED_SECTIONS
-                )
+                for rule in rules:
+                    if longest or rule.kind not in WARNED_SECTIONS:
+                        yield PhraseMatch(first, last, rule)
 
-    def _rules_from(self, words: Sequence[Word], first: int) -> Iterator[tuple[int, frozenset[PhraseRule]]]:
-        nodes: tuple[int, ...] = (0,)
+    def _rules_from(
+        self, words: Sequence[Word], forms: Sequence[tuple[str, ...]], first: int
+    ) -> Iterator[tuple[int, frozenset[PhraseRule]]]:
+        edges, rules = self.edges, self.rules
+        nodes = [0]
         for place in range(first, min(first + MAX_PHRASE_WORDS, len(words))):
-            word = words[place]
-            if place > first and not word.joined:
+            if place > first and not words[place].joined:
                 return
-            forms = (*word.forms, ANY_NUMBER) if self._is_number(word) else word.forms
-            nodes = tuple(child for node in nodes for form in forms for child in self.edges.get((node, form), ()))
-            if rules := frozenset(rule for node in nodes for rule in self.rules.get(node, ())):
-                yield place, rules
+            nodes = [child for node in nodes for form in forms[place] for child in edges.get((node, form), ())]
+            if found := [rules[node] for node in nodes if node in rules]:
+                yield place, frozenset().union(*found)
             if not nodes:
                 return
 
