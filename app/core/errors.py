@@ -220,6 +220,11 @@ class RateError(HaumaruError):
         self.seconds = seconds
         super().__init__()
 
+    @property
+    def minutes(self) -> int:
+        """After how many whole minutes to try again: at least two, because the sentences have the plural."""
+        return max(2, -(-self.seconds // 60))
+
 
 class DeskError(HaumaruError):
     """An action that the desk refuses, with the reason."""

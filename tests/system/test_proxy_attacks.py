@@ -35,7 +35,7 @@ from tests.support.units import Unit
 
 pytestmark = [pytest.mark.needs("haproxy", "nginx", "systemd"), pytest.mark.slow]
 ATTACKER, OTHER = "127.7.0.1", "127.99.0.1"
-SHORTER = ("timeout http-request 10s", "timeout http-request 2s")
+SHORTER = ("timeout http-request 20s", "timeout http-request 2s")
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 
 

@@ -200,10 +200,8 @@ class ReplyViews:
                 keys = self._reading.derive(code)
             return ReplyAccess(code, keys.locator, keys.reply_key, keys.envelope_id)
         except RateError as error:
-            minutes = str(-(-error.seconds // 60))
-            sentence = _(
-                "There were too many tries at the same time. Please try again in %(minutes)s minutes.", minutes=minutes
-            )
+            words = _("There were too many tries at the same time. Please try again in %(minutes)s minutes.")
+            sentence = words % {"minutes": error.minutes}
             raise _code_error(error.status, sentence, error.seconds) from None
         except CodeError as error:
             raise _wrong_code(error) from None

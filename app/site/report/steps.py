@@ -181,7 +181,7 @@ class TipSteps(Generic[_Form]):
         words = _(
             "Too many reports came at the same time, so nothing was sent. Please try again in %(minutes)s minutes."
         )
-        problem = PageError(error.status, words % {"minutes": -(-error.seconds // 60)}, error.seconds)
+        problem = PageError(error.status, words % {"minutes": error.minutes}, error.seconds)
         return self._page_again(form, name, problem)
 
     def _page_again(self, form: _Form, name: str, problem: PageError | None) -> Response:

@@ -48,7 +48,7 @@ class WithdrawStep:
             words = _(
                 "Too many reports came at the same time, so nothing was sent. Please try again in %(minutes)s minutes."
             )
-            sentence = words % {"minutes": -(-error.seconds // 60)}
+            sentence = words % {"minutes": error.minutes}
             return self.ask(access.code, PageError(error.status, sentence, error.seconds, unknown=True))
         except HaumaruError as error:
             log_error(error)

@@ -362,3 +362,9 @@ def test_without_its_store_a_node_goes_on_counting_by_itself(redis):
     redis.process.kill()
     redis.process.wait()
     assert 10 <= share(one, "192.0.2.8") <= 20
+
+
+@pytest.mark.parametrize(("seconds", "minutes"), [(1, 2), (60, 2), (61, 2), (121, 3), (3600, 60)])
+def test_a_refusal_names_whole_minutes_and_never_one(seconds, minutes):
+    """The time after which to try again is never too short, and is a plural in every language."""
+    assert RateError(seconds=seconds).minutes == minutes
