@@ -21,7 +21,7 @@ desk: .venv/.run ## Open what the demonstration received, on 127.0.0.1:8001 (DES
 	@exec $(BIN)/haumaru-desk serve --config instance/demo/desk.toml
 
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
-OTHER_PROGRAMS := browser,firefox,postgres,redis,haproxy,nginx,tor,dovecot,compose
+OTHER_PROGRAMS := browser,firefox,postgres,redis,haproxy,nginx,tor,dovecot,compose,espeak
 
 test: .venv/.test ## Set up what the tests need, and run all tests (SKIP=browser,postgres leaves some out; COVERAGE=1 measures branches)
 ifdef COVERAGE
