@@ -50,6 +50,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "too-long": "Your text is too long. Make the text shorter.",
         "reply-link": "Take the link or address out of your reply. Opening a link could show who the sender is.",
         "file": "This file is not part of the tip, or the desk cannot show the file.",
+        "many-words": "The desk takes out 200 words everywhere at most, so nothing was saved. Leave out whole answers.",
         "boxes": "The desk could not read these boxes. Draw the boxes again.",
         "not-a-referral": "This envelope holds no referral.",
         "signature": "This desk's key did not make the signature. Do not rely on anything in the envelope.",

@@ -5,20 +5,26 @@ from itertools import pairwise
 import pytest
 
 from app.text.find import find_identifying
+from app.text.words import split_words
 from tests.support.desk import known_names, phrases
-from tests.support.own_words import LANGUAGES, sentences
+from tests.support.own_words import LANGUAGES, is_found, sentences
 
 NAMES = (
     "Mele Sione Tupou Fonoti Faleolo Talia Sefo Losa Ioane Viliami Litia Sereima Waqa Aroha Wiremu Hemi Mereana "
     "Ngaire Nguyen Tran Pham Linh Huong Thuy Wang Zhang Xiaoming Meiling Priya Sharma Singh Kaur Patel Gurpreet "
     "Rajesh Sunita Maria Santos Reyes Jomar Rowena Siti Nurul Ahmad Rahman Budi Putri Anna Kevin Jessica Somchai Fatima"
 ).split()
-"""Names of people in New Zealand, written down before anybody looked whether the list has them."""
+"""Names of people in New Zealand, written down before the list was looked at.
+
+The first count of each frame was 46, 32 and 46 of 52. Then names of the Pacific, Thailand and China were added, among
+them some of these; so the counts of today say less than the sentences that nobody read.
+"""
 
 FRAMES = ("{} told me to wait.", "and then {} told me to wait", "THEN {} TOLD ME TO WAIT")
 LEAST_NAMES = 0.85
 MOST_NOISE = 13.0
 """The most words that the desk alone suggests in 300 words of harmless sentences: suspects, firms and streets."""
+MOST_NOISE_COLD = 16.0
 LEAST_MET = 0.94
 """The least share of the words that show a writer which a suggestion of the desk meets."""
 
@@ -75,6 +81,25 @@ def test_no_suggestion_meets_what_the_form_found():
     every = known_names().find(text, found)
     assert set(found) < set(every)
     assert all(before.end <= after.start for before, after in pairwise(every))
+
+
+def test_sentences_that_nobody_read_meet_more_suggestions_than_the_form_finds():
+    """In the sets that were never read while lists were made, the desk's suggestions meet 17 of 20 writers."""
+    every = form = desk = more = size = 0
+    for text, who in (each for code in LANGUAGES for each in sentences(code, "cold")):
+        found = find_identifying(text, phrases=phrases())
+        suggested = known_names().find(text, found)
+        if who:
+            every += 1
+            form += is_found(text, who, found)
+            desk += is_found(text, who, suggested)
+        else:
+            more += len(suggested) - len(found)
+            size += len(split_words(text))
+    print(f"of {every} the form finds {form}, the desk {desk}; {300 * more / size:.1f} more suggestions in 300 words")
+    assert desk >= LEAST_NAMES * every
+    assert form < desk
+    assert 300 * more / size <= MOST_NOISE_COLD
 
 
 @pytest.mark.parametrize("code", LANGUAGES)

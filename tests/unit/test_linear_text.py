@@ -44,6 +44,8 @@ HOSTILE = [
         "my name is A B ",
         "A B C ",
         "Mele ",
+        "priya ",
+        "王小",
         "I am the cousin of my boss ",
     ),
     *("\n", "\t", " ", " \n", "我", "我叫", "मेरा ", "क\u094d\u200d", "👩\u200d", "\U0001d160", "ﷺ", "аb", "М\u0435l"),

@@ -25,7 +25,7 @@ from app.desk.dispatch import (
 from app.desk.errors import RefusedError
 from app.desk.known_names import LISTED
 from app.desk.marks import MarkablePiece, read_boxes, read_marks, write_boxes
-from app.desk.redaction import is_file, redactable_texts
+from app.desk.redaction import MAX_NAMES, is_file, redactable_texts
 from app.desk.referral import NOTICE, referral_words
 from app.desk.release import (
     prepare_hand_over,
@@ -64,6 +64,7 @@ def show_draft(tip: str) -> AnyResponse:
         pieces_by_field=pieces,
         counts=_count_suggested(suggested),
         names=names,
+        has_more_names=len(names) == MAX_NAMES,
         terms=[term for term in redaction.draft.terms if term not in {one.name for one in names}],
         why=REMOVED_KINDS,
         files=desk.attachments.of(case),
@@ -262,15 +263,20 @@ def _note_confirmed_keys(parties: list[Authority]) -> None:
 
 
 def _read_draft(case: Case, fields: Mapping[str, str]) -> RedactionDraft:
-    """Return the draft of the form; what names no field, file or authority of ours is left out."""
+    """Return the draft of the form; what names no field, file or authority of ours is left out.
+
+    Raises RefusedError `many-words`: a word that nobody takes out must not be dropped from the list in silence.
+    """
     form = request.form
     kept = form.getlist("keep")
     paths = {file.path for file in case.files}
-    terms = [clean_text(line).strip() for line in (*form.get("terms", "").splitlines(), *form.getlist("term"))]
+    lines = [clean_text(line).strip() for line in (*form.get("terms", "").splitlines(), *form.getlist("term"))]
+    if len(terms := tuple(dict.fromkeys(term for term in lines if term))) > _MAX_TERMS:
+        raise RefusedError("many-words")
     return replace(
         case.draft,
         marks=read_marks(form.getlist("m"), fields),
-        terms=tuple(dict.fromkeys(term for term in terms if term))[:_MAX_TERMS],
+        terms=terms,
         left_out=tuple(name for name in fields if name not in kept and not is_file(name)),
         files=tuple(path for path in form.getlist("file") if path in paths),
         summary=clean_text(form.get("summary", ""))[:_MAX_SUMMARY],

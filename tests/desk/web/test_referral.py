@@ -188,3 +188,19 @@ def test_names_of_the_list_are_shown_apart_and_go_only_if_ticked(browser, desk, 
     after = browser.get(f"/tips/{tip_id}/refer").text.partition('id="after"')[2]
     assert "Sione" in after
     assert "priya" not in after
+
+
+def test_no_word_to_take_out_is_dropped_in_silence(browser, desk, office):
+    """More words than the desk takes out everywhere are refused; a full list of names says that there are more."""
+    names = [f"Xandrine{letter}{other}" for letter in "abcdefghij" for other in "abcdefghijk"]
+    tip_id = office.drop(tip({"what": "I saw " + " and ".join(names)}))
+    receive(desk)
+    browser.post(f"/tips/{tip_id}/claim")
+    page = browser.get(f"/tips/{tip_id}/redact").text
+    assert page.count('name="term"') == 100
+    assert "This list is full" in page
+    many = [f"word{number}" for number in range(201)]
+    assert browser.post(f"/tips/{tip_id}/redact", keep=["what"], term=many).status_code == 409
+    assert desk.cases.get(tip_id).draft.terms == ()
+    browser.post(f"/tips/{tip_id}/redact", keep=["what"], term=many[:200])
+    assert len(desk.cases.get(tip_id).draft.terms) == 200
