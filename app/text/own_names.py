@@ -73,7 +73,7 @@ def closing_names(
             break
         if _is_after_end(text, words, first) and (stop - first <= _MAX_LAST_WORDS or words[first].han):
             return [Finding(words[first].start, words[stop - 1].end, "name")]
-    return [] if stop - 1 in closing else _listed_last(words, stop, trie)
+    return [] if stop - 1 in closing else _listed_last(words, stop, trie) or _after_greeting(text, words, stop, trie)
 
 
 def _is_dashed_name(text: str, words: Sequence[Word], place: int, trie: PhraseTrie) -> bool:
@@ -109,6 +109,22 @@ def _listed_last(words: Sequence[Word], stop: int, trie: PhraseTrie) -> list[Fin
     return [Finding(some[0].start, some[-1].end, "name")] if listed > 1 else []
 
 
+def _after_greeting(text: str, words: Sequence[Word], stop: int, trie: PhraseTrie) -> list[Finding]:
+    """Return the capital letters after a comma and a few small ones, as of a greeting that no list has, at the end."""
+    first = stop
+    while first > max(0, stop - MAX_NAME_WORDS) and _is_name_word(words[first - 1], trie) and words[first - 1].capital:
+        first -= 1
+        if not words[first].joined:
+            break
+    if not 0 < first < stop or words[first].joined or "," not in text[words[first - 1].end : words[first].start]:
+        return []
+    start = first - 1
+    while start > max(0, first - _MAX_LAST_WORDS) and words[start].joined:
+        start -= 1
+    is_greeting = (start == 0 or not words[start].joined) and not words[first - 1].capital
+    return [Finding(words[first].start, words[stop - 1].end, "person")] if is_greeting else []
+
+
 def named_alone(words: Sequence[Word], first: int, last: int, trie: PhraseTrie) -> int:
     """Return the index of the first word of a name that begins a clause, before words such as "here" that end it.
 
@@ -118,7 +134,8 @@ def named_alone(words: Sequence[Word], first: int, last: int, trie: PhraseTrie) 
     while start > max(0, first - MAX_NAME_WORDS) and words[start].joined and _is_name_word(words[start - 1], trie):
         start -= 1
     begins = start == 0 or not words[start].joined
-    ends = last + 1 == len(words) or not words[last + 1].joined
+    # "Ana here" ends its clause; "Ana here from the mill" goes on.
+    ends = last > first or last + 1 == len(words) or not words[last + 1].joined
     return start if begins and ends else first
 
 

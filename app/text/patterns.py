@@ -44,7 +44,9 @@ _EMAIL: Final = re.compile(
 _LINK: Final = re.compile(
     r"(?<![a-z0-9@])(?:https?://|www\.|(?:[a-z0-9-]{1,40}\.){1,4}[a-z]{2,12}/)[^\s<>\"'，。、；）】》]++"
 )
-_HANDLE: Final = re.compile(r"(?<![a-z0-9_@./+-])@[a-z0-9_][a-z0-9_.-]{1,40}")
+_HANDLE: Final = re.compile(
+    r"(?<![a-z0-9_@./+-])(?:@[a-z0-9_][a-z0-9_.-]{1,40}|[a-z0-9.]{2,20}_[a-z0-9_]{2,20}(?![\w@/.]))"
+)
 _ACCOUNT: Final = re.compile(r"[ :=-]{0,3}(@?[a-z0-9_][a-z0-9_.-]{0,40}|[号號是])")
 _ACCOUNT_AFTER_COLON: Final = re.compile(r"[^\n.,;:]{0,24}: ?(@?[a-z0-9_][a-z0-9_.-]{2,40})")
 # An account with other words before it: "my Instagram is private, li.88".

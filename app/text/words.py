@@ -16,6 +16,7 @@ _LETTER = rf"(?:[^\W\d_{_HAN}]|[\u0300-\u036f\u0900-\u0963\u0970-\u097f\u200c\u2
 # Possessive, and nothing follows that could fail, so the text is read once from left to right.
 WORD_PATTERN = re.compile(rf"\d++|[{_HAN}]|{_LETTER}++(?:[{GLOTTAL_MARKS}]{_LETTER}++)*+")
 _SEPARATOR = re.compile(rf"[ \n\-/:：\"{GLOTTAL_MARKS}]{{0,4}}")
+_SHORTENED = re.compile(rf"([^{GLOTTAL_MARKS}]+)[{GLOTTAL_MARKS}](?:s|re|ve|ll|d|m)", re.IGNORECASE)
 _WITHOUT_GLOTTALS = str.maketrans("", "", GLOTTAL_MARKS + "\u200c\u200d")
 _WITHOUT_ACCENTS = str.maketrans({chr(code): None for code in range(0x300, 0x370)} | {"đ": "d", "\u093c": None, "ँ": "ं"})
 
@@ -50,8 +51,9 @@ def split_words(text: str) -> tuple[Word, ...]:
         joined = bool(found) and (_is_separator(between) or _follows_initial(text, found[-1], between))
         raw = match.group()
         folded = fold_word(raw)
-        # "my cousin's house" holds "my cousin".
-        short = (folded[:-1],) if len(raw) > 3 and raw[-1] in "sS" and raw[-2] in GLOTTAL_MARKS else ()  # noqa: PLR2004
+        # "My cousin's house" holds "my cousin", and "we're" holds "we".
+        shortened = _SHORTENED.fullmatch(raw)
+        short = (fold_word(shortened[1]),) if shortened else ()
         han = len(raw) == 1 and unicodedata.category(raw) == "Lo" and raw > "\u3400"
         end = match.end()
         found.append(Word(match.start(), end, (folded, *short), joined, raw[0].isupper(), han))

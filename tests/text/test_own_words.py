@@ -12,8 +12,12 @@ from tests.support.own_words import LANGUAGES, measure, sentences
 from tests.support.paths import ROOT
 from tests.support.visit import KNOWN
 
-LEAST_FOUND_DEV, MOST_FALSE_DEV = 0.8, 0.1
-"""The floors in the sentences by the authors of the lists, half of which were read while the lists were corrected."""
+LEAST_FOUND_DEV, MOST_FALSE_DEV = 0.9, 0.1
+"""The floors in the sentences by the authors of the lists, which were read while the lists were corrected.
+
+They keep what was reached. What a new report meets is lower: each batch of sentences that was written before the lists
+were corrected again (`set` in a line) was measured first, and 0.78 to 0.96 of those with the writer in them were found.
+"""
 
 LEAST_FOUND = 0.9
 """The least share of identifying sentences with a warning that meets the identifying words."""

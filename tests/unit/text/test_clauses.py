@@ -11,6 +11,8 @@ from tests.support.visit import KNOWN
 DESCRIBED = [
     ("I used to be his bookkeeper.", "bookkeeper"),
     ("I know the owner because I was best man at his wedding.", "wedding"),
+    ("We're tenants of the corner house.", "tenants of the corner house"),
+    ("Em nhuộm tóc xanh.", "nhuộm tóc"),
     ("Work nights at the mill, please hurry.", "Work nights"),
     ("I've got the only red caravan at the campsite.", "red caravan"),
     ("我有白癜风，一眼就认得出来。", "白癜风"),

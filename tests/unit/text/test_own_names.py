@@ -18,6 +18,8 @@ FOUND = [
     ("love, nana Pat", "name", "nana Pat"),
     ("sorry for my spelling, linh nguyen", "name", "linh nguyen"),
     ("– Imran", "name", "Imran"),
+    ("Salaam, Yusuf here from the meatworks.", "name", "Yusuf here from"),
+    ("Hāpai ora, Matua Rewi Te Huia", "person", "Matua Rewi Te Huia"),
     ("please help us. -obet", "name", "obet"),
     ("They are not paid. Perla Ocampo, Palmerston North", "name", "Perla Ocampo"),
     ("In the contract it says N. Baluyot, and that is me.", "person", "Baluyot"),
