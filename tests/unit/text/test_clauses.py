@@ -48,6 +48,12 @@ def test_what_most_reports_say_is_not_found(kinds, text):
     assert kinds(text) == []
 
 
+def test_an_account_with_a_low_line_is_found_without_a_network(kinds):
+    """A low line within small letters makes an account; an email address with one stays an email address."""
+    assert ("handle", "tariq_bakes") in kinds("I'm tariq_bakes there")
+    assert [kind for kind, _ in kinds("mrs_ngata@school.example")] == ["email"]
+
+
 def test_what_follows_a_full_clause_is_judged_by_itself(kinds):
     """A word that is harmless does not hide a description that stands far behind it."""
     text = "I hope " + "rain " * MAX_CLAUSE_WORDS + "my caravan stands at the campsite"
