@@ -1,8 +1,9 @@
-"""How much the finder of own words finds, in sentences that were written by people who had not seen its lists.
+"""How much the finder of own words finds in sentences of its users' kind.
 
 A line of `tests/text/own_words/<code>.jsonl` is one sentence (`text`) with the words that show its writer (`who`, empty
-for a harmless sentence). The sets `<code>.cold.jsonl` are measured as totals and never read while lists are written.
-The sets `<code>.dev.jsonl` are by the authors of the lists: of half of their sentences, only totals were looked at.
+for a harmless sentence). These sets were written by somebody who had not seen the lists. Nobody who corrects the lists
+reads them, nor `<code>.second.jsonl` and `<code>.cold.jsonl`. The lists were made from `<code>.first.jsonl` and
+`<code>.dev.jsonl`.
 """
 
 import json
@@ -47,7 +48,10 @@ class Measure:
 
 
 def sentences(code: str, part: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each cleaned sentence of a set with the words that show its writer; `part` is "cold" or "dev" or empty."""
+    """Yield each cleaned sentence of a set with the words that show its writer.
+
+    `part` is "first", "dev", "second" or "cold", or empty for the measured set.
+    """
     path = FOLDER / f"{code}.{part}.jsonl".replace("..", ".")
     for line in path.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
