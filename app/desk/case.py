@@ -141,7 +141,7 @@ class Case:
     thread: tuple[ThreadMessage, ...] = ()
     answered_requests: tuple[str, ...] = ()  # the ids of the sender's requests not to pass the tip on
     silent: bool = False  # the desk does not say to the sender what became of the tip
-    unread: bool = False  # the sender has answered since a handler opened the tip
+    unread: bool = False  # the sender has answered since a handler read the thread
     outcome: Outcome = Outcome.UNKNOWN
     reason: str = ""
     closed: date | None = None
@@ -284,8 +284,9 @@ class Case:
         return replace(self, thread=thread)
 
     def with_answers(self, *answers: ThreadMessage) -> "Case":
-        """Return the tip with the sender's answers in its thread, unread."""
-        return replace(self, thread=sorted_thread((*self.thread, *answers)), unread=True)
+        """Return the tip with the sender's answers in its thread, unread unless they are bare requests."""
+        unread = self.unread or any(one.text or one.replies or not one.withdraw for one in answers)
+        return replace(self, thread=sorted_thread((*self.thread, *answers)), unread=unread)
 
     def read(self) -> "Case":
         """Return the tip with its thread read."""

@@ -281,6 +281,11 @@ class Cases:
         """Return a tip for reading; journal that it was opened, a locked one too."""
         case = self.get(tip)
         self.journal.write(JournalEntry(who, "opened", case.id, case.state))
+        return case
+
+    def read_thread(self, tip: str, who: str) -> Case:
+        """Return a tip whose thread is shown to `who`: the sender's answers count as read from then on."""
+        case = self.get(tip)
         return self.change(tip, who, "read-answer", lambda now: now.read()) if case.unread else case
 
     # Envelopes, and the end of a case.

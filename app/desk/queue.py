@@ -2,7 +2,8 @@
 
 Tips whose sender asks not to pass them on come first, then danger and children, then the oldest day. A case that is
 locked as objectionable is listed by its id alone and found by no search. An answer that belongs to a thread has no row
-of its own.
+of its own: the answer brings its tip, also a referred or closed one, back among the open tips until a handler has read
+the thread.
 """
 
 import threading
@@ -141,7 +142,7 @@ def urgency_key(case: Case) -> tuple[bool, bool, bool, int, str]:
 def _views(case: Case) -> tuple[str, ...]:
     views = [str(case.state)]
     asked_back = bool(open_requests(case))
-    if asked_back or case.state in {State.NEW, State.WORK, State.WAITING}:
+    if asked_back or case.unread or case.state in {State.NEW, State.WORK, State.WAITING}:
         views.append("open")
     if asked_back:
         views.append("withdrawn")

@@ -179,5 +179,5 @@ def test_an_answer_joins_its_thread(office, order):
         rows = {row.id for row in desk.queue.page(QueueFilter(), "Ana").rows}
         assert rows == {first.id}
         assert desk.queue.page(QueueFilter(view="answered"), "Ana").total == 1
-        desk.cases.view(first.id, "Ana")
+        desk.cases.read_thread(first.id, "Ana")
         assert desk.queue.page(QueueFilter(view="answered"), "Ana").total == 0

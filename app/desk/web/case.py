@@ -156,8 +156,8 @@ def lock_objectionable(tip: str) -> AnyResponse:
 
 @blueprint.get("/tips/<tip>/reply")
 def show_thread(tip: str) -> AnyResponse:
-    """Show the thread with the sender, and a form for a reply."""
-    case = current_desk().cases.get(tip)
+    """Show the thread with the sender, and a form for a reply; the answers count as read from then on."""
+    case = current_desk().cases.read_thread(tip, current_handler())
     case.require_shown()
     return render_page("reply.html", reply_id=new_tip_id(), text="", warnings=(), problem="", **_thread_values(case))
 

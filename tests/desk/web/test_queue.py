@@ -3,11 +3,12 @@
 import io
 import re
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from app.desk.case import State
-from tests.support.desk import receive, tip, wait_for
+from tests.support.desk import receive, reply_to, tip, wait_for
 
 
 def test_many_are_closed_with_one_reason(browser, desk, office):
@@ -68,3 +69,21 @@ def test_a_page_that_asks_for_arrivals_from_nowhere_is_told_of_all(browser, desk
     office.drop(tip())
     receive(desk)
     assert browser.get(f"/arrivals?seen={seen}").json["count"] == 1
+
+
+@pytest.mark.parametrize("state", [State.REFERRED, State.CLOSED])
+def test_an_answer_brings_a_finished_tip_back_until_the_messages_are_read(browser, desk, office, one, state):
+    """Given a referred or closed tip, when its sender answers, the tip is in "To do" until the thread is opened."""
+    desk.cases.change(one, "Ana", "test", lambda now: replace(now, state=state, closed=now.received))
+    assert one not in browser.get("/").text
+    office.drop(tip({"what": "They moved the girls last night"}, answers_to=reply_to().locator))
+    receive(desk)
+    assert one in browser.get("/").text
+    for _ in range(2):
+        page = browser.get(f"/tips/{one}").text
+        assert "The sender has answered" in page, "to open the tip shows no answer, so the answer is not read"
+    assert one in browser.get("/").text
+    assert "They moved the girls" in browser.get(f"/tips/{one}/reply").text
+    assert one not in browser.get("/").text
+    assert "The sender has answered" not in browser.get(f"/tips/{one}").text
+    assert [entry.did for entry in desk.journal.entries].count("read-answer") == 1
