@@ -300,3 +300,43 @@ def test_the_shortcuts_can_be_turned_off(desk, page):
     page.wait_for_load_state()  # a key that is pressed before the page's script has run is nobody's
     page.keyboard.press("q")
     page.wait_for_url(desk.url("/"))
+
+
+def test_a_refused_referral_keeps_its_page_and_says_why_beside_the_box(desk, context, page, office):
+    """Given a note in another window, when the second person releases, the page stays, with the reason in focus."""
+    href = _prepared(page, desk, office)
+    page.goto(desk.url("/who"))
+    page.click("button[value=Ben]")
+    page.goto(desk.url(f"{href}/refer"))
+    other = context.new_page()
+    other.goto(desk.url(href))
+    other.fill("#note", "A second thought")
+    other.get_by_role("button", name="Save the note").click()
+    other.wait_for_url("**#notes")
+    other.close()
+    page.get_by_role("button", name="Release and send").click()
+    reason = page.locator("#refusal")
+    reason.wait_for()
+    assert page.url.endswith("/refer")
+    assert "This tip was changed" in reason.inner_text()
+    assert page.evaluate("document.activeElement.id") == "refusal"
+    assert reason.bounding_box()["y"] < page.viewport_size["height"], "the reason is in sight"
+    assert violations(page) == []
+    page.get_by_role("button", name="Release and send").click()
+    page.wait_for_url(f"**{href}")
+    assert "Released." in page.locator(".note[role=status]").inner_text()
+    page.goto(desk.url("/who"))
+    page.click("button[value=Ana]")
+
+
+def test_a_call_is_written_down_with_one_press(desk, page):
+    """Given danger, the red line is in sight and accessible, and its button adds the note "Called 111"."""
+    href = _tip(page, desk, "script")
+    page.goto(desk.url(href))
+    button = page.get_by_role("button", name="I called 111")
+    assert button.bounding_box()["y"] < 400, "the line is above the fold"
+    assert violations(page) == []
+    button.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**#notes")
+    assert "Called 111" in page.locator("[aria-labelledby=notes]").inner_text()

@@ -6,6 +6,7 @@ first handler prepares a referral and a second releases it.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from flask import Blueprint, request, url_for
@@ -133,6 +134,11 @@ def show_redacted_file(tip: str, number: int, place: int = 0) -> AnyResponse:
 @blueprint.get("/tips/<tip>/refer")
 def show_preview(tip: str) -> AnyResponse:
     """Show what the authority will see, beside what came."""
+    return _preview(tip)
+
+
+def _preview(tip: str, refusal: RefusedError | None = None) -> AnyResponse:
+    """Return the page before sending; after a refusal the page says why beside the box, and keeps what was ticked."""
     desk = current_desk()
     case = desk.cases.get(tip)
     if case.state is not State.WAITING:
@@ -159,12 +165,25 @@ def show_preview(tip: str) -> AnyResponse:
         translation=translation,
         can_tell=desk.statuses.can_tell(case) and not case.silent and not translation,
         authority_kinds=sorted({authority_kind(party) for party in authorities} - {""}),
+        status=refusal.answer if refusal else 200,
+        refusal=refusal,
+        # After `changed` the handler must look again, so no tick stays.
+        pressed=request.form if refusal and refusal.code != "changed" else {},
     )
 
 
 @blueprint.post("/tips/<tip>/refer")
 def send(tip: str) -> AnyResponse:
-    """Send the referral, or hand it to the second person."""
+    """Send the referral, or hand it to the second person; a refusal keeps the page."""
+    try:
+        return _send(tip)
+    except RefusedError as refusal:
+        with suppress(RefusedError):  # for example when another person has claimed the tip: then there is no such page
+            return _preview(tip, refusal)
+        raise
+
+
+def _send(tip: str) -> AnyResponse:
     desk, handler, shown = current_desk(), current_handler(), url_for("case.show", tip=tip)
     case, failed = _case_as_shown(tip), ""
     parties, context, despite = _chosen_parties(case), desk.referral_context, _despite()

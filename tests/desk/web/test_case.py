@@ -36,6 +36,21 @@ def test_a_locked_tip_is_shown_nowhere(browser, desk, one):
     assert "packhouse" not in browser.get("/?view=objectionable").text
 
 
+def test_danger_has_a_button_that_writes_down_the_call(browser, desk, office):
+    """Given danger, one press writes the note "Called 111", the journal has the note, and the line says who called."""
+    calm, danger = office.drop(tip({"what": "A calm one"})), office.drop(tip({"what": "A man", "danger": "yes"}))
+    receive(desk)
+    assert "111" not in browser.get(f"/tips/{calm}").text
+    page = browser.get(f"/tips/{danger}").text
+    line = re.search(r'<form class="alarm row".*?</form>', page, re.DOTALL)[0]
+    assert "Call 111 now, then write down that you called." in line
+    assert desk.cases.get(danger).notes == ()
+    browser.post(f"/tips/{danger}/note", text=re.search(r'name="text" value="([^"]+)"', line)[1])
+    assert [(note.who, note.text) for note in desk.cases.get(danger).notes] == [("Ana", "Called 111")]
+    assert [entry.did for entry in desk.journal.entries if entry.tip == danger].count("noted") == 1
+    assert "Ana called on" in browser.get(f"/tips/{danger}").text
+
+
 def test_an_export_says_which_parts_of_the_files_are_missing(browser, desk, office):
     """While parts of its files are on their way, the JSON of a tip names them; when all are there it names none."""
     sent = tip(files=(big_file(parts=3),))

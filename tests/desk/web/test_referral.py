@@ -46,12 +46,32 @@ def test_the_way_from_a_new_tip_to_a_sent_referral(office, desk, browser, one):
     version = re.search(r'name="version" value="(\d+)"', look)[1]
     refused = browser.post(f"/tips/{one}/refer", version=version)
     assert "by voice" in refused.text, "a key that nobody confirmed is not used"
+    _keeps_the_page(refused, one)
     browser.post(f"/tips/{one}/refer", version=version, confirmed=["police"])
     case = desk.cases.get(one)
     assert case.state is State.REFERRED
     assert case.referrals[0].authority == "police"
     assert desk.waiting_deliveries() == {"police": (1, "")}
     assert "referred" in browser.get("/?view=referred").text
+
+
+def _keeps_the_page(refused, one):
+    """The refused page is the one before, with the reason beside the box and without the ticks that were taken away."""
+    assert refused.status_code == 409
+    form = refused.text.partition(f'action="{refused.request.path}"')[2]
+    assert refused.request.path.endswith(f"/tips/{one}/refer")
+    assert form.index("This key is new.") > form.index('name="confirmed"')
+    assert 'aria-invalid="true" aria-describedby="refusal"' in form
+    assert re.search(r'name="tell" value="yes">', form), "the tick was taken away, and stays away"
+
+
+def test_a_refusal_without_a_page_before_it_is_a_page_of_its_own(two_people):
+    """Given another person's tip, when somebody sends a made-up form, the refusal shows none of the tip's words."""
+    desk, _, ben, tip_id = two_people
+    refused = ben.post(f"/tips/{tip_id}/refer", version=desk.cases.get(tip_id).version)
+    assert refused.status_code == 409
+    assert "Another person is working" in refused.text
+    assert "packhouse" not in refused.text
 
 
 def test_a_draft_that_somebody_changed_is_not_sent(browser, desk, one):
