@@ -340,3 +340,37 @@ def test_a_call_is_written_down_with_one_press(desk, page):
     page.keyboard.press("Enter")
     page.wait_for_url("**#notes")
     assert "Called 111" in page.locator("[aria-labelledby=notes]").inner_text()
+
+
+def test_a_picture_opens_large_and_turns_by_keyboard(desk, page, office):
+    """A picture opens as wide as the window, blurred until asked, then pixel by pixel and turned; Escape leads back."""
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    href = _claimed(page, desk, office, "A plate on a photo", files=(jpeg(1, picture(640, 480)),))
+    for rest in ("", "/redact"):
+        page.goto(desk.url(href + rest))
+        opener = page.get_by_role("button", name="Open large")
+        opener.focus()
+        page.keyboard.press("Enter")
+        large, sheet = page.locator(".turned img"), page.locator(".sheet")
+        page.wait_for_function("document.querySelector('.turned').offsetWidth > 0")
+        room = sheet.evaluate("one => one.clientWidth")
+        assert room > 1200
+        assert abs(large.bounding_box()["width"] - room) < 1
+        blur = large.evaluate("one => getComputedStyle(one).filter")
+        assert float(re.search(r"blur\(([\d.]+)px\)", blur)[1]) > 100, "a large picture is blurred more"
+        assert violations(page) == []
+        page.keyboard.press("v")
+        assert large.evaluate("one => getComputedStyle(one).filter") == "none"
+        page.keyboard.press("z")
+        assert [round(large.bounding_box()[side]) for side in ("width", "height")] == [640, 480]
+        page.keyboard.press("t")
+        assert [round(large.bounding_box()[side]) for side in ("width", "height")] == [480, 640]
+        page.get_by_role("button", name="100 %").press("Enter")
+        assert abs(large.bounding_box()["width"] - room) < 1
+        page.keyboard.press("q")
+        assert page.url.endswith(href + rest), "a key for the page behind does nothing"
+        page.keyboard.press("Escape")
+        assert large.count() == 0
+        assert opener.evaluate("one => one === document.activeElement")
+    assert said == []

@@ -7,6 +7,12 @@
   if (document.body.dataset.keys === "on") {
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.altKey || event.metaKey || typing(event.target)) return;
+      const open = document.querySelector("dialog[open]");
+      if (open) { // the page behind is not to be pressed
+        const button = open.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+        if (button) { button.click(); event.preventDefault(); }
+        return;
+      }
       const rows = all("[data-row]");
       const here = rows.findIndex((row) => row.contains(document.activeElement));
       if (event.key === "j" || event.key === "k") {
@@ -26,6 +32,42 @@
       event.preventDefault();
       if (target.matches("input:not([type=checkbox]), textarea, select")) target.focus(); else target.click();
     });
+  }
+
+  // One picture, large: as wide as the window or one by one of its pixels, turned by quarters, and blurred as much as the
+  // small one until somebody asks. The picture is let go when the dialog is closed.
+  const viewer = document.querySelector(".viewer");
+  if (viewer) {
+    const [sheet, frame, veil, size] = [".sheet", ".turned", ".unveil", "[data-size]"].map((query) => viewer.querySelector(query));
+    let quarters = 0;
+    const lay = () => {
+      const picture = frame.firstElementChild;
+      if (!picture || !picture.naturalWidth) return;
+      const sides = [picture.naturalWidth, picture.naturalHeight];
+      const outer = quarters % 2 ? [...sides].reverse() : sides;
+      const scale = size.getAttribute("aria-pressed") === "true" ? 1 : sheet.clientWidth / outer[0];
+      Object.assign(picture.style, { width: `${sides[0] * scale}px`, height: `${sides[1] * scale}px`, transform: `translate(-50%, -50%) rotate(${quarters * 90}deg)` });
+      picture.style.setProperty("--blur", `${Math.max(22, Math.min(...sides) * scale * 0.12)}px`);
+      Object.assign(frame.style, { width: `${outer[0] * scale}px`, height: `${outer[1] * scale}px` });
+    };
+    for (const button of all("[data-look]")) {
+      button.hidden = false;
+      button.addEventListener("click", () => {
+        const small = button.previousElementSibling.querySelector("img");
+        const picture = Object.assign(new Image(), { alt: small.alt, onload: lay, src: small.src });
+        quarters = 0;
+        size.setAttribute("aria-pressed", "false");
+        veil.checked = button.closest(".veiled").querySelector(".unveil").checked;
+        frame.replaceChildren(picture);
+        viewer.showModal();
+        lay();
+      });
+    }
+    size.addEventListener("click", () => { size.setAttribute("aria-pressed", size.getAttribute("aria-pressed") !== "true"); lay(); });
+    viewer.querySelector("[data-turn]").addEventListener("click", () => { quarters = (quarters + 1) % 4; lay(); });
+    viewer.querySelector("[data-shut]").addEventListener("click", () => viewer.close());
+    viewer.addEventListener("close", () => frame.replaceChildren());
+    addEventListener("resize", lay);
   }
 
   // Long work: load the page again each second until the work has ended.
