@@ -8,7 +8,7 @@ the handler asks a second time.
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, request, url_for
+from flask import Blueprint, Response, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import BundleError, BusyError
@@ -27,6 +27,7 @@ from app.desk.tip_status import authority_kind
 from app.desk.web.context import (
     current_desk,
     current_handler,
+    current_session,
     file_to_save,
     file_to_show,
     render_page,
@@ -37,6 +38,7 @@ from app.files.clean import CleanedFile
 from app.vault.tip import SCHEMA, TipId, new_tip_id, parse_tip_id
 
 _MAX_NOTE = 5000
+_MAX_UNSAVED_NOTES = 50
 _MAX_TRANSLATION = 20_000
 # What may be shown as itself; everything else is only ever a picture of a page, or text.
 _SHOWN_TYPES = ("image/", "audio/", "video/")
@@ -64,6 +66,7 @@ def show(tip: str) -> AnyResponse:
         today=desk.cases.today(),
         translators=desk.config.translators.values(),
         can_tell=desk.statuses.can_tell(case),
+        unsaved_note=current_session().unsaved_notes.get((current_handler(), case.id), ""),
     )
 
 
@@ -101,8 +104,24 @@ def save_export(tip: str) -> AnyResponse:
 @blueprint.post("/tips/<tip>/note")
 def add_note(tip: str) -> AnyResponse:
     """Add a note."""
-    current_desk().cases.note(tip, current_handler(), clean_text(request.form.get("text", ""))[:_MAX_NOTE])
+    text = clean_text(request.form.get("text", ""))[:_MAX_NOTE]
+    current_desk().cases.note(tip, current_handler(), text)
+    if request.form.get("typed") == "yes":  # not the button that writes "Called 111"
+        current_session().unsaved_notes.pop((current_handler(), tip), None)
     return see_other(url_for("case.show", tip=tip, _anchor="notes"), "The note is saved.")
+
+
+@blueprint.post("/tips/<tip>/note/unsaved")
+def keep_unsaved_note(tip: str) -> AnyResponse:
+    """Keep a note as it is typed, for this handler in this session, in memory only; saving the note ends that."""
+    case, notes = _open_case(tip), current_session().unsaved_notes
+    text = clean_text(request.form.get("text", ""))[:_MAX_NOTE]
+    notes.pop((current_handler(), case.id), None)
+    if text:
+        notes[current_handler(), case.id] = text
+    while len(notes) > _MAX_UNSAVED_NOTES:
+        notes.pop(next(iter(notes)), None)  # the one that nobody has typed in for longest
+    return Response(status=204)
 
 
 @blueprint.post("/tips/<tip>/translation")
@@ -151,6 +170,7 @@ def lock_objectionable(tip: str) -> AnyResponse:
         return see_other(back, "Nothing was changed. Tick the box first, then press the button again.")
     desk.attachments.forget(tip)
     desk.cases.lock_away(tip, current_handler())
+    current_session().unsaved_notes.pop((current_handler(), tip), None)
     return see_other(url_for("case.show", tip=tip), "The tip is locked.")
 
 

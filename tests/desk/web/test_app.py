@@ -188,6 +188,7 @@ POST /tips/<tip>/export                   case.save_export
 GET /tips/<tip>/files/<int:number>        case.show_file
 GET /tips/<tip>/files/<int:number>/<int:place> case.show_file
 POST /tips/<tip>/note                     case.add_note
+POST /tips/<tip>/note/unsaved             case.keep_unsaved_note
 POST /tips/<tip>/objectionable            case.lock_objectionable
 POST /tips/<tip>/outcome                  case.set_outcome
 GET /tips/<tip>/print                     case.show_print
