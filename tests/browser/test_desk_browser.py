@@ -401,3 +401,16 @@ def test_a_note_that_is_not_saved_asks_and_comes_back(desk, page):
     page.wait_for_url("**#notes")
     assert "A second one, whole" in page.locator("[aria-labelledby=notes]").inner_text()
     assert asked == ["beforeunload"]
+
+
+def test_the_lock_for_images_of_a_child_is_one_press_from_the_files(desk, page, office):
+    """Given a tip with a picture, the link above the files opens the lock and brings its button into sight."""
+    href = _claimed(page, desk, office, "A photo that nobody should see", files=(jpeg(1, picture(64, 48)),))
+    page.goto(desk.url(href))
+    button = page.get_by_role("button", name="Lock this tip")
+    assert not button.is_visible()
+    page.get_by_role("link", name="lock this tip").press("Enter")
+    button.wait_for()
+    top, height = button.bounding_box()["y"], page.viewport_size["height"]
+    assert 0 < top < height
+    assert violations(page) == []
