@@ -44,14 +44,17 @@ _EMAIL: Final = re.compile(
 _LINK: Final = re.compile(
     r"(?<![a-z0-9@])(?:https?://|www\.|(?:[a-z0-9-]{1,40}\.){1,4}[a-z]{2,12}/)[^\s<>\"'，。、；）】》]++"
 )
+# A letter beside an account belongs to it only if the letter is one of ASCII: Chinese has no blanks.
 _HANDLE: Final = re.compile(
-    r"(?<![a-z0-9_@./+-])(?:@[a-z0-9_][a-z0-9_.-]{1,40}|[a-z0-9.]{2,20}_[a-z0-9_]{2,20}(?![\w@/.]))"
+    r"(?<![a-z0-9_@./+-])(?:@[a-z0-9_][a-z0-9_.-]{1,40}|[a-z0-9.]{2,20}_[a-z0-9_]{2,20}(?![\w@/.]))",
+    re.ASCII,
 )
 _ACCOUNT: Final = re.compile(r"[ :=-]{0,3}(@?[a-z0-9_][a-z0-9_.-]{0,40}|[号號是])")
 _ACCOUNT_AFTER_COLON: Final = re.compile(r"[^\n.,;:]{0,24}: ?(@?[a-z0-9_][a-z0-9_.-]{2,40})")
 # An account with other words before it: "my Instagram is private, li.88".
 _ACCOUNT_NEAR: Final = re.compile(
-    r"[^\n;.]{0,24}?(?<![a-z0-9@._-])(@?[a-z0-9]{1,20}[._][a-z0-9_.]{2,20}|[a-z]{3,20}\d{2,8})(?![\w@])"
+    r"[^\n;.]{0,24}?(?<![a-z0-9@._-])(@?[a-z0-9]{1,20}[._][a-z0-9_.]{2,20}|[a-z]{3,20}\d{2,8})(?![\w@])",
+    re.ASCII,
 )
 _LOOKS_LIKE_ACCOUNT: Final = re.compile(r"[\d_.][a-z_]|[a-z_][\d_.]")
 _CLOCK: Final = re.compile(

@@ -28,6 +28,7 @@ FOUND = [
     ("t.me/someone_12", "handle", "t.me/someone_12"),
     ("WeChat ID: wxid_a1", "handle", "wxid_a1"),
     ("IG saya si_comel_nz", "handle", "si_comel_nz"),
+    ("微信搜lan_0703就是我", "handle", "lan_0703"),
     ("my Instagram is private, li.jun88", "handle", "li.jun88"),
     ("lat -36.84846, lon", None, None),
     ("-36.84846 / 174.76333", "place", "-36.84846 / 174.76333"),
