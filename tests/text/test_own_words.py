@@ -18,7 +18,7 @@ LEAST_FOUND = 0.9
 MOST_FALSE = 0.1
 """The greatest share of harmless sentences with a warning that is more than mild."""
 
-LEAST_FOUND_IN_CHINESE = 0.86
+LEAST_FOUND_IN_CHINESE = 0.87
 """The goal is missed here: the measured Chinese sentences are short, and many name their writers by a name alone."""
 
 
