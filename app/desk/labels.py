@@ -21,7 +21,7 @@ STATE_LABELS: Mapping[State, str] = MappingProxyType(
     }
 )
 VIEW_LABELS: Mapping[str, str] = MappingProxyType(
-    {"open": "To do", "withdrawn": "Do not pass on", "answered": "Sender wrote again"}
+    {"open": "To do", "withdrawn": "Do not pass on", "answered": "Sender wrote again", "all": "All"}
     | {str(state): label for state, label in STATE_LABELS.items()}
 )
 KIND_LABELS: Mapping[str, str] = MappingProxyType({kind.value: kind.label for kind in SCHEMA.kinds})

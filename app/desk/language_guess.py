@@ -8,6 +8,10 @@ from collections.abc import Mapping
 
 from babel import Locale
 
+from app.desk.case import Case
+from app.vault.tip import SCHEMA
+
+UNKNOWN_LANGUAGE = "unknown"
 _WORDS: Mapping[str, frozenset[str]] = {
     "en": frozenset("the and is are they he she was not have with from who at for in to of it this that there".split()),
     "mi": frozenset("te nga ngā o ki he kei ka e ia ko rātou ratou ahau me i kua au mai ana nei tana".split()),
@@ -27,6 +31,7 @@ _HAN = re.compile("[\u3400-\u9fff]")
 _DEVANAGARI = re.compile("[\u0900-\u097f]")
 _MIN_SHARE = 0.15  # of the words, that must be frequent words of the language
 _MIN_WORDS = 4
+LANGUAGE_CHOICES = (*sorted({*_WORDS, "hi", "zh-Hans"}), UNKNOWN_LANGUAGE)
 
 
 def guess_language(text: str) -> str:
@@ -43,6 +48,11 @@ def guess_language(text: str) -> str:
     share = {code: sum(word in known for word in words) / len(words) for code, known in _WORDS.items()}
     best = max(share, key=lambda code: share[code])
     return best if share[best] >= _MIN_SHARE else ""
+
+
+def guess_case_language(case: Case) -> str:
+    """Return the code of the language in which the sender wrote a tip, or "": the same guess on every page."""
+    return guess_language("\n".join(case.text(name) for name in SCHEMA.text_names))
 
 
 def language_name(code: str) -> str:

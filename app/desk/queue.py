@@ -1,23 +1,28 @@
 """The queue: which cases to show, in which order, and how many of each there are; all from memory.
 
-Tips whose sender asks not to pass them on come first, then danger and children, then the oldest day. A case that is
+Tips whose sender asks not to pass them on come first, then danger and children, then the oldest day, unless a handler
+asks for the newest day first. A case that is
 locked as objectionable is listed by its id alone and found by no search. An answer that belongs to a thread has no row
 of its own: the answer brings its tip, also a referred or closed one, back among the open tips until a handler has read
 the thread.
 """
 
 import threading
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from app.desk.case import Case, State
 from app.desk.cases import Cases
+from app.desk.language_guess import UNKNOWN_LANGUAGE, guess_case_language
+from app.desk.replies import readable_reply_to
 from app.desk.similarity import similar_groups
 from app.desk.withdrawn import open_requests, was_asked_back
 
 PAGE_ROWS = 50
-VIEWS = ("open", "withdrawn", "new", "work", "waiting", "answered", "referred", "closed", "objectionable")
+VIEWS = ("open", "withdrawn", "new", "work", "waiting", "answered", "referred", "closed", "all", "objectionable")
+SORTS = ("urgent", "newest")
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,16 @@ class QueueFilter:
     words: str = ""
     mine: bool = False
     translator: bool = False
+    answerable: bool = False
+    files: bool = False
+    language: str = ""  # as the desk guesses it
+    sort: str = "urgent"
     page: int = 1
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether a handler asked for less than a whole view."""
+        return replace(self, view="open", sort="urgent", page=1) != QueueFilter()
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,16 @@ class QueuePage:
     number: int
 
 
+@dataclass(frozen=True)
+class QueueNeighbours:
+    """The tips before and after one in a filtered queue, None at its ends, each with the number of its page."""
+
+    previous: Case | None
+    following: Case | None
+    previous_page: int
+    following_page: int
+
+
 class Queue:
     """The queue over all cases; what is computed from all of them is kept until one changes."""
 
@@ -57,16 +81,30 @@ class Queue:
         self._order: tuple[Case, ...] = ()
         self._counts: Counter[str] = Counter()
         self._search_texts: dict[str, tuple[int, str]] = {}  # by case: its version, its text in small letters
+        self._languages: dict[str, str] = {}  # by case
         self._groups: dict[str, frozenset[str]] = {}
         self._sketches: dict[str, tuple[int, ...]] = {}
 
     def page(self, chosen: QueueFilter, who: str) -> QueuePage:
         """Return the page of cases that a handler asked for; the last page where there are fewer."""
-        rows = [case for case in self.order() if self._matches(case, chosen, who)]
+        rows = self._filtered(chosen, who)
         pages = max(1, -(-len(rows) // PAGE_ROWS))
         number = min(max(1, chosen.page), pages)
         shown = tuple(rows[(number - 1) * PAGE_ROWS : number * PAGE_ROWS])
         return QueuePage(shown, len(rows), pages, self._counts, self._groups, number)
+
+    def neighbours(self, case: Case, chosen: QueueFilter, who: str) -> QueueNeighbours:
+        """Return the tips beside a case; a case that no longer matches the filter has its place all the same."""
+        rows, key = self._filtered(chosen, who), _sort_key(chosen)
+        place = bisect_left(rows, key(case), key=key)
+        after = place + (place < len(rows) and rows[place].id == case.id)
+        previous = rows[place - 1] if place else None
+        following = rows[after] if after < len(rows) else None
+        return QueueNeighbours(previous, following, (place - 1) // PAGE_ROWS + 1, after // PAGE_ROWS + 1)
+
+    def _filtered(self, chosen: QueueFilter, who: str) -> list[Case]:
+        rows = [case for case in self.order() if self._matches(case, chosen, who)]
+        return rows if chosen.sort == "urgent" else sorted(rows, key=_sort_key(chosen))
 
     def order(self) -> tuple[Case, ...]:
         """Return every row, the most urgent first."""
@@ -107,15 +145,23 @@ class Queue:
         if chosen.view not in _views(case):
             return False
         if case.state is State.OBJECTIONABLE:
-            return not (chosen.words or chosen.place or chosen.kind or chosen.danger or chosen.children)
-        excluded = (
-            (chosen.danger and not case.danger)
-            or (chosen.children and not case.children)
-            or (chosen.kind and chosen.kind not in case.known_kinds)
-            or (chosen.mine and case.holder != who)
-            or (chosen.translator and not case.translator)
+            return not chosen.narrowed
+        asked = (
+            not chosen.danger or case.danger,
+            not chosen.children or case.children,
+            not chosen.kind or chosen.kind in case.known_kinds,
+            not chosen.mine or case.holder == who,
+            not chosen.translator or case.translator,
+            not chosen.answerable or readable_reply_to(case) is not None,
+            not chosen.files or bool(case.files),
+            not chosen.language or self._language(case) == chosen.language,
         )
-        return not excluded and self._matches_text(case, chosen)
+        return all(asked) and self._matches_text(case, chosen)
+
+    def _language(self, case: Case) -> str:
+        if case.id not in self._languages:  # the answers of a case never change
+            self._languages[case.id] = guess_case_language(case) or UNKNOWN_LANGUAGE
+        return self._languages[case.id]
 
     def _matches_text(self, case: Case, chosen: QueueFilter) -> bool:
         if chosen.place and chosen.place.casefold() not in case.text("where").casefold():
@@ -139,8 +185,15 @@ def urgency_key(case: Case) -> tuple[bool, bool, bool, int, str]:
     return (not open_requests(case), not case.danger, not case.children, case.received.toordinal(), case.id)
 
 
+def _sort_key(chosen: QueueFilter) -> Callable[[Case], tuple[int | str, ...]]:
+    newest = chosen.sort == "newest"
+    return lambda case: (-case.received.toordinal() if newest else 0, *urgency_key(case))
+
+
 def _views(case: Case) -> tuple[str, ...]:
     views = [str(case.state)]
+    if case.state is not State.OBJECTIONABLE:
+        views.append("all")
     asked_back = bool(open_requests(case))
     if asked_back or case.unread or case.state in {State.NEW, State.WORK, State.WAITING}:
         views.append("open")

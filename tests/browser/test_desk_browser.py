@@ -64,7 +64,7 @@ def page(context):
 
 def _tip(page, desk, words):
     page.goto(desk.url("/?view=new"))
-    return page.get_by_role("link", name=re.compile(words)).first.get_attribute("href")
+    return page.get_by_role("link", name=re.compile(words)).first.get_attribute("href").split("?")[0]
 
 
 def test_a_tip_that_comes_in_is_said_aloud_and_stands_in_the_queue(desk, office, context):
@@ -92,6 +92,34 @@ def test_a_tip_that_comes_in_is_said_aloud_and_stands_in_the_queue(desk, office,
     page.close()
 
 
+def test_next_previous_and_back_by_keyboard_within_the_filter(desk, page):
+    """From a filtered queue, `o` opens, `j` and `k` go on and back, `q` returns, and `a` chooses all."""
+    page.goto(desk.url("/?words=containers&sort=newest"))
+    rows = page.locator("[data-row]")
+    hrefs = rows.get_by_role("link", name=re.compile("containers")).evaluate_all(
+        "links => links.map((one) => one.href)"
+    )
+    assert len(hrefs) == 2
+    boxes = page.locator("[data-row] input[name=tip]")
+    for chosen in (2, 0):
+        page.keyboard.press("a")
+        assert boxes.evaluate_all("boxes => boxes.filter((box) => box.checked).length") == chosen
+    page.keyboard.press("j")
+    page.keyboard.press("o")
+    page.wait_for_url(hrefs[0])
+    page.keyboard.press("j")
+    page.wait_for_url(lambda url: url.split("?")[0] == hrefs[1].split("?")[0])
+    assert violations(page) == []
+    assert page.locator("[data-key=j]").count() == 0, "the last of the list"
+    page.keyboard.press("k")
+    page.wait_for_url(lambda url: url.split("?")[0] == hrefs[0].split("?")[0])
+    page.keyboard.press("q")
+    page.wait_for_url(lambda url: "words=containers" in url and "/tips/" not in url)
+    assert page.locator("#words").input_value() == "containers"
+    assert page.locator("#sort").input_value() == "newest"
+    assert page.locator("[data-row]").count() == 2
+
+
 def test_a_referral_by_keyboard_alone(desk, context, page):
     """From the queue to a prepared referral without a mouse: keys move, claim, mark words, summarise, look and send."""
     page.goto(desk.url("/?words=packhouse"))
@@ -100,7 +128,7 @@ def test_a_referral_by_keyboard_alone(desk, context, page):
     page.wait_for_url("**/tips/*")
     where = page.url
     page.keyboard.press("r")
-    page.wait_for_url("**/redact")
+    page.wait_for_url("**/redact*")
     words = page.locator(".words").first
     first = words.locator("input").first
     assert not first.is_checked()
@@ -114,7 +142,7 @@ def test_a_referral_by_keyboard_alone(desk, context, page):
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("l")
-    page.wait_for_url("**/refer")
+    page.wait_for_url("**/refer*")
     after = page.locator("[aria-labelledby=after]").inner_text()
     assert "Seven men" not in after
     assert "My sister" not in after
@@ -172,7 +200,7 @@ def test_boxes_are_drawn_with_mouse_and_keys(desk, context, page, office):
     page.keyboard.press("Delete")
     assert page.input_value("#boxes") == lines[1]
     page.get_by_role("button", name="Save the boxes").click()
-    page.wait_for_url("**/redact")
+    page.wait_for_url("**/redact*")
     assert "Draw black boxes (1)" in page.content()
 
 
@@ -192,7 +220,7 @@ def test_nothing_that_a_sender_wrote_is_run(desk, page):
     page.fill("#summary", EVIL)
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Look at what").click()
-    page.wait_for_url("**/refer")
+    page.wait_for_url("**/refer*")
     assert "run" not in page.title()
     assert [url for url in asked if not url.startswith((desk.url("/"), "data:"))] == []
     assert said == []
@@ -214,7 +242,7 @@ def _prepared(page, desk, office):
     page.goto(desk.url(f"{path}/redact"))
     page.fill("#summary", "It is ready.")
     page.get_by_role("button", name="Look at what").click()
-    page.wait_for_url("**/refer")
+    page.wait_for_url("**/refer*")
     for box in page.locator("input[name=confirmed]").all():
         box.check()
     page.get_by_role("button", name="Hand to a second person").click()

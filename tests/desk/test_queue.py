@@ -1,9 +1,15 @@
 """The queue: its order, filters and search."""
 
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
-from app.desk.queue import Queue, QueueFilter
-from tests.support.desk import DAY, receive, tip
+import pytest
+
+from app.desk.case import Case, State
+from app.desk.queue import PAGE_ROWS, Queue, QueueFilter
+from app.vault.tip import TipId
+from tests.support.desk import DAY, jpeg, receive, reply_to, tip
 
 
 def test_a_tip_changed_in_the_thread_of_another_is_searched_anew(office):
@@ -60,3 +66,81 @@ def test_the_queue_is_filtered_and_searched(office):
         ):
             assert desk.queue.page(wanted, "Ana").total == total, wanted
         assert Queue(desk.cases).page(QueueFilter(page=99), "Ana").number == 1
+
+
+def test_one_search_looks_through_every_state_but_locked_tips(office):
+    """The view of all finds a plate in a new, a claimed, a referred and a closed tip; a locked one is in no search."""
+    ids = [office.drop(tip({"what": f"The van KTR482 came again, night {number}"})) for number in range(5)]
+    with office.desk() as desk:
+        receive(desk)
+        desk.cases.claim(ids[1], "Ana")
+        desk.cases.change(ids[2], "Ana", "test", lambda now: replace(now, state=State.REFERRED))
+        desk.cases.close(ids[3], "Ana", "nothing")
+        desk.cases.lock_away(ids[4], "Ana")
+        found = desk.queue.page(QueueFilter(view="all", words="ktr482"), "Ana")
+        assert {case.id for case in found.rows} == set(ids[:4])
+        assert (found.counts["all"], found.counts["objectionable"]) == (4, 1)
+        for narrowed in (
+            QueueFilter(words="KTR482"),
+            QueueFilter(mine=True),
+            QueueFilter(translator=True),
+            QueueFilter(answerable=True),
+            QueueFilter(files=True),
+            QueueFilter(language="en"),
+            QueueFilter(language="unknown"),
+        ):
+            assert desk.queue.page(replace(narrowed, view="objectionable"), "Ana").total == 0, narrowed
+
+
+def test_tips_are_narrowed_by_language_files_and_a_way_to_answer(office):
+    """The guess decides the language, and "not known" is one that can be asked for."""
+    office.drop(tip({"what": "They are not paid and the boss keeps the passports", "where": ""}, reply=reply_to()))
+    office.drop(tip({"what": "老板拿走了我们的护照", "where": ""}, files=(jpeg(),)))
+    office.drop(tip({"what": "KTR482", "where": ""}))
+    with office.desk() as desk:
+        receive(desk)
+        for wanted, what in (
+            (QueueFilter(language="en"), "They are not paid and the boss keeps the passports"),
+            (QueueFilter(language="zh-Hans"), "老板拿走了我们的护照"),
+            (QueueFilter(language="unknown"), "KTR482"),
+            (QueueFilter(answerable=True), "They are not paid and the boss keeps the passports"),
+            (QueueFilter(files=True), "老板拿走了我们的护照"),
+        ):
+            assert [case.text("what") for case in desk.queue.page(wanted, "Ana").rows] == [what], wanted
+
+
+def test_the_newest_day_can_come_first_and_tips_of_one_day_stay_by_urgency(office):
+    """Sorted by day, an old danger comes after a tip of today."""
+    old, today = DAY - timedelta(days=3), DAY
+    office.drop(tip({"what": "old danger", "danger": "yes"}, received=old))
+    office.drop(tip({"what": "plain"}, received=today))
+    office.drop(tip({"what": "child", "children": "yes"}, received=today))
+    with office.desk() as desk:
+        receive(desk)
+        urgent, newest = (desk.queue.page(QueueFilter(sort=sort), "Ana").rows for sort in ("urgent", "newest"))
+    assert [case.text("what") for case in urgent] == ["old danger", "child", "plain"]
+    assert [case.text("what") for case in newest] == ["child", "plain", "old danger"]
+
+
+@pytest.mark.parametrize("sort", ["urgent", "newest"])
+def test_the_neighbours_of_each_tip_are_those_of_the_filtered_list(sort):
+    """From the first to the last, over the end of a page; a tip that left the filter keeps its place."""
+    made = {
+        f"{number:026}": Case(TipId(f"{number:026}"), DAY - timedelta(days=number % 7), {"danger": "yes"})
+        for number in range(PAGE_ROWS + 5)
+    }
+    queue, chosen = Queue(SimpleNamespace(changes=0, all=lambda: tuple(made.values()))), QueueFilter("new", sort=sort)
+    first, second = queue.page(chosen, "Ana"), queue.page(replace(chosen, page=2), "Ana")
+    rows = [*first.rows, *second.rows]
+    assert len(rows) == PAGE_ROWS + 5
+    for place, case in enumerate(rows):
+        beside = queue.neighbours(case, chosen, "Ana")
+        assert beside.previous == (rows[place - 1] if place else None)
+        assert beside.following == (rows[place + 1] if place + 1 < len(rows) else None)
+        assert beside.following_page == (1 if place + 1 < PAGE_ROWS else 2)
+    assert queue.neighbours(rows[PAGE_ROWS], chosen, "Ana").previous_page == 1
+    gone = replace(rows[3], state=State.CLOSED)
+    made[gone.id] = gone
+    queue = Queue(SimpleNamespace(changes=1, all=lambda: tuple(made.values())))
+    beside = queue.neighbours(gone, chosen, "Ana")
+    assert (beside.previous, beside.following) == (rows[2], rows[4])

@@ -15,7 +15,7 @@
       }
       const rows = all("[data-row]");
       const here = rows.findIndex((row) => row.contains(document.activeElement));
-      if (event.key === "j" || event.key === "k") {
+      if (rows.length && (event.key === "j" || event.key === "k")) {
         const next = rows[Math.max(0, Math.min(rows.length - 1, here + (event.key === "j" ? 1 : -1)))];
         if (next) { next.querySelector("a").focus(); event.preventDefault(); }
         return;
@@ -85,6 +85,14 @@
     note.form.addEventListener("submit", () => { clearTimeout(timer); sending = true; });
     addEventListener("beforeunload", (event) => { if (!sending && note.value !== kept) event.preventDefault(); });
   }
+
+  // All tips of the page are chosen at once, or none of them where all were chosen. The queue may be put in anew meanwhile.
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-choose-all]")) return;
+    const boxes = all("[data-row] input[name=tip]");
+    const some = boxes.some((box) => !box.checked);
+    for (const box of boxes) box.checked = some;
+  });
 
   // Long work: load the page again each second until the work has ended.
   if (document.querySelector("[data-reload]")) setTimeout(() => location.reload(), 1000);

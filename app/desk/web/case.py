@@ -19,7 +19,6 @@ from app.desk.case_standard import export_standard_csv
 from app.desk.errors import RefusedError
 from app.desk.export import export_json, export_members, zip_with_manifest
 from app.desk.journal import JournalEntry
-from app.desk.language_guess import guess_language, language_name
 from app.desk.redaction import ANSWERED, TRANSLATION, answer_texts
 from app.desk.replies import reply_warnings
 from app.desk.service import Desk
@@ -34,6 +33,7 @@ from app.desk.web.context import (
     see_other,
     tell_sender,
 )
+from app.desk.web.queue_filter import filter_query, read_filter
 from app.files.clean import CleanedFile
 from app.vault.tip import SCHEMA, TipId, new_tip_id, parse_tip_id
 
@@ -60,7 +60,7 @@ def show(tip: str) -> AnyResponse:
         case=case,
         texts=texts,
         files=_files_or_none(desk, case),
-        language=language_name(guess_language("\n".join(texts.get(name, "") for name in SCHEMA.text_names))),
+        beside=_neighbour_links(case),
         similar_cases=desk.queue.similar_to(case),
         parent=desk.cases.parent(case),
         today=desk.cases.today(),
@@ -249,6 +249,21 @@ def field_label(name: str) -> str:
         return f"Text of {name}"
     named = {TRANSLATION: "Translation", ANSWERED: "Answers to questions of the desk"}
     return named.get(name) or SCHEMA.heading(name)
+
+
+def _neighbour_links(case: Case) -> dict[str, str]:
+    """Return the addresses of the tips before and after this one in the queue that led here, "" at its ends."""
+    filters = read_filter(request.args)
+    beside = current_desk().queue.neighbours(case, filters, current_handler())
+    found = {
+        "previous": (beside.previous, beside.previous_page),
+        "next": (beside.following, beside.following_page),
+    }
+    query = filter_query(filters)
+    return {
+        name: url_for("case.show", tip=one.id, **query | {"page": str(page)}) if one else ""
+        for name, (one, page) in found.items()
+    }
 
 
 def _thread_values(case: Case) -> dict[str, Any]:

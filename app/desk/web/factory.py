@@ -30,11 +30,12 @@ from app.desk.labels import (
     status_label,
     work_label,
 )
-from app.desk.language_guess import guess_language, language_name
+from app.desk.language_guess import guess_case_language, language_name
 from app.desk.service import Desk
 from app.desk.thread import ThreadMessage
 from app.desk.web import case, queue, records, referral, session
 from app.desk.web.app import create_base_app
+from app.desk.web.queue_filter import carry_filter
 from app.desk.web.session import Sessions
 from app.desk.withdrawal_request import REASONS_DESPITE, is_asked_back, needs_answer
 from app.vault.asked_questions import question_text, said_text
@@ -86,6 +87,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
     }
     for pages in (session, queue, case, referral, records):
         app.register_blueprint(pages.blueprint)
+    app.url_defaults(carry_filter)
     return app
 
 
@@ -103,7 +105,7 @@ def _answer_case(desk: Desk) -> Callable[[ThreadMessage], Case | None]:
 
 
 def _language(shown: Case) -> str:
-    return language_name(guess_language(shown.text("what")))
+    return language_name(guess_case_language(shown))
 
 
 def listen(bind: ListenAddress, show_link: Callable[[str], None], build: Callable[[Sessions], Flask]) -> BaseWSGIServer:

@@ -19,15 +19,23 @@ from app.desk.errors import RefusedError
 from app.desk.export import export_many
 from app.desk.health import waiting_sentence
 from app.desk.jobs import Job, start_job
-from app.desk.queue import VIEWS, QueueFilter
+from app.desk.language_guess import LANGUAGE_CHOICES, language_name
+from app.desk.queue import VIEWS
 from app.desk.web.context import current_desk, current_handler, file_to_save, render_page, see_other, tell_sender
-from app.vault.tip import SCHEMA
+from app.desk.web.queue_filter import filter_query, read_filter
 
 _INBOX_JOB = "intake"
 _NOTHING_CHOSEN = "Choose tips first. Tick the box at the start of each row."
 _STILL_OPEN = "Tips not closed, because another person works on them or they were closed before"
-_FLAGS = ("danger", "children", "mine", "translator")
-_TEXTS = ("kind", "place", "words")
+_FLAG_LABELS = {
+    "danger": "Danger now",
+    "children": "Children",
+    "translator": "Needs a translator",
+    "answerable": "Can be answered",
+    "files": "Has files",
+    "mine": "I claimed it",
+}
+_SORT_LABELS = {"urgent": "Most urgent first", "newest": "Newest day first"}
 
 blueprint = Blueprint("queue", __name__)
 
@@ -35,15 +43,17 @@ blueprint = Blueprint("queue", __name__)
 @blueprint.get("/")
 def show() -> AnyResponse:
     """Show one page of the queue."""
-    desk, filters = current_desk(), _read_filter()
+    desk, filters = current_desk(), read_filter(request.args)
     return render_page(
         "queue.html",
         filters=filters,
-        filtered=any(getattr(filters, name) for name in _FLAGS + _TEXTS),
+        flags=_FLAG_LABELS,
+        sorts=_SORT_LABELS,
+        languages={code: language_name(code) for code in LANGUAGE_CHOICES},
         listing=desk.queue.page(filters, current_handler()),
         views=VIEWS,
         today=desk.cases.today(),
-        link=lambda **changes: url_for("queue.show", **_query(replace(filters, **changes))),
+        link=lambda **changes: url_for("queue.show", **filter_query(replace(filters, **changes))),
         inbox=sum(1 for _ in desk.config.inbox.glob("*.age")),
         deliveries=[
             (waiting_sentence(desk.config, name, count), code)
@@ -153,28 +163,3 @@ def _find_job(name: str) -> Job:
     if job is None:
         raise RefusedError("gone")
     return job
-
-
-def _read_filter() -> QueueFilter:
-    """Return what the address asks for; anything unknown in it counts as not asked for."""
-    query = request.args
-    view, kind, number = query.get("view", "open"), query.get("kind", ""), query.get("page", "1")
-    return QueueFilter(
-        view=view if view in VIEWS else "open",
-        danger=query.get("danger") == "1",
-        children=query.get("children") == "1",
-        kind=kind if kind in {kind.value for kind in SCHEMA.kinds} else "",
-        place=query.get("place", "")[:100].strip(),
-        words=query.get("words", "")[:200].strip(),
-        mine=query.get("mine") == "1",
-        translator=query.get("translator") == "1",
-        page=int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 1,  # noqa: PLR2004
-    )
-
-
-def _query(filters: QueueFilter) -> dict[str, Any]:
-    """Return the query of an address that asks for this."""
-    flags = {name: "1" for name in _FLAGS if getattr(filters, name)}
-    texts = {name: getattr(filters, name) for name in _TEXTS if getattr(filters, name)}
-    paging = {"page": str(filters.page)} if filters.page > 1 else {}
-    return {"view": filters.view} | flags | texts | paging
