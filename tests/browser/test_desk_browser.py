@@ -63,7 +63,7 @@ def page(context):
 
 
 def _tip(page, desk, words):
-    page.goto(desk.url("/?view=new"))
+    page.goto(desk.url("/"))
     return page.get_by_role("link", name=re.compile(words)).first.get_attribute("href").split("?")[0]
 
 
