@@ -370,6 +370,7 @@ def test_a_call_is_written_down_with_one_press(desk, page):
     assert "Called 111" in page.locator("[aria-labelledby=notes]").inner_text()
 
 
+@pytest.mark.slow
 def test_a_picture_opens_large_and_turns_by_keyboard(desk, page, office):
     """A picture opens as wide as the window, blurred until asked, then pixel by pixel and turned; Escape leads back."""
     said = []
@@ -399,7 +400,7 @@ def test_a_picture_opens_large_and_turns_by_keyboard(desk, page, office):
         page.keyboard.press("q")
         assert page.url.endswith(href + rest), "a key for the page behind does nothing"
         page.keyboard.press("Escape")
-        assert large.count() == 0
+        large.wait_for(state="detached")
         assert opener.evaluate("one => one === document.activeElement")
     assert said == []
 
