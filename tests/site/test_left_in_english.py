@@ -120,6 +120,7 @@ def live(tmp_path_factory) -> Visitor:
     return open_site(folder, ("en", *CODES), REPORT_MIN_FILL="0s", **real, AGENCY_EXAMPLE_RECIPIENTS=recipient)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("which", ["site", "live"])
 def test_no_sentence_of_the_form_is_left_in_english(request, which, code):

@@ -307,6 +307,7 @@ def test_the_way_out_closes_the_recordings_too(site):
         assert site.get("/en/audio/help.mp3", Cookie=cookie, **headers).status == 303
 
 
+@pytest.mark.slow
 def test_every_language_can_have_a_recording(tmp_path, texts):
     """A page of every language with a recording still has its one length."""
     own = tmp_path / "own"
