@@ -24,7 +24,7 @@ class ArrivalNotice:
 def notice_arrivals(cases: Cases, since: int) -> ArrivalNotice:
     """Return what came in after the first `since` arrivals, locked and destroyed tips left out."""
     seen = len(cases.arrived)
-    arrived = [case for case in map(partial(_find_case, cases), cases.arrived[max(since, 0) : seen]) if case]
+    arrived = [case for case in map(partial(find_shown, cases), cases.arrived[max(since, 0) : seen]) if case]
     answers = [case for case in arrived if case.answers_to is not None]
     tips = [case for case in arrived if case.answers_to is None]
     in_danger = sum(case.danger for case in arrived)
@@ -38,7 +38,8 @@ def notice_arrivals(cases: Cases, since: int) -> ArrivalNotice:
     return ArrivalNotice(seen, " ".join(filter(None, sentences)), len(arrived), bool(in_danger))
 
 
-def _find_case(cases: Cases, tip: str) -> Case | None:
+def find_shown(cases: Cases, tip: str) -> Case | None:
+    """Return one case, or None where it is locked away or no longer here."""
     try:
         case = cases.get(tip)
         case.require_shown()

@@ -5,17 +5,17 @@ The server logs no request, names no software, and drops a connection that is si
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from app.desk.arrival_notice import find_shown
 from app.desk.asking import question_states, questions_by_topic, warned_replies
 from app.desk.case import OUTCOMES, REASONS, Case, State
 from app.desk.config import ListenAddress
-from app.desk.errors import RefusedError
 from app.desk.labels import (
     AUTHORITY_KIND_LABELS,
     KIND_LABELS,
@@ -95,11 +95,7 @@ def _answer_case(desk: Desk) -> Callable[[ThreadMessage], Case | None]:
     """Return what finds the case of a sender's answer by its message; None once it is locked or destroyed."""
 
     def find(message: ThreadMessage) -> Case | None:
-        with suppress(RefusedError):
-            answer = desk.cases.get("" if message.who else message.id)
-            answer.require_shown()
-            return answer
-        return None
+        return find_shown(desk.cases, "" if message.who else message.id)
 
     return find
 
