@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
-from app.desk.case import Case, CaseNote, case_from_words
+from app.desk.case import Case, case_from_words
+from app.desk.case_fields import CaseNote
 from app.desk.similarity import text_sketch
 from app.desk.thread import ThreadMessage
 from app.desk.withdrawn import was_asked_back

@@ -8,105 +8,23 @@ who sealed a tip: they are shown escaped and are not trusted.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from enum import StrEnum
 
+from app.desk.case_fields import (
+    OPEN_STATES,
+    REASONS,
+    REDACTABLE_STATES,
+    CaseFile,
+    CaseNote,
+    Outcome,
+    RedactionDraft,
+    SentReferral,
+    State,
+)
 from app.desk.errors import RefusedError
 from app.desk.thread import ThreadMessage, sorted_thread
-from app.files.protocol import Box
 from app.vault.part import Part, is_proven
 from app.vault.tip import SCHEMA, ReplyTo, TipId
 from app.vault.tip_bundles import Words
-
-Span = tuple[int, int]
-
-
-class State(StrEnum):
-    """The state of a tip."""
-
-    NEW = "new"
-    WORK = "work"
-    WAITING = "waiting"
-    REFERRED = "referred"
-    CLOSED = "closed"
-    OBJECTIONABLE = "objectionable"
-
-
-OPEN_STATES = frozenset({State.NEW, State.WORK, State.WAITING, State.REFERRED})
-REDACTABLE_STATES = OPEN_STATES - {State.WAITING}  # nobody changes a prepared referral
-
-
-class Outcome(StrEnum):
-    """What came of a tip, as far as the desk was told."""
-
-    UNKNOWN = ""
-    NO_ACTION = "no-action"
-    INVESTIGATED = "investigated"
-    VICTIM_SAFE = "victim-safe"
-
-
-REASONS: Mapping[str, str] = {
-    "finished": "Referred and finished",
-    "nothing": "Too little information to act on",
-    "other": "Not about exploitation",
-    "repeat": "The same as another tip",
-    "test": "A test, or nonsense",
-    "withdrawn": "The sender asked you to destroy it",
-}
-OUTCOMES: Mapping[Outcome, str] = {
-    Outcome.UNKNOWN: "Not known yet",
-    Outcome.NO_ACTION: "The authority took no action",
-    Outcome.INVESTIGATED: "The authority investigated",
-    Outcome.VICTIM_SAFE: "A victim is safe",
-}
-
-
-@dataclass(frozen=True)
-class CaseFile:
-    """A file of the tip, without its bytes."""
-
-    path: str
-    type: str
-    removed: tuple[str, ...]
-    size: int
-
-
-@dataclass(frozen=True)
-class CaseNote:
-    """Words of a handler about a tip; they never leave the desk."""
-
-    day: date
-    who: str
-    text: str
-
-
-@dataclass(frozen=True)
-class RedactionDraft:
-    """What a handler chose for a referral: marks by field, further terms, answers and files, boxes, summary."""
-
-    marks: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
-    terms: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    boxes: Mapping[str, Mapping[int, tuple[Box, ...]]] = field(default_factory=dict)
-    summary: str = ""
-    authorities: tuple[str, ...] = ()
-    by: str = ""
-    translator: str = ""  # the id of the translator to whom a prepared text goes; "" for a referral to the authorities
-    looked: bool = False  # a handler has saved the draft once, with the suggestions in view
-
-
-@dataclass(frozen=True)
-class SentReferral:
-    """One referral that went out; `text` is its referral.json, `signature` the base64 beside it."""
-
-    id: TipId
-    authority: str
-    name: str
-    day: date
-    by: str
-    second: str
-    text: str
-    signature: str
 
 
 @dataclass(frozen=True)

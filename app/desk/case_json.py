@@ -9,7 +9,8 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-from app.desk.case import Case, CaseFile, CaseNote, Outcome, RedactionDraft, SentReferral, State
+from app.desk.case import Case
+from app.desk.case_fields import CaseFile, CaseNote, Outcome, RedactionDraft, SentReferral, State
 from app.desk.thread import MessageKind, ThreadMessage
 from app.vault.tip import ReplyTo
 

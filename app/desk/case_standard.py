@@ -10,7 +10,8 @@ import io
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from app.desk.case import REASONS, Case, State
+from app.desk.case import Case
+from app.desk.case_fields import REASONS, State
 
 STANDARD_FIELDS = (
     "vic_TraffickingStatus",

@@ -16,7 +16,8 @@ from secrets import SystemRandom
 from app.core.errors import HaumaruError
 from app.delivery.clock import days_left, nz_day
 from app.desk.arrival import case_of_arrival, with_arrived_answers
-from app.desk.case import Case, CaseNote, Outcome, RedactionDraft, State
+from app.desk.case import Case
+from app.desk.case_fields import CaseNote, Outcome, RedactionDraft, State
 from app.desk.case_json import decode_case, encode_case
 from app.desk.early_answers import EARLY_FOLDER, EarlyAnswers
 from app.desk.envelopes import open_envelope

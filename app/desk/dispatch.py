@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.delivery.outbox import Outbox
 from app.desk.attachments import Attachment, Attachments, burn_boxes
-from app.desk.case import Case, RedactionDraft
+from app.desk.case import Case
+from app.desk.case_fields import RedactionDraft
 from app.desk.cases import Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from app.desk.attachments import Attachments
-from app.desk.case import Case, State
+from app.desk.case import Case
+from app.desk.case_fields import State
 from app.desk.case_standard import export_standard_csv
 from app.desk.cases import Cases
 from app.desk.jobs import Job

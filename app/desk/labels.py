@@ -6,7 +6,8 @@ A code that has no label is shown as the code, so that an old journal stays read
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
-from app.desk.case import Case, State
+from app.desk.case import Case
+from app.desk.case_fields import State
 from app.desk.thread import ThreadMessage
 from app.vault.tip import SCHEMA
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.desk.case import Span
+from app.desk.case_fields import Span
 from app.desk.errors import RefusedError
 from app.files.protocol import Box
 from app.text.phrases import Finding

@@ -12,7 +12,7 @@ from typing import Final
 
 import phonenumbers
 
-from app.desk.case import Span
+from app.desk.case_fields import Span
 from app.text.skeleton import STROKE, SkeletonWord, skeleton_words
 
 _GAP: Final = 8  # characters between two words of one name, or between two digits of one number

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from app.desk.case import Case, State
+from app.desk.case import Case
+from app.desk.case_fields import State
 from app.desk.cases import Cases
 from app.desk.language_guess import UNKNOWN_LANGUAGE, guess_case_language
 from app.desk.replies import readable_reply_to

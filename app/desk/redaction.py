@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from app.core.unicode import clean_text, compose
 from app.desk.attachments import Attachment
-from app.desk.case import Case, RedactionDraft, Span
+from app.desk.case import Case
+from app.desk.case_fields import RedactionDraft, Span
 from app.desk.known_names import LISTED, KnownNames
 from app.desk.marks import MarkablePiece, cut_text, merge_spans
 from app.desk.piece_search import PieceSearch

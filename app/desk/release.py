@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from app.core.errors import BundleError
 from app.delivery.outbox import Envelope
-from app.desk.case import Case, CaseNote, SentReferral, State
+from app.desk.case import Case
+from app.desk.case_fields import CaseNote, SentReferral, State
 from app.desk.cases import DESK, Cases
 from app.desk.config import Authority
 from app.desk.dispatch import ReferralContext, build_referral, is_key_confirmed

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.desk.case import OUTCOMES, Case, Outcome, State
+from app.desk.case import Case
+from app.desk.case_fields import OUTCOMES, Outcome, State
 from app.desk.labels import KIND_LABELS
 from app.desk.store import SealedStore
 

@@ -6,6 +6,8 @@ write over what the program said. Joiners stay, because Hindi needs them and the
 
 import unicodedata
 
+import click
+
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"
 _FIRST_ASTRAL = 0x10000
@@ -24,6 +26,11 @@ def escape_text(text: str) -> str:
 def escape_line(text: str) -> str:
     """Return a text as one line, in which U+FFFD stands for each such character, line ends among them."""
     return escape_text(text).replace("\n", "\ufffd")
+
+
+def warn(words: str) -> None:
+    """Print one line of `haumaru-desk` to standard error."""
+    click.echo(f"haumaru-desk: {escape_line(words)}", err=True)
 
 
 def _is_hidden(character: str) -> bool:

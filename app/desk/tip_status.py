@@ -11,7 +11,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 from enum import StrEnum
 
-from app.desk.case import Case, State
+from app.desk.case import Case
+from app.desk.case_fields import State
 from app.desk.cases import DESK, Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError

@@ -6,7 +6,8 @@ those whose ids the case names: a request that arrives later is open, whatever i
 
 from datetime import date
 
-from app.desk.case import Case, State
+from app.desk.case import Case
+from app.desk.case_fields import State
 from app.desk.errors import RefusedError
 from app.desk.thread import unposted_messages
 

@@ -4,12 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.desk.case import (
-    Outcome,
-    RedactionDraft,
-    State,
-    case_from_words,
-)
+from app.desk.case import case_from_words
+from app.desk.case_fields import Outcome, RedactionDraft, State
 from app.desk.errors import RefusedError
 from app.desk.thread import ThreadMessage
 from app.vault.tip import new_tip_id

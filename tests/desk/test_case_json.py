@@ -3,14 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.desk.case import (
-    Case,
-    CaseNote,
-    Outcome,
-    RedactionDraft,
-    SentReferral,
-    State,
-)
+from app.desk.case import Case
+from app.desk.case_fields import CaseNote, Outcome, RedactionDraft, SentReferral, State
 from app.desk.case_json import decode_case, encode_case
 from app.desk.thread import MessageKind, ThreadMessage
 from tests.support.desk import reply_to

@@ -7,7 +7,8 @@ from datetime import date
 
 import pytest
 
-from app.desk.case import REASONS, Case, RedactionDraft, SentReferral, State
+from app.desk.case import Case
+from app.desk.case_fields import REASONS, RedactionDraft, SentReferral, State
 from app.desk.case_standard import STANDARD_FIELDS, STANDARD_VALUES, export_standard_csv, standard_record
 from app.desk.errors import RefusedError
 from app.vault.tip import SCHEMA

@@ -6,11 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.desk.case import (
-    Outcome,
-    RedactionDraft,
-    State,
-)
+from app.desk.case_fields import Outcome, RedactionDraft, State
 from app.desk.errors import RefusedError
 from app.desk.queue import QueueFilter
 from app.desk.statistics import kept_rows

@@ -12,7 +12,8 @@ from PIL import Image
 
 from app.core.errors import OutboxError
 from app.delivery import places
-from app.desk.case import Case, RedactionDraft, case_from_words
+from app.desk.case import Case, case_from_words
+from app.desk.case_fields import RedactionDraft
 from app.desk.dispatch import (
     REMOVED_KINDS,
     build_referral,

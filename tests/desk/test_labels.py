@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.desk.case import State
+from app.desk.case_fields import State
 from app.desk.labels import (
     KIND_LABELS,
     STATE_LABELS,

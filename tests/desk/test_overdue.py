@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.desk.case import State
+from app.desk.case_fields import State
 from app.desk.overdue import boot_seconds
 from app.vault.tip_bundles import to_bundles
 from tests.support.desk import NOON, big_file, receive, tip

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.desk.case import RedactionDraft
+from app.desk.case_fields import RedactionDraft
 from app.desk.dispatch import confirm_key
 from app.desk.errors import RefusedError
 from app.desk.parts import PartStore

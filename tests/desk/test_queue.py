@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.desk.case import Case, State
+from app.desk.case import Case
+from app.desk.case_fields import State
 from app.desk.queue import PAGE_ROWS, Queue, QueueFilter
 from app.vault.tip import TipId
 from tests.support.desk import DAY, jpeg, receive, reply_to, tip

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.desk.attachments import Attachment
-from app.desk.case import RedactionDraft, case_from_words
+from app.desk.case import case_from_words
+from app.desk.case_fields import RedactionDraft
 from app.desk.redaction import MAX_MARKABLE, Redaction, answer_texts, find_removed, redactable_texts
 from app.files.clean import CleanedFile
 from app.text.find import REMOVED_PLACEHOLDER

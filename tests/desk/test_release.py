@@ -3,7 +3,7 @@
 import pytest
 
 from app.core.errors import OutboxError
-from app.desk.case import RedactionDraft, State
+from app.desk.case_fields import RedactionDraft, State
 from app.desk.dispatch import confirm_key
 from app.desk.errors import RefusedError
 from app.desk.release import decide_interrupted, send_referrals, send_to_translator

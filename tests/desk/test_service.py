@@ -5,7 +5,7 @@ import re
 import pytest
 
 from app.core.errors import ConfigError
-from app.desk.case import RedactionDraft
+from app.desk.case_fields import RedactionDraft
 from app.desk.config import load_desk_config
 from app.desk.dispatch import confirm_key
 from app.desk.errors import RefusedError

@@ -3,11 +3,8 @@
 from dataclasses import replace
 from datetime import date
 
-from app.desk.case import (
-    OUTCOMES,
-    Outcome,
-    case_from_words,
-)
+from app.desk.case import case_from_words
+from app.desk.case_fields import OUTCOMES, Outcome
 from app.desk.labels import KIND_LABELS
 from app.desk.statistics import statistics_row, statistics_tables, tables_to_csv
 from tests.support.desk import tip, words_of

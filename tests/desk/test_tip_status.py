@@ -5,7 +5,7 @@ from base64 import b64decode
 
 import pytest
 
-from app.desk.case import State
+from app.desk.case_fields import State
 from app.desk.case_json import decode_case, encode_case
 from app.desk.config import load_desk_config
 from app.desk.errors import RefusedError

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from app.desk.arrival import MAX_ANSWERS
-from app.desk.case import RedactionDraft, State
+from app.desk.case_fields import RedactionDraft, State
 from app.desk.case_json import decode_case, encode_case
 from app.desk.dispatch import confirm_key
 from app.desk.errors import RefusedError

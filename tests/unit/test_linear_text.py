@@ -3,7 +3,7 @@
 import pytest
 
 from app.core.unicode import clean_document_text, clean_text, compose, has_hidden_characters
-from app.desk.case import RedactionDraft
+from app.desk.case_fields import RedactionDraft
 from app.desk.language_guess import guess_language
 from app.desk.marks import read_marks
 from app.desk.redaction import Redaction, find_removed, suggest_removals

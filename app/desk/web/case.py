@@ -14,7 +14,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.core.errors import BundleError, BusyError
 from app.core.unicode import clean_text
 from app.desk.attachments import Attachment
-from app.desk.case import Case, Outcome, State
+from app.desk.case import Case
+from app.desk.case_fields import Outcome, State
 from app.desk.case_standard import export_standard_csv
 from app.desk.errors import RefusedError
 from app.desk.export import export_json, export_members, zip_with_manifest

@@ -14,7 +14,8 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from app.desk.arrival_notice import find_shown
 from app.desk.asking import question_states, questions_by_topic, warned_replies
-from app.desk.case import OUTCOMES, REASONS, Case, State
+from app.desk.case import Case
+from app.desk.case_fields import OUTCOMES, REASONS, State
 from app.desk.config import ListenAddress
 from app.desk.labels import (
     AUTHORITY_KIND_LABELS,

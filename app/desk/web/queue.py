@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import HaumaruError
 from app.desk.arrival_notice import notice_arrivals
-from app.desk.case import REASONS, Outcome
+from app.desk.case_fields import REASONS, Outcome
 from app.desk.errors import RefusedError
 from app.desk.export import export_many
 from app.desk.health import waiting_sentence

@@ -14,7 +14,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.unicode import clean_text
 from app.desk.attachments import burn_boxes, page_images
-from app.desk.case import Case, RedactionDraft, State
+from app.desk.case import Case
+from app.desk.case_fields import RedactionDraft, State
 from app.desk.config import Authority
 from app.desk.dispatch import (
     REMOVED_KINDS,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.desk.case import State
+from app.desk.case_fields import State
 from tests.support.desk import receive, reply_to, tip, wait_for
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from PIL import Image
 
-from app.desk.case import State
+from app.desk.case_fields import State
 from app.desk.dispatch import build_referral
 from app.vault.tip import TipFile
 from tests.support.desk import Browser, Office, jpeg, picture, receive, tip

@@ -1,0 +1,61 @@
+"""The key files of the desk: identities and the signing key, with their passphrases.
+
+A passphrase comes from `HAUMARU_PASSPHRASE` in `env` or from the terminal, never from the command line.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from app.core.errors import ConfigError, KeyTextError
+from app.vault.age_open import read_identity_file
+from app.vault.keys import Identity
+from app.vault.signature import read_signing_key
+
+_MIN_PASSPHRASE = 12  # characters (ASVS 6.2.1 asks for 8)
+
+
+def read_identities(paths: Iterable[Path], env: Mapping[str, str]) -> tuple[Identity, ...]:
+    """Return every identity in these files, in order; raises ConfigError, or click.UsageError for a missing file."""
+    return tuple(identity for path in paths for identity in _read_identity_path(path, env))
+
+
+def _read_identity_path(path: Path, env: Mapping[str, str]) -> tuple[Identity, ...]:
+    name = click.format_filename(path.name)
+    try:
+        return read_identity_file(path.read_bytes(), lambda: ask_passphrase(f"Passphrase of {name}", env))
+    except OSError:
+        raise click.UsageError(f"the identity file {name} cannot be read; check the name and the permissions") from None
+    except KeyTextError as error:
+        words = {"passphrase": "the passphrase is wrong"}.get(
+            error.code, "this is not an identity file, or the file is damaged"
+        )
+        raise ConfigError((f"{name}: {words}; check the file, and try again",)) from None
+
+
+def read_signing_key_file(path: Path, env: Mapping[str, str]) -> Ed25519PrivateKey:
+    """Return the desk's signing key; raises ConfigError."""
+    name = click.format_filename(path.name)
+    try:
+        data = path.read_bytes()
+    except OSError:
+        fault = f"[desk] signing_key: {name} cannot be read; make a signing key with haumaru-desk keygen --signing"
+        raise ConfigError((fault,)) from None
+    passphrase = ask_passphrase(f"Passphrase of {name}", env) if b"ENCRYPTED" in data[:64] else None
+    try:
+        return read_signing_key(data, passphrase)
+    except KeyTextError:
+        raise ConfigError(
+            (f"{name}: the passphrase is wrong, or this is not a signing key; check the file, and try again",)
+        ) from None
+
+
+def ask_passphrase(prompt: str, env: Mapping[str, str], *, new: bool = False) -> str:
+    """Return a passphrase from the environment or the terminal; a new one is typed twice and has a least length."""
+    given = env.get("HAUMARU_PASSPHRASE")
+    passphrase: str = given or click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)
+    if new and len(passphrase) < _MIN_PASSPHRASE:
+        raise click.UsageError(f"the passphrase is too short; use at least {_MIN_PASSPHRASE} characters")
+    return passphrase
