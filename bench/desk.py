@@ -12,10 +12,9 @@ from statistics import median
 
 from app.desk.case import case_from_words
 from app.desk.case_json import encode_case
-from app.desk.cases import DESK
 from app.desk.config import load_desk_config
 from app.desk.jobs import Job
-from app.desk.journal import JournalEntry
+from app.desk.journal import DESK, JournalEntry
 from app.desk.service import Desk, open_desk
 from app.desk.similarity import text_sketch
 from app.desk.web.factory import create_app
@@ -149,7 +148,7 @@ def pages(desk: Desk) -> None:
         assert answer.status_code == 200
 
     def changed() -> None:
-        desk.cases.changes += 1
+        desk.cases.note(desk.queue.order()[0].id, "Ana", "Called back.")
         ask("/")
 
     help_page = median(milliseconds(lambda: ask("/help"), 50))

@@ -23,8 +23,8 @@ class ArrivalNotice:
 
 def notice_arrivals(cases: Cases, since: int) -> ArrivalNotice:
     """Return what came in after the first `since` arrivals, locked and destroyed tips left out."""
-    seen = len(cases.arrived)
-    arrived = [case for case in map(partial(find_shown, cases), cases.arrived[max(since, 0) : seen]) if case]
+    seen = len(cases.arrivals.ids)
+    arrived = [case for case in map(partial(find_shown, cases), cases.arrivals.ids[max(since, 0) : seen]) if case]
     answers = [case for case in arrived if case.answers_to is not None]
     tips = [case for case in arrived if case.answers_to is None]
     in_danger = sum(case.danger for case in arrived)

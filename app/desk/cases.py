@@ -1,38 +1,31 @@
 """The cases of one store: in memory while the desk is open, sealed on the disk.
 
 Each change is journaled first, then written, then published to readers; a change that fails leaves the case as it
-was, with at most one more line in the journal. What an envelope held is in the store before the envelope leaves the
-inbox. The desk knows what it had by the SHA-256 of an envelope: an id is no proof, so two tips of one id are two cases.
+was, with at most one more line in the journal. `case_records` keeps the cases, `arrivals` makes them of what comes in.
 """
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from hashlib import sha256
-from secrets import SystemRandom
 
 from app.core.errors import HaumaruError
 from app.delivery.clock import days_left, nz_day
-from app.desk.arrival import case_of_arrival, with_arrived_answers
+from app.desk.arrivals import Arrivals
 from app.desk.case import Case
 from app.desk.case_fields import CaseNote, Outcome, RedactionDraft, State
-from app.desk.case_json import decode_case, encode_case
+from app.desk.case_records import CaseRecords
 from app.desk.early_answers import EARLY_FOLDER, EarlyAnswers
 from app.desk.envelopes import open_envelope
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
-from app.desk.journal import Journal, JournalEntry
+from app.desk.journal import DESK, Journal, JournalEntry
 from app.desk.parts import PartStore
-from app.desk.store import SealedStore, as_refused_errors
+from app.desk.store import SealedStore
 from app.desk.withdrawn import is_told, require_answered, require_not_promised
 from app.vault.keys import Identity
-from app.vault.part import Part
-from app.vault.tip import Tip, new_tip_id
+from app.vault.tip import Tip
 from app.vault.tip_bundles import Words, from_bundles
-
-DESK = "desk"
 
 Transition = Callable[[Case], Case]
 
@@ -50,15 +43,16 @@ class Cases:
     ) -> None:
         self.store, self.journal, self._clock = store, journal, clock
         self._identities = tuple(identities)
-        self._cases: dict[str, Case] = {}
-        received = [entry for entry in journal.entries if entry.did == "received"]
-        self._case_ids = {entry.tip for entry in received}  # of cases that were destroyed, too
-        self._hashes = {entry.what.split(" ")[1] for entry in received}  # of the envelopes that brought words
+        self._records = CaseRecords(store)
+        self._lock = self._records.lock
         self.parts = PartStore(store, identities, self.today)
         self.early_answers = EarlyAnswers(store, journal, identities, self.today)
-        self._lock = threading.RLock()
-        self.arrived: list[str] = []  # the ids of what came in since the desk was opened, in that order
-        self.changes = 0  # counts up, so that what is computed from all cases knows when it is stale
+        self.arrivals = Arrivals(self._records, journal, self.parts, self.early_answers, self.today)
+
+    @property
+    def changes(self) -> int:
+        """A number that grows with each change, so that what is computed from all cases knows when it is stale."""
+        return self._records.changes
 
     def today(self) -> date:
         """Return the day in New Zealand."""
@@ -70,137 +64,28 @@ class Cases:
 
     def load(self, job: Job) -> None:
         """Open every record, until done or stopped; raises RefusedError `store-key` or `store-damaged`."""
-        names = self.store.list_names("tips")
-        job.total += len(names)
-        missed = []
-        for name in names:
-            if job.stopped:
-                return
-            try:
-                case = decode_case(self.store.read(f"tips/{name}"))
-            except (ValueError, KeyError, TypeError):
-                raise RefusedError("store-damaged") from None
-            self._cases[case.id] = case
-            if case.id not in self._case_ids:
-                missed.append(case)
-            job.advance()
-        with as_refused_errors():
-            envelopes = [(self.store.folder / f"envelopes/{case.id}.age").read_bytes() for case in missed]
-        self._note_received({sha256(one).hexdigest(): case for one, case in zip(envelopes, missed, strict=True)})
-        self._finish_arrivals()
-        self.journal.save_arrivals()
-        self.changes += 1
+        self._records.load(job)
+        if not job.stopped:
+            self.arrivals.finish()
 
     def all(self) -> tuple[Case, ...]:
         """Return every case, in no order."""
-        return tuple(self._cases.values())
+        return self._records.all()
 
     def get(self, untrusted_id: str) -> Case:
         """Return one case; raises RefusedError `gone`."""
-        case = self._cases.get(untrusted_id)
-        if case is None:
-            raise RefusedError("gone")
-        return case
-
-    # Arrivals.
-
-    def receive_words(self, words: Words, envelope: bytes) -> None:
-        """Make a case of the words of a tip, unless this very envelope came before, and find what waits for them.
-
-        An answer whose thread is not here waits itself. On a return the words are in the store. Raises RefusedError
-        for a fault of the disk or journal.
-        """
-        with self._lock:
-            digest, locator = sha256(envelope).hexdigest(), words.tip.answers_to
-            if digest in self._hashes:
-                return
-            ended = locator is not None and self.early_answers.is_ended(locator)
-            if locator is not None and not ended and not self._thread(locator):
-                self.early_answers.add(locator, envelope)
-                return
-            case_id = words.tip.id if words.tip.id not in self._case_ids else new_tip_id()
-            case = case_of_arrival(words, case_id, self.today(), by=DESK, thread_ended=ended)
-            early = [one for one in self._cases.values() if case.reply and one.answers_to == case.reply.locator]
-            if early and case.answers_to is None:
-                # Earlier versions made a case of an answer that came before what it answers.
-                case = with_arrived_answers(case, early)
-            self.store.put_sealed(f"envelopes/{case.id}.age", envelope)
-            self._write(case)
-            self._note_received({digest: case})
-            self._publish(case)
-            self.arrived.append(case.id)
-            self._join_thread(case)
-            if case.part_count and self.parts.prove_waiting(case):
-                self._note_files(case)
-            self.early_answers.take(case, self.receive_words)
-
-    def _finish_arrivals(self) -> None:
-        """Do what follows the arrival of words, where the desk was killed before it was done."""
-        for case in self.all():
-            self._join_thread(case)
-            self.early_answers.take(case, self.receive_words)
-            if not self.parts.is_complete(case) and self.parts.prove_waiting(case):
-                self._note_files(case)
-
-    def _join_thread(self, answer: Case) -> None:
-        parent = self.parent(answer)
-        joined = with_arrived_answers(parent, [answer]) if parent else None
-        if joined is not None and joined is not parent:
-            self._put(joined)
-
-    def receive_part(self, part: Part, envelope: bytes) -> None:
-        """Keep a part with the case that proves it, or until its words come; raises RefusedError."""
-        with self._lock:
-            case = self.parts.receive(part, envelope, [one for one in self.all() if one.tip_id == part.tip])
-            if case is not None:
-                self._note_files(case)
-
-    def _note_received(self, cases: Mapping[str, Case]) -> None:
-        """Journal that cases have come in, each under the SHA-256 of the envelope that brought its words.
-
-        The caller saves the arrivals before the envelopes leave the inbox.
-        """
-        entries = []
-        for digest, case in cases.items():
-            parent = self.parent(case)
-            answers = f" answers {parent.id}" if parent else ""
-            answers += " withdraws" if case.withdraw else ""
-            entries.append(JournalEntry(DESK, "received", case.id, f"envelope {digest}{answers}"))
-        self.journal.add_arrivals(*entries)
-        self._case_ids.update(case.id for case in cases.values())
-        self._hashes.update(cases)
-
-    def settle_arrivals(self) -> None:
-        """Once a day is over, write the files of what came in on it anew, in no order, and journal it.
-
-        Birth and change times of files cannot be set, and would show when, and in which order, the tips came. Raises
-        RefusedError.
-        """
-        over = self.journal.unsettled()
-        tips = {entry.tip for entry in over}.intersection(self._cases)
-        names = [f"{folder}/{tip}.age" for tip in tips for folder in ("tips", "envelopes")]
-        names += [name for tip in tips for name in self.parts.names(self._cases[tip])]
-        SystemRandom().shuffle(names)
-        for name in names:
-            with self._lock:
-                self.store.renew(name)
-        self.journal.settle(over)
-
-    def _note_files(self, case: Case) -> None:
-        if self.parts.is_complete(case):
-            self.journal.add_arrivals(JournalEntry(DESK, "files-complete", case.id))
-        self.changes += 1
+        return self._records.get(untrusted_id)
 
     def parent(self, case: Case) -> Case | None:
         """Return the case to whose thread this answer belongs, if it is still here.
 
         Nobody can name the locator of another sender's thread: it derives from the receipt code.
         """
-        return None if case.answers_to is None else self._thread(case.answers_to)
+        return None if case.answers_to is None else self._records.thread(case.answers_to)
 
-    def _thread(self, locator: str) -> Case | None:
-        threads = (one for one in self._cases.values() if one.reply and one.answers_to is None)
-        return next((one for one in threads if one.reply and one.reply.locator == locator), None)
+    def with_reply(self, reply_id: str) -> Case | None:
+        """Return the case in whose thread the desk wrote a reply, or None."""
+        return self._records.with_reply(reply_id)
 
     # Changes.
 
@@ -215,7 +100,7 @@ class Cases:
             case.require_shown()
             changed = replace(transition(case), version=case.version + 1)
             self.journal.write(JournalEntry(who, did, case.id, what))
-            return self._put(changed)
+            return self._records.put(changed)
 
     def claim(self, tip: str, who: str) -> Case:
         """Give a tip to `who` to work on; one's own stays as it is."""
@@ -273,10 +158,9 @@ class Cases:
     def note_posted(self, reply_id: str) -> None:
         """Note that the site has a reply; the tip may have been destroyed or locked away meanwhile."""
         with self._lock:
-            for case in self.all():
-                if any(one.who and one.id == reply_id for one in case.thread):
-                    self.change(case.id, DESK, "reply-posted", lambda now: now.with_posted(reply_id))
-                    return
+            case = self.with_reply(reply_id)
+            if case is not None:
+                self.change(case.id, DESK, "reply-posted", lambda now: now.with_posted(reply_id))
 
     def view(self, tip: str, who: str) -> Case:
         """Return a tip for reading; journal that it was opened, a locked one too."""
@@ -315,8 +199,7 @@ class Cases:
                 self.journal.write(JournalEntry(DESK, "destroyed", case.id, self.early_answers.end_thread(case)))
                 self.store.delete([f"envelopes/{case.id}.age", f"tips/{case.id}.age"])
                 self.parts.delete(case)
-                self._cases.pop(case.id, None)
-                self.changes += 1
+                self._records.forget(case)
 
     def overdue(self, retain_days: int) -> list[Case]:
         """Return the cases closed `retain_days` ago, or withdrawn, and their threads' answers; never a locked one."""
@@ -332,16 +215,3 @@ class Cases:
         if count is not None:
             self.journal.reseal()
             self.journal.write(JournalEntry(DESK, "rekeyed", "", str(count)))
-
-    def _put(self, case: Case) -> Case:
-        with self._lock:
-            self._write(case)
-            self._publish(case)
-            return case
-
-    def _publish(self, case: Case) -> None:
-        self._cases[case.id] = case
-        self.changes += 1
-
-    def _write(self, case: Case) -> None:
-        self.store.write(f"tips/{case.id}.age", encode_case(case))

@@ -11,11 +11,11 @@ from pathlib import Path
 from secrets import SystemRandom
 
 from app.core.errors import EnvelopeError, HaumaruError
-from app.desk.cases import DESK, Cases
+from app.desk.cases import Cases
 from app.desk.envelopes import id_from_name, open_envelope_file, read_envelope_file
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
-from app.desk.journal import JournalEntry
+from app.desk.journal import DESK, JournalEntry
 from app.desk.store import SealedStore, as_refused_errors
 from app.vault.keys import Identity
 from app.vault.part import Part
@@ -80,9 +80,9 @@ class Inbox:
             self._move_aside(path, data, error.code)
             return False
         if isinstance(opened, Part):
-            self._cases.receive_part(opened, data)
+            self._cases.arrivals.receive_part(opened, data)
         elif not opened.tip.decoy:
-            self._cases.receive_words(opened, data)
+            self._cases.arrivals.receive_words(opened, data)
         return True
 
     def _move_aside(self, path: Path, data: bytes, code: str) -> None:

@@ -30,6 +30,7 @@ from app.vault.signature import SignatureContext, public_bytes, sign, verify
 from app.vault.tip import TipId
 
 START = "0" * 64
+DESK = "desk"  # who did what no handler does
 
 _HEAD, _ARRIVALS = "journal-head.age", "arrivals.age"
 _FORMER = "journal.jsonl"  # of a version whose journal lay in plain text

@@ -14,10 +14,11 @@ from app.core.errors import BundleError
 from app.delivery.outbox import Envelope
 from app.desk.case import Case
 from app.desk.case_fields import CaseNote, SentReferral, State
-from app.desk.cases import DESK, Cases
+from app.desk.cases import Cases
 from app.desk.config import Authority
 from app.desk.dispatch import ReferralContext, build_referral, is_key_confirmed
 from app.desk.errors import RefusedError
+from app.desk.journal import DESK
 from app.desk.referral import ReferralWords, referral_bundles, referral_json, referral_words
 from app.desk.withdrawal_request import note_reason, require_reason
 from app.vault.age import seal

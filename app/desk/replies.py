@@ -103,8 +103,9 @@ class ReplyQueue:
 
     def number(self, reply_id: str) -> int:
         """Return the place of a reply in its thread, so that the site can show the replies of a day in their order."""
-        places = (place for case in self._cases.all() for place, one in enumerate(case.thread) if one.id == reply_id)
-        return next(places, 0)
+        case = self._cases.with_reply(reply_id)
+        places = (place for place, one in enumerate(case.thread) if one.id == reply_id) if case else ()
+        return next(iter(places), 0)
 
     def note_posted(self, reply_id: str) -> None:
         """Note that the site has a reply; raises RefusedError."""

@@ -22,14 +22,14 @@ from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import FolderTransport
 from app.desk.asking import QuestionQueue
 from app.desk.attachments import Attachments
-from app.desk.cases import DESK, Cases
+from app.desk.cases import Cases
 from app.desk.config import REPLY_SITE_ID, DeskConfig
 from app.desk.dispatch import ReferralContext
 from app.desk.health import expiring_keys, party_pace, waiting_deliveries
 from app.desk.imap import fetch_envelopes
 from app.desk.inbox import Inbox
 from app.desk.jobs import Job, start_job
-from app.desk.journal import Journal
+from app.desk.journal import DESK, Journal
 from app.desk.overdue import OverdueLooks, boot_seconds
 from app.desk.queue import Queue
 from app.desk.release import decide_interrupted
@@ -169,7 +169,7 @@ class Desk:
             "inbox": (_LOOK_SECONDS, self._look_into_inbox),
             "destroying": (_DESTROY_SECONDS, self.destroy_overdue),
             "sending": (_SETTLE_SECONDS, lambda: decide_interrupted(self.referral_context)),
-            "journal": (_SETTLE_SECONDS, self.cases.settle_arrivals),
+            "journal": (_SETTLE_SECONDS, self.cases.arrivals.settle),
         }
         if self.reply_poster:
             work["replies"] = (_LOOK_SECONDS, self.reply_poster.post_due)

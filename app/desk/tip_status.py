@@ -13,9 +13,10 @@ from enum import StrEnum
 
 from app.desk.case import Case
 from app.desk.case_fields import State
-from app.desk.cases import DESK, Cases
+from app.desk.cases import Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError
+from app.desk.journal import DESK
 from app.desk.labels import days_label
 from app.desk.replies import DAYS, readable_reply_to
 from app.desk.thread import MessageKind, ThreadMessage, is_by_handler, unposted_messages

@@ -8,7 +8,7 @@ def test_nothing_is_told_of_what_was_there_before(desk, office):
     """A page that was just shown is told of nothing, wherever it says that it stood."""
     office.drop(tip())
     receive(desk)
-    length = len(desk.cases.arrived)
+    length = len(desk.cases.arrivals.ids)
     for since in (length, length + 7):
         notice = notice_arrivals(desk.cases, since)
         assert (notice.seen, notice.sentence, notice.count, notice.urgent) == (length, "", 0, False)
@@ -19,7 +19,7 @@ def test_what_came_in_is_counted_by_kind_and_danger_is_urgent(desk, office):
     sender = reply_to()
     office.drop(tip(reply=sender))
     receive(desk)
-    since = len(desk.cases.arrived)
+    since = len(desk.cases.arrivals.ids)
     office.drop(tip({"what": "They lock the doors", "danger": "yes"}))
     office.drop(tip())
     office.drop(tip({"what": "More of it"}, answers_to=sender.locator))

@@ -6,9 +6,9 @@ import pytest
 
 from app.desk.arrival import case_of_arrival
 from app.desk.case_json import encode_case
-from app.desk.cases import DESK
 from app.desk.early_answers import EarlyAnswers
 from app.desk.jobs import Job
+from app.desk.journal import DESK
 from app.desk.queue import VIEWS, QueueFilter
 from app.desk.waiting_envelopes import WAITING_DAYS
 from app.vault.tip import ReplyTo

@@ -162,10 +162,10 @@ def test_birth_and_change_times_show_neither_time_nor_order_once_the_day_is_over
         desk.cases.claim(came[0], "Ana")
         files = [path for folder in ("tips", "envelopes", "parts") for path in (office.store / folder).iterdir()]
         before = {path: path.stat() for path in files}
-        desk.cases.settle_arrivals()
+        desk.cases.arrivals.settle()
         assert {path: path.stat().st_ino for path in files} == {path: old.st_ino for path, old in before.items()}
         now["at"] += 86_400
-        desk.cases.settle_arrivals()
+        desk.cases.arrivals.settle()
         last = max(old.st_ctime_ns for old in before.values())
         assert len(files) == 36
         assert all(path.stat().st_ctime_ns > last for path in files)
