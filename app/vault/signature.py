@@ -29,6 +29,7 @@ class SignatureContext(bytes, Enum):
     REFERRAL = b"haumaru/referral/1"
     REPLY_POST = b"haumaru/reply-post/1"
     JOURNAL = b"haumaru/journal/1"
+    DAY_KEYS = b"haumaru/day-keys/1"
 
 
 def sign(context: SignatureContext, data: bytes, key: Ed25519PrivateKey) -> str:

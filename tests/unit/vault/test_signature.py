@@ -23,6 +23,7 @@ CONTEXTS = {
     SignatureContext.REFERRAL: b"haumaru/referral/1",
     SignatureContext.REPLY_POST: b"haumaru/reply-post/1",
     SignatureContext.JOURNAL: b"haumaru/journal/1",
+    SignatureContext.DAY_KEYS: b"haumaru/day-keys/1",
 }
 
 
