@@ -56,13 +56,14 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "signature": "This desk's key did not make the signature. Do not rely on anything in the envelope.",
         "handler": "Choose who you are first.",
         "session": "Your session has ended. Open the link that the terminal shows now.",
+        "idle": "The desk locked, because nobody used it for 15 minutes. Open the link that the terminal shows now.",
         "origin": "A page outside this desk asked for this, so nothing was done.",
         "token": "This form belongs to another session, so nothing was done. Load the page again.",
         "host": "This desk works only at its own address. Open the link that the terminal shows.",
         "busy": "The desk is busy. Try again in a minute.",
     }
 )
-_STATUS = {"gone": 404, "session": 403, "origin": 403, "token": 403, "host": 400, "busy": 503, "file": 404}
+_STATUS = {"gone": 404, "session": 403, "idle": 403, "origin": 403, "token": 403, "host": 400, "busy": 503, "file": 404}
 
 
 class RefusedError(DeskError):

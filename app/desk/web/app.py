@@ -24,13 +24,22 @@ from app.core.errors import FileRefusedError, HaumaruError
 from app.core.log import log_error
 from app.desk.errors import RefusedError
 from app.desk.service import Desk
-from app.desk.web.context import DESK_EXTENSION, Session, current_desk, form_token, render_page, session_or_none
+from app.desk.web.context import (
+    BACKGROUND_HEADER,
+    DESK_EXTENSION,
+    Session,
+    current_desk,
+    form_token,
+    render_page,
+    session_or_none,
+)
 from app.desk.web.session import SESSIONS_EXTENSION, Sessions, current_sessions
 from app.web.http import REFUSED, MemoryRequest, is_query, security_headers
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 _MAX_REQUEST_BYTES = 2_000_000
 _TOO_LARGE = 413
+_BACKGROUND_ENDPOINTS = frozenset({"queue.tell_arrivals", "queue.show_progress"})  # pages ask for these by themselves
 
 
 def create_base_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
@@ -94,16 +103,26 @@ def _guard() -> AnyResponse | None:
         raise RefusedError("host")
     if request.endpoint == "session.enter":
         return None
-    session = sessions.get(request.cookies.get(sessions.cookie_name, ""))
+    untrusted_cookie = request.cookies.get(sessions.cookie_name, "")
+    session = sessions.get(untrusted_cookie)
     if session is None:
-        raise RefusedError("session")
+        locked = sessions.locked(untrusted_cookie)
+        raise RefusedError(locked.ended if locked else "session")
     g.session = session
     _check_origin(session, sessions.origin)
+    if not _is_background(desk):
+        sessions.note_use(session)
     if not desk.loading.ended or desk.loading.code or desk.loading.stopped:
         return None if request.endpoint == "session.stop_loading" else _loading_page(desk)
     if not session.handler and request.endpoint not in {"session.choose_handler", "session.set_handler"}:
         return redirect(url_for("session.choose_handler"), 303)
     return None
+
+
+def _is_background(desk: Desk) -> bool:
+    """Return whether a page asks for this by itself, so that nobody need be there."""
+    asked = request.headers.get(BACKGROUND_HEADER) or request.endpoint in _BACKGROUND_ENDPOINTS
+    return bool(asked) or not desk.loading.ended
 
 
 def _loading_page(desk: Desk) -> AnyResponse:

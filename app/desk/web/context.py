@@ -20,6 +20,7 @@ from app.desk.service import Desk
 from app.files.clean import CleanedFile
 
 DESK_EXTENSION = "haumaru-desk"
+BACKGROUND_HEADER = "Desk-Background"  # of a request that the script of a page makes without a handler
 
 
 @dataclass
@@ -31,6 +32,9 @@ class Session:
     notice: str = ""  # what the last action has to say, shown once
     unsaved_notes: dict[tuple[str, str], str] = field(default_factory=dict)  # by handler and tip; in memory only
     shortcuts: bool = True  # one-letter keys can be turned off (WCAG 2.2, 2.1.4)
+    used: float = 0.0  # when somebody last used the session, in seconds since the start of the machine
+    page: str = ""  # the address of the last page of the desk that this browser was shown
+    ended: str = ""  # why the session ended, as a code of `RefusedError`; "" while the session goes on
 
 
 def current_desk() -> Desk:
@@ -67,6 +71,9 @@ def render_page(template: str, status: int = 200, **values: Any) -> AnyResponse:
     session, notice = session_or_none(), ""
     if session:
         notice, session.notice = session.notice, ""
+        background = request.headers.get(BACKGROUND_HEADER)
+        if request.method == "GET" and request.blueprint != "session" and not background:
+            session.page = (request.root_path + request.full_path).rstrip("?")
     return Response(render_template(template, notice=notice, **values), status, mimetype="text/html")
 
 

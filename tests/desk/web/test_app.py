@@ -176,6 +176,7 @@ POST /lock                                session.lock
 GET /progress/<name>                      queue.show_progress
 GET /progress/<name>/export.zip           queue.save_export
 POST /progress/<name>/stop                queue.stop_job
+POST /stay                                session.stay
 POST /take-in                             queue.open_inbox
 GET /tips/<tip>                           case.show
 GET /tips/<tip>/boxes/<int:number>        referral.show_boxes

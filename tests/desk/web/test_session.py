@@ -42,6 +42,67 @@ def test_locking_ends_every_session(browser, desk):
     assert browser.enter(browser.links[-1]).status_code == 303
 
 
+def test_a_session_that_nobody_uses_is_locked(browser, desk, one):
+    """After 15 minutes one session ends and the terminal shows a link; polling is no use, a page and "Stay" are."""
+    browser.get(f"/tips/{one}")
+    session, links = _session(browser), len(browser.links)
+    for act in (lambda: browser.get("/help"), lambda: browser.post("/stay")):
+        _let_pass(browser, 899)
+        assert act().status_code < 400
+        assert browser.sessions.seconds_left(session) == 900
+    for _ in range(9):
+        _let_pass(browser, 100)
+        answers = [
+            browser.get("/arrivals?seen=0"),
+            browser.get("/progress/intake"),
+            browser.get("/", Desk_Background="yes"),
+        ]
+    assert {answer.status_code for answer in answers} == {403}
+    assert "nobody used it for 15 minutes" in answers[0].text
+    assert "Seven men" not in answers[0].text
+    assert browser.sessions.locked(_cookie(browser)) is session
+    assert len(browser.links) == links + 1
+    browser.enter(browser.links[-1])
+    assert browser.post("/who", who="Ana").location.endswith("/progress/intake"), "a job page is not lost"
+    assert browser.post("/who", who="Ana").location.endswith(browser.path("/")), "once"
+
+
+def test_only_the_session_that_nobody_uses_ends(browser, desk):
+    """Given two browsers, the one that is used stays while the other is locked, and a stranger keeps neither alive."""
+    other = browser.app.test_client()
+    browser.sessions.new_link()
+    other.get(browser.links[-1].removeprefix(ORIGIN), base_url=ORIGIN)
+    _let_pass(browser, 600)
+    assert other.get(browser.path("/who"), base_url=ORIGIN).status_code == 200
+    assert browser.post("/stay", origin="http://127.0.0.1:9").status_code == 403
+    assert browser.get("/help", Sec_Fetch_Site="cross-site").status_code == 403
+    _let_pass(browser, 300)
+    assert other.get(browser.path("/who"), base_url=ORIGIN).status_code == 200
+    assert browser.get("/help").status_code == 403
+
+
+def test_a_handler_never_gets_another_handlers_page(browser, desk, one):
+    """After a lock the page on which Ana worked is not shown to Ben when Ben signs in first."""
+    browser.get(f"/tips/{one}")
+    browser.sessions.end(_session(browser))
+    browser.enter(browser.links[-1])
+    assert browser.post("/who", who="Ben").location.endswith(browser.path("/"))
+
+
+def _cookie(browser):
+    return browser.client.get_cookie(browser.sessions.cookie_name, domain="127.0.0.1", path=browser.sessions.path).value
+
+
+def _session(browser):
+    return browser.sessions.get(_cookie(browser))
+
+
+def _let_pass(browser, seconds):
+    """Let the clock go on: each session was used that much earlier."""
+    for session in browser.sessions._sessions.values():
+        session.used -= seconds
+
+
 def test_every_path_without_the_secret_is_an_empty_404(browser, one):
     """A program that reaches the port and does not know the secret path finds no page, no cookie and no name."""
     for path in (
