@@ -102,7 +102,7 @@
   const kept = (box) => `${box.name}|${box.value}`;
   const renew = async () => {
     if (!document.querySelector("[data-renew]")) return;
-    const answer = await fetch(location.href);
+    const answer = await fetch(location.href, { headers: { "Desk-Background": "yes" } });
     if (!answer.ok || answer.redirected) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const active = document.activeElement;

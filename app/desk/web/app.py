@@ -29,17 +29,19 @@ from app.desk.web.context import (
     DESK_EXTENSION,
     Session,
     current_desk,
+    current_session,
     form_token,
     render_page,
     session_or_none,
 )
-from app.desk.web.session import SESSIONS_EXTENSION, Sessions, current_sessions
+from app.desk.web.session import IDLE_SECONDS, SESSIONS_EXTENSION, WARNING_SECONDS, Sessions, current_sessions
 from app.web.http import REFUSED, MemoryRequest, is_query, security_headers
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
+_SCRIPTS = ("desk.js", "session.js")
 _MAX_REQUEST_BYTES = 2_000_000
 _TOO_LARGE = 413
-_BACKGROUND_ENDPOINTS = frozenset({"queue.tell_arrivals", "queue.show_progress"})  # pages ask for these by themselves
+_BACKGROUND_ENDPOINTS = frozenset({"queue.tell_arrivals", "queue.show_progress", "session.tell_left"})
 
 
 def create_base_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
@@ -50,8 +52,13 @@ def create_base_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
     app.extensions |= {DESK_EXTENSION: desk, SESSIONS_EXTENSION: sessions}
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    style, script = (_read_asset(name) for name in ("desk.css", "desk.js"))
+    style, script = _read_asset("desk.css"), "\n".join(_read_asset(name) for name in _SCRIPTS)
     app.jinja_env.globals.update(style=style, script=script, demo=demo, form_token=form_token)
+    app.jinja_env.globals.update(
+        seconds_left=lambda: sessions.seconds_left(current_session()),
+        idle_seconds=IDLE_SECONDS,
+        warning_seconds=WARNING_SECONDS,
+    )
     headers = _headers(style, script)
 
     @app.after_request

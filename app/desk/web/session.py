@@ -154,9 +154,15 @@ def set_handler() -> AnyResponse:
     return see_other(page or url_for("queue.show"))
 
 
+@blueprint.get("/left")
+def tell_left() -> dict[str, int]:
+    """Return after how many seconds without use this session will be locked, for the script of each page."""
+    return {"left": current_sessions().seconds_left(current_session())}
+
+
 @blueprint.post("/stay")
 def stay() -> AnyResponse:
-    """Count as use of the session: the script asks for this when somebody moves, types or presses "Stay"."""
+    """Count as use of the session: the script asks for this when somebody types, moves or presses "Stay"."""
     return Response(status=204)
 
 

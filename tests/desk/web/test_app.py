@@ -171,6 +171,7 @@ GET /figures.csv                          records.save_figures
 GET /help                                 session.show_help
 GET /journal                              records.show_journal
 POST /keys                                session.set_shortcuts
+GET /left                                 session.tell_left
 POST /loading/stop                        session.stop_loading
 POST /lock                                session.lock
 GET /progress/<name>                      queue.show_progress

@@ -1,0 +1,102 @@
+"""The session in a real Chromium: what locks, what is kept of what was typed, and who else has the same tip open."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from app.desk.config import ListenAddress
+from app.desk.web.factory import create_app, listen, serving
+from tests.support.browser import PHONE, chromium, violations
+from tests.support.desk import Office, receive, reply_to, tip, wait_for
+
+pytestmark = pytest.mark.needs("browser")
+
+
+class _Served:
+    """A desk in this process that real browsers reach, with the sessions that the test may grow old."""
+
+    def __init__(self, chrome, folder):
+        self.chrome, self.office, self.links, self.apps = chrome, Office(folder), [], []
+
+    @contextmanager
+    def open(self):
+        def build(sessions):
+            self.sessions = sessions
+            return create_app(self.desk, sessions, demo=False)
+
+        with self.office.desk() as self.desk:
+            server = listen(ListenAddress("127.0.0.1", 0), self.links.append, build)
+            with serving(server):
+                yield self
+
+    def sign_in(self, who, page=None):
+        """A page of a browser of its own (or the one given) in which somebody says who works."""
+        self.sessions.new_link()
+        page = page or self.chrome.new_context().new_page()
+        page.goto(self.links[-1])
+        page.click(f"button[value={who}]")
+        return page
+
+    def url(self, path):
+        return self.sessions.address + path
+
+    def new_tip(self, words):
+        made = self.office.drop(tip({"what": words}, reply=reply_to()))
+        receive(self.desk)
+        return made
+
+    def let_pass(self, seconds):
+        for session in self.sessions._sessions.values():
+            session.used -= seconds
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with chromium() as chrome, _Served(chrome, tmp_path_factory.mktemp("served")).open() as made:
+        yield made
+
+
+def test_a_warning_comes_before_the_lock_and_stay_keeps_the_session(served):
+    """Two minutes before the lock a dialog takes the focus; a key keeps the session; else the page is covered."""
+    made = served.new_tip("Seven men behind the packhouse")
+    page = served.sign_in("Ana")
+    page.clock.install()
+    page.set_viewport_size(PHONE)
+    page.goto(served.url(f"/tips/{made}"))
+    served.let_pass(800)
+    page.clock.run_for(785_000)
+    warning = page.get_by_role("alertdialog", name="The desk will lock within two minutes")
+    warning.wait_for()
+    assert page.title().startswith("Locks soon: ")
+    assert page.evaluate("document.activeElement.textContent") == "Stay"
+    assert violations(page) == []
+    page.keyboard.press("Enter")
+    warning.wait_for(state="hidden")
+    assert not page.title().startswith("Locks")
+    assert max(served.sessions.seconds_left(one) for one in served.sessions._sessions.values()) > 890
+    links = len(served.links)
+    served.let_pass(1000)
+    page.clock.run_for(785_000)
+    page.get_by_text("nobody used it for 15 minutes").wait_for()
+    assert "packhouse" not in page.content()
+    assert violations(page) == []
+    wait_for(lambda: len(served.links) == links + 1)
+    page.goto(served.links[-1])
+    page.click("button[value=Ana]")
+    assert page.url == served.url(f"/tips/{made}")
+    page.context.close()
+
+
+def test_a_page_is_covered_when_the_desk_no_longer_answers(served):
+    """Given a desk that does not answer, the page that nobody uses is covered all the same after 15 minutes."""
+    made = served.new_tip("A woman who may not leave the house")
+    page = served.sign_in("Ana")
+    page.clock.install()
+    page.goto(served.url(f"/tips/{made}"))
+    page.route("**/left", lambda route: route.abort())
+    page.clock.run_for(890_000)
+    assert "may not leave" in page.content()
+    page.clock.run_for(15_000)
+    page.get_by_role("heading", name="Locked").wait_for()
+    assert "may not leave" not in page.content()
+    page.context.close()
