@@ -67,6 +67,7 @@ READ = {
     ),
     "pikepdf": ("MPL-2.0", "brings QPDF (Apache-2.0)"),
     "typst": ("Apache-2.0", "brings the Typst compiler (Apache-2.0)"),
+    "fido2": ("BSD-2-Clause", "brings code of pyu2f (Apache-2.0) and the Public Suffix List (MPL-2.0)"),
     "lxml": ("BSD-3-Clause", "brings libxml2 and libxslt (MIT)"),
 }
 _HEAD = """\

@@ -61,9 +61,32 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "token": "This form belongs to another session, so nothing was done. Load the page again.",
         "host": "This desk works only at its own address. Open the link that the terminal shows.",
         "busy": "The desk is busy. Try again in a minute.",
+        "seat-name": "This name cannot be used for a seat. Write a name with 1 to 60 letters.",
+        "seat-taken": "A seat has or had this name. Choose another name: a name is never used again.",
+        "seats-full": "This desk has 200 seats, and takes no more.",
+        "seat-gone": "There is no such seat.",
+        "seat-changed": "This seat was changed while you worked. Nothing was done. Look at the seat again.",
+        "seat-link": "This link does not work. Each link works once, within a day. Ask a supervisor for a new link.",
+        "own-seat": "Nobody can change their own seat. Ask another supervisor.",
+        "last-supervisor": "At least one supervisor must stay who can sign in. Nothing was changed.",
+        "role": "Your seat may not do this. Ask a supervisor.",
+        "passphrase-short": "The passphrase is too short. Use at least 12 characters, for example four words.",
+        "passphrase-long": "The passphrase is too long. Use at most 200 characters.",
+        "passphrase-common": "This passphrase is easy to guess. Use four words that do not belong together.",
+        "security-key": "The key did not answer as it should, so nothing was done. Try again.",
+        "copied-key": "This key may have been copied, so nobody can sign in with it. Tell a supervisor at once.",
     }
 )
-_STATUS = {"gone": 404, "session": 403, "idle": 403, "origin": 403, "token": 403, "host": 400, "busy": 503, "file": 404}
+_FORBIDDEN = ("session", "idle", "origin", "token", "role", "security-key", "copied-key")
+_STATUS = {
+    "gone": 404,
+    "host": 400,
+    "busy": 503,
+    "file": 404,
+    "seat-gone": 404,
+    "seat-link": 404,
+    **dict.fromkeys(_FORBIDDEN, 403),
+}
 
 
 class RefusedError(DeskError):

@@ -30,6 +30,7 @@ class SignatureContext(bytes, Enum):
     REPLY_POST = b"haumaru/reply-post/1"
     JOURNAL = b"haumaru/journal/1"
     DAY_KEYS = b"haumaru/day-keys/1"
+    SEATS = b"haumaru/seats/1"
 
 
 def sign(context: SignatureContext, data: bytes, key: Ed25519PrivateKey) -> str:
