@@ -22,7 +22,7 @@ from app.desk.jobs import Job
 from app.desk.journal import DESK, Journal, JournalEntry
 from app.desk.parts import PartStore
 from app.desk.store import SealedStore
-from app.desk.withdrawn import is_told, require_answered, require_not_promised
+from app.desk.withdrawn import is_told
 from app.vault.keys import Identity
 from app.vault.tip import Tip
 from app.vault.tip_bundles import Words, from_bundles
@@ -135,16 +135,6 @@ class Cases:
     def send_back(self, tip: str, who: str) -> Case:
         """Take a prepared referral back to job."""
         return self.change(tip, who, "sent-back", lambda now: now.sent_back(who))
-
-    def close(self, tip: str, who: str, reason: str, outcome: Outcome = Outcome.UNKNOWN) -> Case:
-        """End the work on a tip, one's own or nobody's."""
-        return self.change(
-            tip, who, "closed", lambda now: require_answered(now).ended(who, self.today(), reason, outcome), what=reason
-        )
-
-    def reopen(self, tip: str, who: str) -> Case:
-        """Work on a closed tip again."""
-        return self.change(tip, who, "reopened", lambda now: require_not_promised(now).reopened(who))
 
     def set_outcome(self, tip: str, who: str, outcome: Outcome) -> Case:
         """Note what came of a tip."""

@@ -28,6 +28,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "changed": "This tip was changed while you worked. Look at the tip again.",
         "no-authority": "Choose at least one authority.",
         "no-reason": "Choose a reason first. Then close the tip.",
+        "not-referred": "This tip was not referred, so it cannot be “Referred and finished”. Choose another reason.",
+        "danger": "The sender says that someone is in danger now. Call 111 first, tick the box, then close the tip.",
         "no-summary": "Write a summary first. One sentence is enough.",
         "nothing-left": "There is nothing to refer. Keep at least one answer.",
         "referral-too-long": "The words are too long for one envelope. Leave an answer out, or make the text shorter.",

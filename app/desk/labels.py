@@ -72,6 +72,7 @@ _ACTIONS = {
     "outcome": "saved the outcome",
     "closed": "closed the tip",
     "reopened": "opened the tip again",
+    "undone": "took back that the tip was closed",
     "objectionable": "locked the tip",
     "refused": "tried to open a locked tip",
     "printed": "printed the tip",

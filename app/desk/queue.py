@@ -124,9 +124,10 @@ class Queue:
         group = self._groups.get(case.id, frozenset())
         return tuple(one for one in order if one.id in group and one.id != case.id)
 
-    def next_new(self, case: Case) -> Case | None:
-        """Return the case to open after this one: the most urgent that is new."""
-        return next((one for one in self.order() if one.state is State.NEW and one.id != case.id), None)
+    def next_new(self, case: Case, chosen: QueueFilter, who: str) -> Case | None:
+        """Return the case to open after this one: the first new one of the list from which this one was opened."""
+        rows = self._filtered(chosen, who)
+        return next((one for one in rows if one.state is State.NEW and one.id != case.id), None)
 
     def _rows(self) -> list[Case]:
         cases = self._cases.all()

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from app.desk.case_fields import Outcome, RedactionDraft, State
+from app.desk.closing import close_case, reopen_case
 from app.desk.errors import RefusedError
 from app.desk.queue import QueueFilter
 from app.desk.statistics import kept_rows
@@ -59,7 +60,7 @@ def test_two_never_work_one_tip(office):
             desk.cases.claim(one, "Ben")
         for act in (
             lambda: desk.cases.release(one, "Ben"),
-            lambda: desk.cases.close(one, "Ben", "test"),
+            lambda: close_case(desk.cases, one, "Ben", "test"),
             lambda: desk.cases.redact(one, "Ben", RedactionDraft()),
         ):
             with pytest.raises(RefusedError, match="claimed"):
@@ -96,16 +97,16 @@ def test_the_state_of_a_tip_outlives_the_desk(office):
         receive(desk)
         desk.cases.claim(one, "Ana")
         desk.cases.note(one, "Ben", "called the labour inspector")
-        desk.cases.close(one, "Ana", "finished", Outcome.VICTIM_SAFE)
+        close_case(desk.cases, one, "Ana", "nothing", Outcome.VICTIM_SAFE)
     with office.desk() as desk:
         case = desk.cases.get(one)
         assert (case.state, case.outcome, case.reason, case.notes[0].text) == (
             State.CLOSED,
             Outcome.VICTIM_SAFE,
-            "finished",
+            "nothing",
             "called the labour inspector",
         )
-        assert desk.cases.reopen(one, "Ana").state is State.WORK
+        assert reopen_case(desk.cases, one, "Ana").state is State.WORK
 
 
 def test_closed_tips_are_destroyed_when_their_time_is_over(office):
@@ -115,7 +116,7 @@ def test_closed_tips_are_destroyed_when_their_time_is_over(office):
     later = {"now": NOON}
     with office.desk(clock=lambda: later["now"]) as desk:
         receive(desk)
-        desk.cases.close(old, "Ana", "nothing", Outcome.NO_ACTION)
+        close_case(desk.cases, old, "Ana", "nothing", Outcome.NO_ACTION)
         desk.cases.lock_away(locked, "Ana")
         later["now"] += 29 * 86400
         desk.destroy_overdue()
@@ -150,7 +151,7 @@ def test_a_locked_tip_is_wiped_and_never_changes(office):
             lambda: desk.cases.original(case),
             lambda: desk.cases.claim(one, "Ana"),
             lambda: desk.cases.note(one, "Ana", "x"),
-            lambda: desk.cases.close(one, "Ana", "test"),
+            lambda: close_case(desk.cases, one, "Ana", "test"),
         ):
             with pytest.raises(RefusedError, match="objectionable"):
                 act()

@@ -3,6 +3,7 @@
 import pytest
 
 from app.desk.case_fields import State
+from app.desk.closing import close_case, reopen_case
 from app.desk.overdue import boot_seconds
 from app.vault.tip_bundles import to_bundles
 from tests.support.desk import NOON, big_file, receive, tip
@@ -33,7 +34,7 @@ def _closed(office, desk):
     one = office.drop(tip())
     office.drop_bundle(to_bundles(tip(files=(big_file(),)))[1])
     receive(desk)
-    desk.cases.close(one, "Ana", "nothing")
+    close_case(desk.cases, one, "Ana", "nothing")
     return one
 
 
@@ -103,9 +104,9 @@ def test_a_case_closed_under_a_clock_that_was_behind_keeps_its_time(office, cloc
     """A case that is closed while the clock says 1980 counts as closed on the day it came, not before."""
     with clocks.open(office) as desk:
         one = _closed(office, desk)
-        desk.cases.reopen(one, "Ana")
+        reopen_case(desk.cases, one, "Ana")
         clocks.wall = 0.0
-        desk.cases.close(one, "Ana", "nothing")
+        close_case(desk.cases, one, "Ana", "nothing")
         clocks.wall = NOON + DAY
         desk.destroy_overdue()
         clocks.pass_time(2 * DAY)

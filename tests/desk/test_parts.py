@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.desk.case_fields import RedactionDraft
+from app.desk.closing import close_case
 from app.desk.dispatch import confirm_key
 from app.desk.errors import RefusedError
 from app.desk.parts import PartStore
@@ -128,7 +129,7 @@ def test_parts_that_nothing_proves_go_after_30_days(office, sent):
             desk.destroy_overdue()
             assert len(list((office.store / "waiting").glob("*.age"))) == waiting
         assert desk.cases.parts.count(desk.cases.get(one.id)) == 1
-        desk.cases.close(one.id, "Ana", "nothing")
+        close_case(desk.cases, one.id, "Ana", "nothing")
         for days in (31, 1):
             later["now"] += days * 86400
             desk.destroy_overdue()

@@ -8,6 +8,7 @@ import pytest
 
 from app.desk.case import Case
 from app.desk.case_fields import State
+from app.desk.closing import close_case
 from app.desk.queue import PAGE_ROWS, Queue, QueueFilter
 from app.vault.tip import TipId
 from tests.support.desk import DAY, jpeg, receive, reply_to, tip
@@ -76,7 +77,7 @@ def test_one_search_looks_through_every_state_but_locked_tips(office):
         receive(desk)
         desk.cases.claim(ids[1], "Ana")
         desk.cases.change(ids[2], "Ana", "test", lambda now: replace(now, state=State.REFERRED))
-        desk.cases.close(ids[3], "Ana", "nothing")
+        close_case(desk.cases, ids[3], "Ana", "nothing")
         desk.cases.lock_away(ids[4], "Ana")
         found = desk.queue.page(QueueFilter(view="all", words="ktr482"), "Ana")
         assert {case.id for case in found.rows} == set(ids[:4])

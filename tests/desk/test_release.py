@@ -4,6 +4,7 @@ import pytest
 
 from app.core.errors import OutboxError
 from app.desk.case_fields import RedactionDraft, State
+from app.desk.closing import close_case
 from app.desk.dispatch import confirm_key
 from app.desk.errors import RefusedError
 from app.desk.release import decide_interrupted, send_referrals, send_to_translator
@@ -72,7 +73,7 @@ def test_nobody_changes_a_tip_while_its_referral_is_being_sealed(office, desk, m
 
     def put_slowly(envelopes):
         for act in (
-            lambda: desk.cases.close(case.id, "Ana", "finished"),
+            lambda: close_case(desk.cases, case.id, "Ana", "finished"),
             lambda: desk.cases.release(case.id, "Ana"),
             lambda: desk.cases.release(case.id, "Ben", force=True),
             lambda: send_referrals(desk.cases.get(case.id), parties, desk.referral_context, "Ana"),

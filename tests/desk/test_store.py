@@ -11,6 +11,7 @@ import pytest
 
 from app.delivery.clock import nz_midnight
 from app.delivery.outbox import Envelope
+from app.desk.closing import close_case
 from app.desk.envelopes import deposit_envelope
 from app.desk.errors import RefusedError
 from app.desk.journal import verify_journal
@@ -141,7 +142,7 @@ def test_files_and_folders_show_the_day_alone(office):
         receive(desk)  # the parts of these words came before them, and leave the folder in which parts wait
         assert desk.cases.parts.is_complete(desk.cases.get(early.id))
         desk.cases.claim(one, "Ana")
-        desk.cases.close(other, "Ana", "test")
+        close_case(desk.cases, other, "Ana", "test")
         paths = [path for path in office.store.rglob("*") if path.name != "lock" and "outbox" not in path.name]
         assert {path.parent.name for path in paths} >= {"tips", "envelopes", "parts", "waiting", "aside"}
         midnight = nz_midnight(NOON).timestamp()

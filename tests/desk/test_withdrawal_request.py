@@ -8,6 +8,7 @@ import pytest
 from app.desk.arrival import MAX_ANSWERS
 from app.desk.case_fields import RedactionDraft, State
 from app.desk.case_json import decode_case, encode_case
+from app.desk.closing import close_case, reopen_case
 from app.desk.dispatch import confirm_key
 from app.desk.errors import RefusedError
 from app.desk.export import export_json
@@ -93,7 +94,7 @@ def test_a_request_brings_a_finished_tip_back_to_do(office, desk, state):
 
     def finish(one):
         if state == "closed":
-            desk.cases.close(one, "Ana", "finished")
+            close_case(desk.cases, one, "Ana", "nothing")
         else:
             send_referrals(draft(desk, one), [desk.config.authorities["police"]], desk.referral_context, "Ana")
 
@@ -108,12 +109,12 @@ def test_a_tip_is_closed_only_once_its_sender_is_answered(office, desk, browser)
     """Closing one, or many, is refused while the sender waits for an answer."""
     one, _ = asked(office, desk)
     with pytest.raises(RefusedError, match="request"):
-        desk.cases.close(one, "Ana", "nothing")
+        close_case(desk.cases, one, "Ana", "nothing")
     assert "Answer that" in browser.post(f"/tips/{one}/close", reason="nothing").text
     browser.post("/close", reason="nothing", tip=[one])
     assert desk.cases.get(one).state is State.NEW
     desk.requests.answer(one, "Ana", "not-passed-on", [])
-    assert desk.cases.close(one, "Ana", "nothing").state is State.CLOSED
+    assert close_case(desk.cases, one, "Ana", "nothing").state is State.CLOSED
 
 
 def referring(desk, how, despite):
@@ -265,7 +266,7 @@ def test_a_tip_that_the_desk_promised_to_destroy_is_destroyed_once_its_sender_ca
         case = desk.requests.answer(one, "Ana", "destroyed", [])
         assert (case.state, case.reason) == (State.CLOSED, "withdrawn")
         with pytest.raises(RefusedError, match="promised"):
-            desk.cases.reopen(one, "Ana")
+            reopen_case(desk.cases, one, "Ana")
         for _ in range(3):
             now[0] += DAY_SECONDS
             desk.destroy_overdue()

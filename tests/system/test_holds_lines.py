@@ -21,6 +21,7 @@ import pytest
 from app.delivery.destinations import Destination, open_transport
 from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.pace import Pace
+from app.desk.closing import close_case
 from app.desk.config import Authority, load_desk_config
 from app.desk.health import party_pace
 from app.vault.tip import ReplyTo, TipId
@@ -72,7 +73,7 @@ def posts(
                     desk.replies.write(desk.cases.claim(one, "Ana"), "Ana", "word " * random.randrange(1, 400))
                     # The sender is told beside that the tip was closed, when no words of a handler wait.
                     desk.statuses.note_opened(desk.cases.get(one))
-                    desk.statuses.note_closed(desk.cases.close(one, "Ana", "nothing"))
+                    desk.statuses.note_closed(close_case(desk.cases, one, "Ana", "nothing"))
                     written.add(to.locator)
                 clock.wait(HOUR)
                 before, site.statuses = len(site.requests), [503 if refuses(hour) else 204]

@@ -7,6 +7,7 @@ answer is `no-store`, and the one stylesheet and the one script run by their has
 """
 
 import hmac
+import time
 from base64 import b64encode
 from collections.abc import Iterable
 from hashlib import sha256
@@ -100,7 +101,10 @@ def _headers(style: str, script: str) -> dict[str, str]:
 
 
 def _template_values() -> dict[str, Any]:
-    return {"session": session_or_none(), "desk": current_desk(), "notice": ""}
+    session = session_or_none()
+    last = session.last_closed if session else None
+    undo = len(last.tips) if session and last and last.is_recent(session.handler, time.monotonic()) else 0
+    return {"session": session, "desk": current_desk(), "notice": "", "undo_count": undo}
 
 
 def _guard() -> AnyResponse | None:

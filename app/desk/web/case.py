@@ -1,4 +1,4 @@
-"""The pages of one case: its answers and cleaned files, notes, translation, thread with the sender, and its end.
+"""The pages of one case: its answers and cleaned files, notes, translation, thread with the sender, and outcome.
 
 Each opening, print and export is journaled. A case that is locked as objectionable is never shown again: every page
 of it but the instructions is refused, and each try is journaled. A reply that could harm its reader is sent only when
@@ -15,7 +15,7 @@ from app.core.errors import BundleError, BusyError
 from app.core.unicode import clean_text
 from app.desk.attachments import Attachment
 from app.desk.case import Case
-from app.desk.case_fields import Outcome, State
+from app.desk.case_fields import State
 from app.desk.case_standard import export_standard_csv
 from app.desk.errors import RefusedError
 from app.desk.export import export_json, export_members, zip_with_manifest
@@ -24,6 +24,7 @@ from app.desk.redaction import ANSWERED, TRANSLATION, answer_texts
 from app.desk.replies import reply_warnings
 from app.desk.service import Desk
 from app.desk.tip_status import authority_kind
+from app.desk.web.closing import read_outcome
 from app.desk.web.context import (
     current_desk,
     current_handler,
@@ -32,7 +33,6 @@ from app.desk.web.context import (
     file_to_show,
     render_page,
     see_other,
-    tell_sender,
 )
 from app.desk.web.queue_filter import filter_query, read_filter
 from app.files.clean import CleanedFile
@@ -134,31 +134,10 @@ def save_translation(tip: str) -> AnyResponse:
     return see_other(url_for("case.show", tip=tip), "The translation is saved.")
 
 
-@blueprint.post("/tips/<tip>/close")
-def close(tip: str) -> AnyResponse:
-    """Close a case, tell the sender if the handler left that box ticked, and go on to the next new one."""
-    desk = current_desk()
-    case = desk.cases.close(tip, current_handler(), request.form.get("reason", ""), _read_outcome())
-    failed = tell_sender(lambda: desk.statuses.note_closed(case))
-    desk.attachments.forget(tip)
-    following = desk.queue.next_new(case)
-    if following is None:
-        return see_other(url_for("queue.show"), f"The tip is closed.{failed}")
-    return see_other(url_for("case.show", tip=following.id), f"The tip is closed.{failed} This is the next new tip.")
-
-
-@blueprint.post("/tips/<tip>/reopen")
-def reopen(tip: str) -> AnyResponse:
-    """Work on a closed case again."""
-    desk = current_desk()
-    desk.statuses.note_reopened(desk.cases.reopen(tip, current_handler()), current_handler())
-    return see_other(url_for("case.show", tip=tip), "The tip is open again. You have claimed it.")
-
-
 @blueprint.post("/tips/<tip>/outcome")
 def set_outcome(tip: str) -> AnyResponse:
     """Note what came of a tip."""
-    current_desk().cases.set_outcome(tip, current_handler(), _read_outcome())
+    current_desk().cases.set_outcome(tip, current_handler(), read_outcome())
     return see_other(url_for("case.show", tip=tip), "The outcome is saved.")
 
 
@@ -297,8 +276,3 @@ def _open_case(tip: str) -> Case:
         desk.journal.write(JournalEntry(current_handler(), "refused", case.id))
         raise RefusedError("objectionable")
     return case
-
-
-def _read_outcome() -> Outcome:
-    untrusted_outcome = request.form.get("outcome", "")
-    return Outcome(untrusted_outcome) if untrusted_outcome in set(Outcome) else Outcome.UNKNOWN

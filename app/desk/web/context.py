@@ -23,6 +23,22 @@ DESK_EXTENSION = "haumaru-desk"
 BACKGROUND_HEADER = "Desk-Background"  # of a request that the script of a page makes without a handler
 
 
+UNDO_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class LastClosed:
+    """What one handler closed last, so that it can be undone for five minutes."""
+
+    tips: dict[str, bool]  # by tip, whether the handler worked on the tip before
+    who: str
+    at: float  # on the clock that nobody sets
+
+    def is_recent(self, who: str, now: float) -> bool:
+        """Return whether `who` closed this less than five minutes before `now`."""
+        return who == self.who and now - self.at < UNDO_SECONDS
+
+
 @dataclass
 class Session:
     """One browser that came in by a one-time link."""
@@ -31,6 +47,7 @@ class Session:
     handler: str = ""  # "" until somebody says who is working
     notice: str = ""  # what the last action has to say, shown once
     unsaved_notes: dict[tuple[str, str], str] = field(default_factory=dict)  # by handler and tip; in memory only
+    last_closed: LastClosed | None = None
     shortcuts: bool = True  # one-letter keys can be turned off (WCAG 2.2, 2.1.4)
     used: float = 0.0  # when somebody last used the session, in seconds since the start of the machine
     page: str = ""  # the address of the last page of the desk that this browser was shown

@@ -1,32 +1,27 @@
-"""The queue's pages: the list and its filters, claim and give back, close or export many, progress of long work.
+"""The queue's pages: the list and its filters, claim and give back, export of many, progress of long work.
 
-Closing many leaves what another handler works on. An export is made in the background, handed over once, and then
-forgotten.
+An export is made in the background, handed over once, and then forgotten.
 """
 
 import secrets
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any
 
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.core.errors import HaumaruError
 from app.desk.arrival_notice import notice_arrivals
-from app.desk.case_fields import REASONS, Outcome
 from app.desk.errors import RefusedError
 from app.desk.export import export_many
 from app.desk.health import waiting_sentence
 from app.desk.jobs import Job, start_job
 from app.desk.language_guess import LANGUAGE_CHOICES, language_name
 from app.desk.queue import VIEWS
-from app.desk.web.context import current_desk, current_handler, file_to_save, render_page, see_other, tell_sender
+from app.desk.web.context import current_desk, current_handler, file_to_save, render_page, see_other
 from app.desk.web.queue_filter import filter_query, read_filter
 
 _INBOX_JOB = "intake"
-_NOTHING_CHOSEN = "Choose tips first. Tick the box at the start of each row."
-_STILL_OPEN = "Tips not closed, because another person works on them or they were closed before"
+NOTHING_CHOSEN = "Choose tips first. Tick the box at the start of each row."
 _FLAG_LABELS = {
     "danger": "Danger now",
     "children": "Children",
@@ -88,31 +83,12 @@ def give_back(tip: str) -> AnyResponse:
     return see_other(url_for("queue.show"), "The tip is back in the queue.")
 
 
-@blueprint.post("/close")
-def close_many() -> AnyResponse:
-    """Close every chosen tip for one reason, and tell each sender if the handler left that box ticked."""
-    desk, reason = current_desk(), request.form.get("reason", "")
-    closed = left = untold = 0
-    if reason not in REASONS:
-        raise RefusedError("no-reason")
-    for tip in request.form.getlist("tip"):
-        try:
-            case = desk.cases.close(tip, current_handler(), reason, Outcome.UNKNOWN)
-            closed += 1
-            untold += bool(tell_sender(partial(desk.statuses.note_closed, case)))
-        except HaumaruError:
-            left += 1
-    notice = f"Tips closed: {closed}." + (f" {_STILL_OPEN}: {left}." if left else "")
-    notice += f" Senders to whom the desk could not write: {untold}." if untold else ""
-    return see_other(url_for("queue.show"), notice if closed or left else _NOTHING_CHOSEN)
-
-
 @blueprint.post("/export")
 def export_chosen() -> AnyResponse:
     """Export every chosen tip into one zip, in the background."""
     tips = request.form.getlist("tip")
     if not tips:
-        return see_other(url_for("queue.show"), _NOTHING_CHOSEN)
+        return see_other(url_for("queue.show"), NOTHING_CHOSEN)
     desk, name, handler = current_desk(), secrets.token_hex(8), current_handler()
     job = desk.jobs[name] = Job("Exporting tips")
     start_job(job, lambda running: export_many(desk.cases, desk.attachments, tips, handler, running))

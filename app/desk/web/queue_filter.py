@@ -24,8 +24,8 @@ _CHOICES: Mapping[str, frozenset[str]] = {
 }
 _NAMES = frozenset({*FLAGS, *_TEXTS, *_CHOICES, "page"})
 _MAX_DIGITS = 5
-_BLUEPRINTS = frozenset({"queue", "case", "referral"})
-_BACK = frozenset({"queue.show", "queue.close_many", "queue.export_chosen"})
+_BLUEPRINTS = frozenset({"queue", "case", "closing", "referral"})
+_BACK = frozenset({"queue.show", "closing.close_many", "closing.undo", "queue.export_chosen"})
 
 
 def read_filter(untrusted_query: Mapping[str, str]) -> QueueFilter:

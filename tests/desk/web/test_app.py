@@ -163,7 +163,8 @@ GET /                                     queue.show
 GET /arrivals                             queue.tell_arrivals
 GET /aside                                records.show_aside
 POST /aside                               records.settle_aside
-POST /close                               queue.close_many
+POST /close                               closing.close_many
+POST /close/undo                          closing.undo
 GET /enter/<key>                          session.enter
 POST /export                              queue.export_chosen
 GET /figures                              records.show_figures
@@ -185,7 +186,7 @@ POST /tips/<tip>/boxes/<int:number>       referral.save_boxes
 GET /tips/<tip>/burnt/<int:number>        referral.show_redacted_file
 GET /tips/<tip>/burnt/<int:number>/<int:place> referral.show_redacted_file
 POST /tips/<tip>/claim                    queue.claim
-POST /tips/<tip>/close                    case.close
+POST /tips/<tip>/close                    closing.close
 POST /tips/<tip>/export                   case.save_export
 GET /tips/<tip>/files/<int:number>        case.show_file
 GET /tips/<tip>/files/<int:number>/<int:place> case.show_file
@@ -200,7 +201,7 @@ GET /tips/<tip>/refer                     referral.show_preview
 POST /tips/<tip>/refer                    referral.send
 POST /tips/<tip>/refer/back               referral.send_back
 POST /tips/<tip>/release                  queue.give_back
-POST /tips/<tip>/reopen                   case.reopen
+POST /tips/<tip>/reopen                   closing.reopen
 GET /tips/<tip>/reply                     case.show_thread
 POST /tips/<tip>/questions                case.ask_questions
 POST /tips/<tip>/reply                    case.send_reply
