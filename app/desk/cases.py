@@ -201,7 +201,7 @@ class Cases:
 
     def reseal(self, job: Job) -> None:
         """Seal everything anew to the store's first identity; raises RefusedError."""
-        count = self.store.reseal(("tips", "envelopes", "parts", "waiting", EARLY_FOLDER), job)
+        count = self.store.reseal(("tips", "envelopes", "parts", "waiting", "typed", EARLY_FOLDER), job)
         if count is not None:
             self.journal.reseal()
             self.journal.write(JournalEntry(DESK, "rekeyed", "", str(count)))

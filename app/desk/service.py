@@ -38,6 +38,7 @@ from app.desk.reply_poster import ReplyPoster
 from app.desk.statistics import keep_rows
 from app.desk.store import SealedStore
 from app.desk.tip_status import StatusQueue
+from app.desk.typed import TypedTexts
 from app.desk.withdrawal_request import WithdrawalRequests
 from app.text.phrases import PhraseTrie
 from app.vault.age import seal
@@ -71,6 +72,7 @@ class Desk:
         self.journal = Journal(store, key, clock=clock)
         self.cases = Cases(store, self.journal, identities, clock=clock)
         self.looks = OverdueLooks(store, clock=clock, steady=steady)
+        self.typed = TypedTexts(self.cases)
         self.inbox = Inbox(config.inbox, self.cases, store, identities)
         self.queue, self.attachments = Queue(self.cases), Attachments(self.cases)
         self.outbox = Outbox(f"sqlite:///{config.store / 'outbox.db'}")
@@ -136,12 +138,14 @@ class Desk:
         Nothing is destroyed before two looks a day apart agree.
         """
         over, parts = self.cases.overdue(self.config.retain_days), self.cases.parts.overdue()
-        answers = self.cases.early_answers.overdue()
-        confirmed = self.looks.confirm([*(case.id for case in over), *parts, *answers])
+        answers, typed = self.cases.early_answers.overdue(), self.typed.overdue()
+        confirmed = self.looks.confirm([*(case.id for case in over), *parts, *answers, *typed])
         over = [case for case in over if case.id in confirmed]
         if over:
             keep_rows(self.store, [case for case in over if case.answers_to is None])
             self.cases.destroy(over)
+        self.typed.drop_ended()
+        self.typed.destroy(confirmed.intersection(typed))
         self.cases.parts.delete_waiting(confirmed.intersection(parts))
         self.cases.early_answers.destroy(confirmed.intersection(answers), by=DESK)
 
@@ -151,6 +155,7 @@ class Desk:
         def load(job: Job) -> None:
             self.cases.load(job)
             if not (job.stopped or self._stop.is_set()):
+                self.typed.load()
                 decide_interrupted(self.referral_context)
                 self._start_background()
 

@@ -156,6 +156,7 @@ class Office:
         config = load_desk_config(self.config, {})
         with open_desk(config, (self.identity,), self.key, phrases(), clock=clock, steady=steady or clock) as made:
             made.cases.load(made.loading)
+            made.typed.load()
             made.loading.ended = True
             yield made
 
