@@ -6,6 +6,7 @@
     ├── EnvelopeError          not an envelope, damaged, or sealed to other identities
     ├── BundleError            an opened envelope without a bundle of this program
     ├── SignatureError         a signature that the expected key did not make
+    ├── OutcomesError          published figures that are not to be shown
     ├── OutboxError            not stored, so not sent
     │   ├── AlreadySentError   this very form was sent before
     │   ├── HeldGoneError      a held tip that has expired, or never existed
@@ -88,6 +89,13 @@ class SignatureError(HaumaruError):
 
     code = "signature"
     status = 403
+
+
+class OutcomesError(HaumaruError):
+    """A file of published figures that must not be shown; its code names the cause."""
+
+    code = "outcomes-form"
+    status = 400
 
 
 class OutboxError(HaumaruError):

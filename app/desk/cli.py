@@ -26,6 +26,7 @@ from app.desk.health import check_health
 from app.desk.jobs import Job
 from app.desk.journal import Journal, verify_journal
 from app.desk.key_files import ask_passphrase, read_identities, read_signing_key_file
+from app.desk.outcome_commands import outcomes
 from app.desk.receiver import EnvelopeReceiver, serve_receiver
 from app.desk.service import open_desk
 from app.desk.store import SealedStore
@@ -182,7 +183,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-for _command in (open_envelopes, verify):
+for _command in (open_envelopes, verify, outcomes):
     cli.add_command(_command)
 
 

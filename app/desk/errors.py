@@ -56,6 +56,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "boxes": "The desk could not read these boxes. Draw the boxes again.",
         "not-a-referral": "This envelope holds no referral.",
         "signature": "This desk's key did not make the signature. Do not rely on anything in the envelope.",
+        "no-agency": "Figures need the id that the site gives your agency. Set [site] replies and agency in desk.toml.",
+        "no-month": "There are no figures to publish yet. A month is counted a week after the month is over.",
         "handler": "Choose who you are first.",
         "session": "Your session has ended. Open the link that the terminal shows now.",
         "idle": "The desk locked, because nobody used it for 15 minutes. Open the link that the terminal shows now.",

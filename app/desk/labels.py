@@ -70,6 +70,7 @@ _ACTIONS = {
     "told-again": "chose to tell the sender again what becomes of the tip",
     "reply-posted": "sent a reply to the site",
     "outcome": "saved the outcome",
+    "published": "saved the figures to publish",
     "closed": "closed the tip",
     "reopened": "opened the tip again",
     "undone": "took back that the tip was closed",

@@ -30,6 +30,7 @@ from app.desk.imap import fetch_envelopes
 from app.desk.inbox import Inbox
 from app.desk.jobs import Job, start_job
 from app.desk.journal import DESK, Journal
+from app.desk.outcome_counts import OutcomeCounts
 from app.desk.overdue import OverdueLooks, boot_seconds
 from app.desk.queue import Queue
 from app.desk.release import decide_interrupted
@@ -81,6 +82,7 @@ class Desk:
         self.replies = ReplyQueue(self.cases, has_site=config.site is not None)
         self.requests = WithdrawalRequests(self.cases)
         self.questions = QuestionQueue(self.cases, self.replies)
+        self.outcome_counts = OutcomeCounts(self.cases, key, config.site.agency) if config.site else None
         self.statuses = StatusQueue(
             self.cases,
             tells=config.acknowledge and config.site is not None,

@@ -1,6 +1,7 @@
-"""Statistics for a public report: counts of tips, in which every count under five is hidden.
+"""Statistics for the agency itself: counts of tips as of today, in which every count under five is hidden.
 
-Where a hidden count could be computed from the total, the next smallest is hidden too. A case that is destroyed
+Where a hidden count could be computed from the total, the next smallest is hidden too. That is not enough for the
+public: two tables of two days differ by one tip (`outcome_counts` has what may be published). A case that is destroyed
 leaves one sealed row, without a word of the tip.
 """
 
@@ -14,6 +15,7 @@ from app.desk.case import Case
 from app.desk.case_fields import OUTCOMES, Outcome, State
 from app.desk.labels import KIND_LABELS
 from app.desk.store import SealedStore
+from app.vault.published_outcomes import month_of
 
 MIN_COUNT = 5  # a smaller count is hidden
 _ROWS_FILE = "tally.age"
@@ -32,12 +34,15 @@ def statistics_row(case: Case) -> dict[str, Any]:
     """Return what is counted of a case, and nothing else."""
     return {
         "id": case.id,
-        "month": case.received.strftime("%Y-%m"),
+        "month": month_of(case.received),
         "danger": case.danger,
         "children": case.children,
         "kinds": sorted(case.known_kinds),
         "outcome": str(case.outcome),
         "authorities": sorted({one.authority for one in case.referrals}),
+        "referred": month_of(min(one.day for one in case.referrals)) if case.referrals else "",
+        "closed": month_of(case.closed) if case.closed else "",
+        "reason": case.reason,
     }
 
 
@@ -56,12 +61,17 @@ def kept_rows(store: SealedStore) -> list[dict[str, Any]]:
     return rows
 
 
+def statistics_rows(cases: Iterable[Case], gone: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return a row for each tip, here or destroyed; an answer in a thread does not count as a tip."""
+    here = [statistics_row(case) for case in cases if case.answers_to is None and case.state is not State.OBJECTIONABLE]
+    return list({one["id"]: one for one in [*gone, *here]}.values())
+
+
 def statistics_tables(
     cases: Iterable[Case], gone: Iterable[Mapping[str, Any]], authorities: Mapping[str, str]
 ) -> list[StatisticsTable]:
-    """Return the tables of a public report; an answer in a thread does not count as a tip."""
-    here = [statistics_row(case) for case in cases if case.answers_to is None and case.state is not State.OBJECTIONABLE]
-    rows = list({one["id"]: one for one in [*gone, *here]}.values())
+    """Return the tables that the agency sees."""
+    rows = statistics_rows(cases, gone)
     urgent = {"Someone in danger": "danger", "Children involved": "children"}
     names = {str(outcome): name for outcome, name in OUTCOMES.items()}
     return [

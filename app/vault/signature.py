@@ -31,6 +31,7 @@ class SignatureContext(bytes, Enum):
     JOURNAL = b"haumaru/journal/1"
     DAY_KEYS = b"haumaru/day-keys/1"
     SEATS = b"haumaru/seats/1"
+    OUTCOMES = b"haumaru/outcomes/1"
 
 
 def sign(context: SignatureContext, data: bytes, key: Ed25519PrivateKey) -> str:

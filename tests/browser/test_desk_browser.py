@@ -259,7 +259,18 @@ def _screens(page, desk, office):
     page.locator("#objectionable summary").click()
     page.check("input[name=sure]")
     page.get_by_role("button", name="Lock this tip").click()
-    fixed = ["/", "/?view=closed", "/aside", "/journal", "/figures", "/help", "/who", "/progress/intake", "/nowhere"]
+    fixed = [
+        "/",
+        "/?view=closed",
+        "/aside",
+        "/journal",
+        "/figures",
+        "/figures/outcomes",
+        "/help",
+        "/who",
+        "/progress/intake",
+        "/nowhere",
+    ]
     work = [f"{held}{rest}" for rest in ("", "/redact", "/refer", "/reply", "/print")]
     more = [waiting, f"{waiting}/refer", f"{waiting}/reply", locked, f"{pictured}/boxes/1", f"{pictured}/redact"]
     return [*fixed, *work, *more]

@@ -4,15 +4,19 @@ import json
 import re
 from datetime import date
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from app.vault import age, reply
 from app.vault.bundle import BUNDLE_BYTES, files_length, pack, pack_files, unpack
 from app.vault.part import MAX_CANDIDATES, MAX_PARTS, SLICE_BYTES, pack_part, split
+from app.vault.published_outcomes import read_outcomes, sign_outcomes
+from app.vault.signature import public_bytes
 from app.vault.tip import MAX_FILES, ReplyTo, Tip, TipId
 from app.vault.tip_bundles import FileEntry, Words, from_bundles, read_words, words_to_json
 from tests.support.paths import ROOT
 
 TEXT = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
-TIP_JSON, PART_JSON = (line.encode() for line in re.findall(r"```json\n(.*)\n```", TEXT))
+TIP_JSON, PART_JSON, OUTCOMES_JSON = (line.encode() for line in re.findall(r"```json\n(.*)\n```", TEXT))
 FILES = {"files/1.jpg": b"jpg"}
 EVERYTHING = re.compile(".*")
 
@@ -33,6 +37,15 @@ def test_the_example_of_tip_json_is_what_the_program_makes():
     )
     assert words() == Words(tip, (FileEntry("files/1.jpg", "image/jpeg", 3, ("GPS position",)),), key)
     assert words_to_json(words()) == TIP_JSON
+
+
+def test_the_example_of_outcomes_json_is_what_the_program_makes():
+    """The example of `outcomes.json` is read under the key that is in it, and signed again to the same bytes."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    outcomes = read_outcomes(
+        OUTCOMES_JSON + b"\n", agency="intake", key=public_bytes(key), today=date(2027, 5, 8)
+    )
+    assert sign_outcomes(outcomes, key) == OUTCOMES_JSON + b"\n"
 
 
 def test_the_example_of_part_json_proves_itself_to_the_words():

@@ -76,6 +76,7 @@ def _every_page(one):
         "/aside",
         "/journal",
         "/figures",
+        "/figures/outcomes",
         "/help",
         "/who",
     ]
@@ -169,6 +170,8 @@ GET /enter/<key>                          session.enter
 POST /export                              queue.export_chosen
 GET /figures                              records.show_figures
 GET /figures.csv                          records.save_figures
+GET /figures/outcomes                     outcome_counts.show_outcomes
+POST /figures/outcomes.json               outcome_counts.save_outcomes
 GET /help                                 session.show_help
 GET /journal                              records.show_journal
 POST /keys                                session.set_shortcuts

@@ -24,6 +24,8 @@ CONTEXTS = {
     SignatureContext.REPLY_POST: b"haumaru/reply-post/1",
     SignatureContext.JOURNAL: b"haumaru/journal/1",
     SignatureContext.DAY_KEYS: b"haumaru/day-keys/1",
+    SignatureContext.SEATS: b"haumaru/seats/1",
+    SignatureContext.OUTCOMES: b"haumaru/outcomes/1",
 }
 
 
