@@ -19,6 +19,7 @@ from app.desk.journal import DESK, Journal
 from app.desk.key_files import read_identities, read_signing_key_file
 from app.desk.outcome_counts import OutcomeCounts
 from app.desk.store import SealedStore
+from app.vault.signature import encode_public_key, public_bytes
 
 _FILE = click.Path(path_type=Path)
 
@@ -45,4 +46,6 @@ def outcomes(env: Mapping[str, str], path: Path, target: Path) -> None:
         cases = Cases(store, Journal(store, key, clock=time.time), identities)
         cases.load(Job("Opening the tips of this desk"))
         create_once(target, OutcomeCounts(cases, key, config.site.agency).publish(DESK))
+    # The operator compares the key with the agency's reply_key if the site refuses the file.
+    click.echo(f"signed with the key: {encode_public_key(public_bytes(key))}", err=True)
     click.echo(f"The figures are in {click.format_filename(target)}. Give this file to the operator of the site.")

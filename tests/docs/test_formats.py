@@ -42,9 +42,7 @@ def test_the_example_of_tip_json_is_what_the_program_makes():
 def test_the_example_of_outcomes_json_is_what_the_program_makes():
     """The example of `outcomes.json` is read under the key that is in it, and signed again to the same bytes."""
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-    outcomes = read_outcomes(
-        OUTCOMES_JSON + b"\n", agency="intake", key=public_bytes(key), today=date(2027, 5, 8)
-    )
+    outcomes = read_outcomes(OUTCOMES_JSON + b"\n", agency="intake", key=public_bytes(key), today=date(2027, 5, 8))
     assert sign_outcomes(outcomes, key) == OUTCOMES_JSON + b"\n"
 
 
