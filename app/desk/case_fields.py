@@ -74,8 +74,25 @@ class CaseNote:
 
 
 @dataclass(frozen=True)
+class Rewording:
+    """Own words in place of one text; while they are not `used`, the desk keeps them in case the handler wants them.
+
+    `let_stand` has the marks of the places that a handler allows to go (`leftovers`), and `written_from` the digest of
+    each text that the handler had in view, by field.
+    """
+
+    text: str
+    used: bool = True
+    let_stand: tuple[str, ...] = ()
+    written_from: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RedactionDraft:
-    """What a handler chose for a referral: marks by field, further terms, answers and files, boxes, summary."""
+    """What a handler chose for a referral: marks by field, further terms, answers and files, boxes, summary.
+
+    `rewordings` has the handler's own words by field. What the sender wrote later goes only if `later` names it.
+    """
 
     marks: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     terms: tuple[str, ...] = ()
@@ -86,6 +103,8 @@ class RedactionDraft:
     authorities: tuple[str, ...] = ()
     by: str = ""
     translator: str = ""  # the id of the translator to whom a prepared text goes; "" for a referral to the authorities
+    rewordings: Mapping[str, Rewording] = field(default_factory=dict)
+    later: tuple[str, ...] = ()
     looked: bool = False  # a handler has saved the draft once, with the suggestions in view
 
 

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from app.desk.case import Case
-from app.desk.case_fields import CaseFile, CaseNote, Outcome, RedactionDraft, SentReferral, State
+from app.desk.case_fields import CaseFile, CaseNote, Outcome, RedactionDraft, Rewording, SentReferral, State
 from app.desk.thread import MessageKind, ThreadMessage
 from app.vault.tip import ReplyTo
 
@@ -50,8 +50,12 @@ def _decode_draft(raw: dict[str, Any]) -> RedactionDraft:
         path: {int(page): tuple((a, b, c, d) for a, b, c, d in of_page) for page, of_page in pages.items()}
         for path, pages in raw.pop("boxes").items()
     }
+    rewordings = {
+        name: Rewording(**{**one, "let_stand": tuple(one["let_stand"])})
+        for name, one in raw.pop("rewordings", {}).items()
+    }
     lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
-    return RedactionDraft(marks=marks, boxes=boxes, **lists)
+    return RedactionDraft(marks=marks, boxes=boxes, rewordings=rewordings, **lists)
 
 
 def _decode_message(raw: dict[str, Any]) -> ThreadMessage:

@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.delivery.outbox import Outbox
 from app.desk.attachments import Attachment, Attachments, burn_boxes
 from app.desk.case import Case
-from app.desk.case_fields import RedactionDraft
+from app.desk.case_fields import RedactionDraft, Span
 from app.desk.cases import Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError
 from app.desk.journal import JournalEntry
 from app.desk.known_names import LISTED, KnownNames, load_known_names
+from app.desk.later_messages import is_later, later_messages, message_text, referred_names
 from app.desk.redaction import (
     ONLY_SUGGESTED,
     Redaction,
@@ -28,6 +29,7 @@ from app.desk.redaction import (
     suggest_removals,
 )
 from app.desk.referral import Referral
+from app.desk.rewording import used_rewordings
 from app.files.clean import CleanedFile
 from app.text.phrases import Finding, PhraseTrie
 from app.vault.keys import key_fingerprint
@@ -60,6 +62,7 @@ REMOVED_KINDS: Mapping[str, str] = {
 _BY_HAND = "words chosen by a handler"
 _BOXES = "parts of pictures"
 _LEFT_OUT = "whole answers"
+_REWORDED = "the sender's own words, in answers that the desk wrote anew"
 _FILES_OUT = "whole files"
 
 
@@ -78,8 +81,13 @@ class ReferralContext:
 
     def redaction(self, case: Case) -> Redaction:
         """Return the redaction of a tip by its own draft; raises RefusedError, or BusyError, for its files."""
-        fields = redactable_texts(case, self.attachments.of(case))
+        fields = self.texts(case)
         return Redaction.of(fields, case.draft, suggest_removals(fields, self.phrases, self.names))
+
+    def texts(self, case: Case) -> dict[str, str]:
+        """Return the texts of a tip that can be redacted, by field; its files may raise RefusedError or BusyError."""
+        later = {name: message_text(one) for name, one in later_messages(case, self.cases).items()}
+        return redactable_texts(case, self.attachments.of(case), later)
 
 
 def first_draft(
@@ -89,13 +97,25 @@ def first_draft(
 
     Files are kept back. The authorities are those that the answers speak for.
     """
+    marks, chosen = _certain_marks(suggestions), suggest_authorities(case, authorities)
+    return replace(case.draft, marks=marks, left_out=left_out_at_first(suggestions), authorities=chosen)
+
+
+def with_new_later(redaction: Redaction) -> Redaction:
+    """Return a redaction with the certain suggestions marked in later messages that the draft does not know yet."""
+    draft = redaction.draft
+    new = [name for name in redaction.fields if is_later(name) and name not in (*draft.later, *draft.left_out)]
+    marks = _certain_marks({name: redaction.suggestions.get(name, ()) for name in new})
+    return redaction.with_draft(replace(draft, marks={**draft.marks, **marks})) if marks else redaction
+
+
+def _certain_marks(suggestions: Mapping[str, Sequence[Finding]]) -> dict[str, tuple[Span, ...]]:
+    """Return a mark for every suggestion but those of `ONLY_SUGGESTED`, by field."""
     certain = {
         name: tuple((one.start, one.end) for one in of_field if one.kind not in ONLY_SUGGESTED)
         for name, of_field in suggestions.items()
     }
-    marks = {name: spans for name, spans in certain.items() if spans}
-    chosen = suggest_authorities(case, authorities)
-    return replace(case.draft, marks=marks, left_out=left_out_at_first(suggestions), authorities=chosen)
+    return {name: spans for name, spans in certain.items() if spans}
 
 
 def suggest_authorities(case: Case, authorities: Mapping[str, Authority]) -> tuple[str, ...]:
@@ -124,11 +144,15 @@ def _key_mark(authority: Authority) -> str:
 def build_referral(
     case: Case, redaction: Redaction, to: str, context: ReferralContext, *, purpose: str = "referral"
 ) -> Referral:
-    """Return what an authority would get, before it is signed.
+    """Return what an authority or a translator would get, before it is signed.
 
-    Raises RefusedError: `nothing-left`, `file`, `still-there` (what was taken out stands elsewhere, as in the summary).
+    A translator gets the redacted original where an authority gets own words. Raises RefusedError: `nothing-left`,
+    `file`, `still-there` (what was taken out stands elsewhere, as in the summary), `no-own-words`, and `leftover` (what
+    was taken out, or a sentence of the sender, stands in own words and no handler has let it stand).
     """
-    left = {name: text for name, text in redaction.left.items() if not is_file(name)}
+    own = own_words(redaction) if purpose == "referral" else {}
+    left = {name: own.get(name, text) for name, text in redaction.left.items() if not is_file(name)}
+    names = referred_names(left)
     kept = _kept_files(case, redaction, context.attachments)
     if not left and not kept:
         raise RefusedError("nothing-left")
@@ -140,20 +164,42 @@ def build_referral(
         danger=_choice(case, "danger"),
         children="yes" if case.children else _choice(case, "children"),
         kinds=case.known_kinds,
-        fields=left,
+        fields={names[name]: text for name, text in left.items()},
         files=kept,
-        removed=_removed_kinds(redaction, all_files=len(kept) == len(case.files)),
+        removed=_removed_kinds(redaction, own, all_files=len(kept) == len(case.files)),
         contact=context.contact,
         key=encode_public_key(public_bytes(context.key)),
         purpose=purpose,
+        reworded=tuple(names[name] for name in own),
     )
-    _require_nothing_removed(made, redaction.removed)
+    _require_nothing_removed(made, _without_allowed(redaction, left, own), redaction.removed)
     return made
 
 
-def _require_nothing_removed(made: Referral, removed: Sequence[str]) -> None:
+def own_words(redaction: Redaction) -> dict[str, str]:
+    """Return the own words that a referral carries, by field; raises RefusedError `no-own-words` or `leftover`."""
+    rewordings = {name: one for name, one in used_rewordings(redaction.draft).items() if name in redaction.left}
+    if not all(one.text for one in rewordings.values()):
+        raise RefusedError("no-own-words")
+    if rewordings:
+        gate = redaction.gate()
+        if any(gate.stopping(one.text, one.let_stand) for one in rewordings.values()):
+            raise RefusedError("leftover")
+    return {name: one.text for name, one in rewordings.items()}
+
+
+def _without_allowed(redaction: Redaction, left: Mapping[str, str], own: Mapping[str, str]) -> list[str]:
+    """Return the texts of a referral, without the taken-out words that a handler has let stand in own words."""
+    if not own:
+        return list(left.values())
+    gate, rewordings = redaction.gate(), redaction.draft.rewordings
+    allowed = {name: gate.without_allowed(text, rewordings[name].let_stand) for name, text in own.items()}
+    return [allowed.get(name, text) for name, text in left.items()]
+
+
+def _require_nothing_removed(made: Referral, texts_of_fields: Sequence[str], removed: Sequence[str]) -> None:
     """Raise RefusedError `still-there` if a removed text stands in what the sender wrote or a handler added."""
-    texts = [made.summary, *made.fields.values(), *made.fields, *(file.path for file in made.files)]
+    texts = [made.summary, *texts_of_fields, *made.fields, *(file.path for file in made.files)]
     texts += [file.data.decode("utf-8", "replace") for file in made.files if file.type == "text/plain"]
     if find_removed(texts, removed):
         raise RefusedError("still-there")
@@ -185,7 +231,7 @@ def _choice(case: Case, name: str) -> str:
     return value if value in {choice.value for choice in SCHEMA.field(name).choices} else ""
 
 
-def _removed_kinds(redaction: Redaction, *, all_files: bool) -> tuple[str, ...]:
+def _removed_kinds(redaction: Redaction, own: Mapping[str, str], *, all_files: bool) -> tuple[str, ...]:
     """Return the kinds of things that were taken out, each once; a mark that meets a suggestion is of its kind."""
     draft = redaction.draft
     names: dict[str, None] = {}
@@ -194,8 +240,10 @@ def _removed_kinds(redaction: Redaction, *, all_files: bool) -> tuple[str, ...]:
             names[_kind_of(start, end, redaction.suggestions.get(name, ()))] = None
     if draft.terms:
         names[_BY_HAND] = None
-    if any(name in draft.left_out for name in redaction.fields):
+    if any(name in draft.left_out for name in redaction.fields if not is_later(name)):
         names[_LEFT_OUT] = None
+    if own:
+        names[_REWORDED] = None
     if any(boxes for path in draft.files for boxes in draft.boxes.get(path, {}).values()):
         names[_BOXES] = None
     if not all_files:

@@ -16,7 +16,7 @@ from app.text.phrases import Finding
 
 _PIECE = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\s\u3400-\u9fff\uf900-\ufaff]+")
 _EDGES = ".,;:!?()[]{}\"'«»“”‘’–—/，。、；：！？（）「」"
-_MARK = re.compile(r"([a-z][a-z-]{0,31}|files/[1-9][0-9]?\.[a-z0-9]{1,8}):(\d{1,9})-(\d{1,9})")
+_MARK = re.compile(r"([a-z][a-z-]{0,31}|later-[0-9a-z]{26}|files/[1-9][0-9]?\.[a-z0-9]{1,8}):(\d{1,9})-(\d{1,9})")
 _MAX_BOXES = 200  # of one file
 
 

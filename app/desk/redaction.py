@@ -9,6 +9,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from app.core.unicode import clean_text, compose
@@ -16,6 +17,8 @@ from app.desk.attachments import Attachment
 from app.desk.case import Case
 from app.desk.case_fields import RedactionDraft, Span
 from app.desk.known_names import LISTED, KnownNames
+from app.desk.later_messages import is_later
+from app.desk.leftovers import LeftoverGate
 from app.desk.marks import MarkablePiece, cut_text, merge_spans
 from app.desk.piece_search import PieceSearch
 from app.files.clean import CleanedFile
@@ -84,7 +87,12 @@ class Redaction:
     @property
     def left(self) -> dict[str, str]:
         """The redacted fields that the draft does not leave out; a text file is among them under its path."""
-        return {name: text for name, text in self.redacted.items() if name not in self.draft.left_out}
+        return {name: text for name, text in self.redacted.items() if is_sent(name, self.draft)}
+
+    def gate(self) -> LeftoverGate:
+        """Return the gate for own words: for what was taken out, and what the sender wrote, so for no translation."""
+        own = [self.fields[name] for name in rewordable(self.fields) if name != TRANSLATION]
+        return LeftoverGate.of(self.removed, own)
 
     def pieces(self) -> dict[str, list[MarkablePiece]]:
         """Return each field cut into the pieces that a handler can mark."""
@@ -111,7 +119,7 @@ class Redaction:
 
     def runs(self) -> dict[str, list[tuple[str, bool]]]:
         """Return each field as it came, in runs, each with whether it is taken out."""
-        whole = {name: ((0, len(self.fields[name])),) for name in self.draft.left_out if name in self.fields}
+        whole = {name: ((0, len(text)),) for name, text in self.fields.items() if not is_sent(name, self.draft)}
         return {name: _runs(text, whole.get(name, self.spans[name])) for name, text in self.fields.items()}
 
 
@@ -131,12 +139,14 @@ def answer_texts(case: Case) -> dict[str, str]:
     return {name: answers[name] for name in order if answers.get(name)}
 
 
-def redactable_texts(case: Case, files: Sequence[Attachment]) -> dict[str, str]:
-    """Return the free text by field, and each file that is text under its path, as far as they can be marked.
+def redactable_texts(
+    case: Case, files: Sequence[Attachment], later: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """Return the free text by field, what came later, and each file that is text under its path.
 
-    A file that is too long, alone or after the answers and files before it, is left out.
+    A file that is too long, alone or after the texts and files before it, is left out.
     """
-    fields = answer_texts(case)
+    fields = {**answer_texts(case), **later}
     left = MAX_MARKABLE - sum(map(len, fields.values()))
     for file in files:
         if file.kind == "text" and isinstance(file.result, CleanedFile) and len(file.result.data) <= MAX_TEXT_FILE:
@@ -145,6 +155,16 @@ def redactable_texts(case: Case, files: Sequence[Attachment]) -> dict[str, str]:
                 fields[file.path] = text
                 left -= len(text)
     return fields
+
+
+def is_sent(name: str, draft: RedactionDraft) -> bool:
+    """Whether a referral by a draft carries a field; what came later is carried only if the draft names it."""
+    return name not in draft.left_out and (name in draft.later or not is_later(name))
+
+
+def rewordable(fields: Iterable[str]) -> list[str]:
+    """Return the fields that own words can replace: what somebody wrote, and no file."""
+    return [name for name in fields if not is_file(name) and name not in SCHEMA.choice_names]
 
 
 def is_file(name: str) -> bool:

@@ -32,13 +32,19 @@ NOTICE = (
     "themselves be victims. Do not act in a way that lets anyone infer who told. Do not try to find out who sent it."
 )
 
+IN_DESKS_WORDS = "in the desk's words"
+"""What a referral says of a text that a handler wrote in place of the sender's."""
+
 _NAMES = re.compile(r"referral\.json|referral\.sig|referral\.txt")
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Referral:
-    """What one authority gets; `purpose` is `referral` or `translation`."""
+    """What one authority gets; `purpose` is `referral` or `translation`.
+
+    `reworded` has the names of the fields whose text is in the desk's words, and not in the sender's.
+    """
 
     id: TipId
     to: str
@@ -53,6 +59,7 @@ class Referral:
     contact: str
     key: str  # the desk's public key, base64
     purpose: str = "referral"
+    reworded: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -119,6 +126,7 @@ def referral_json(words: ReferralWords) -> bytes:
         "children": referral.children,
         "kinds": list(referral.kinds),
         "fields": dict(referral.fields),
+        **({"reworded": list(referral.reworded)} if referral.reworded else {}),
         "files": [
             {
                 "path": file.entry.path,
@@ -154,7 +162,8 @@ def referral_text(words: ReferralWords) -> str:
         f"{SCHEMA.heading('kinds')}: {', '.join(referral.kinds) or 'not said'}",
     ]
     for name, text in referral.fields.items():
-        lines += ["", f"{SCHEMA.heading(name)}:", f"  {_indented(text)}"]
+        whose = f" ({IN_DESKS_WORDS})" if name in referral.reworded else ""
+        lines += ["", f"{SCHEMA.heading(name)}{whose}:", f"  {_indented(text)}"]
     lines += ["", *(f"File: {file.entry.path} ({file.entry.type}, {file.entry.size} bytes)" for file in words.files)]
     if words.files:
         lines += [f"Envelopes that bring the files: {words.part_count}"]
@@ -228,8 +237,9 @@ def require_signer(referral: Referral, key: bytes) -> Referral:
 def _parse_referral(line: bytes) -> ReferralWords:
     fields = json.loads(line)
     texts = {name: fields[name] for name in ("to", "summary", "danger", "children", "contact", "key", "purpose")}
+    reworded = tuple(fields.get("reworded", ()))
     every = (*texts.values(), *fields["kinds"], *fields["removed"], *fields["fields"].values())
-    if not all(isinstance(text, str) for text in every):
+    if not all(isinstance(text, str) for text in every) or not set(reworded) <= set(fields["fields"]):
         raise TypeError
     referral = Referral(
         id=parse_tip_id(fields["id"]),
@@ -238,6 +248,7 @@ def _parse_referral(line: bytes) -> ReferralWords:
         fields=fields["fields"],
         files=(),
         removed=tuple(fields["removed"]),
+        reworded=reworded,
         **texts,
     )
     files = tuple(

@@ -121,7 +121,8 @@ def prepare_hand_over(
 ) -> Case:
     """Hand the text for a translator to a second person; raises as `send_to_translator` would for the same draft."""
     _require_usable_key(translator, context)
-    build_referral(without_files(case), context.redaction(without_files(case)), translator.name, context)
+    shown = without_files(case)
+    build_referral(shown, context.redaction(shown), translator.name, context, purpose="translation")
     return _wait_for_second(case, context.cases, who, translator=translator.id, despite=despite)
 
 

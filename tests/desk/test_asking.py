@@ -6,6 +6,7 @@ import re
 import pytest
 
 from app.desk.asking import MAX_ASKED, QuestionQueue, question_states, questions_by_topic, warned_replies
+from app.desk.dispatch import build_referral
 from app.desk.errors import RefusedError
 from app.desk.export import export_json
 from app.desk.redaction import ANSWERED, answer_texts, left_out_at_first
@@ -126,13 +127,18 @@ def test_what_is_said_to_a_question_is_read_in_english(desk, office, case):
 
 
 def test_who_redacts_sees_what_the_sender_said_later(desk, office, case):
-    """The page on which a tip is redacted shows the later answers, which are not in the referral."""
+    """The page on which a tip is redacted shows the later answers, which are not in a referral at first."""
     office.drop(answer(replies={"pass-on": "no"}))
     receive(desk)
     page = Browser(desk).get(f"/tips/{case.id}/redact").text
-    assert "At night" in page
-    assert '<dt>May we pass on what you wrote, word for word?</dt><dd dir="auto">No</dd>' in page
-    assert "These answers are not part of the referral." in page
+    shown = re.sub(r"<[^>]+>", "", page)
+    assert "At night" in shown
+    assert "May we pass on what you wrote, word for word?\nNo" in shown
+    boxes = re.findall(r'name="keep" value="(later-[0-9a-z]{26})"( checked)?', page)
+    assert [ticked for _, ticked in boxes] == [""]
+    context = desk.referral_context
+    made = build_referral(desk.cases.get(case.id), context.redaction(desk.cases.get(case.id)), "Police", context)
+    assert "At night" not in str(made.fields)
 
 
 def test_what_must_be_known_before_a_referral_is_said_wherever_a_tip_is_passed_on(desk, office, case):

@@ -20,6 +20,7 @@ from app.desk.case_standard import export_standard_csv
 from app.desk.errors import RefusedError
 from app.desk.export import export_json, export_members, zip_with_manifest
 from app.desk.journal import JournalEntry
+from app.desk.later_messages import later_label
 from app.desk.redaction import ANSWERED, TRANSLATION, answer_texts
 from app.desk.replies import reply_warnings
 from app.desk.service import Desk
@@ -228,7 +229,7 @@ def field_label(name: str) -> str:
     if name.startswith("files/"):
         return f"Text of {name}"
     named = {TRANSLATION: "Translation", ANSWERED: "Answers to questions of the desk"}
-    return named.get(name) or SCHEMA.heading(name)
+    return named.get(name) or later_label(name) or SCHEMA.heading(name)
 
 
 def _neighbour_links(case: Case) -> dict[str, str]:

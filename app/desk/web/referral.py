@@ -23,11 +23,13 @@ from app.desk.dispatch import (
     confirm_key,
     first_draft,
     is_key_confirmed,
+    with_new_later,
 )
 from app.desk.errors import RefusedError
 from app.desk.known_names import LISTED
+from app.desk.later_messages import is_later, later_messages
 from app.desk.marks import MarkablePiece, read_boxes, read_marks, write_boxes
-from app.desk.redaction import MAX_NAMES, is_file, redactable_texts
+from app.desk.redaction import MAX_NAMES, is_file, is_sent
 from app.desk.referral import NOTICE, referral_words
 from app.desk.release import (
     prepare_hand_over,
@@ -56,9 +58,10 @@ def show_draft(tip: str) -> AnyResponse:
     redaction = desk.referral_context.redaction(case)
     if not case.draft.looked:
         redaction = redaction.with_draft(first_draft(case, redaction.suggestions, desk.config.authorities))
+    redaction = with_new_later(redaction)
     pieces = redaction.pieces()
     suggested = [piece for of_field in pieces.values() for piece in of_field if piece.kind]
-    names = redaction.names_to_check()
+    names, later = redaction.names_to_check(), later_messages(case, desk.cases)
     return render_page(
         "redact.html",
         case=case,
@@ -71,6 +74,9 @@ def show_draft(tip: str) -> AnyResponse:
         why=REMOVED_KINDS,
         files=desk.attachments.of(case),
         authorities=desk.config.authorities.values(),
+        sent={name for name in pieces if is_sent(name, redaction.draft)},
+        later=later,
+        later_others=[one for one in case.thread if not one.who and one not in later.values()],
     )
 
 
@@ -78,9 +84,8 @@ def show_draft(tip: str) -> AnyResponse:
 def save_draft(tip: str) -> AnyResponse:
     """Keep the draft, then go where the button says."""
     desk, case = current_desk(), _case_to_redact(tip)
-    fields = redactable_texts(case, desk.attachments.of(case))
-    draft = _read_draft(case, fields)
-    desk.cases.redact(tip, current_handler(), draft)
+    fields, who = desk.referral_context.texts(case), current_handler()
+    desk.cases.change(tip, who, "redacted", lambda now: now.with_draft(who, _read_draft(now, fields)))
     go, _, number = request.form.get("go", "").partition("-")
     if go == "boxes" and number.isascii() and number.isdigit() and len(number) < _MAX_DIGITS:
         return see_other(url_for("referral.show_boxes", tip=tip, number=int(number)))
@@ -150,7 +155,8 @@ def _preview(tip: str, refusal: RefusedError | None = None) -> AnyResponse:
     redaction, files = desk.referral_context.redaction(case), enumerate(desk.attachments.of(case), 1)
     authorities = _chosen_parties(case)
     names = " and ".join(party.name for party in authorities)
-    referral = build_referral(case, redaction, names, desk.referral_context)
+    purpose = "translation" if translation else "referral"
+    referral = build_referral(case, redaction, names, desk.referral_context, purpose=purpose)
     return render_page(
         "preview.html",
         case=case,
@@ -298,6 +304,7 @@ def _read_draft(case: Case, fields: Mapping[str, str]) -> RedactionDraft:
         marks=read_marks(form.getlist("m"), fields),
         terms=terms,
         left_out=tuple(name for name in fields if name not in kept and not is_file(name)),
+        later=tuple(name for name in fields if name in kept and is_later(name)),
         files=tuple(path for path in form.getlist("file") if path in paths),
         summary=clean_text(form.get("summary", ""))[:_MAX_SUMMARY],
         authorities=tuple(name for name in current_desk().config.authorities if name in form.getlist("authority")),
