@@ -89,16 +89,17 @@ class Desk:
             every=config.site.every if config.site else 1,
             clock=clock,
         )
-        leases = Leases(self.outbox.database)
-        self.reply_poster = (
-            ReplyPoster(self.replies, store, leases, config.site, key, clock=clock) if config.site else None
-        )
+        self.reply_poster = self._new_reply_poster()
         self.forwarder = self._new_forwarder()
         self.failures: dict[str, str] = {}  # by the name of the background work that fails, its code
         self.loading = Job("Opening the tips of this desk")
         self.opening = Job("Opening new tips", ended=True)
         self.jobs: dict[str, Job] = {}
         self._stop = threading.Event()
+
+    def _new_reply_poster(self) -> ReplyPoster | None:
+        site, leases = self.config.site, Leases(self.outbox.database)
+        return ReplyPoster(self.replies, self.store, leases, site, self.key, clock=self.clock) if site else None
 
     def _new_forwarder(self) -> Forwarder:
         parties = {**self.config.authorities, **self.config.translators}
