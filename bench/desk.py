@@ -15,6 +15,7 @@ from app.desk.case_json import encode_case
 from app.desk.config import load_desk_config
 from app.desk.jobs import Job
 from app.desk.journal import DESK, JournalEntry
+from app.desk.language_guess import load_language_guess
 from app.desk.service import Desk, open_desk
 from app.desk.similarity import text_sketch
 from app.desk.web.factory import create_app
@@ -100,7 +101,8 @@ def main() -> None:
         (folder / "inbox").mkdir()
         conf = load_desk_config(folder / "desk.toml", {})
         phrases = load_phrases(Path(__file__).parent.parent / "content")
-        with open_desk(conf, (identity,), read_signing_key(pem, None), phrases) as desk:
+        languages = load_language_guess(Path(__file__).parent.parent / "content")
+        with open_desk(conf, (identity,), read_signing_key(pem, None), phrases, languages=languages) as desk:
             made = [a_tip(random) for _ in range(1000)]
             envelopes = [seal(to_bundles(one)[0].data, [recipient]) for one in made]
             for one, data in zip(made, envelopes, strict=True):
@@ -123,7 +125,7 @@ def main() -> None:
                 (desk.store.folder / f"tips/{case.id}.age").write_bytes(data)
                 entries.append(JournalEntry(DESK, "received", case.id, f"envelope {sha256(data).hexdigest()}"))
             desk.cases.journal.write(*entries)
-        with open_desk(conf, (identity,), read_signing_key(pem, None), phrases) as desk:
+        with open_desk(conf, (identity,), read_signing_key(pem, None), phrases, languages=languages) as desk:
             start = time.perf_counter()
             desk.cases.load(desk.loading)
             desk.loading.ended = True

@@ -26,6 +26,7 @@ from app.desk.health import check_health
 from app.desk.jobs import Job
 from app.desk.journal import Journal, verify_journal
 from app.desk.key_files import ask_passphrase, read_identities, read_signing_key_file
+from app.desk.language_guess import load_language_guess
 from app.desk.outcome_commands import outcomes
 from app.desk.receiver import EnvelopeReceiver, serve_receiver
 from app.desk.service import open_desk
@@ -96,7 +97,8 @@ def serve(path: Path) -> None:
     identities = read_identities(config.identities, os.environ)
     key, phrases = read_signing_key_file(config.signing_key, os.environ), load_phrases(ROOT / "content")
     demo = DEMONSTRATION in identities
-    with open_desk(config, identities, key, phrases) as desk:
+    languages = load_language_guess(ROOT / "content")
+    with open_desk(config, identities, key, phrases, languages=languages) as desk:
         build = partial(factory.create_app, desk, demo=demo)
         server = factory.listen(
             config.bind, lambda link: click.echo(f"Open this link. The link works once: {link}"), build

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from app.desk.case import Case
 from app.desk.case_fields import State
 from app.desk.cases import Cases
-from app.desk.language_guess import UNKNOWN_LANGUAGE, guess_case_language
+from app.desk.language_guess import UNKNOWN_LANGUAGE, LanguageGuess
 from app.desk.replies import readable_reply_to
 from app.desk.similarity import similar_groups
 from app.desk.withdrawn import open_requests, was_asked_back
@@ -75,8 +75,8 @@ class QueueNeighbours:
 class Queue:
     """The queue over all cases; what is computed from all of them is kept until one changes."""
 
-    def __init__(self, cases: Cases) -> None:
-        self._cases = cases
+    def __init__(self, cases: Cases, languages: LanguageGuess) -> None:
+        self._cases, self.languages = cases, languages
         self._lock = threading.Lock()
         self._computed_at = -1  # the number of changes of the cases
         self._order: tuple[Case, ...] = ()
@@ -129,6 +129,17 @@ class Queue:
         rows = self._filtered(chosen, who)
         return next((one for one in rows if one.state is State.NEW and one.id != case.id), None)
 
+    def language(self, case: Case) -> str:
+        """Return the code of the language in which the sender seems to write: the same on every page."""
+        if case.id not in self._languages:  # the answers of a case never change
+            self._languages[case.id] = self.languages.guess_case(case) or UNKNOWN_LANGUAGE
+        return self._languages[case.id]
+
+    def guess_languages(self) -> None:
+        """Guess the language of every case, so that the first search by language need not wait."""
+        for case in self._cases.all():
+            self.language(case)
+
     def _rows(self) -> list[Case]:
         cases = self._cases.all()
         in_threads = {message.id for case in cases for message in case.thread if not message.who}
@@ -156,14 +167,9 @@ class Queue:
             not chosen.translator or case.translator,
             not chosen.answerable or readable_reply_to(case) is not None,
             not chosen.files or bool(case.files),
-            not chosen.language or self._language(case) == chosen.language,
+            not chosen.language or self.language(case) == chosen.language,
         )
         return all(asked) and self._matches_text(case, chosen)
-
-    def _language(self, case: Case) -> str:
-        if case.id not in self._languages:  # the answers of a case never change
-            self._languages[case.id] = guess_case_language(case) or UNKNOWN_LANGUAGE
-        return self._languages[case.id]
 
     def _matches_text(self, case: Case, chosen: QueueFilter) -> bool:
         if chosen.place and chosen.place.casefold() not in case.text("where").casefold():

@@ -30,6 +30,7 @@ from app.desk.imap import fetch_envelopes
 from app.desk.inbox import Inbox
 from app.desk.jobs import Job, start_job
 from app.desk.journal import DESK, Journal
+from app.desk.language_guess import LanguageGuess
 from app.desk.outcome_counts import OutcomeCounts
 from app.desk.overdue import OverdueLooks, boot_seconds
 from app.desk.queue import Queue
@@ -66,6 +67,7 @@ class Desk:
         key: Ed25519PrivateKey,
         phrases: PhraseTrie,
         *,
+        languages: LanguageGuess,
         clock: Callable[[], float],
         steady: Callable[[], float],
     ) -> None:
@@ -75,7 +77,7 @@ class Desk:
         self.looks = OverdueLooks(store, clock=clock, steady=steady)
         self.typed = TypedTexts(self.cases)
         self.inbox = Inbox(config.inbox, self.cases, store, identities)
-        self.queue, self.attachments = Queue(self.cases), Attachments(self.cases)
+        self.queue, self.attachments = Queue(self.cases, languages), Attachments(self.cases)
         self.outbox = Outbox(f"sqlite:///{config.store / 'outbox.db'}")
         self.outbox.prepare()
         self.referral_context = ReferralContext(self.cases, self.attachments, self.outbox, key, phrases, config.contact)
@@ -161,6 +163,7 @@ class Desk:
                 self.typed.load()
                 decide_interrupted(self.referral_context)
                 self._start_background()
+                self.queue.guess_languages()
 
         return start_job(self.loading, load)
 
@@ -221,6 +224,7 @@ def open_desk(
     key: Ed25519PrivateKey,
     phrases: PhraseTrie,
     *,
+    languages: LanguageGuess,
     clock: Callable[[], float] = time.time,
     steady: Callable[[], float] = boot_seconds,
 ) -> Iterator[Desk]:
@@ -231,7 +235,7 @@ def open_desk(
     store = SealedStore(config.store, identities, clock=clock)
     with store.locked():
         _make_folders(config)
-        desk = Desk(config, store, identities, key, phrases, clock=clock, steady=steady)
+        desk = Desk(config, store, identities, key, phrases, languages=languages, clock=clock, steady=steady)
         try:
             yield desk
         finally:

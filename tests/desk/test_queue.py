@@ -11,7 +11,7 @@ from app.desk.case_fields import State
 from app.desk.closing import close_case
 from app.desk.queue import PAGE_ROWS, Queue, QueueFilter
 from app.vault.tip import TipId
-from tests.support.desk import DAY, jpeg, receive, reply_to, tip
+from tests.support.desk import DAY, jpeg, languages, receive, reply_to, tip
 
 
 def test_a_tip_changed_in_the_thread_of_another_is_searched_anew(office):
@@ -67,7 +67,7 @@ def test_the_queue_is_filtered_and_searched(office):
             (QueueFilter(view="closed"), 0),
         ):
             assert desk.queue.page(wanted, "Ana").total == total, wanted
-        assert Queue(desk.cases).page(QueueFilter(page=99), "Ana").number == 1
+        assert Queue(desk.cases, languages()).page(QueueFilter(page=99), "Ana").number == 1
 
 
 def test_one_search_looks_through_every_state_but_locked_tips(office):
@@ -131,7 +131,8 @@ def test_the_neighbours_of_each_tip_are_those_of_the_filtered_list(sort):
         f"{number:026}": Case(TipId(f"{number:026}"), DAY - timedelta(days=number % 7), {"danger": "yes"})
         for number in range(PAGE_ROWS + 5)
     }
-    queue, chosen = Queue(SimpleNamespace(changes=0, all=lambda: tuple(made.values()))), QueueFilter("new", sort=sort)
+    queue = Queue(SimpleNamespace(changes=0, all=lambda: tuple(made.values())), languages())
+    chosen = QueueFilter("new", sort=sort)
     first, second = queue.page(chosen, "Ana"), queue.page(replace(chosen, page=2), "Ana")
     rows = [*first.rows, *second.rows]
     assert len(rows) == PAGE_ROWS + 5
@@ -143,6 +144,6 @@ def test_the_neighbours_of_each_tip_are_those_of_the_filtered_list(sort):
     assert queue.neighbours(rows[PAGE_ROWS], chosen, "Ana").previous_page == 1
     gone = replace(rows[3], state=State.CLOSED)
     made[gone.id] = gone
-    queue = Queue(SimpleNamespace(changes=1, all=lambda: tuple(made.values())))
+    queue = Queue(SimpleNamespace(changes=1, all=lambda: tuple(made.values())), languages())
     beside = queue.neighbours(gone, chosen, "Ana")
     assert (beside.previous, beside.following) == (rows[2], rows[4])

@@ -20,6 +20,7 @@ LONGEST, SHORTEST, SCREEN = 350, 50, 40
 SHORT_MODULES = {
     "files/previews.py": "small pictures for pictures, papers and films, of which none loads the codecs of another",
     "core/resources.py": "one path, which modules of five folders need",
+    "desk/romanised_hindi.py": "one table of letters, which only the guess of a language needs",
     "desk/terminal.py": "what strangers wrote, made safe for a terminal: commands, exports and unpacked files need it",
     "site/preload.py": "what is read at start spans guide, report and text: no other module knows all three",
 }

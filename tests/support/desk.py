@@ -20,6 +20,7 @@ from PIL import Image
 from app.desk.config import load_desk_config
 from app.desk.jobs import Job
 from app.desk.known_names import KnownNames, load_known_names
+from app.desk.language_guess import LanguageGuess, load_language_guess
 from app.desk.service import Desk, open_desk
 from app.desk.web.factory import create_app
 from app.desk.web.session import Sessions
@@ -103,6 +104,12 @@ def phrases() -> PhraseTrie:
     return load_phrases(ROOT / "content")
 
 
+@cache
+def languages() -> LanguageGuess:
+    """The guess of a language, learned once."""
+    return load_language_guess(ROOT / "content")
+
+
 class Office:
     """A folder with everything that a desk needs, and the authority's identity beside it."""
 
@@ -154,7 +161,8 @@ class Office:
     def desk(self, *, clock=lambda: NOON, steady=None) -> Iterator[Desk]:
         """The open desk, its records loaded, nothing going on in its background; its two clocks go together."""
         config = load_desk_config(self.config, {})
-        with open_desk(config, (self.identity,), self.key, phrases(), clock=clock, steady=steady or clock) as made:
+        clocks = {"clock": clock, "steady": steady or clock}
+        with open_desk(config, (self.identity,), self.key, phrases(), languages=languages(), **clocks) as made:
             made.cases.load(made.loading)
             made.typed.load()
             made.loading.ended = True

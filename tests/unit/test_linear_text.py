@@ -4,7 +4,6 @@ import pytest
 
 from app.core.unicode import clean_document_text, clean_text, compose, has_hidden_characters
 from app.desk.case_fields import RedactionDraft
-from app.desk.language_guess import guess_language
 from app.desk.marks import read_marks
 from app.desk.redaction import Redaction, find_removed, suggest_removals
 from app.desk.similarity import text_sketch
@@ -16,7 +15,7 @@ from app.text.patterns import MAX_PHONE_LOOKUPS, PhoneLookups
 from app.text.phrases import load_phrases
 from app.text.skeleton import skeleton_words
 from app.text.words import fold_word, without_accents
-from tests.support.desk import known_names
+from tests.support.desk import known_names, languages
 from tests.support.growth import MOST_GROWTH, growth
 from tests.support.paths import ROOT
 
@@ -95,7 +94,7 @@ TRANSFORMATIONS = {
     "redaction of marks": _mark_every_word,
     "names of the desk": lambda text, _: known_names().find(text, ()),
     "similarity": lambda text, _: text_sketch(text),
-    "language": lambda text, _: guess_language(text),
+    "language": lambda text, _: languages().guess(text),
 }
 
 

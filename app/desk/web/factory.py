@@ -31,7 +31,7 @@ from app.desk.labels import (
     status_label,
     work_label,
 )
-from app.desk.language_guess import guess_case_language, language_name
+from app.desk.language_guess import language_name
 from app.desk.service import Desk
 from app.desk.thread import ThreadMessage
 from app.desk.web import case, closing, outcome_counts, queue, records, referral, session
@@ -73,7 +73,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         "answer_case": _answer_case(desk),
         "days": days_label,
         "hazards": hazards_label,
-        "language": _language,
+        "language": lambda case: language_name(desk.queue.language(case)),
         "authority_kind": AUTHORITY_KIND_LABELS.__getitem__,
         "parts_here": desk.cases.parts.count,
         "question": question_text,
@@ -99,10 +99,6 @@ def _answer_case(desk: Desk) -> Callable[[ThreadMessage], Case | None]:
         return find_shown(desk.cases, "" if message.who else message.id)
 
     return find
-
-
-def _language(shown: Case) -> str:
-    return language_name(guess_case_language(shown))
 
 
 def listen(bind: ListenAddress, show_link: Callable[[str], None], build: Callable[[Sessions], Flask]) -> BaseWSGIServer:

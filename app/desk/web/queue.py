@@ -15,7 +15,7 @@ from app.desk.errors import RefusedError
 from app.desk.export import export_many
 from app.desk.health import waiting_sentence
 from app.desk.jobs import Job, start_job
-from app.desk.language_guess import LANGUAGE_CHOICES, language_name
+from app.desk.language_guess import language_name
 from app.desk.queue import VIEWS
 from app.desk.web.context import current_desk, current_handler, file_to_save, render_page, see_other
 from app.desk.web.queue_filter import filter_query, read_filter
@@ -44,7 +44,7 @@ def show() -> AnyResponse:
         filters=filters,
         flags=_FLAG_LABELS,
         sorts=_SORT_LABELS,
-        languages={code: language_name(code) for code in LANGUAGE_CHOICES},
+        languages={code: language_name(code) for code in desk.queue.languages.choices},
         listing=desk.queue.page(filters, current_handler()),
         views=VIEWS,
         today=desk.cases.today(),

@@ -10,8 +10,8 @@ from typing import Any
 
 from flask import request
 
-from app.desk.language_guess import LANGUAGE_CHOICES
 from app.desk.queue import SORTS, VIEWS, QueueFilter
+from app.desk.web.context import current_desk
 from app.vault.tip import SCHEMA
 
 FLAGS = ("danger", "children", "mine", "translator", "answerable", "files")
@@ -19,10 +19,9 @@ _TEXTS = {"place": 100, "words": 200}  # the most characters of each
 _CHOICES: Mapping[str, frozenset[str]] = {
     "view": frozenset(VIEWS),
     "kind": frozenset(kind.value for kind in SCHEMA.kinds),
-    "language": frozenset(LANGUAGE_CHOICES),
     "sort": frozenset(SORTS),
 }
-_NAMES = frozenset({*FLAGS, *_TEXTS, *_CHOICES, "page"})
+_NAMES = frozenset({*FLAGS, *_TEXTS, *_CHOICES, "language", "page"})
 _MAX_DIGITS = 5
 _BLUEPRINTS = frozenset({"queue", "case", "closing", "referral"})
 _BACK = frozenset({"queue.show", "closing.close_many", "closing.undo", "queue.export_chosen"})
@@ -33,9 +32,10 @@ def read_filter(untrusted_query: Mapping[str, str]) -> QueueFilter:
     asked: dict[str, Any] = {name: untrusted_query.get(name) == "1" for name in FLAGS}
     asked |= {name: untrusted_query.get(name, "")[:most].strip() for name, most in _TEXTS.items()}
     asked |= {name: untrusted_query[name] for name in _CHOICES if untrusted_query.get(name) in _CHOICES[name]}
-    number = untrusted_query.get("page", "")
+    language, number = untrusted_query.get("language", ""), untrusted_query.get("page", "")
     page = int(number) if number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS else 1
-    return QueueFilter(**asked, page=page)
+    known = language if language in current_desk().queue.languages.choices else ""
+    return QueueFilter(**asked, language=known, page=page)
 
 
 def filter_query(filters: QueueFilter) -> dict[str, Any]:
