@@ -47,6 +47,21 @@ def create_once(path: Path, data: bytes) -> None:
     fsync_folder(path.parent)
 
 
+def erase(path: Path) -> None:
+    """Write zeros over a file in place, then delete the file; both steps are durable.
+
+    A file that is gone is no error. A crash between the two leaves a file of zeros. A disk that writes in other places
+    (flash), and a file system with snapshots, may keep the old bytes. Raises OSError.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    _write_synced(descriptor, bytes(os.fstat(descriptor).st_size), None)
+    path.unlink(missing_ok=True)
+    fsync_folder(path.parent)
+
+
 def fsync_folder(folder: Path) -> None:
     """Make the creations, renames and deletions in a folder durable (fsync(2))."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -6,8 +6,10 @@ next start.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 from hashlib import sha256
+from pathlib import Path
 from secrets import SystemRandom
 
 from app.desk.arrival import case_of_arrival, with_arrived_answers
@@ -40,22 +42,24 @@ class Arrivals:
         self._hashes = {entry.what.split(" ")[1] for entry in received}  # of the envelopes that brought words
         self.ids: list[str] = []  # of the cases that came in since the desk was opened, in that order
 
-    def receive_words(self, words: Words, envelope: bytes) -> None:
+    def receive_words(self, words: Words, envelope: bytes, digest: str) -> None:
         """Make a case of the words of a tip, unless this very envelope came before, and find what waits for them.
 
-        An answer whose thread is not here waits itself. On a return the words are in the store. Raises RefusedError
+        `digest` is the SHA-256 of the envelope that came, `envelope` the same bundle, sealed to the desk's own key. An
+        answer whose thread is not here waits itself. On a return the words are in the store. Raises RefusedError
         for a fault of the disk or journal.
         """
         with self._records.lock:
-            digest, locator = sha256(envelope).hexdigest(), words.tip.answers_to
+            locator = words.tip.answers_to
             if digest in self._hashes:
                 return
             ended = locator is not None and self._early_answers.is_ended(locator)
             if locator is not None and not ended and not self._records.thread(locator):
-                self._early_answers.add(locator, envelope)
+                self._early_answers.add(locator, envelope, digest)
                 return
             case_id = words.tip.id if words.tip.id not in self._case_ids else new_tip_id()
             case = case_of_arrival(words, case_id, self._today(), by=DESK, thread_ended=ended)
+            case = replace(case, envelope=digest)
             if case.reply and case.answers_to is None:
                 # Earlier versions made a case of an answer that came before what it answers.
                 case = with_arrived_answers(case, self._records.answers_to(case.reply.locator))
@@ -69,10 +73,13 @@ class Arrivals:
                 self._note_files(case)
             self._early_answers.take(case, self.receive_words)
 
-    def receive_part(self, part: Part, envelope: bytes) -> None:
-        """Keep a part with the case that proves it, or until its words come; raises RefusedError."""
+    def receive_part(self, part: Part, envelope: bytes, digest: str) -> None:
+        """Keep a part with the case that proves it, or until its words come, as `receive_words` does.
+
+        Raises RefusedError.
+        """
         with self._records.lock:
-            case = self._parts.receive(part, envelope, self._records.with_tip_id(part.tip))
+            case = self._parts.receive(part, envelope, digest, self._records.with_tip_id(part.tip))
             if case is not None:
                 self._note_files(case)
 
@@ -81,8 +88,9 @@ class Arrivals:
         missed = [case for case in self._records.all() if case.id not in self._case_ids]
         with as_refused_errors():
             folder = self._records.store.folder
-            envelopes = [(folder / f"envelopes/{case.id}.age").read_bytes() for case in missed]
-        self._note_received({sha256(one).hexdigest(): case for one, case in zip(envelopes, missed, strict=True)})
+            # Earlier versions kept each envelope as it came, and no digest of an envelope.
+            digests = [case.envelope or _digest(folder / f"envelopes/{case.id}.age") for case in missed]
+        self._note_received(dict(zip(digests, missed, strict=True)))
         for case in self._records.all():
             self._join_thread(case)
             self._early_answers.take(case, self.receive_words)
@@ -132,3 +140,7 @@ class Arrivals:
         if self._parts.is_complete(case):
             self._journal.add_arrivals(JournalEntry(DESK, "files-complete", case.id))
         self._records.changes += 1
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()

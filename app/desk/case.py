@@ -64,6 +64,7 @@ class Case:
     reason: str = ""
     closed: date | None = None
     sketch: tuple[int, ...] = ()
+    envelope: str = ""  # the SHA-256, in hexadecimal digits, of the envelope that brought the words
     version: int = 0
 
     def text(self, name: str) -> str:

@@ -15,6 +15,7 @@ from app.desk.arrivals import Arrivals
 from app.desk.case import Case
 from app.desk.case_fields import CaseNote, Outcome, RedactionDraft, State
 from app.desk.case_records import CaseRecords
+from app.desk.day_key_store import DAY_KEYS_FOLDER
 from app.desk.early_answers import EARLY_FOLDER, EarlyAnswers
 from app.desk.envelopes import open_envelope
 from app.desk.errors import RefusedError
@@ -201,7 +202,8 @@ class Cases:
 
     def reseal(self, job: Job) -> None:
         """Seal everything anew to the store's first identity; raises RefusedError."""
-        count = self.store.reseal(("tips", "envelopes", "parts", "waiting", "typed", EARLY_FOLDER), job)
+        folders = ("tips", "envelopes", "parts", "waiting", "typed", EARLY_FOLDER, DAY_KEYS_FOLDER)
+        count = self.store.reseal(folders, job)
         if count is not None:
             self.journal.reseal()
             self.journal.write(JournalEntry(DESK, "rekeyed", "", str(count)))

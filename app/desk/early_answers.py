@@ -1,9 +1,9 @@
 """Answers that name a thread which this desk does not have: no handler sees them before the thread's words come.
 
-The envelopes of one window come in any order, so an answer may be here before its tip is. It waits, sealed as it came,
-for at most 30 days (`waiting_envelopes`). Anybody may seal an answer to a code that was never given: such an answer
-waits for nothing, takes no row of the queue, and is destroyed and counted. A thread whose tip was destroyed or locked
-is known by a hash in the journal: what its sender writes later is still shown.
+The envelopes of one window come in any order, so an answer may be here before its tip is. It waits, sealed to the
+desk's own key, for at most 30 days (`waiting_envelopes`). Anybody may seal an answer to a code that was never given:
+such an answer waits for nothing, takes no row of the queue, and is destroyed and counted. A thread whose tip was
+destroyed or locked is known by a hash in the journal: what its sender writes later is still shown.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -56,11 +56,11 @@ class EarlyAnswers:
         """Return whether the tip of a thread was here, and was destroyed or locked."""
         return f"{_THREAD} {_hash(locator)}" in self._ended
 
-    def add(self, locator: str, envelope: bytes) -> None:
-        """Let an answer wait, sealed as it came; raises RefusedError for a fault of the disk."""
-        self._gave_place += self._waiting.add(_group(locator), envelope)
+    def add(self, locator: str, envelope: bytes, digest: str) -> None:
+        """Let an answer wait; `digest` is the SHA-256 of the envelope that came. Raises RefusedError."""
+        self._gave_place += self._waiting.add(_group(locator), envelope, digest)
 
-    def take(self, case: Case, receive: Callable[[Words, bytes], None]) -> None:
+    def take(self, case: Case, receive: Callable[[Words, bytes, str], None]) -> None:
         """Hand each answer that waits for the thread of a case to `receive`, which keeps it; then it waits no more."""
         if case.reply is None or case.answers_to is not None:
             return
@@ -68,7 +68,7 @@ class EarlyAnswers:
             envelope = self._waiting.read(name)
             words = self._open(envelope)
             if words is not None:
-                receive(words, envelope)
+                receive(words, envelope, self._waiting.digest(name) or sha256(envelope).hexdigest())
             self._waiting.delete([name])
 
     def overdue(self) -> list[str]:

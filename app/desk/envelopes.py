@@ -61,7 +61,11 @@ def read_envelope_file(path: Path) -> bytes:
 
 def open_envelope(data: bytes, identities: Sequence[str]) -> Words | Part | ReferralWords:
     """Return what is in an envelope; raises EnvelopeError, BundleError, and RefusedError `signature`."""
-    bundle = unseal(data, identities)
+    return read_opened(unseal(data, identities))
+
+
+def read_opened(bundle: bytes) -> Words | Part | ReferralWords:
+    """Return what is in an opened envelope; raises BundleError, and RefusedError `signature`."""
     first = first_member(bundle)
     if first == "part.json":
         return read_part(bundle)
@@ -74,9 +78,14 @@ def open_envelope_file(name: str, data: bytes, identities: Sequence[str]) -> Wor
     A file of another name would let an envelope pass for another one.
     """
     opened = open_envelope(data, identities)
+    require_name(name, opened)
+    return opened
+
+
+def require_name(name: str, opened: Words | Part | ReferralWords) -> None:
+    """Raise EnvelopeError `name` unless a file has the id that stands inside its envelope."""
     if opened_id(opened) != id_from_name(name):
         raise EnvelopeError("name")
-    return opened
 
 
 def opened_id(opened: Words | Part | ReferralWords) -> TipId:

@@ -3,6 +3,7 @@
 The queue's page and `haumaru-desk status` both show it. Nothing is opened, so no identity is needed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from app.delivery.leases import AgencyQueue, Leases
 from app.delivery.outbox import Outbox
 from app.delivery.pace import Pace
 from app.desk.config import REPLY_SITE_ID, Authority, DeskConfig
+from app.desk.day_key_store import DAY_KEYS_FOLDER, LOW_DAYS, last_day_with_key
 from app.desk.labels import days_label
 
 EXPIRY_WARNING_DAYS = 42
+_NEXT_DAY_KEYS = "Make new ones with haumaru-desk day-keys, and give the file to the site"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,25 @@ def expiring_keys(config: DeskConfig, now: float) -> list[tuple[str, int]]:
     ends = {"This desk": config.expires} | {party.name: party.expires for party in parties}
     left = {name: days_left(end, now) for name, end in ends.items()}
     return [(name, days) for name, days in left.items() if days <= EXPIRY_WARNING_DAYS]
+
+
+def day_key_sentences(names: Iterable[str], now: float, *, damaged: int = 0) -> list[str]:
+    """Return what to do about the day keys, by the names of their files: new ones from two weeks before the last day.
+
+    `damaged` is how many of the files do not open. Without day keys there is nothing to do.
+    """
+    last = last_day_with_key(names)
+    days = days_left(last, now) if last else LOW_DAYS
+    sentences = []
+    if days < 0:
+        sentences.append(f"The day keys of this desk have ended, so the site's form is closed. {_NEXT_DAY_KEYS}.")
+    elif days < LOW_DAYS:
+        sentences.append(f"The day keys of this desk end {_in_days(days)}. {_NEXT_DAY_KEYS}.")
+    if damaged:
+        sentences.append(
+            f"Day keys that do not open: {damaged}. Envelopes of those days cannot be opened. Ask for help."
+        )
+    return sentences
 
 
 def party_pace(party: Authority) -> Pace:
@@ -64,11 +86,12 @@ def check_health(config: DeskConfig, now: float) -> HealthReport:
     deliveries = _deliveries(config)
     lines = [f"Envelopes in the inbox: {waiting}", f"Envelopes set aside: {aside}"]
     lines += [f"{name}: the key {_expiry_words(days)}; get a new key" for name, days in expiring]
+    lines += (day_keys := day_key_sentences(_names(config.store / DAY_KEYS_FOLDER), now))
     lines += [
         waiting_sentence(config, name, queue.waiting) + _failure_words(queue) for name, queue in deliveries.items()
     ]
     failing = any(queue.code for queue in deliveries.values())
-    return HealthReport(tuple(lines), action_needed=bool(aside or expiring or failing))
+    return HealthReport(tuple(lines), action_needed=bool(aside or expiring or day_keys or failing))
 
 
 def _failure_words(queue: AgencyQueue) -> str:
@@ -77,9 +100,15 @@ def _failure_words(queue: AgencyQueue) -> str:
 
 
 def _expiry_words(days: int) -> str:
-    if days == 0:
-        return "expires today"
-    return f"expired {days_label(-days)} ago" if days < 0 else f"expires in {days_label(days)}"
+    return f"expired {days_label(-days)} ago" if days < 0 else f"expires {_in_days(days)}"
+
+
+def _in_days(days: int) -> str:
+    return f"in {days_label(days)}" if days else "today"
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.exists() else []
 
 
 def _count_files(folder: Path, pattern: str) -> int:

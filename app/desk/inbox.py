@@ -5,18 +5,19 @@ done to a file shows what it held. No file in the inbox stops the others: names,
 Nothing that was set aside is destroyed unless a handler says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from secrets import SystemRandom
 
 from app.core.errors import EnvelopeError, HaumaruError
 from app.desk.cases import Cases
-from app.desk.envelopes import id_from_name, open_envelope_file, read_envelope_file
+from app.desk.envelopes import id_from_name, read_envelope_file, read_opened, require_name
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.desk.journal import DESK, JournalEntry
 from app.desk.store import SealedStore, as_refused_errors
+from app.vault.age_open import unseal
 from app.vault.keys import Identity
 from app.vault.part import Part
 from app.vault.tip import new_tip_id
@@ -29,9 +30,10 @@ ROUND = 4096  # envelopes that one look takes in, chosen at random, so that a fl
 class Inbox:
     """The folder into which envelopes come, and what was set aside from it."""
 
-    def __init__(self, inbox: Path, cases: Cases, store: SealedStore, identities: Sequence[Identity]) -> None:
-        self._inbox, self._cases, self._store = inbox, cases, store
-        self._identities = tuple(identities)
+    def __init__(
+        self, inbox: Path, cases: Cases, store: SealedStore, identities: Callable[[], Sequence[Identity]]
+    ) -> None:
+        self._inbox, self._cases, self._store, self._identities = inbox, cases, store, identities
 
     def receive(self, job: Job) -> None:
         """Take in every envelope, until done or stopped; raises RefusedError for a fault of the disk or journal."""
@@ -68,7 +70,9 @@ class Inbox:
             if path.is_symlink() or (path.exists() and not path.is_file()):
                 raise EnvelopeError("file")
             data = read_envelope_file(path)
-            opened = open_envelope_file(path.name, data, self._identities)
+            bundle = unseal(data, self._identities())
+            opened = read_opened(bundle)
+            require_name(path.name, opened)
             if not isinstance(opened, Words | Part):
                 raise EnvelopeError("referral")
         except FileNotFoundError:
@@ -79,10 +83,12 @@ class Inbox:
         except HaumaruError as error:
             self._move_aside(path, data, error.code)
             return False
+        # The key of the day is destroyed some weeks later, so what the desk keeps is sealed to its own key.
+        digest = sha256(data).hexdigest()
         if isinstance(opened, Part):
-            self._cases.arrivals.receive_part(opened, data)
+            self._cases.arrivals.receive_part(opened, self._store.seal(bundle), digest)
         elif not opened.tip.decoy:
-            self._cases.arrivals.receive_words(opened, data)
+            self._cases.arrivals.receive_words(opened, self._store.seal(bundle), digest)
         return True
 
     def _move_aside(self, path: Path, data: bytes, code: str) -> None:

@@ -34,7 +34,7 @@ DESK = "desk"  # who did what no handler does
 
 _HEAD, _ARRIVALS = "journal-head.age", "arrivals.age"
 _FORMER = "journal.jsonl"  # of a version whose journal lay in plain text
-_FILLED = ("tips", "envelopes", "parts", "waiting", "answers", "aside")
+_FILLED = ("tips", "envelopes", "parts", "waiting", "answers", "aside", "day-keys")
 _CODE = re.compile(r"[a-z0-9-]{1,40}(?:[ :,][a-z0-9-]{1,64}){0,8}|")
 
 

@@ -3,35 +3,47 @@
 A passphrase comes from `HAUMARU_PASSPHRASE` in `env` or from the terminal, never from the command line.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import ConfigError, KeyTextError
+from app.desk.day_key_store import is_day_key_file, read_day_key_file
 from app.vault.age_open import read_identity_file
 from app.vault.keys import Identity
 from app.vault.signature import read_signing_key
 
+_FAULTS = {
+    "passphrase": "the passphrase is wrong",
+    "no-match": "no identity file before this one opens this file of a day key; give the desk's identity file first",
+}
 _MIN_PASSPHRASE = 12  # characters (ASVS 6.2.1 asks for 8)
 
 
 def read_identities(paths: Iterable[Path], env: Mapping[str, str]) -> tuple[Identity, ...]:
-    """Return every identity in these files, in order; raises ConfigError, or click.UsageError for a missing file."""
-    return tuple(identity for path in paths for identity in _read_identity_path(path, env))
+    """Return every identity in these files, in order; raises ConfigError, or click.UsageError for a missing file.
+
+    The file of a day key opens with an identity in one of the files before.
+    """
+    identities: list[Identity] = []
+    for path in paths:
+        identities += _read_identity_path(path, env, identities)
+    return tuple(identities)
 
 
-def _read_identity_path(path: Path, env: Mapping[str, str]) -> tuple[Identity, ...]:
+def _read_identity_path(path: Path, env: Mapping[str, str], before: Sequence[Identity]) -> tuple[Identity, ...]:
     name = click.format_filename(path.name)
     try:
-        return read_identity_file(path.read_bytes(), lambda: ask_passphrase(f"Passphrase of {name}", env))
+        data = path.read_bytes()
+        if is_day_key_file(data):
+            return read_day_key_file(data, before)
+        return read_identity_file(data, lambda: ask_passphrase(f"Passphrase of {name}", env))
     except OSError:
         raise click.UsageError(f"the identity file {name} cannot be read; check the name and the permissions") from None
     except KeyTextError as error:
-        words = {"passphrase": "the passphrase is wrong"}.get(
-            error.code, "this is not an identity file, or the file is damaged"
-        )
+        words = _FAULTS.get(error.code, "this is not an identity file, or the file is damaged")
         raise ConfigError((f"{name}: {words}; check the file, and try again",)) from None
 
 

@@ -79,6 +79,8 @@ _ACTIONS = {
     "printed": "printed the tip",
     "exported": "exported the tip",
     "destroyed": "destroyed the tip",
+    "made-day-keys": "made day keys for the site",
+    "destroyed-day-key": "destroyed the key of a day",
     "answers-destroyed": "destroyed answers that belonged to no tip",
     "rekeyed": "sealed the store to a new key",
 }

@@ -1,7 +1,7 @@
 """The parts of tips' files at the desk: those that a tip's words prove, and those that nothing proves yet.
 
-A proven part is kept with its case, sealed as it came. Any other part waits, since words and parts come in any order:
-when its words come it is proven, and after 30 days it may be destroyed (`waiting_envelopes`).
+A proven part is kept with its case, sealed to the desk's own key. Any other part waits, since words and parts come in
+any order: when its words come it is proven, and after 30 days it may be destroyed (`waiting_envelopes`).
 """
 
 from collections import defaultdict
@@ -55,14 +55,16 @@ class PartStore:
         """Return the names in the store of a case's parts that are here."""
         return [_proven_name(case, number) for number in sorted(self._proven.get(case.id, ()))]
 
-    def receive(self, part: Part, envelope: bytes, cases: Iterable[Case]) -> Case | None:
+    def receive(self, part: Part, envelope: bytes, digest: str, cases: Iterable[Case]) -> Case | None:
         """Keep the envelope of a part: with the case that proves the part, otherwise to wait; return that case.
+
+        `digest` is the SHA-256 of the envelope that came.
 
         A part that is here already is not kept twice. Raises RefusedError for a fault of the disk.
         """
         case = next((one for one in cases if one.proves(part)), None)
         if case is None:
-            self._waiting.add(part.tip, envelope)
+            self._waiting.add(part.tip, envelope, digest)
         elif part.number not in self._proven[case.id]:
             self._store.put_sealed(_proven_name(case, part.number), envelope)
             self._proven[case.id].add(part.number)

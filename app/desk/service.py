@@ -24,6 +24,7 @@ from app.desk.asking import QuestionQueue
 from app.desk.attachments import Attachments
 from app.desk.cases import Cases
 from app.desk.config import REPLY_SITE_ID, DeskConfig
+from app.desk.day_key_store import DayKeyStore
 from app.desk.dispatch import ReferralContext
 from app.desk.health import expiring_keys, party_pace, waiting_deliveries
 from app.desk.imap import fetch_envelopes
@@ -76,7 +77,8 @@ class Desk:
         self.cases = Cases(store, self.journal, identities, clock=clock)
         self.looks = OverdueLooks(store, clock=clock, steady=steady)
         self.typed = TypedTexts(self.cases)
-        self.inbox = Inbox(config.inbox, self.cases, store, identities)
+        self.day_keys = DayKeyStore(store, self.journal, identities, self.cases.today)
+        self.inbox = Inbox(config.inbox, self.cases, store, self.day_keys.identities)
         self.queue, self.attachments = Queue(self.cases, languages), Attachments(self.cases)
         self.outbox = Outbox(f"sqlite:///{config.store / 'outbox.db'}")
         self.outbox.prepare()
@@ -138,13 +140,13 @@ class Desk:
     # What goes on in the background.
 
     def destroy_overdue(self) -> None:
-        """Destroy what was closed `retain_days` ago, whose counts stay, and what has waited for its words for long.
+        """Destroy what was closed `retain_days` ago, whose counts stay, what has waited for long, and old day keys.
 
         Nothing is destroyed before two looks a day apart agree.
         """
         over, parts = self.cases.overdue(self.config.retain_days), self.cases.parts.overdue()
-        answers, typed = self.cases.early_answers.overdue(), self.typed.overdue()
-        confirmed = self.looks.confirm([*(case.id for case in over), *parts, *answers, *typed])
+        answers, typed, day_keys = self.cases.early_answers.overdue(), self.typed.overdue(), self.day_keys.overdue()
+        confirmed = self.looks.confirm([*(case.id for case in over), *parts, *answers, *typed, *day_keys])
         over = [case for case in over if case.id in confirmed]
         if over:
             keep_rows(self.store, [case for case in over if case.answers_to is None])
@@ -153,6 +155,8 @@ class Desk:
         self.typed.destroy(confirmed.intersection(typed))
         self.cases.parts.delete_waiting(confirmed.intersection(parts))
         self.cases.early_answers.destroy(confirmed.intersection(answers), by=DESK)
+        waits = any(self.config.inbox.glob("*.age"))
+        self.day_keys.destroy(confirmed.intersection(day_keys), envelopes_wait=waits)
 
     def start(self) -> threading.Thread:
         """Open every record in the background, then begin its other work; `loading` says how far it is."""

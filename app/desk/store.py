@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app.core.durable import fsync_folder, write_atomically
+from app.core.durable import erase, fsync_folder, write_atomically
 from app.core.errors import EnvelopeError
 from app.delivery.clock import nz_midnight
 from app.desk.errors import RefusedError
@@ -102,6 +102,16 @@ class SealedStore:
                 if folder.exists():
                     self._date(folder)
                     fsync_folder(folder)
+
+    def erase(self, name: str) -> None:
+        """Write zeros over a file in place, then delete the file, durably; raises RefusedError."""
+        with as_refused_errors():
+            erase(self.folder / name)
+        self.show_day((self.folder / name).parent)
+
+    def is_erased(self, name: str) -> bool:
+        """Return whether `erase` had begun to write over a file when it was stopped."""
+        return (self.folder / name).read_bytes().startswith(b"\0")
 
     def renew(self, name: str) -> None:
         """Write a file of the store again as it is, as a new file; a file that is gone is no error.

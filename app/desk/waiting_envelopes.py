@@ -9,12 +9,12 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
-from hashlib import sha256
 
 from app.desk.store import SealedStore
 
 WAITING_DAYS = 30
 MAX_WAITING = 16_384
+_FORMER_CHARACTERS = 32  # of the hash in a name that an earlier version gave
 
 
 class WaitingEnvelopes:
@@ -30,10 +30,12 @@ class WaitingEnvelopes:
         for name in store.list_names(folder):
             self._index(name)
 
-    def add(self, group: str, envelope: bytes) -> int:
-        """Let an envelope wait, once; return how many others gave their place. Raises RefusedError."""
-        digest = sha256(envelope).hexdigest()[:32]
-        if digest in self._names:
+    def add(self, group: str, envelope: bytes, digest: str) -> int:
+        """Let an envelope wait, once; return how many others gave their place. Raises RefusedError.
+
+        `digest` is the SHA-256, in hexadecimal digits, of the envelope that came: `envelope` may be sealed anew.
+        """
+        if digest in self._names or digest[:_FORMER_CHARACTERS] in self._names:
             return 0
         gone = 0
         while len(self._names) >= self._most:
@@ -47,6 +49,11 @@ class WaitingEnvelopes:
     def of(self, group: str) -> list[str]:
         """Return the names of the envelopes of a group."""
         return [self._names[digest] for digest in self._groups.get(group, ())]
+
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of the envelope that came, "" where an earlier version kept the envelope as it came."""
+        digest = name.split(".")[2]
+        return digest if len(digest) > _FORMER_CHARACTERS else ""
 
     def read(self, name: str) -> bytes:
         """Return a waiting envelope; raises OSError."""

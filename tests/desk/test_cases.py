@@ -1,6 +1,5 @@
 """The cases of a store: what is kept, who works on it, and when it is destroyed."""
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -40,12 +39,13 @@ def test_a_start_that_was_cut_short_loses_nothing(office):
     envelope = (office.inbox / f"{one}.age").read_bytes()
     with office.desk() as desk:
         receive(desk)
-    shutil.copy(office.store / f"envelopes/{one}.age", office.inbox / f"{one}.age")
+    kept = (office.store / f"envelopes/{one}.age").read_bytes()
+    (office.inbox / f"{one}.age").write_bytes(envelope)
     (office.store / "arrivals.age").unlink()
     with office.desk() as desk:
         receive(desk)
         assert [case.id for case in desk.cases.all()] == [one]
-        assert (office.store / f"envelopes/{one}.age").read_bytes() == envelope
+        assert (office.store / f"envelopes/{one}.age").read_bytes() == kept
         assert [entry.did for entry in desk.journal.entries] == ["received"]
         assert desk.cases.original(desk.cases.get(one)).id == one
 

@@ -142,7 +142,7 @@ def test_a_flood_of_answers_takes_bounded_room_and_those_that_gave_their_place_a
         early = EarlyAnswers(desk.store, desk.journal, [office.identity], desk.cases.today, most=5)
         for number in range(12):
             path = office.drop_bundle(_bundle(_answer(locator=f"{number:032x}")))
-            early.add(f"{number:032x}", path.read_bytes())
+            early.add(f"{number:032x}", path.read_bytes(), sha256(path.read_bytes()).hexdigest())
         assert len(_waiting(office)) == 5
         lines = len(desk.journal.entries)
         early.destroy([], by=DESK)

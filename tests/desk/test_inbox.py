@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.vault.age import seal
+from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
 from app.vault.tip import new_decoy, new_tip_id
 from app.vault.tip_bundles import to_bundles
@@ -14,14 +15,17 @@ from tests.support.desk import jpeg, receive, tip
 
 
 def test_envelopes_come_in_and_decoys_vanish(office):
-    """Tips are kept as they came, sealed; a decoy leaves nothing, not even a line of the journal."""
+    """Tips are kept, sealed to the desk's own key alone; a decoy leaves nothing, not even a line of the journal."""
     one, decoy = office.drop(tip(files=(jpeg(),))), new_decoy()
     office.drop(decoy)
     came = (office.inbox / f"{one}.age").read_bytes()
     with office.desk() as desk:
         receive(desk)
         assert [case.id for case in desk.cases.all()] == [one]
-        assert (office.store / f"envelopes/{one}.age").read_bytes() == came
+        kept = (office.store / f"envelopes/{one}.age").read_bytes()
+        assert unseal(kept, [office.identity]) == unseal(came, [office.identity])
+        assert [data.count(b"-> mlkem768x25519 ") for data in (came, kept)] == [4, 1]
+        assert kept[-1000:] != came[-1000:], "a copy of the line shows no envelope of the store"
         assert list(office.inbox.iterdir()) == []
         came = sorted((entry.did, entry.tip, entry.at) for entry in desk.journal.entries)
         assert came == [("files-complete", one, "2026-11-22"), ("received", one, "2026-11-22")], "in no order"

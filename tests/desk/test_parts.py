@@ -143,7 +143,7 @@ def test_waiting_parts_have_a_cap(office):
         for number in range(5):
             part = Part(new_tip_id(), new_tip_id(), 1, 1, bytes(32), bytes(32), b"x")
             for _ in range(2):
-                assert parts.receive(part, b"envelope %d" % number, []) is None
+                assert parts.receive(part, b"envelope %d" % number, f"{number:064x}", []) is None
         names = list((office.store / "waiting").glob("*.age"))
         assert len(names) == 3
         assert b"envelope 4" in {path.read_bytes() for path in names}

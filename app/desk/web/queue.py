@@ -11,9 +11,10 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.desk.arrival_notice import notice_arrivals
+from app.desk.day_key_store import DAY_KEYS_FOLDER
 from app.desk.errors import RefusedError
 from app.desk.export import export_many
-from app.desk.health import waiting_sentence
+from app.desk.health import day_key_sentences, waiting_sentence
 from app.desk.jobs import Job, start_job
 from app.desk.language_guess import language_name
 from app.desk.queue import VIEWS
@@ -56,6 +57,9 @@ def show() -> AnyResponse:
             if code
         ],
         expiring=desk.expiring(),
+        day_keys=day_key_sentences(
+            desk.store.list_names(DAY_KEYS_FOLDER), desk.clock(), damaged=len(desk.day_keys.damaged)
+        ),
         late_statuses=desk.statuses.late_sentence(),
         aside=len(desk.inbox.set_aside()),
     )
