@@ -1,0 +1,92 @@
+"""The records of cases: one is found by a key without a look at the others, and the index never lags behind them."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.desk.case import Case, case_from_words
+from app.desk.case_fields import State
+from app.desk.case_records import CaseIndex, CaseRecords
+from app.desk.errors import RefusedError
+from app.desk.thread import ThreadMessage
+from app.vault.part import read_part
+from app.vault.tip import ReplyTo, new_tip_id
+from app.vault.tip_bundles import to_bundles
+from tests.support.desk import DAY, big_file, tip, words_of
+
+
+def a_thread(number: int) -> Case:
+    """A case with a code, and with a reply that waits for its post."""
+    words = words_of(tip(reply=ReplyTo(bytes(32), f"{number:032x}")))
+    reply = ThreadMessage(DAY, "Ana", "Thank you.", id=new_tip_id())
+    return replace(case_from_words(words, ()), thread=(reply,))
+
+
+def looks(work, monkeypatch) -> int:
+    """How many cases some work looks at."""
+    seen = set()
+    plain = object.__getattribute__
+
+    def get(case, name):
+        seen.add(plain(case, "id"))
+        return plain(case, name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Case, "__getattribute__", get, raising=False)
+        work()
+    return len(seen)
+
+
+@pytest.mark.parametrize("number", [20, 400])
+def test_a_thread_is_found_without_a_look_at_the_other_cases(office, monkeypatch, number):
+    """An answer, a part, a posted reply and the place of a reply each look at no more than a few of all cases."""
+    with office.desk() as desk:
+        cases = [a_thread(one) for one in range(number)]
+        for case in cases:
+            desk.cases._records.publish(case)
+        last = cases[-1]
+        bundles = to_bundles(tip(files=(big_file(),)))
+        part = read_part(bundles[1].data)
+        answer = words_of(tip({"what": "They moved"}, answers_to=last.reply.locator))
+        for act in (
+            lambda: desk.cases.arrivals.receive_words(answer, b"an envelope"),
+            lambda: desk.cases.arrivals.receive_part(part, b"a part"),
+            lambda: desk.cases.note_posted(last.thread[0].id),
+            lambda: desk.replies.number(last.thread[0].id),
+            lambda: desk.cases.parent(desk.cases.get(answer.tip.id)),
+        ):
+            assert looks(act, monkeypatch) <= 4
+        assert [one.text for one in desk.cases.get(last.id).thread] == ["Thank you.", "They moved"]
+        assert desk.cases.get(last.id).thread[0].posted
+
+
+def test_the_index_follows_every_change(office):
+    """A case that is locked away, or destroyed, is found by no key of its thread; of two with a key the first is."""
+    with office.desk() as desk:
+        records = CaseRecords(desk.store)
+        first, second = a_thread(1), a_thread(1)
+        for case in (first, second):
+            records.publish(case)
+        locator = first.reply.locator
+        assert records.thread(locator) is first
+        records.publish(replace(first, holder="Ana", version=1))
+        assert records.thread(locator).holder == "Ana"
+        records.publish(first.locked_away())
+        assert records.thread(locator) is second
+        assert records.with_reply(first.thread[0].id) is None
+        assert [one.state for one in records.with_tip_id(first.tip_id)] == [State.OBJECTIONABLE]
+        records.forget(second)
+        assert records.thread(locator) is None
+        with pytest.raises(RefusedError, match="gone"):
+            records.get(second.id)
+
+
+def test_an_index_keeps_no_key_that_no_case_has():
+    """The last case of a key takes the key away with it."""
+    index = CaseIndex(lambda case: (case.tip_id,))
+    case = a_thread(1)
+    index.change(None, case)
+    index.change(case, replace(case, tip_id="other"))
+    assert (index.find(case.tip_id), index.find("other")) == ((), (case.id,))
+    index.change(replace(case, tip_id="other"), None)
+    assert index._ids == {}
