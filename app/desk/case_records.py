@@ -1,41 +1,21 @@
 """The records of the cases: each in memory while the desk is open, and sealed on the disk.
 
 A case is found by a key (the locator of its thread, the id in its words, the id of a reply) in an index, which changes
-under the same lock as the case: nothing looks at every case to find one.
+with the case: nothing looks at every case to find one. Changes are made one at a time under a lock; readers never wait
+for the lock, which its holder keeps while the disk writes.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from app.desk.case import Case
+from app.desk.case_index import CaseIndex, CaseWatcher
 from app.desk.case_json import decode_case, encode_case
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.desk.store import SealedStore
 
-
-class CaseIndex:
-    """Which cases have a key, in the order in which they got the key."""
-
-    def __init__(self, keys: Callable[[Case], Iterable[str]]) -> None:
-        self._keys = keys
-        self._ids: dict[str, dict[str, None]] = {}
-
-    def change(self, before: Case | None, after: Case | None) -> None:
-        """Note that a case has come (`before` is None), has changed, or has gone (`after` is None)."""
-        former = frozenset(self._keys(before)) if before else frozenset()
-        present = frozenset(self._keys(after)) if after else frozenset()
-        for key in former - present:
-            ids = self._ids[key]
-            ids.pop(before.id if before else "")
-            if not ids:
-                del self._ids[key]
-        for key in present - former:
-            self._ids.setdefault(key, {})[after.id if after else ""] = None
-
-    def find(self, key: str) -> tuple[str, ...]:
-        """Return the ids of the cases that have a key."""
-        return tuple(self._ids.get(key, ()))
+Watcher = TypeVar("Watcher", bound=CaseWatcher)
 
 
 class CaseRecords:
@@ -43,10 +23,19 @@ class CaseRecords:
 
     def __init__(self, store: SealedStore) -> None:
         self.store, self.lock = store, threading.RLock()
-        self.changes = 0  # counts up, so that what is computed from all cases knows when it is stale
         self._cases: dict[str, Case] = {}
-        self._threads, self._answers = CaseIndex(_thread_locator), CaseIndex(_answered_locator)
-        self._tips, self._replies = CaseIndex(lambda case: (case.tip_id,)), CaseIndex(_reply_ids)
+        self._watchers: list[CaseWatcher] = []
+        self._threads, self._answers = self.watch(CaseIndex(_thread_locator)), self.watch(CaseIndex(_answered_locator))
+        self._tips = self.watch(CaseIndex(lambda case: (case.tip_id,)))
+        self._replies = self.watch(CaseIndex(_reply_ids))
+
+    def watch(self, watcher: Watcher) -> Watcher:
+        """Tell a watcher of every case that is here, and from now on of every change; return the watcher."""
+        with self.lock:
+            for case in self.all():
+                watcher.change(None, case)
+            self._watchers.append(watcher)
+        return watcher
 
     def load(self, job: Job) -> None:
         """Open every record, until done or stopped; raises RefusedError `store-key` or `store-damaged`."""
@@ -73,21 +62,34 @@ class CaseRecords:
             raise RefusedError("gone")
         return case
 
+    def find_one(self, case_id: str) -> Case | None:
+        """Return one case, or None where there is none."""
+        return self._cases.get(case_id)
+
+    def find(self, index: CaseIndex, key: str) -> list[Case]:
+        """Return the cases that have a key in an index, in the order in which they got the key."""
+        found = [self._cases.get(case_id) for case_id in index.find(key)]
+        return [case for case in found if case is not None]
+
     def thread(self, locator: str) -> Case | None:
         """Return the case whose thread has a locator, or None."""
-        return next(iter(self._found(self._threads, locator)), None)
+        return next(iter(self.threads(locator)), None)
+
+    def threads(self, locator: str) -> list[Case]:
+        """Return the cases whose thread has a locator: more than one only if their sender sealed them so."""
+        return self.find(self._threads, locator)
 
     def answers_to(self, locator: str) -> list[Case]:
         """Return the cases that answer the thread of a locator."""
-        return self._found(self._answers, locator)
+        return self.find(self._answers, locator)
 
     def with_tip_id(self, tip_id: str) -> list[Case]:
         """Return the cases whose words bear an id."""
-        return self._found(self._tips, tip_id)
+        return self.find(self._tips, tip_id)
 
     def with_reply(self, reply_id: str) -> Case | None:
         """Return the case in whose thread the desk wrote a reply, or None."""
-        return next(iter(self._found(self._replies, reply_id)), None)
+        return next(iter(self.find(self._replies, reply_id)), None)
 
     def put(self, case: Case) -> Case:
         """Write a case, then let readers see it; raises RefusedError."""
@@ -103,23 +105,17 @@ class CaseRecords:
     def publish(self, case: Case) -> None:
         """Let readers see a case whose record is written."""
         with self.lock:
-            self._index(self._cases.get(case.id), case)
-            self._cases[case.id] = case
-            self.changes += 1
+            before, self._cases[case.id] = self._cases.get(case.id), case
+            self._tell(before, case)
 
     def forget(self, case: Case) -> None:
         """Let no reader see a case any more whose record is deleted."""
         with self.lock:
-            self._index(self._cases.pop(case.id, None), None)
-            self.changes += 1
+            self._tell(self._cases.pop(case.id, None), None)
 
-    def _index(self, before: Case | None, after: Case | None) -> None:
-        for index in (self._threads, self._answers, self._tips, self._replies):
-            index.change(before, after)
-
-    def _found(self, index: CaseIndex, key: str) -> list[Case]:
-        with self.lock:
-            return [self._cases[case_id] for case_id in index.find(key)]
+    def _tell(self, before: Case | None, after: Case | None) -> None:
+        for watcher in self._watchers:
+            watcher.change(before, after)
 
 
 def _thread_locator(case: Case) -> tuple[str, ...]:

@@ -44,16 +44,11 @@ class Cases:
     ) -> None:
         self.store, self.journal, self._clock = store, journal, clock
         self._identities = tuple(identities)
-        self._records = CaseRecords(store)
-        self._lock = self._records.lock
+        self.records = CaseRecords(store)
+        self._lock = self.records.lock
         self.parts = PartStore(store, identities, self.today)
         self.early_answers = EarlyAnswers(store, journal, identities, self.today)
-        self.arrivals = Arrivals(self._records, journal, self.parts, self.early_answers, self.today)
-
-    @property
-    def changes(self) -> int:
-        """A number that grows with each change, so that what is computed from all cases knows when it is stale."""
-        return self._records.changes
+        self.arrivals = Arrivals(self.records, journal, self.parts, self.early_answers, self.today)
 
     def today(self) -> date:
         """Return the day in New Zealand."""
@@ -65,28 +60,28 @@ class Cases:
 
     def load(self, job: Job) -> None:
         """Open every record, until done or stopped; raises RefusedError `store-key` or `store-damaged`."""
-        self._records.load(job)
+        self.records.load(job)
         if not job.stopped:
             self.arrivals.finish()
 
     def all(self) -> tuple[Case, ...]:
         """Return every case, in no order."""
-        return self._records.all()
+        return self.records.all()
 
     def get(self, untrusted_id: str) -> Case:
         """Return one case; raises RefusedError `gone`."""
-        return self._records.get(untrusted_id)
+        return self.records.get(untrusted_id)
 
     def parent(self, case: Case) -> Case | None:
         """Return the case to whose thread this answer belongs, if it is still here.
 
         Nobody can name the locator of another sender's thread: it derives from the receipt code.
         """
-        return None if case.answers_to is None else self._records.thread(case.answers_to)
+        return None if case.answers_to is None else self.records.thread(case.answers_to)
 
     def with_reply(self, reply_id: str) -> Case | None:
         """Return the case in whose thread the desk wrote a reply, or None."""
-        return self._records.with_reply(reply_id)
+        return self.records.with_reply(reply_id)
 
     # Changes.
 
@@ -101,7 +96,7 @@ class Cases:
             case.require_shown()
             changed = replace(transition(case), version=case.version + 1)
             self.journal.write(JournalEntry(who, did, case.id, what))
-            return self._records.put(changed)
+            return self.records.put(changed)
 
     def claim(self, tip: str, who: str) -> Case:
         """Give a tip to `who` to work on; one's own stays as it is."""
@@ -190,7 +185,7 @@ class Cases:
                 self.journal.write(JournalEntry(DESK, "destroyed", case.id, self.early_answers.end_thread(case)))
                 self.store.delete([f"envelopes/{case.id}.age", f"tips/{case.id}.age"])
                 self.parts.delete(case)
-                self._records.forget(case)
+                self.records.forget(case)
 
     def overdue(self, retain_days: int) -> list[Case]:
         """Return the cases closed `retain_days` ago, or withdrawn, and their threads' answers; never a locked one."""

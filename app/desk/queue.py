@@ -7,23 +7,22 @@ of its own: the answer brings its tip, also a referred or closed one, back among
 the thread.
 """
 
-import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from app.desk.case import Case
 from app.desk.case_fields import State
-from app.desk.cases import Cases
+from app.desk.case_records import CaseRecords
 from app.desk.language_guess import UNKNOWN_LANGUAGE, LanguageGuess
+from app.desk.queue_rows import EVERY_ROW, QueueRow, QueueRows, SortKey
 from app.desk.replies import readable_reply_to
-from app.desk.similarity import similar_groups
 from app.desk.withdrawn import open_requests, was_asked_back
 
 PAGE_ROWS = 50
+_WITH_ALL_NEW = frozenset({"open", "new", "all"})  # views that show every new tip
 VIEWS = ("open", "withdrawn", "new", "work", "waiting", "answered", "referred", "closed", "all", "objectionable")
-SORTS = ("urgent", "newest")
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class QueuePage:
     total: int
     pages: int
     counts: Counter[str]
-    groups: dict[str, frozenset[str]]  # by case, the ids of the cases that say much the same
+    similar: dict[str, int]  # by case, how many cases say much the same, itself among them
     number: int
 
 
@@ -73,61 +72,56 @@ class QueueNeighbours:
 
 
 class Queue:
-    """The queue over all cases; what is computed from all of them is kept until one changes."""
+    """The queue over all cases."""
 
-    def __init__(self, cases: Cases, languages: LanguageGuess) -> None:
-        self._cases, self.languages = cases, languages
-        self._lock = threading.Lock()
-        self._computed_at = -1  # the number of changes of the cases
-        self._order: tuple[Case, ...] = ()
-        self._counts: Counter[str] = Counter()
-        self._search_texts: dict[str, tuple[int, str]] = {}  # by case: its version, its text in small letters
+    def __init__(self, records: CaseRecords, languages: LanguageGuess) -> None:
+        self._records, self.languages = records, languages
+        self._rows = QueueRows(records, self._make_row)
         self._languages: dict[str, str] = {}  # by case
-        self._groups: dict[str, frozenset[str]] = {}
-        self._sketches: dict[str, tuple[int, ...]] = {}
 
     def page(self, chosen: QueueFilter, who: str) -> QueuePage:
         """Return the page of cases that a handler asked for; the last page where there are fewer."""
-        rows = self._filtered(chosen, who)
-        pages = max(1, -(-len(rows) // PAGE_ROWS))
+        found = None if not chosen.narrowed else self._filtered(chosen, who)
+        total = self._rows.counts()[chosen.view] if found is None else len(found)
+        pages = max(1, -(-total // PAGE_ROWS))
         number = min(max(1, chosen.page), pages)
-        shown = tuple(rows[(number - 1) * PAGE_ROWS : number * PAGE_ROWS])
-        return QueuePage(shown, len(rows), pages, self._counts, self._groups, number)
+        start, stop = (number - 1) * PAGE_ROWS, number * PAGE_ROWS
+        rows = self._rows.some_of(chosen.view, chosen.sort, start, stop)[0] if found is None else found[start:stop]
+        shown = tuple(row.case for row in rows)
+        similar: dict[str, int] = {case.id: count for case in shown if (count := self._rows.count_similar(case))}
+        return QueuePage(shown, total, pages, self._rows.counts(), similar, number)
 
     def neighbours(self, case: Case, chosen: QueueFilter, who: str) -> QueueNeighbours:
         """Return the tips beside a case; a case that no longer matches the filter has its place all the same."""
-        rows, key = self._filtered(chosen, who), _sort_key(chosen)
-        place = bisect_left(rows, key(case), key=key)
-        after = place + (place < len(rows) and rows[place].id == case.id)
-        previous = rows[place - 1] if place else None
-        following = rows[after] if after < len(rows) else None
-        return QueueNeighbours(previous, following, (place - 1) // PAGE_ROWS + 1, after // PAGE_ROWS + 1)
-
-    def _filtered(self, chosen: QueueFilter, who: str) -> list[Case]:
-        rows = [case for case in self.order() if self._matches(case, chosen, who)]
-        return rows if chosen.sort == "urgent" else sorted(rows, key=_sort_key(chosen))
+        key = SORT_KEYS[chosen.sort](case)
+        if chosen.narrowed:
+            rows = self._filtered(chosen, who)
+            place, start = bisect_left(rows, key, key=lambda row: row.keys[chosen.sort]), 0
+        else:
+            place, rows = self._rows.around(chosen.view, chosen.sort, key)
+            start = max(0, place - 1)
+        here = place - start
+        after = here + (here < len(rows) and rows[here].case.id == case.id)
+        previous = rows[here - 1].case if here else None
+        following = rows[after].case if after < len(rows) else None
+        return QueueNeighbours(previous, following, (place - 1) // PAGE_ROWS + 1, (start + after) // PAGE_ROWS + 1)
 
     def order(self) -> tuple[Case, ...]:
         """Return every row, the most urgent first."""
-        with self._lock:
-            if self._computed_at != self._cases.changes:
-                self._computed_at = self._cases.changes
-                rows = self._rows()
-                self._order = tuple(sorted(rows, key=urgency_key))
-                self._counts = Counter(view for case in rows for view in _views(case))
-                self._regroup(rows)
-            return self._order
+        return tuple(row.case for row in self._rows.of(EVERY_ROW, "urgent"))
 
     def similar_to(self, case: Case) -> tuple[Case, ...]:
         """Return the other open cases that say much the same, the most urgent first."""
-        order = self.order()
-        group = self._groups.get(case.id, frozenset())
-        return tuple(one for one in order if one.id in group and one.id != case.id)
+        found = map(self._records.find_one, self._rows.similar(case) - {case.id})
+        return tuple(sorted(filter(None, found), key=urgency_key))
 
     def next_new(self, case: Case, chosen: QueueFilter, who: str) -> Case | None:
         """Return the case to open after this one: the first new one of the list from which this one was opened."""
-        rows = self._filtered(chosen, who)
-        return next((one for one in rows if one.state is State.NEW and one.id != case.id), None)
+        if chosen.view in _WITH_ALL_NEW and not chosen.narrowed:
+            rows, _ = self._rows.some_of(State.NEW, chosen.sort, 0, 2)
+        else:
+            rows = self._filtered(chosen, who)
+        return next((row.case for row in rows if row.case.state is State.NEW and row.case.id != case.id), None)
 
     def language(self, case: Case) -> str:
         """Return the code of the language in which the sender seems to write: the same on every page."""
@@ -137,65 +131,64 @@ class Queue:
 
     def guess_languages(self) -> None:
         """Guess the language of every case, so that the first search by language need not wait."""
-        for case in self._cases.all():
+        for case in self._records.all():
             self.language(case)
 
-    def _rows(self) -> list[Case]:
-        cases = self._cases.all()
-        in_threads = {message.id for case in cases for message in case.thread if not message.who}
-        asked = {case.reply.locator for case in cases if case.reply and not case.answers_to and was_asked_back(case)}
+    def _filtered(self, chosen: QueueFilter, who: str) -> list[QueueRow]:
+        rows = self._rows.of(chosen.view, chosen.sort)
+        for check in self._checks(chosen, who):
+            rows = [row for row in rows if check(row)]
+        for word in chosen.words.casefold().split():
+            rows = [row for row in rows if word in row.search_text]
+        return rows
+
+    def _make_row(self, case: Case) -> QueueRow | None:
+        if not self._has_row(case):
+            return None
+        keys = {order: key(case) for order, key in SORT_KEYS.items()}
+        return QueueRow(case, keys, _views(case), _search_text(case))
+
+    def _has_row(self, case: Case) -> bool:
+        threads = self._records.threads(case.answers_to) if case.answers_to is not None else []
+        in_thread = any(message.id == case.id and not message.who for one in threads for message in one.thread)
         # Where a full thread has a request already, further ones say nothing new, and would stand above all.
-        return [
-            case for case in cases if case.id not in in_threads and not (case.withdraw and case.answers_to in asked)
+        return not in_thread and not (case.withdraw and any(map(was_asked_back, threads)))
+
+    def _checks(self, chosen: QueueFilter, who: str) -> list[Callable[[QueueRow], bool]]:
+        """Return what a row must pass, the quickest first; a locked tip passes only where nothing is asked."""
+        place = chosen.place.casefold()
+        asked: list[tuple[object, Callable[[QueueRow], bool]]] = [
+            (chosen.narrowed, lambda row: row.case.state is not State.OBJECTIONABLE),
+            (chosen.mine, lambda row: row.case.holder == who),
+            (chosen.translator, lambda row: row.case.translator),
+            (chosen.files, lambda row: bool(row.case.files)),
+            (chosen.danger, lambda row: row.case.danger),
+            (chosen.children, lambda row: row.case.children),
+            (chosen.kind, lambda row: chosen.kind in row.case.known_kinds),
+            (chosen.answerable, lambda row: readable_reply_to(row.case) is not None),
+            (place, lambda row: place in row.case.text("where").casefold()),
+            (chosen.language, lambda row: self.language(row.case) == chosen.language),
         ]
-
-    def _regroup(self, rows: Sequence[Case]) -> None:
-        sketches: dict[str, tuple[int, ...]] = {case.id: case.sketch for case in rows if case.open and case.sketch}
-        if sketches.keys() != self._sketches.keys():
-            self._sketches, self._groups = sketches, similar_groups(sketches)
-
-    def _matches(self, case: Case, chosen: QueueFilter, who: str) -> bool:
-        if chosen.view not in _views(case):
-            return False
-        if case.state is State.OBJECTIONABLE:
-            return not chosen.narrowed
-        asked = (
-            not chosen.danger or case.danger,
-            not chosen.children or case.children,
-            not chosen.kind or chosen.kind in case.known_kinds,
-            not chosen.mine or case.holder == who,
-            not chosen.translator or case.translator,
-            not chosen.answerable or readable_reply_to(case) is not None,
-            not chosen.files or bool(case.files),
-            not chosen.language or self.language(case) == chosen.language,
-        )
-        return all(asked) and self._matches_text(case, chosen)
-
-    def _matches_text(self, case: Case, chosen: QueueFilter) -> bool:
-        if chosen.place and chosen.place.casefold() not in case.text("where").casefold():
-            return False
-        text = self._search_text(case) if chosen.words else ""
-        return all(word in text for word in chosen.words.casefold().split())
-
-    def _search_text(self, case: Case) -> str:
-        version, text = self._search_texts.get(case.id, (-1, ""))
-        if version != case.version:
-            thread = [text for one in case.thread for text in (one.text, *one.replies.values())]
-            notes = [note.text for note in case.notes]
-            parts = [case.id, *map(case.text, case.answers), *case.replies.values(), case.translation, *thread, *notes]
-            text = "\n".join(parts).casefold()
-            self._search_texts[case.id] = (case.version, text)
-        return text
+        return [check for wanted, check in asked if wanted]
 
 
-def urgency_key(case: Case) -> tuple[bool, bool, bool, int, str]:
+def _search_text(case: Case) -> str:
+    thread = [text for one in case.thread for text in (one.text, *one.replies.values())]
+    notes = [note.text for note in case.notes]
+    parts = [case.id, *map(case.text, case.answers), *case.replies.values(), case.translation, *thread, *notes]
+    return "\n".join(parts).casefold()
+
+
+def urgency_key(case: Case) -> SortKey:
     """Return a key that sorts open requests not to pass a tip on first, then danger, children, and the oldest day."""
     return (not open_requests(case), not case.danger, not case.children, case.received.toordinal(), case.id)
 
 
-def _sort_key(chosen: QueueFilter) -> Callable[[Case], tuple[int | str, ...]]:
-    newest = chosen.sort == "newest"
-    return lambda case: (-case.received.toordinal() if newest else 0, *urgency_key(case))
+def _newest_key(case: Case) -> SortKey:
+    return (-case.received.toordinal(), *urgency_key(case))
+
+
+SORT_KEYS: Mapping[str, Callable[[Case], SortKey]] = {"urgent": urgency_key, "newest": _newest_key}
 
 
 def _views(case: Case) -> tuple[str, ...]:

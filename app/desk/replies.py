@@ -6,10 +6,11 @@ not have yet out of the threads, where they are sealed with the rest of the case
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 
 from app.core.unicode import clean_text
 from app.desk.case import Case
+from app.desk.case_index import CaseIndex, CaseTally
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
 from app.desk.thread import ThreadMessage, is_by_handler, unposted_messages
@@ -17,6 +18,8 @@ from app.vault.tip import ReplyTo, TipId, new_tip_id
 
 DAYS = 90  # for which the site keeps a reply
 MAX_LENGTH = 5000  # characters
+
+_UNPOSTED = "unposted"
 
 _LOCATOR = re.compile("[0-9a-f]{32}")  # the site refuses a locator of any other form
 _LINK = re.compile(r"https?:|www\.|\b[\w-]+(?:\.[\w-]+)*\.(?:[a-z]{2,24})\b(?:/|\b)|\w@\w", re.IGNORECASE)
@@ -51,6 +54,8 @@ class ReplyQueue:
 
     def __init__(self, cases: Cases, *, has_site: bool) -> None:
         self._cases, self._has_site = cases, has_site
+        self._unposted = cases.records.watch(CaseIndex(lambda case: (_UNPOSTED,) if unposted_of(case) else ()))
+        self._days = cases.records.watch(CaseTally(_written_days))
 
     def require_way(self, case: Case) -> None:
         """Raise RefusedError where nothing can be sent to the sender of a case: `no-site`, `no-reply`."""
@@ -85,8 +90,12 @@ class ReplyQueue:
 
         A reply waits for 90 days at most. Statuses wait while any reply that a handler wrote can leave.
         """
+        first_day = self._first_day()
         found = [
-            (reply_to, one) for reply_to, of_thread in self._unposted() for one in of_thread if one.earliest <= now
+            (case.reply, one)
+            for case in self._cases.records.find(self._unposted, _UNPOSTED)
+            for one in unposted_messages(case.thread, first_day)
+            if case.reply and one.earliest <= now
         ]
         written = [(reply_to, one) for reply_to, one in found if is_by_handler(one)]
         oldest = {reply_to.locator: (reply_to, one) for reply_to, one in reversed(written or found)}
@@ -94,12 +103,10 @@ class ReplyQueue:
 
     def count_waiting(self) -> int:
         """Return how many replies that a handler wrote the site does not have yet."""
-        return sum(is_by_handler(one) for _, of_thread in self._unposted() for one in of_thread)
+        return self._days.since(self._first_day())
 
-    def _unposted(self) -> list[tuple[ReplyTo, list[ThreadMessage]]]:
-        first_day = self._cases.today() - timedelta(days=DAYS)
-        threads = [(readable_reply_to(case), unposted_messages(case.thread, first_day)) for case in self._cases.all()]
-        return [(reply_to, of_thread) for reply_to, of_thread in threads if reply_to]
+    def _first_day(self) -> date:
+        return self._cases.today() - timedelta(days=DAYS)
 
     def number(self, reply_id: str) -> int:
         """Return the place of a reply in its thread, so that the site can show the replies of a day in their order."""
@@ -116,6 +123,15 @@ def _with_new_reply(now: Case, who: str, message: ThreadMessage) -> Case:
     if any(one.id == message.id for one in now.thread):
         raise RefusedError("written")
     return now.with_reply(who, message)
+
+
+def _written_days(case: Case) -> list[date]:
+    return [one.day for one in unposted_of(case) if is_by_handler(one)]
+
+
+def unposted_of(case: Case) -> list[ThreadMessage]:
+    """Return what the desk wrote to the sender of a case and the site lacks, of whatever day."""
+    return unposted_messages(case.thread, date.min) if case.thread and readable_reply_to(case) else []
 
 
 def readable_reply_to(case: Case) -> ReplyTo | None:

@@ -79,7 +79,7 @@ class Desk:
         self.typed = TypedTexts(self.cases)
         self.day_keys = DayKeyStore(store, self.journal, identities, self.cases.today)
         self.inbox = Inbox(config.inbox, self.cases, store, self.day_keys.identities)
-        self.queue, self.attachments = Queue(self.cases, languages), Attachments(self.cases)
+        self.queue, self.attachments = Queue(self.cases.records, languages), Attachments(self.cases)
         self.outbox = Outbox(f"sqlite:///{config.store / 'outbox.db'}")
         self.outbox.prepare()
         self.referral_context = ReferralContext(self.cases, self.attachments, self.outbox, key, phrases, config.contact)

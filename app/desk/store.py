@@ -19,7 +19,7 @@ from app.delivery.clock import nz_midnight
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.vault.age import seal
-from app.vault.age_open import unseal
+from app.vault.age_open import EnvelopeOpener
 from app.vault.keys import Identity, recipient_of
 
 _KEY_CHECK = "desk.age"  # opens only with the right identity
@@ -31,7 +31,7 @@ class SealedStore:
 
     def __init__(self, folder: Path, identities: Sequence[Identity], *, clock: Callable[[], float] = time.time) -> None:
         self.folder, self._clock = folder, clock
-        self._identities = tuple(identities)
+        self._opener = EnvelopeOpener(identities)
         self._own_recipients = (recipient_of(identities[0]),)
 
     @contextmanager
@@ -69,7 +69,7 @@ class SealedStore:
     def unseal(self, sealed: bytes) -> bytes:
         """Return data opened with any of the identities; raises RefusedError `store-key` or `store-damaged`."""
         try:
-            return unseal(sealed, self._identities)
+            return self._opener.unseal(sealed)
         except EnvelopeError as error:
             raise RefusedError("store-key" if error.code == "no-match" else "store-damaged") from None
 

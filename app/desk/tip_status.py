@@ -13,12 +13,13 @@ from enum import StrEnum
 
 from app.desk.case import Case
 from app.desk.case_fields import State
+from app.desk.case_index import CaseTally
 from app.desk.cases import Cases
 from app.desk.config import Authority
 from app.desk.errors import RefusedError
 from app.desk.journal import DESK
 from app.desk.labels import days_label
-from app.desk.replies import DAYS, readable_reply_to
+from app.desk.replies import DAYS, readable_reply_to, unposted_of
 from app.desk.thread import MessageKind, ThreadMessage, is_by_handler, unposted_messages
 from app.vault.tip import SCHEMA, new_tip_id
 
@@ -57,6 +58,7 @@ class StatusQueue:
 
     def __init__(self, cases: Cases, *, tells: bool, every: int, clock: Callable[[], float]) -> None:
         self._cases, self.tells, self._every, self._clock = cases, tells, every, clock
+        self._days = cases.records.watch(CaseTally(_unposted_days))
 
     def can_tell(self, case: Case) -> bool:
         """Return whether the sender of a case can be told what became of it."""
@@ -93,9 +95,7 @@ class StatusQueue:
 
     def late_sentence(self) -> str:
         """Return how late statuses will leave, where more wait than the desk posts in a day; else ""."""
-        threads = (one.thread for one in self._cases.all() if one.thread and readable_reply_to(one))
-        first_day = self._first_day()
-        waiting = sum(not is_by_handler(one) for each in threads for one in unposted_messages(each, first_day))
+        waiting = self._days.since(self._first_day())
         days = waiting * self._every // _DAY_SECONDS
         return _LATE.format(count=f"{waiting:,}", days=days_label(days)) if days else ""
 
@@ -156,6 +156,10 @@ class StatusQueue:
 
 def _last_told(case: Case) -> str:
     return next((one.value for one in reversed(_statuses(case)) if not one.held), "")
+
+
+def _unposted_days(case: Case) -> list[date]:
+    return [one.day for one in unposted_of(case) if not is_by_handler(one)]
 
 
 def _statuses(case: Case) -> list[ThreadMessage]:

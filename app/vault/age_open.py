@@ -41,13 +41,24 @@ _AGE_FILE_START = re.compile(rb"age-encryption\.org/|\s*-----BEGIN")
 Unwrap = Callable[[Stanza], bytes | None]
 
 
-def unseal(envelope: bytes, identities: Sequence[str]) -> bytes:
-    """Return the sealed bytes, opened with the first of the identities that fits.
+class EnvelopeOpener:
+    """Opens many envelopes with the same identities, whose keys are computed once; raises KeyTextError."""
 
-    Beside envelope and plaintext, one chunk of 64 KiB is held. Nothing is returned unless the envelope is complete.
-    Raises EnvelopeError, and KeyTextError for a faulty identity.
-    """
-    return _unseal(envelope, [_unwrapper(identity) for identity in identities])
+    def __init__(self, identities: Sequence[str]) -> None:
+        self._unwrappers = [_unwrapper(identity) for identity in identities]
+
+    def unseal(self, envelope: bytes) -> bytes:
+        """Return the sealed bytes, opened with the first of the identities that fits.
+
+        Beside envelope and plaintext, one chunk of 64 KiB is held. Nothing is returned unless the envelope is complete.
+        Raises EnvelopeError.
+        """
+        return _unseal(envelope, self._unwrappers)
+
+
+def unseal(envelope: bytes, identities: Sequence[str]) -> bytes:
+    """Return the sealed bytes of one envelope; raises as EnvelopeOpener does."""
+    return EnvelopeOpener(identities).unseal(envelope)
 
 
 def read_identity_file(data: bytes, passphrase: Callable[[], str] | None) -> tuple[Identity, ...]:

@@ -1,13 +1,16 @@
 """The records of cases: one is found by a key without a look at the others, and the index never lags behind them."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from app.desk.case import Case, case_from_words
 from app.desk.case_fields import State
-from app.desk.case_records import CaseIndex, CaseRecords
+from app.desk.case_index import CaseIndex, CaseTally
+from app.desk.case_records import CaseRecords
 from app.desk.errors import RefusedError
+from app.desk.queue import PAGE_ROWS, QueueFilter
 from app.desk.thread import ThreadMessage
 from app.vault.part import read_part
 from app.vault.tip import ReplyTo, new_tip_id
@@ -43,7 +46,7 @@ def test_a_thread_is_found_without_a_look_at_the_other_cases(office, monkeypatch
     with office.desk() as desk:
         cases = [a_thread(one) for one in range(number)]
         for case in cases:
-            desk.cases._records.publish(case)
+            desk.cases.records.publish(case)
         last = cases[-1]
         bundles = to_bundles(tip(files=(big_file(),)))
         part = read_part(bundles[1].data)
@@ -58,6 +61,42 @@ def test_a_thread_is_found_without_a_look_at_the_other_cases(office, monkeypatch
             assert looks(act, monkeypatch) <= 4
         assert [one.text for one in desk.cases.get(last.id).thread] == ["Thank you.", "They moved"]
         assert desk.cases.get(last.id).thread[0].posted
+        assert looks(desk.replies.count_waiting, monkeypatch) == looks(desk.statuses.late_sentence, monkeypatch) == 0
+        assert desk.replies.count_waiting() == number - 1
+
+
+def test_after_a_change_the_queue_looks_only_at_what_it_shows(office, monkeypatch):
+    """A page, its counts, the next tip and the tips beside one cost the rows of a page, however many tips there are."""
+    with office.desk() as desk:
+        for number in range(400):
+            desk.cases.records.publish(a_thread(number))
+        assert desk.queue.page(QueueFilter(), "Ana").total == 400
+        middle = desk.queue.order()[200]
+
+        def work() -> None:
+            desk.cases.records.publish(replace(middle, holder="Ana", state=State.WORK, version=1))
+            page = desk.queue.page(QueueFilter(page=4), "Ana")
+            assert (page.total, page.counts["new"], page.counts["work"]) == (400, 399, 1)
+            beside = desk.queue.neighbours(middle, QueueFilter(), "Ana")
+            assert beside.previous
+            assert beside.following
+            desk.queue.next_new(middle, QueueFilter(), "Ana")
+            desk.queue.similar_to(middle)
+
+        assert looks(work, monkeypatch) <= PAGE_ROWS + 6
+
+
+def test_a_tally_counts_the_days_of_what_is_there_now():
+    """A message that is posted, and a case that is destroyed, are no longer counted; a day before the first is not."""
+    tally = CaseTally(lambda case: [one.day for one in case.thread if not one.posted])
+    case = a_thread(1)
+    tally.change(None, case)
+    assert (tally.since(DAY), tally.since(DAY + timedelta(days=1))) == (1, 0)
+    tally.change(case, replace(case, thread=(replace(case.thread[0], posted=True),)))
+    assert tally.since(DAY) == 0
+    tally.change(None, case)
+    tally.change(case, None)
+    assert tally.since(DAY) == 0
 
 
 def test_the_index_follows_every_change(office):

@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 
 from app.desk.case import Case
 from app.desk.case_fields import State
+from app.desk.case_records import CaseRecords
 from app.desk.closing import close_case
 from app.desk.queue import PAGE_ROWS, Queue, QueueFilter
+from app.desk.store import SealedStore
 from app.vault.tip import TipId
 from tests.support.desk import DAY, jpeg, languages, receive, reply_to, tip
 
@@ -67,7 +68,7 @@ def test_the_queue_is_filtered_and_searched(office):
             (QueueFilter(view="closed"), 0),
         ):
             assert desk.queue.page(wanted, "Ana").total == total, wanted
-        assert Queue(desk.cases, languages()).page(QueueFilter(page=99), "Ana").number == 1
+        assert Queue(desk.cases.records, languages()).page(QueueFilter(page=99), "Ana").number == 1
 
 
 def test_one_search_looks_through_every_state_but_locked_tips(office):
@@ -125,14 +126,16 @@ def test_the_newest_day_can_come_first_and_tips_of_one_day_stay_by_urgency(offic
 
 
 @pytest.mark.parametrize("sort", ["urgent", "newest"])
-def test_the_neighbours_of_each_tip_are_those_of_the_filtered_list(sort):
+def test_the_neighbours_of_each_tip_are_those_of_the_filtered_list(office, sort):
     """From the first to the last, over the end of a page; a tip that left the filter keeps its place."""
     made = {
         f"{number:026}": Case(TipId(f"{number:026}"), DAY - timedelta(days=number % 7), {"danger": "yes"})
         for number in range(PAGE_ROWS + 5)
     }
-    queue = Queue(SimpleNamespace(changes=0, all=lambda: tuple(made.values())), languages())
-    chosen = QueueFilter("new", sort=sort)
+    records = CaseRecords(SealedStore(office.store, (office.identity,)))
+    for case in made.values():
+        records.publish(case)
+    queue, chosen = Queue(records, languages()), QueueFilter("new", sort=sort)
     first, second = queue.page(chosen, "Ana"), queue.page(replace(chosen, page=2), "Ana")
     rows = [*first.rows, *second.rows]
     assert len(rows) == PAGE_ROWS + 5
@@ -143,7 +146,6 @@ def test_the_neighbours_of_each_tip_are_those_of_the_filtered_list(sort):
         assert beside.following_page == (1 if place + 1 < PAGE_ROWS else 2)
     assert queue.neighbours(rows[PAGE_ROWS], chosen, "Ana").previous_page == 1
     gone = replace(rows[3], state=State.CLOSED)
-    made[gone.id] = gone
-    queue = Queue(SimpleNamespace(changes=1, all=lambda: tuple(made.values())), languages())
+    records.publish(gone)
     beside = queue.neighbours(gone, chosen, "Ana")
     assert (beside.previous, beside.following) == (rows[2], rows[4])

@@ -8,9 +8,9 @@ addresses of its forms too, so that "Queue" leads back to the same rows and page
 from collections.abc import Mapping
 from typing import Any
 
-from flask import request
+from flask import g, request
 
-from app.desk.queue import SORTS, VIEWS, QueueFilter
+from app.desk.queue import SORT_KEYS, VIEWS, QueueFilter
 from app.desk.web.context import current_desk
 from app.vault.tip import SCHEMA
 
@@ -19,7 +19,7 @@ _TEXTS = {"place": 100, "words": 200}  # the most characters of each
 _CHOICES: Mapping[str, frozenset[str]] = {
     "view": frozenset(VIEWS),
     "kind": frozenset(kind.value for kind in SCHEMA.kinds),
-    "sort": frozenset(SORTS),
+    "sort": frozenset(SORT_KEYS),
 }
 _NAMES = frozenset({*FLAGS, *_TEXTS, *_CHOICES, "language", "page"})
 _MAX_DIGITS = 5
@@ -53,4 +53,6 @@ def carry_filter(endpoint: str, values: dict[str, Any]) -> None:
     of_tip = "tip" in values and endpoint.partition(".")[0] in _BLUEPRINTS and endpoint != "case.show_file"
     back = endpoint in _BACK and endpoint != request.endpoint
     if (of_tip or back) and request.blueprint in _BLUEPRINTS and not _NAMES.intersection(values):
-        values.update(filter_query(read_filter(request.args)))
+        if "filter_query" not in g:  # once for all addresses of a page
+            g.filter_query = filter_query(read_filter(request.args))
+        values.update(g.filter_query)
