@@ -241,10 +241,9 @@ class Database:
             moment = nz_midnight(now).timestamp()
             end = nz_midnight(moment + _DAY_AND_MORE_SECONDS).timestamp()
             self._day = (moment, end)
-        for suffix in ("", "-wal", "-shm"):
-            file = self.path.with_name(self.path.name + suffix)
-            if file.exists():
-                os.utime(file, (end, moment))
+        for ending in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.utime(f"{self.path}{ending}", (end, moment))
 
     @contextmanager
     def _one_writer(self) -> Iterator[None]:

@@ -396,3 +396,26 @@ def test_a_damaged_file_is_replaced(memory_folder, damage):
     assert (one.kinds("intake"), other.kinds("intake")) == ({new: DECOY}, {new: DECOY})
     one.close()
     other.close()
+
+
+def test_a_decoy_is_chosen_without_a_look_at_the_words_that_wait(memory_folder):
+    """Choosing a decoy takes as many steps of SQLite where 5,000 words of tips wait as where none waits."""
+    store, counts = SqliteMemoryStore(memory_folder), []
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    for words in (0, 5000):
+        for new in ids(words):
+            store.note_tip("intake", new, [])
+        store.list_decoy("intake", ids(1)[0])
+        store._current_connection().set_progress_handler(count, 1)
+        steps = 0
+        assert len(store.take_decoys("intake", 1)) == 1
+        store._current_connection().set_progress_handler(None, 1)
+        counts.append(steps)
+    assert counts[1] <= 2 * counts[0], counts
+    store.close()
