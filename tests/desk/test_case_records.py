@@ -53,7 +53,7 @@ def test_a_thread_is_found_without_a_look_at_the_other_cases(office, monkeypatch
         answer = words_of(tip({"what": "They moved"}, answers_to=last.reply.locator))
         for act in (
             lambda: desk.cases.arrivals.receive_words(answer, b"an envelope", "f" * 64),
-            lambda: desk.cases.arrivals.receive_part(part, b"a part"),
+            lambda: desk.cases.arrivals.receive_part(part, b"a part", "e" * 64),
             lambda: desk.cases.note_posted(last.thread[0].id),
             lambda: desk.replies.number(last.thread[0].id),
             lambda: desk.cases.parent(desk.cases.get(answer.tip.id)),
