@@ -84,6 +84,10 @@ class ReferralContext:
         fields = self.texts(case)
         return Redaction.of(fields, case.draft, suggest_removals(fields, self.phrases, self.names))
 
+    def find(self, name: str, text: str) -> tuple[Finding, ...]:
+        """Return what may show who the sender is in one text that a handler writes in place of a field."""
+        return suggest_removals({name: text}, self.phrases, self.names)[name]
+
     def texts(self, case: Case) -> dict[str, str]:
         """Return the texts of a tip that can be redacted, by field; its files may raise RefusedError or BusyError."""
         later = {name: message_text(one) for name, one in later_messages(case, self.cases).items()}

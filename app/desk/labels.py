@@ -50,6 +50,8 @@ _ACTIONS = {
     "took-away": "took the tip from another person",
     "noted": "wrote a note",
     "redacted": "saved a redaction",
+    "reworded": "saved own words",
+    "let-stand": "saved own words, and let words stand that were taken out or are the sender's",
     "translated": "saved a translation",
     "needs-translator": "changed if the tip needs a translator",
     "prepared": "prepared a referral for a second person",

@@ -234,6 +234,11 @@ def require_signer(referral: Referral, key: bytes) -> Referral:
     return referral
 
 
+def reworded_fields(referral_line: str) -> tuple[str, ...]:
+    """Return the names of the fields that are in the desk's words in the `referral.json` of a referral of this desk."""
+    return tuple(json.loads(referral_line).get("reworded", ()))
+
+
 def _parse_referral(line: bytes) -> ReferralWords:
     fields = json.loads(line)
     texts = {name: fields[name] for name in ("to", "summary", "danger", "children", "contact", "key", "purpose")}

@@ -97,6 +97,22 @@ def changed_since(rewording: Rewording, fields: Mapping[str, str]) -> tuple[str,
     return tuple(name for name in {**now, **then} if now.get(name) != then.get(name))
 
 
+def changed_texts(redaction: Redaction) -> tuple[str, ...]:
+    """Return the texts that are new, other or gone since any own words of a draft were written."""
+    used = used_rewordings(redaction.draft).values()
+    return tuple(dict.fromkeys(name for one in used for name in changed_since(one, redaction.fields)))
+
+
+def allowed_places(redaction: Redaction) -> dict[str, list[str]]:
+    """Return the words that a handler lets stand in own words that go, by field, without fields that have none."""
+    gate, used = redaction.gate(), used_rewordings(redaction.draft)
+    found = {
+        name: [one.text[place.start : place.end] for place in gate.find(one.text) if place.mark in one.let_stand]
+        for name, one in used.items()
+    }
+    return {name: texts for name, texts in found.items() if texts}
+
+
 def seen_mark(redaction: Redaction) -> str:
     """Return a digest of the texts, the own words and the ways of a draft: what a form shows, and may have changed."""
     draft = redaction.draft

@@ -250,11 +250,47 @@ def _prepared(page, desk, office):
     return path
 
 
+def _type_own_words(page, desk, path, words):
+    """Go from the redaction of a tip to its own words, and type some in place of the first text."""
+    page.goto(desk.url(f"{path}/redact"))
+    page.fill("#summary", "Men are held.")
+    page.get_by_role("button", name="Write it in our own words").click()
+    page.wait_for_url("**/reword*")
+    assert page.locator("#own-1").is_hidden(), "the field for own words is shown with that choice"
+    page.check("input[name=way-1][value=own]")
+    page.fill("#own-1", words)
+
+
+def test_own_words_are_watched_as_they_are_typed(desk, office, page):
+    """A taken-out word is said aloud and marked while somebody types; a tick stays, and the way on is open again."""
+    path = _claimed(page, desk, office, "Mele Fifita is held in the blue shed. My number is 021 555 0199.")
+    page.goto(desk.url(f"{path}/redact"))
+    page.fill("#terms", "Mele Fifita")
+    page.get_by_role("button", name="Save").click()
+    _type_own_words(page, desk, path, "A person is held. Ask М\u0435l\u0435, or 0215550199.")
+    said, places = page.locator("#said-1"), page.locator("#watched-1 .places li")
+    said.filter(has_text="2 places stop the referral.").wait_for()
+    assert places.locator("mark").all_inner_texts() == ["Mele", "0215550199"]
+    places.nth(0).get_by_role("checkbox").check()
+    page.locator("#own-1").focus()
+    page.keyboard.press("End")
+    page.keyboard.type(" Now.")
+    said.filter(has_text="1 place stops the referral.").wait_for()
+    assert page.locator("#watched-1 input:checked").count() == 1
+    page.fill("#own-1", "A person is held.")
+    said.filter(has_text="Nothing stops the referral here.").wait_for()
+    page.get_by_role("button", name="Look at what").click()
+    page.wait_for_url("**/refer*")
+    assert "A person is held." in page.locator("[aria-labelledby=after]").inner_text()
+
+
 def _screens(page, desk, office):
     """Every screen's address; one tip is locked on the way."""
     held = _claimed(page, desk, office, "One to work on", reply=reply_to())
     pictured = _claimed(page, desk, office, "One with a picture", files=(jpeg(1, picture(640, 480)),))
     waiting = _prepared(page, desk, office)
+    _type_own_words(page, desk, held, "My sister is one to work on.")
+    page.get_by_role("button", name="Save").first.click()
     locked = _claimed(page, desk, office, "One to lock")
     page.locator("#objectionable summary").click()
     page.check("input[name=sure]")
@@ -271,7 +307,7 @@ def _screens(page, desk, office):
         "/progress/intake",
         "/nowhere",
     ]
-    work = [f"{held}{rest}" for rest in ("", "/redact", "/refer", "/reply", "/print")]
+    work = [f"{held}{rest}" for rest in ("", "/redact", "/reword", "/refer", "/reply", "/print")]
     more = [waiting, f"{waiting}/refer", f"{waiting}/reply", locked, f"{pictured}/boxes/1", f"{pictured}/redact"]
     return [*fixed, *work, *more]
 

@@ -86,6 +86,38 @@
     addEventListener("beforeunload", (event) => { if (!sending && note.value !== kept) event.preventDefault(); });
   }
 
+  // Own words are watched as they are typed: what the desk says of a text is put in below it, and only counts are said aloud.
+  const watching = document.querySelector("[data-watch]");
+  if (watching) {
+    let [typed, sending] = [false, false];
+    for (const field of all("textarea[data-name]", watching)) {
+      let [timer, latest] = [0, 0];
+      const look = async () => {
+        const here = document.getElementById(`watched-${field.dataset.number}`);
+        const mine = ++latest;
+        const body = new URLSearchParams({ token: watching.elements.token.value, name: field.dataset.name, text: field.value });
+        for (const box of all("input:checked", here)) body.append("stand", box.value);
+        const answer = await fetch(watching.dataset.watch, { method: "POST", body }).catch(() => null);
+        if (!answer || !answer.ok || answer.redirected || mine !== latest) return;
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".watched");
+        if (!fresh || here.contains(document.activeElement)) return; // a box there has the focus
+        const [said, news] = [here, fresh].map((one) => one.querySelector("[role=status]"));
+        if (said.textContent !== news.textContent) said.replaceChildren(...news.childNodes);
+        const open = Boolean(here.querySelector("details[open]"));
+        while (said.nextSibling) said.nextSibling.remove();
+        while (news.nextSibling) here.append(news.nextSibling);
+        if (open && here.querySelector("details")) here.querySelector("details").open = true;
+      };
+      field.addEventListener("input", () => {
+        typed = true;
+        clearTimeout(timer);
+        timer = setTimeout(look, 600);
+      });
+    }
+    watching.addEventListener("submit", () => { sending = true; });
+    addEventListener("beforeunload", (event) => { if (typed && !sending) event.preventDefault(); });
+  }
+
   // All tips of the page are chosen at once, or none of them where all were chosen. The queue may be put in anew meanwhile.
   document.addEventListener("click", (event) => {
     if (!event.target.closest("[data-choose-all]")) return;

@@ -22,6 +22,7 @@ from app.desk.export import export_json, export_members, zip_with_manifest
 from app.desk.journal import JournalEntry
 from app.desk.later_messages import later_label
 from app.desk.redaction import ANSWERED, TRANSLATION, answer_texts
+from app.desk.referral import reworded_fields
 from app.desk.replies import reply_warnings
 from app.desk.service import Desk
 from app.desk.tip_status import authority_kind
@@ -88,7 +89,8 @@ def show_print(tip: str) -> AnyResponse:
     """Show a case to be printed; journaled."""
     case = _open_case(tip)
     current_desk().journal.write(JournalEntry(current_handler(), "printed", case.id))
-    return render_page("print.html", case=case, texts=answer_texts(case))
+    reworded = {one.id: reworded_fields(one.text) for one in case.referrals}
+    return render_page("print.html", case=case, texts=answer_texts(case), reworded=reworded)
 
 
 @blueprint.post("/tips/<tip>/export")

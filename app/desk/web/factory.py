@@ -34,7 +34,7 @@ from app.desk.labels import (
 from app.desk.language_guess import language_name
 from app.desk.service import Desk
 from app.desk.thread import ThreadMessage
-from app.desk.web import case, closing, outcome_counts, queue, records, referral, session
+from app.desk.web import case, closing, outcome_counts, queue, records, referral, rewording, session
 from app.desk.web.app import create_base_app
 from app.desk.web.queue_filter import carry_filter
 from app.desk.web.session import Sessions
@@ -86,7 +86,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         "asked_back": lambda case: is_asked_back(case, desk.cases),
         "open_request": lambda case: needs_answer(case, desk.cases),
     }
-    for pages in (session, queue, case, closing, referral, records, outcome_counts):
+    for pages in (session, queue, case, closing, referral, rewording, records, outcome_counts):
         app.register_blueprint(pages.blueprint)
     app.url_defaults(carry_filter)
     return app

@@ -29,7 +29,7 @@ from app.desk.errors import RefusedError
 from app.desk.known_names import LISTED
 from app.desk.later_messages import is_later, later_messages
 from app.desk.marks import MarkablePiece, read_boxes, read_marks, write_boxes
-from app.desk.redaction import MAX_NAMES, is_file, is_sent
+from app.desk.redaction import MAX_NAMES, is_file, rewordable
 from app.desk.referral import NOTICE, referral_words
 from app.desk.release import (
     prepare_hand_over,
@@ -40,6 +40,7 @@ from app.desk.release import (
     send_to_translator,
     without_files,
 )
+from app.desk.rewording import allowed_places, changed_texts, chosen_way
 from app.desk.tip_status import authority_kind
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other, tell_sender
 from app.vault.keys import key_fingerprint
@@ -54,7 +55,7 @@ blueprint = Blueprint("referral", __name__)
 @blueprint.get("/tips/<tip>/redact")
 def show_draft(tip: str) -> AnyResponse:
     """Show the words and files of a case, each to be marked or kept."""
-    desk, case = current_desk(), _case_to_redact(tip)
+    desk, case = current_desk(), case_to_redact(tip)
     redaction = desk.referral_context.redaction(case)
     if not case.draft.looked:
         redaction = redaction.with_draft(first_draft(case, redaction.suggestions, desk.config.authorities))
@@ -74,7 +75,7 @@ def show_draft(tip: str) -> AnyResponse:
         why=REMOVED_KINDS,
         files=desk.attachments.of(case),
         authorities=desk.config.authorities.values(),
-        sent={name for name in pieces if is_sent(name, redaction.draft)},
+        ways={name: chosen_way(name, redaction.draft) for name in pieces},
         later=later,
         later_others=[one for one in case.thread if not one.who and one not in later.values()],
     )
@@ -83,21 +84,21 @@ def show_draft(tip: str) -> AnyResponse:
 @blueprint.post("/tips/<tip>/redact")
 def save_draft(tip: str) -> AnyResponse:
     """Keep the draft, then go where the button says."""
-    desk, case = current_desk(), _case_to_redact(tip)
+    desk, case = current_desk(), case_to_redact(tip)
     fields, who = desk.referral_context.texts(case), current_handler()
     desk.cases.change(tip, who, "redacted", lambda now: now.with_draft(who, _read_draft(now, fields)))
     go, _, number = request.form.get("go", "").partition("-")
     if go == "boxes" and number.isascii() and number.isdigit() and len(number) < _MAX_DIGITS:
         return see_other(url_for("referral.show_boxes", tip=tip, number=int(number)))
-    if go == "look":
-        return see_other(url_for("referral.show_preview", tip=tip))
+    if go in {"look", "reword"}:
+        return see_other(url_for("referral.show_preview" if go == "look" else "rewording.show", tip=tip))
     return see_other(url_for("referral.show_draft", tip=tip), "The redaction is saved.")
 
 
 @blueprint.get("/tips/<tip>/boxes/<int:number>")
 def show_boxes(tip: str, number: int) -> AnyResponse:
     """Show one picture, or a PDF's pages, to draw boxes on."""
-    case = _case_to_redact(tip)
+    case = case_to_redact(tip)
     attachment = current_desk().attachments.one(case, number)
     if attachment.kind not in {"picture", "pages"}:
         raise RefusedError("file")
@@ -110,7 +111,7 @@ def show_boxes(tip: str, number: int) -> AnyResponse:
 @blueprint.post("/tips/<tip>/boxes/<int:number>")
 def save_boxes(tip: str, number: int) -> AnyResponse:
     """Keep the boxes of one file; the file is then one to send."""
-    desk, case = current_desk(), _case_to_redact(tip)
+    desk, case = current_desk(), case_to_redact(tip)
     attachment = desk.attachments.one(case, number)
     drawn = read_boxes(request.form.get("boxes", ""), len(attachment.pages) or 1)
     boxes = {**case.draft.boxes, attachment.path: drawn}
@@ -139,8 +140,13 @@ def show_redacted_file(tip: str, number: int, place: int = 0) -> AnyResponse:
 
 @blueprint.get("/tips/<tip>/refer")
 def show_preview(tip: str) -> AnyResponse:
-    """Show what the authority will see, beside what came."""
-    return _preview(tip)
+    """Show what the authority will see, beside what came; own words that stop a referral lead back to their page."""
+    try:
+        return _preview(tip)
+    except RefusedError as refusal:
+        if refusal.code not in {"leftover", "no-own-words"} or current_desk().cases.get(tip).state is State.WAITING:
+            raise
+        return see_other(url_for("rewording.show", tip=tip), refusal.message)
 
 
 def _preview(tip: str, refusal: RefusedError | None = None) -> AnyResponse:
@@ -148,7 +154,7 @@ def _preview(tip: str, refusal: RefusedError | None = None) -> AnyResponse:
     desk = current_desk()
     case = desk.cases.get(tip)
     if case.state is not State.WAITING:
-        case = _case_to_redact(tip)
+        case = case_to_redact(tip)
     translation = bool(case.draft.translator)
     if translation:
         case = without_files(case)
@@ -163,6 +169,9 @@ def _preview(tip: str, refusal: RefusedError | None = None) -> AnyResponse:
         referral=referral,
         authority_notice=NOTICE,
         before=redaction.runs(),
+        ways={name: chosen_way(name, case.draft) for name in rewordable(redaction.fields)},
+        allowed=allowed_places(redaction),
+        changed=changed_texts(redaction),
         files=[(number, file) for number, file in files if file.path in case.draft.files],
         envelopes=1 + referral_words(referral).part_count,
         authorities=[
@@ -265,7 +274,7 @@ def _require_translator(parties: list[Authority]) -> None:
         raise RefusedError("no-authority")
 
 
-def _case_to_redact(tip: str) -> Case:
+def case_to_redact(tip: str) -> Case:
     """Return a case whose draft this handler may change; raises RefusedError."""
     case = current_desk().cases.get(tip)
     case.require_redactor(current_handler())
