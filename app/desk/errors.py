@@ -26,6 +26,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "objectionable": "This tip is locked as objectionable. Nobody can show, search, export or change it again.",
         "same-person": "The person who prepared a referral cannot also release it. Ask a second person.",
         "changed": "This tip was changed while you worked. Look at the tip again.",
+        "saved-meanwhile": "Something else was saved here while you wrote. Compare the two, then save again.",
         "no-authority": "Choose at least one authority.",
         "no-reason": "Choose a reason first. Then close the tip.",
         "not-referred": "This tip was not referred, so it cannot be “Referred and finished”. Choose another reason.",

@@ -27,7 +27,7 @@ MAX_TYPED = 500_000  # characters of all the fields of one form
 MAX_OF_HANDLER = 60  # texts; beyond it the one that nobody has typed in for longest goes
 _BLOCK_BYTES = 4096  # the length of a file shows the length of its text no finer
 _MAX_ENDED = 1000
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Fields = tuple[tuple[str, str], ...]
 

@@ -452,33 +452,6 @@ def test_a_picture_opens_large_and_turns_by_keyboard(desk, page, office):
     assert said == []
 
 
-def test_a_note_that_is_not_saved_asks_and_comes_back(desk, page):
-    """Leaving with a text that the desk has not kept asks; kept text comes back without a question, and is saved."""
-    asked = []
-    page.on("dialog", lambda question: asked.append(question.type) or question.accept())
-    href = _tip(page, desk, "script")
-    page.clock.install()
-    page.goto(desk.url(href))
-    page.locator("#note").press_sequentially("A thought")
-    page.goto(desk.url("/help"))
-    assert asked == ["beforeunload"]
-    page.goto(desk.url(href))
-    page.locator("#note").press_sequentially("A second one")
-    with page.expect_response("**/note/unsaved") as kept:
-        page.clock.run_for(1000)
-    assert kept.value.status == 204
-    wait_for(lambda: page.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))"))
-    page.goto(desk.url("/help"))
-    page.goto(desk.url(href))
-    assert page.input_value("#note") == "A second one"
-    page.locator("#note").press("Control+End")
-    page.locator("#note").press_sequentially(", whole")
-    page.get_by_role("button", name="Save the note").click()
-    page.wait_for_url("**#notes")
-    assert "A second one, whole" in page.locator("[aria-labelledby=notes]").inner_text()
-    assert asked == ["beforeunload"]
-
-
 def test_the_lock_for_images_of_a_child_is_one_press_from_the_files(desk, page, office):
     """Given a tip with a picture, the link above the files opens the lock and brings its button into sight."""
     href = _claimed(page, desk, office, "A photo that nobody should see", files=(jpeg(1, picture(64, 48)),))

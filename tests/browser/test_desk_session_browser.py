@@ -100,3 +100,58 @@ def test_a_page_is_covered_when_the_desk_no_longer_answers(served):
     page.get_by_role("heading", name="Locked").wait_for()
     assert "may not leave" not in page.content()
     page.context.close()
+
+
+def test_a_note_comes_back_after_leaving_at_once_and_after_a_lock(served):
+    """What is typed is kept two seconds later, and when the page is left; it comes back, is discarded, and is saved."""
+    made = served.new_tip("Women in a house with no door key")
+    page, asked = served.sign_in("Ana"), []
+    page.on("dialog", lambda question: asked.append(question.type) or question.accept())
+    page.clock.install()
+    page.goto(served.url(f"/tips/{made}"))
+    note = page.locator("#note")
+    note.press_sequentially("A thought")
+    page.goto(served.url("/help"))
+    wait_for(lambda: served.desk.typed.of("Ana", made, "note"))
+    page.goto(served.url(f"/tips/{made}"))
+    assert note.input_value() == "A thought"
+    assert violations(page) == []
+    note.press("Control+End")
+    with page.expect_response("**/typed") as kept:
+        note.press_sequentially(", whole")
+        page.clock.run_for(2500)
+    assert kept.value.status == 204
+    served.let_pass(1000)
+    note.press_sequentially(" and more")
+    page.clock.run_for(785_000)
+    page.get_by_text("nobody used it for 15 minutes").wait_for()
+    wait_for(lambda: served.desk.typed.of("Ana", made, "note")[0].first("text").endswith("and more"))
+    served.sign_in("Ana", page)
+    assert note.input_value() == "A thought, whole and more"
+    page.get_by_role("button", name="Discard what you wrote").click()
+    page.get_by_text("What you had not saved is gone.").wait_for()
+    assert note.input_value() == ""
+    note.press_sequentially("Another")
+    page.get_by_role("button", name="Save the note").click()
+    page.wait_for_url("**#notes")
+    assert "Another" in page.locator("[aria-labelledby=notes]").inner_text()
+    assert served.desk.typed.of("Ana", made, "note") == []
+    assert asked == []
+    page.context.close()
+
+
+def test_a_text_that_cannot_be_kept_is_said_and_leaving_asks(served):
+    """Given a desk that keeps nothing, the page says so in words, and leaving the page asks first."""
+    made = served.new_tip("A ship whose crew has no pay")
+    page, asked = served.sign_in("Ana"), []
+    page.on("dialog", lambda question: asked.append(question.type) or question.accept())
+    page.clock.install()
+    page.route("**/typed", lambda route: route.fulfill(status=409))
+    page.goto(served.url(f"/tips/{made}"))
+    page.locator("#note").press_sequentially("A thought")
+    page.clock.run_for(2500)
+    page.get_by_text("could not keep what you typed").wait_for()
+    assert violations(page) == []
+    page.goto(served.url("/help"))
+    assert asked == ["beforeunload"]
+    page.context.close()

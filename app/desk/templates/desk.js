@@ -70,22 +70,6 @@
     addEventListener("resize", lay);
   }
 
-  // A note that is typed and not saved: the desk keeps the text in memory, and leaving the page asks until it does.
-  const note = document.querySelector("[data-unsaved]");
-  if (note) {
-    let kept = note.defaultValue;
-    let [timer, sending] = [0, false];
-    const keep = async () => {
-      const text = note.value;
-      const body = new URLSearchParams({ token: note.form.elements.token.value, text });
-      const answer = await fetch(note.dataset.unsaved, { method: "POST", body }).catch(() => null);
-      if (answer && answer.status === 204) kept = text;
-    };
-    note.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(keep, 1000); });
-    note.form.addEventListener("submit", () => { clearTimeout(timer); sending = true; });
-    addEventListener("beforeunload", (event) => { if (!sending && note.value !== kept) event.preventDefault(); });
-  }
-
   // Own words are watched as they are typed: what the desk says of a text is put in below it, and only counts are said aloud.
   const watching = document.querySelector("[data-watch]");
   if (watching) {

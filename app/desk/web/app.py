@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Response, g, redirect, render_template, request, url_for
@@ -36,12 +36,14 @@ from app.desk.web.context import (
     session_or_none,
 )
 from app.desk.web.session import IDLE_SECONDS, SESSIONS_EXTENSION, WARNING_SECONDS, Sessions, current_sessions
+from app.desk.web.typed import keep_refused, settle_typed
 from app.web.http import REFUSED, MemoryRequest, is_query, security_headers
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
-_SCRIPTS = ("desk.js", "session.js")
+_SCRIPTS = ("desk.js", "session.js", "typed.js")
 _MAX_REQUEST_BYTES = 2_000_000
 _TOO_LARGE = 413
+_KEPT = "The desk kept what you wrote, and shows it again on the page where you wrote it."
 _BACKGROUND_ENDPOINTS = frozenset({"queue.tell_arrivals", "queue.show_progress", "session.tell_left"})
 
 
@@ -68,6 +70,7 @@ def create_base_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
             response.headers[name] = value
         return response
 
+    app.after_request(settle_typed)
     app.context_processor(_template_values)
     app.before_request(_guard)
     app.register_error_handler(HaumaruError, _show_refusal)
@@ -117,10 +120,10 @@ def _guard() -> AnyResponse | None:
     untrusted_cookie = request.cookies.get(sessions.cookie_name, "")
     session = sessions.get(untrusted_cookie)
     if session is None:
-        locked = sessions.locked(untrusted_cookie)
-        raise RefusedError(locked.ended if locked else "session")
+        _refuse_ended(sessions.locked(untrusted_cookie), sessions.origin)
     g.session = session
     _check_origin(session, sessions.origin)
+    g.trusted_session = session
     if not _is_background(desk):
         sessions.note_use(session)
     if not desk.loading.ended or desk.loading.code or desk.loading.stopped:
@@ -128,6 +131,14 @@ def _guard() -> AnyResponse | None:
     if not session.handler and request.endpoint not in {"session.choose_handler", "session.set_handler"}:
         return redirect(url_for("session.choose_handler"), 303)
     return None
+
+
+def _refuse_ended(locked: Session | None, origin: str) -> NoReturn:
+    """Raise RefusedError: no session shows or does anything, but the text that a locked one sends is kept."""
+    if locked and request.method == "POST":
+        _check_origin(locked, origin)
+        g.trusted_session = locked
+    raise RefusedError(locked.ended if locked else "session")
 
 
 def _is_background(desk: Desk) -> bool:
@@ -178,8 +189,12 @@ def _show_fault(error: Exception) -> AnyResponse:
 
 
 def _error_page(status: int, sentence: str) -> AnyResponse:
-    return Response(
-        render_template("message.html", title="That did not work", sentence=sentence, error=True),
-        status,
-        mimetype="text/html",
+    kept = keep_refused()
+    page = render_template(
+        "message.html",
+        title="That did not work",
+        sentence=f"{sentence} {_KEPT}" if kept else sentence,
+        error=True,
+        lost=request.form.get("text", "") if kept is False else "",
     )
+    return Response(page, status, mimetype="text/html")

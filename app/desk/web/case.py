@@ -8,12 +8,11 @@ the handler asks a second time.
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.core.errors import BundleError, BusyError
+from app.core.errors import BundleError
 from app.core.unicode import clean_text
-from app.desk.attachments import Attachment
 from app.desk.case import Case
 from app.desk.case_fields import State
 from app.desk.case_standard import export_standard_csv
@@ -24,24 +23,22 @@ from app.desk.later_messages import later_label
 from app.desk.redaction import ANSWERED, TRANSLATION, answer_texts
 from app.desk.referral import reworded_fields
 from app.desk.replies import reply_warnings
-from app.desk.service import Desk
 from app.desk.tip_status import authority_kind
+from app.desk.web.case_page import case_page, refused_page
 from app.desk.web.closing import read_outcome
 from app.desk.web.context import (
     current_desk,
     current_handler,
-    current_session,
     file_to_save,
     file_to_show,
     render_page,
     see_other,
 )
-from app.desk.web.queue_filter import filter_query, read_filter
+from app.desk.windows import keep_translation
 from app.files.clean import CleanedFile
 from app.vault.tip import SCHEMA, TipId, new_tip_id, parse_tip_id
 
 _MAX_NOTE = 5000
-_MAX_UNSAVED_NOTES = 50
 _MAX_TRANSLATION = 20_000
 # What may be shown as itself; everything else is only ever a picture of a page, or text.
 _SHOWN_TYPES = ("image/", "audio/", "video/")
@@ -56,21 +53,7 @@ def show(tip: str) -> AnyResponse:
     case = desk.cases.view(tip, current_handler())
     if case.state is State.OBJECTIONABLE:
         return render_page("objectionable.html", case=case)
-    case = desk.statuses.note_opened(case)
-    texts = answer_texts(case)
-    return render_page(
-        "case.html",
-        case=case,
-        texts=texts,
-        files=_files_or_none(desk, case),
-        beside=_neighbour_links(case),
-        similar_cases=desk.queue.similar_to(case),
-        parent=desk.cases.parent(case),
-        today=desk.cases.today(),
-        translators=desk.config.translators.values(),
-        can_tell=desk.statuses.can_tell(case),
-        unsaved_note=current_session().unsaved_notes.get((current_handler(), case.id), ""),
-    )
+    return case_page(desk.statuses.note_opened(case))
 
 
 @blueprint.get("/tips/<tip>/files/<int:number>")
@@ -108,32 +91,24 @@ def save_export(tip: str) -> AnyResponse:
 @blueprint.post("/tips/<tip>/note")
 def add_note(tip: str) -> AnyResponse:
     """Add a note."""
-    text = clean_text(request.form.get("text", ""))[:_MAX_NOTE]
-    current_desk().cases.note(tip, current_handler(), text)
-    if request.form.get("typed") == "yes":  # not the button that writes "Called 111"
-        current_session().unsaved_notes.pop((current_handler(), tip), None)
+    try:
+        current_desk().cases.note(tip, current_handler(), _read_text(_MAX_NOTE))
+    except RefusedError as refusal:
+        return refused_page(tip, refusal, at="note")
     return see_other(url_for("case.show", tip=tip, _anchor="notes"), "The note is saved.")
-
-
-@blueprint.post("/tips/<tip>/note/unsaved")
-def keep_unsaved_note(tip: str) -> AnyResponse:
-    """Keep a note as it is typed, for this handler in this session, in memory only; saving the note ends that."""
-    case, notes = _open_case(tip), current_session().unsaved_notes
-    text = clean_text(request.form.get("text", ""))[:_MAX_NOTE]
-    notes.pop((current_handler(), case.id), None)
-    if text:
-        notes[current_handler(), case.id] = text
-    while len(notes) > _MAX_UNSAVED_NOTES:
-        notes.pop(next(iter(notes)), None)  # the one that nobody has typed in for longest
-    return Response(status=204)
 
 
 @blueprint.post("/tips/<tip>/translation")
 def save_translation(tip: str) -> AnyResponse:
     """Keep a translation beside the text; the translation is redacted and referred with the text."""
-    text = clean_text(request.form.get("text", ""))[:_MAX_TRANSLATION]
-    needs = request.form.get("needs") == "yes"
-    current_desk().cases.translate(tip, current_handler(), text, needs_translator=needs)
+    needs, mark = request.form.get("needs") == "yes", request.form.get("was", "")
+    try:
+        text = _read_text(_MAX_TRANSLATION)
+        keep_translation(
+            current_desk().cases, tip, current_handler(), text, needs_translator=needs, untrusted_mark=mark
+        )
+    except RefusedError as refusal:
+        return refused_page(tip, refusal, at="translation")
     return see_other(url_for("case.show", tip=tip), "The translation is saved.")
 
 
@@ -153,7 +128,7 @@ def lock_objectionable(tip: str) -> AnyResponse:
         return see_other(back, "Nothing was changed. Tick the box first, then press the button again.")
     desk.attachments.forget(tip)
     desk.cases.lock_away(tip, current_handler())
-    current_session().unsaved_notes.pop((current_handler(), tip), None)
+    desk.typed.drop_ended()
     return see_other(url_for("case.show", tip=tip), "The tip is locked.")
 
 
@@ -226,27 +201,20 @@ def set_silent(tip: str) -> AnyResponse:
     return see_other(url_for("case.show_thread", tip=tip), notice)
 
 
+def _read_text(most: int) -> str:
+    """Return the text of a form; raises RefusedError `too-long` for more than `most` characters: none is cut off."""
+    text = clean_text(request.form.get("text", ""))
+    if len(text) > most:
+        raise RefusedError("too-long")
+    return text
+
+
 def field_label(name: str) -> str:
     """Return what a handler reads for a field of a tip or of a referral."""
     if name.startswith("files/"):
         return f"Text of {name}"
     named = {TRANSLATION: "Translation", ANSWERED: "Answers to questions of the desk"}
     return named.get(name) or later_label(name) or SCHEMA.heading(name)
-
-
-def _neighbour_links(case: Case) -> dict[str, str]:
-    """Return the addresses of the tips before and after this one in the queue that led here, "" at its ends."""
-    filters = read_filter(request.args)
-    beside = current_desk().queue.neighbours(case, filters, current_handler())
-    found = {
-        "previous": (beside.previous, beside.previous_page),
-        "next": (beside.following, beside.following_page),
-    }
-    query = filter_query(filters)
-    return {
-        name: url_for("case.show", tip=one.id, **query | {"page": str(page)}) if one else ""
-        for name, (one, page) in found.items()
-    }
 
 
 def _thread_values(case: Case) -> dict[str, Any]:
@@ -261,14 +229,6 @@ def _read_reply_id() -> TipId:
         return parse_tip_id(request.form.get("reply_id", ""))
     except BundleError:
         return new_tip_id()
-
-
-def _files_or_none(desk: Desk, case: Case) -> tuple[Attachment, ...] | None:
-    """Return the files of a case, or None where the machine is too busy to clean them now."""
-    try:
-        return desk.attachments.of(case)
-    except BusyError:
-        return None
 
 
 def _open_case(tip: str) -> Case:

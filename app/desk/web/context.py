@@ -46,7 +46,7 @@ class Session:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     handler: str = ""  # "" until somebody says who is working
     notice: str = ""  # what the last action has to say, shown once
-    unsaved_notes: dict[tuple[str, str], str] = field(default_factory=dict)  # by handler and tip; in memory only
+    handlers: set[str] = field(default_factory=set)  # who has worked in this session
     last_closed: LastClosed | None = None
     shortcuts: bool = True  # one-letter keys can be turned off (WCAG 2.2, 2.1.4)
     used: float = 0.0  # when somebody last used the session, in seconds since the start of the machine

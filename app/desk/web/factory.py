@@ -34,10 +34,11 @@ from app.desk.labels import (
 from app.desk.language_guess import language_name
 from app.desk.service import Desk
 from app.desk.thread import ThreadMessage
-from app.desk.web import case, closing, outcome_counts, queue, records, referral, rewording, session
+from app.desk.web import case, closing, outcome_counts, queue, records, referral, rewording, session, typed
 from app.desk.web.app import create_base_app
 from app.desk.web.queue_filter import carry_filter
 from app.desk.web.session import Sessions
+from app.desk.windows import draft_mark, thread_mark, translation_mark
 from app.desk.withdrawal_request import REASONS_DESPITE, is_asked_back, needs_answer
 from app.vault.asked_questions import question_text, said_text
 
@@ -67,7 +68,16 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         question_topics=questions_by_topic(),
         State=State,
     )
-    app.jinja_env.filters |= {
+    app.jinja_env.filters |= _filters(desk)
+    for pages in (session, queue, case, typed, closing, referral, rewording, records, outcome_counts):
+        app.register_blueprint(pages.blueprint)
+    app.url_defaults(carry_filter)
+    return app
+
+
+def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
+    """Return the filters of the templates: words for what a handler reads, and what the desk knows of a case."""
+    return {
         "action": action_label,
         "answer": answer_label,
         "answer_case": _answer_case(desk),
@@ -82,14 +92,13 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         "said": said_text,
         "sent": sent_label,
         "status": status_label,
+        "translation_mark": translation_mark,
+        "draft_mark": draft_mark,
+        "thread_mark": thread_mark,
         "work": work_label,
         "asked_back": lambda case: is_asked_back(case, desk.cases),
         "open_request": lambda case: needs_answer(case, desk.cases),
     }
-    for pages in (session, queue, case, closing, referral, rewording, records, outcome_counts):
-        app.register_blueprint(pages.blueprint)
-    app.url_defaults(carry_filter)
-    return app
 
 
 def _answer_case(desk: Desk) -> Callable[[ThreadMessage], Case | None]:

@@ -150,6 +150,7 @@ def set_handler() -> AnyResponse:
         raise RefusedError("handler")
     session = current_session()
     session.handler, former = handler, session.handler
+    session.handlers.add(handler)
     page = "" if former else current_sessions().take_last_page(handler)
     return see_other(page or url_for("queue.show"))
 

@@ -194,7 +194,6 @@ POST /tips/<tip>/export                   case.save_export
 GET /tips/<tip>/files/<int:number>        case.show_file
 GET /tips/<tip>/files/<int:number>/<int:place> case.show_file
 POST /tips/<tip>/note                     case.add_note
-POST /tips/<tip>/note/unsaved             case.keep_unsaved_note
 POST /tips/<tip>/objectionable            case.lock_objectionable
 POST /tips/<tip>/outcome                  case.set_outcome
 GET /tips/<tip>/print                     case.show_print
@@ -212,6 +211,8 @@ POST /tips/<tip>/silent                   case.set_silent
 POST /tips/<tip>/status/hold              case.hold_status
 POST /tips/<tip>/translation              case.save_translation
 POST /tips/<tip>/withdrawal               case.answer_request
+POST /tips/<tip>/typed                    typed.keep
+POST /tips/<tip>/typed/discard            typed.discard
 POST /tips/<tip>/translator               referral.hand_to_translator
 GET /who                                  session.choose_handler
 POST /who                                 session.set_handler

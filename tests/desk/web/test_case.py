@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.vault.tip import TipFile
 from app.vault.tip_bundles import to_bundles
-from tests.support.desk import Browser, big_file, jpeg, picture, receive, tip
+from tests.support.desk import big_file, jpeg, picture, receive, tip
 
 
 def test_a_locked_tip_is_shown_nowhere(browser, desk, one):
@@ -49,35 +49,6 @@ def test_danger_has_a_button_that_writes_down_the_call(browser, desk, office):
     assert [(note.who, note.text) for note in desk.cases.get(danger).notes] == [("Ana", "Called 111")]
     assert [entry.did for entry in desk.journal.entries if entry.tip == danger].count("noted") == 1
     assert "Ana called on" in browser.get(f"/tips/{danger}").text
-
-
-def test_a_note_that_is_typed_comes_back_and_is_written_nowhere(browser, desk, office, one):
-    """Given a typed note, the page shows it again to its handler alone; no file changes; saving ends that."""
-    files = {path: path.stat().st_mtime_ns for path in office.store.rglob("*") if path.is_file()}
-    assert browser.post(f"/tips/{one}/note/unsaved", text="half a thought").status_code == 204
-    assert files == {path: path.stat().st_mtime_ns for path in office.store.rglob("*") if path.is_file()}
-    assert ">half a thought</textarea>" in browser.get(f"/tips/{one}").text
-    assert desk.cases.get(one).notes == ()
-    assert "half a thought" not in Browser(desk, "Ben").get(f"/tips/{one}").text
-    browser.post(f"/tips/{one}/note", text="Called 111")
-    assert ">half a thought</textarea>" in browser.get(f"/tips/{one}").text, "another note leaves the text"
-    browser.post("/who", who="Ben")
-    assert "half a thought" not in browser.get(f"/tips/{one}").text, "the next person at the same browser"
-    browser.post("/who", who="Ana")
-    browser.post(f"/tips/{one}/note", text="half a thought, whole", typed="yes")
-    assert ">half a thought</textarea>" not in browser.get(f"/tips/{one}").text
-    browser.post(f"/tips/{one}/objectionable", sure="yes")
-    assert browser.post(f"/tips/{one}/note/unsaved", text="more").status_code == 409
-
-
-def test_typed_notes_are_bounded(browser, desk, office):
-    """Given notes at more than 50 tips, the oldest text goes and the newest stays, none above 5,000 characters."""
-    tips = [office.drop(tip({"what": f"Tip {number}"})) for number in range(51)]
-    receive(desk)
-    for one in tips:
-        browser.post(f"/tips/{one}/note/unsaved", text="y" * 6000)
-    assert "yyy" not in browser.get(f"/tips/{tips[0]}").text
-    assert browser.get(f"/tips/{tips[-1]}").text.count("y" * 5000 + "</textarea>") == 1
 
 
 def test_an_export_says_which_parts_of_the_files_are_missing(browser, desk, office):
