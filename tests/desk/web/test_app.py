@@ -207,6 +207,9 @@ POST /tips/<tip>/reopen                   closing.reopen
 GET /tips/<tip>/reply                     case.show_thread
 POST /tips/<tip>/questions                case.ask_questions
 POST /tips/<tip>/reply                    case.send_reply
+GET /tips/<tip>/reword                    rewording.show
+POST /tips/<tip>/reword                   rewording.save
+POST /tips/<tip>/reword/watch             rewording.watch
 POST /tips/<tip>/silent                   case.set_silent
 POST /tips/<tip>/status/hold              case.hold_status
 POST /tips/<tip>/translation              case.save_translation
