@@ -187,7 +187,7 @@ def own_words(redaction: Redaction) -> dict[str, str]:
         raise RefusedError("no-own-words")
     if rewordings:
         gate = redaction.gate()
-        if any(gate.stopping(one.text, one.let_stand) for one in rewordings.values()):
+        if any(gate.stopping(name, one.text, one.let_stand) for name, one in rewordings.items()):
             raise RefusedError("leftover")
     return {name: one.text for name, one in rewordings.items()}
 
@@ -197,7 +197,7 @@ def _without_allowed(redaction: Redaction, left: Mapping[str, str], own: Mapping
     if not own:
         return list(left.values())
     gate, rewordings = redaction.gate(), redaction.draft.rewordings
-    allowed = {name: gate.without_allowed(text, rewordings[name].let_stand) for name, text in own.items()}
+    allowed = {name: gate.without_allowed(name, text, rewordings[name].let_stand) for name, text in own.items()}
     return [allowed.get(name, text) for name, text in left.items()]
 
 

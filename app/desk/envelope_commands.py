@@ -14,7 +14,7 @@ from app.core.errors import HaumaruError
 from app.desk.envelopes import open_envelope_file, opened_id, read_envelope_file
 from app.desk.errors import RefusedError
 from app.desk.key_files import read_identities
-from app.desk.referral import Referral, ReferralWords, require_signer
+from app.desk.referral import IN_DESKS_WORDS, Referral, ReferralWords, require_signer
 from app.desk.terminal import escape_line, warn
 from app.desk.unpack import OpenedEnvelopes, unpack_to_folder, words_json
 from app.vault.part import Part
@@ -77,7 +77,8 @@ def open_envelopes(
 def verify(env: Mapping[str, str], envelopes: tuple[Path, ...], identity_paths: tuple[Path, ...], signer: str) -> None:
     """Check that the desk with this key signed each referral.
 
-    Prints the reference of each signed referral. The exit code is 1 if a referral is not signed by that desk.
+    Prints the reference of each signed referral, and which of its texts are in the desk's words. The exit code is 1 if
+    a referral is not signed by that desk.
     """
     identities, key = read_identities(identity_paths, env), _parse_signer(signer)
 
@@ -88,7 +89,8 @@ def verify(env: Mapping[str, str], envelopes: tuple[Path, ...], identity_paths: 
         if not isinstance(opened, ReferralWords):
             raise RefusedError("not-a-referral")
         referral = require_signer(opened.referral, key)
-        click.echo(escape_line(f"{referral.reference} is signed by that desk, for {referral.to}"))
+        own = f"; {IN_DESKS_WORDS}: {', '.join(referral.reworded)}" if referral.reworded else ""
+        click.echo(escape_line(f"{referral.reference} is signed by that desk, for {referral.to}{own}"))
 
     failed = [path for path in envelopes if not _succeeds(path, check)]
     sys.exit(1 if failed else 0)

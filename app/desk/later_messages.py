@@ -12,6 +12,7 @@ from app.core.unicode import clean_text
 from app.desk.case import Case
 from app.desk.case_fields import State
 from app.desk.cases import Cases
+from app.desk.errors import RefusedError
 from app.desk.thread import ThreadMessage
 from app.vault.asked_questions import replies_text
 
@@ -28,15 +29,21 @@ def is_later(name: str) -> bool:
 def later_messages(case: Case, cases: Cases) -> dict[str, ThreadMessage]:
     """Return the sender's later messages with words, by field, in the order of the thread, as far as they fit."""
     found: dict[str, ThreadMessage] = {}
-    locked = {one.id for one in cases.all() if one.state is State.OBJECTIONABLE}
     left = MAX_LATER
     for message in case.thread:
         size = len(message_text(message))
-        if message.who or not 0 < size <= left or message.id in locked:
+        if message.who or not 0 < size <= left or _is_locked(message.id, cases):
             continue
         found[f"{_LATER}{message.id}"] = message
         left -= size
     return found
+
+
+def _is_locked(tip: str, cases: Cases) -> bool:
+    try:
+        return cases.get(tip).state is State.OBJECTIONABLE
+    except RefusedError:  # the case of the message was destroyed at the end of its time
+        return False
 
 
 def message_text(message: ThreadMessage) -> str:

@@ -3,8 +3,8 @@
 A word or number that was taken out is found as `piece_search` finds it: in other letters, accents, digits or grouping.
 Sentences of the sender are found by their words alone: eight words in a row, or a whole sentence of five. A place stops
 a referral until the words are changed, or until a handler says for this very place that it may go: the mark of a place
-is made of its words and of what stands around them, so after a change there the handler must decide again. All of it
-takes time linear in the texts.
+is made of its field, its words and what stands around them, so after a change there the handler must decide again. All
+of it takes time linear in the texts.
 """
 
 import re
@@ -60,27 +60,27 @@ class LeftoverGate:
         whole = (row for line in lines for row, _ in _sentences(line))
         return cls(PieceSearch(removed), frozenset(rows), frozenset(whole))
 
-    def find(self, text: str) -> tuple[Leftover, ...]:
-        """Return every leftover of a text in NFC, those that were taken out first, each kind in order."""
+    def find(self, name: str, text: str) -> tuple[Leftover, ...]:
+        """Return every leftover of the own words of a field, in NFC; those that were taken out come first."""
         masked = text.replace(REMOVED_PLACEHOLDER, "\0" * len(REMOVED_PLACEHOLDER))
         taken = merge_spans(self.search.spans(masked))
         words = tuple(skeleton_words(masked))
         same = [span for row, span in _rows(words) if row in self.rows]
         same += [span for row, span in _sentences(masked) if row in self.sentences]
-        marks = _Marks(text)
+        marks = _Marks(name, text)
         return tuple(
             Leftover(start, end, kind, marks.mark(start, end, kind))
             for kind, spans in ((TAKEN_OUT, taken), (SENTENCE, merge_spans(same)))
             for start, end in spans
         )
 
-    def stopping(self, text: str, let_stand: Collection[str]) -> tuple[Leftover, ...]:
+    def stopping(self, name: str, text: str, let_stand: Collection[str]) -> tuple[Leftover, ...]:
         """Return the leftovers of a text that no handler has let stand: they stop a referral."""
-        return tuple(one for one in self.find(text) if one.mark not in let_stand)
+        return tuple(one for one in self.find(name, text) if one.mark not in let_stand)
 
-    def without_allowed(self, text: str, let_stand: Collection[str]) -> str:
+    def without_allowed(self, name: str, text: str, let_stand: Collection[str]) -> str:
         """Return a text without the taken-out words that a handler has let stand, for the search of the whole."""
-        for one in sorted(self.find(text), reverse=True):
+        for one in sorted(self.find(name, text), reverse=True):
             if one.kind == TAKEN_OUT and one.mark in let_stand:
                 text = f"{text[: one.start]}\0{text[one.end :]}"
         return text
@@ -89,13 +89,13 @@ class LeftoverGate:
 class _Marks:
     """The marks of the places of one text; of several places that look the same, each has a mark of its own."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, name: str, text: str) -> None:
+        self._name, self._text = name, text
         self._seen: dict[tuple[str, ...], int] = {}
 
     def mark(self, start: int, end: int, kind: str) -> str:
         around = (self._text[max(0, start - _AROUND) : start], self._text[end : end + _AROUND])
-        place = (kind, self._text[start:end], *around)
+        place = (self._name, kind, self._text[start:end], *around)
         self._seen[place] = number = self._seen.get(place, 0) + 1
         return sha256("\0".join((*place, str(number))).encode("utf-8", "replace")).hexdigest()[:_MARK_DIGITS]
 

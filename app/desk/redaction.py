@@ -91,7 +91,7 @@ class Redaction:
 
     def gate(self) -> LeftoverGate:
         """Return the gate for own words: for what was taken out, and what the sender wrote, so for no translation."""
-        own = [self.fields[name] for name in rewordable(self.fields) if name != TRANSLATION]
+        own = (text for name, text in self.fields.items() if name not in {TRANSLATION, *SCHEMA.choice_names})
         return LeftoverGate.of(self.removed, own)
 
     def pieces(self) -> dict[str, list[MarkablePiece]]:

@@ -59,16 +59,16 @@ def typed_words(redaction: Redaction) -> dict[str, TypedWords]:
 
 
 def reworded_draft(redaction: Redaction, typed: Mapping[str, TypedWords]) -> RedactionDraft:
-    """Return the draft of a redaction with what a handler typed and chose for some of its texts.
+    """Return the draft of a redaction with what a handler typed and chose for all of its texts.
 
     Own words that are the redacted text itself are kept only if a handler chose that way.
     """
     draft, gate = redaction.draft, redaction.gate()
     written_from = digests_of(redaction.fields)
-    rewordings = {name: one for name, one in draft.rewordings.items() if name not in typed}
+    rewordings: dict[str, Rewording] = {}
     for name, one in typed.items():
         if one.way is Way.OWN or one.text not in ("", redaction.redacted[name]):
-            stands = tuple(place.mark for place in gate.find(one.text) if place.mark in one.let_stand)
+            stands = tuple(place.mark for place in gate.find(name, one.text) if place.mark in one.let_stand)
             rewordings[name] = Rewording(one.text, one.way is Way.OWN, stands, written_from)
     out = [name for name, one in typed.items() if one.way is Way.OUT]
     return replace(
@@ -107,7 +107,7 @@ def allowed_places(redaction: Redaction) -> dict[str, list[str]]:
     """Return the words that a handler lets stand in own words that go, by field, without fields that have none."""
     gate, used = redaction.gate(), used_rewordings(redaction.draft)
     found = {
-        name: [one.text[place.start : place.end] for place in gate.find(one.text) if place.mark in one.let_stand]
+        name: [one.text[place.start : place.end] for place in gate.find(name, one.text) if place.mark in one.let_stand]
         for name, one in used.items()
     }
     return {name: texts for name, texts in found.items() if texts}

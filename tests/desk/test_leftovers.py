@@ -42,7 +42,7 @@ def _gate(removed=REMOVED, sent=(SENT,)):
 def test_a_word_that_was_taken_out_is_seen_however_it_is_typed(written):
     """Other letters, scripts, digits, groups, hidden marks and turned text hide nothing, typed raw or cleaned."""
     for text in (f"Ask {written} about it.", clean_text(f"Ask {written} about it.")):
-        assert count_by_kind(_gate().find(text))[TAKEN_OUT] == 1, text
+        assert count_by_kind(_gate().find("what", text))[TAKEN_OUT] == 1, text
 
 
 @pytest.mark.parametrize(
@@ -58,33 +58,33 @@ def test_a_word_that_was_taken_out_is_seen_however_it_is_typed(written):
 )
 def test_a_sentence_of_the_sender_is_seen(text, count):
     """Eight words in a row or a whole short sentence are the sender's own; a fact told in other words is not."""
-    assert count_by_kind(_gate((), (SENT,)).find(text))[SENTENCE] == count
+    assert count_by_kind(_gate((), (SENT,)).find("what", text))[SENTENCE] == count
 
 
 def test_a_chinese_sentence_of_the_sender_is_seen():
     """Two Chinese characters count as a word, so a fact of a few characters stays and a sentence is found."""
     sent = "他们晚上睡在车库里，老板拿走了他们的护照，也不给他们工资。"
     gate = _gate((), (sent,))
-    assert count_by_kind(gate.find("有人说老板拿走了他们的护照，也不给他们工资"))[SENTENCE] == 1
-    assert count_by_kind(gate.find("睡在车库里"))[SENTENCE] == 0
+    assert count_by_kind(gate.find("what", "有人说老板拿走了他们的护照，也不给他们工资"))[SENTENCE] == 1
+    assert count_by_kind(gate.find("what", "睡在车库里"))[SENTENCE] == 0
 
 
 def test_the_words_of_a_question_of_the_desk_are_not_the_senders():
     """What the desk asked in its own words may stand in a new text."""
     asked = "Is there a safe time for officers to go there?"
-    assert _gate((), (f"{asked}\nAt night",)).find(asked) == ()
+    assert _gate((), (f"{asked}\nAt night",)).find("what", asked) == ()
 
 
 def test_a_place_stands_only_as_it_was_allowed():
     """One of two places is allowed, and the other still stops; after a change around it, a place stops again."""
     gate, text = _gate(), "I saw Mele near the river. I saw Mele near the river."
-    first, second = gate.find(text)
+    first, second = gate.find("what", text)
     assert first.mark != second.mark
-    assert gate.stopping(text, {first.mark}) == (second,)
-    assert gate.stopping(text, {first.mark, second.mark}) == ()
-    assert gate.stopping(text.replace("saw", "met", 1), {first.mark, second.mark})
-    assert "Mele" not in gate.without_allowed(text, {first.mark, second.mark})
-    assert gate.without_allowed(text, {second.mark}).count("Mele") == 1
+    assert gate.stopping("what", text, {first.mark}) == (second,)
+    assert gate.stopping("what", text, {first.mark, second.mark}) == ()
+    assert gate.stopping("what", text.replace("saw", "met", 1), {first.mark, second.mark})
+    assert "Mele" not in gate.without_allowed("what", text, {first.mark, second.mark})
+    assert gate.without_allowed("what", text, {second.mark}).count("Mele") == 1
 
 
 @given(st.text(max_size=300), st.text(max_size=40))
@@ -92,12 +92,12 @@ def test_any_text_can_be_searched(text, around):
     """Whatever was written and typed, each place lies within the text, has a mark of its own, and can be allowed."""
     gate = _gate((text[:20], "Mele"), (text,))
     typed = f"{around}{text} Mele {around}"
-    found = gate.find(typed)
+    found = gate.find("what", typed)
     assert all(0 <= one.start < one.end <= len(typed) for one in found)
     assert len({one.mark for one in found}) == len(found) >= 1
-    assert gate.stopping(typed, {one.mark for one in found}) == ()
+    assert gate.stopping("what", typed, {one.mark for one in found}) == ()
 
 
 def test_the_gate_takes_linear_time():
     """Making the gate of a long text and searching a long text takes time in proportion to their length."""
-    assert growth(lambda text: _gate(REMOVED, (text,)).find(text), f"{SENT} ", 10_000) < MOST_GROWTH
+    assert growth(lambda text: _gate(REMOVED, (text,)).find("what", text), f"{SENT} ", 10_000) < MOST_GROWTH

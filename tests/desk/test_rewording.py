@@ -73,6 +73,10 @@ def test_an_authority_opens_our_words_and_nothing_that_the_sender_wrote(office, 
         cli, ["open", str(envelope), "-i", str(office.folder / "police.txt"), "--signer", office.signer]
     )
     assert json.loads(opened.output)["reworded"] == ["what", "written-later-1"]
+    verified = CliRunner().invoke(
+        cli, ["verify", str(envelope), "-i", str(office.folder / "police.txt"), "--signer", office.signer]
+    )
+    assert verified.output.rstrip().endswith("for Example Police; in the desk's words: what, written-later-1")
     assert "What is happening (in the desk's words):" in referral_text(words)
     assert standard_record(sent) == standard_record(replace(sent, draft=replace(sent.draft, rewordings={})))
 
@@ -110,7 +114,7 @@ def test_a_place_that_a_handler_lets_stand_goes_and_no_other(desk, case):
     """One place is allowed, and the referral is made; the same word elsewhere still stops it."""
     text = "Mele is the name of the firm."
     context = desk.referral_context
-    (place,) = context.redaction(replace(case, draft=_draft(text))).gate().find(text)
+    (place,) = context.redaction(replace(case, draft=_draft(text))).gate().find("what", text)
     stands = Rewording(text, let_stand=(place.mark,))
     assert _made(desk, case, _draft(rewordings={"what": stands})).fields["what"] == text
     with pytest.raises(RefusedError, match="still-there"):
@@ -118,7 +122,7 @@ def test_a_place_that_a_handler_lets_stand_goes_and_no_other(desk, case):
     with pytest.raises(RefusedError, match="leftover"):
         _made(desk, case, _draft(rewordings={"what": replace(stands, text=f"{text} Mele knows.")}))
     with pytest.raises(RefusedError, match="leftover"):
-        _made(desk, case, _draft(rewordings={"what": stands, "where": replace(stands, text="Mele")}))
+        _made(desk, case, _draft(rewordings={"what": stands, "where": stands}))
 
 
 def test_a_later_message_goes_only_if_a_handler_chose_this_very_message(office, desk, case):

@@ -122,7 +122,7 @@ def _page(
 
 def _watched(name: str, text: str, let_stand: frozenset[str], gate: LeftoverGate) -> WatchedText:
     findings = current_desk().referral_context.find(name, text)
-    return WatchedText.of(text, gate.find(text), findings, let_stand)
+    return WatchedText.of(text, gate.find(name, text), findings, let_stand)
 
 
 def _typed_text(field: str) -> str:
@@ -169,11 +169,11 @@ def _next_page(tip: str, redaction: Redaction) -> AnyResponse:
     shown = url_for("rewording.show", tip=tip)
     if go != "look":
         return see_other(shown, "Your own words are saved.")
-    used = used_rewordings(redaction.draft).values()
-    stopping = sum(len(gate.stopping(one.text, one.let_stand)) for one in used)
+    used = used_rewordings(redaction.draft)
+    stopping = sum(len(gate.stopping(name, one.text, one.let_stand)) for name, one in used.items())
     if stopping:
         places = "1 place stops" if stopping == 1 else f"{stopping} places stop"
         return see_other(shown, f"Your own words are saved. {places} the referral: look below the texts.")
-    if not all(one.text for one in used):
+    if not all(one.text for one in used.values()):
         return see_other(shown, RefusedError("no-own-words").message)
     return see_other(url_for("referral.show_preview", tip=tip))
