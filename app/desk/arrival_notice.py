@@ -1,11 +1,14 @@
 """What has come in since a page was shown: how many tips and answers, and whether someone is in danger.
 
-A page only has to know how many had come in before. The order is in memory alone, and ends with the program.
+A page only has to know how many had come in, and how many tips had been given to somebody, before. The order is in
+memory alone, and ends with the program.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
+from app.desk.assignment import Assignments
 from app.desk.case import Case
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
@@ -36,6 +39,18 @@ def notice_arrivals(cases: Cases, since: int) -> ArrivalNotice:
         _counted(in_danger, "says that someone is in danger now.", "say that someone is in danger now."),
     ]
     return ArrivalNotice(seen, " ".join(filter(None, sentences)), len(arrived), bool(in_danger))
+
+
+def notice_given(assignments: Assignments, cases: Cases, since: int, who: str) -> ArrivalNotice:
+    """Return which tips colleagues gave to `who` after the first `since` that were given, and that `who` still has."""
+    seen = len(assignments.given)
+    given = [(find_shown(cases, tip), giver) for tip, to, giver in assignments.given[max(since, 0) : seen] if to == who]
+    mine = {case.id: (case, giver) for case, giver in given if case and case.holder == who}
+    counts = Counter(giver for _, giver in mine.values())
+    in_danger = sum(case.danger for case, _ in mine.values())
+    sentences = [f"{giver} gave you {'a tip' if count == 1 else f'{count} tips'}." for giver, count in counts.items()]
+    sentences.append(_counted(in_danger, "says that someone is in danger now.", "say that someone is in danger now."))
+    return ArrivalNotice(seen, " ".join(filter(None, sentences)), len(mine), bool(in_danger))
 
 
 def find_shown(cases: Cases, tip: str) -> Case | None:

@@ -63,6 +63,8 @@ class Case:
     outcome: Outcome = Outcome.UNKNOWN
     reason: str = ""
     closed: date | None = None
+    given: tuple[str, ...] = ()  # the colleague to whom the tip was given, and the giver
+    due: date | None = None  # the day by which it is due, where a handler set one
     sketch: tuple[int, ...] = ()
     envelope: str = ""  # the SHA-256, in hexadecimal digits, of the envelope that brought the words
     version: int = 0
@@ -146,7 +148,7 @@ class Case:
         """Return the tip with nobody working on it; `force` takes the tip from another handler."""
         self.require_open() if force else self.require_holder(who)
         untouched = self.state is State.WORK and not self.draft.by
-        return replace(self, holder="", state=State.NEW if untouched else self.state)
+        return replace(self, holder="", given=(), state=State.NEW if untouched else self.state)
 
     def with_note(self, note: CaseNote) -> "Case":
         """Return the tip with one more note; anybody may add one."""

@@ -40,6 +40,8 @@ def decode_case(data: bytes) -> Case:
     raw["referrals"] = tuple(SentReferral(**_with_date(one)) for one in raw["referrals"])
     raw["draft"] = _decode_draft(raw["draft"])
     raw["sketch"], raw["leaving"] = tuple(raw["sketch"]), tuple(raw.get("leaving", ()))
+    raw["given"] = tuple(raw.get("given", ()))
+    raw["due"] = date.fromisoformat(raw["due"]) if raw.get("due") else None
     raw["answered_requests"] = tuple(raw.get("answered_requests", ()))
     return Case(**raw)
 

@@ -20,6 +20,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "parts-missing": "Some parts of the files are not here yet. They will come on their own. Read the words now.",
         "gone": "The desk cannot find this. It may have been destroyed at the end of its time.",
         "claimed": "Another person is working on this tip.",
+        "colleague": "Choose the colleague to whom you give the tip.",
+        "day": "Choose a day from today on, within two years.",
         "not-claimed": "Claim this tip first. Then two people cannot change the tip at once.",
         "not-open": "This tip is closed. Open the tip again first.",
         "state": "You cannot do that in the tip's present state. Look at the state on the tip's page.",

@@ -5,6 +5,7 @@ The queue's page and `haumaru-desk status` both show it. Nothing is opened, so n
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from app.delivery.clock import days_left
@@ -12,6 +13,7 @@ from app.delivery.forwarder import DEFAULT_PACE
 from app.delivery.leases import AgencyQueue, Leases
 from app.delivery.outbox import Outbox
 from app.delivery.pace import Pace
+from app.desk.assignment import read_overdue
 from app.desk.config import REPLY_SITE_ID, Authority, DeskConfig
 from app.desk.day_key_store import DAY_KEYS_FOLDER, LOW_DAYS, last_day_with_key
 from app.desk.labels import days_label
@@ -90,13 +92,20 @@ def check_health(config: DeskConfig, now: float) -> HealthReport:
     lines += [
         waiting_sentence(config, name, queue.waiting) + _failure_words(queue) for name, queue in deliveries.items()
     ]
+    lines += (overdue := _overdue_sentences(config.store))
     failing = any(queue.code for queue in deliveries.values())
-    return HealthReport(tuple(lines), action_needed=bool(aside or expiring or day_keys or failing))
+    return HealthReport(tuple(lines), action_needed=bool(aside or expiring or day_keys or overdue or failing))
 
 
 def _failure_words(queue: AgencyQueue) -> str:
     since = f" since {queue.since.isoformat()}" if queue.since else ""
     return f". Sending has failed{since} ({queue.code})" if queue.code else ""
+
+
+def _overdue_sentences(store: Path) -> list[str]:
+    day, count = read_overdue(store) or (date.min, 0)
+    words = f"Tips that are overdue: {count} (counted by the desk on {day.isoformat()}); open the queue and choose Due"
+    return [words] if count else []
 
 
 def _expiry_words(days: int) -> str:

@@ -35,6 +35,7 @@ _WORK = {
     "sending": "Checking interrupted referrals",
     "journal": "Writing the journal",
     "replies": "Sending replies to the site",
+    "overdue": "Counting overdue tips",
     "mailbox": "Fetching envelopes from the mailbox",
 }
 _ACTIONS = {
@@ -47,6 +48,9 @@ _ACTIONS = {
     "read-answer": "read an answer from the sender",
     "claimed": "claimed the tip",
     "gave-back": "gave the tip back",
+    "gave": "gave the tip to a colleague",
+    "was-given": "was given the tip",
+    "due": "set the day by which the tip is due",
     "took-away": "took the tip from another person",
     "noted": "wrote a note",
     "redacted": "saved a redaction",

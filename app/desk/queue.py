@@ -11,7 +11,9 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
+from app.desk.assignment import due_day, is_due
 from app.desk.case import Case
 from app.desk.case_fields import State
 from app.desk.case_records import CaseRecords
@@ -36,6 +38,7 @@ class QueueFilter:
     place: str = ""
     words: str = ""
     mine: bool = False
+    due: bool = False  # today or before
     translator: bool = False
     answerable: bool = False
     files: bool = False
@@ -74,8 +77,8 @@ class QueueNeighbours:
 class Queue:
     """The queue over all cases."""
 
-    def __init__(self, records: CaseRecords, languages: LanguageGuess) -> None:
-        self._records, self.languages = records, languages
+    def __init__(self, records: CaseRecords, languages: LanguageGuess, *, today: Callable[[], date]) -> None:
+        self._records, self.languages, self._today = records, languages, today
         self._rows = QueueRows(records, self._make_row)
         self._languages: dict[str, str] = {}  # by case
 
@@ -156,10 +159,11 @@ class Queue:
 
     def _checks(self, chosen: QueueFilter, who: str) -> list[Callable[[QueueRow], bool]]:
         """Return what a row must pass, the quickest first; a locked tip passes only where nothing is asked."""
-        place = chosen.place.casefold()
+        place, today = chosen.place.casefold(), self._today()
         asked: list[tuple[object, Callable[[QueueRow], bool]]] = [
             (chosen.narrowed, lambda row: row.case.state is not State.OBJECTIONABLE),
             (chosen.mine, lambda row: row.case.holder == who),
+            (chosen.due, lambda row: is_due(row.case, today)),
             (chosen.translator, lambda row: row.case.translator),
             (chosen.files, lambda row: bool(row.case.files)),
             (chosen.danger, lambda row: row.case.danger),
@@ -188,7 +192,11 @@ def _newest_key(case: Case) -> SortKey:
     return (-case.received.toordinal(), *urgency_key(case))
 
 
-SORT_KEYS: Mapping[str, Callable[[Case], SortKey]] = {"urgent": urgency_key, "newest": _newest_key}
+def _due_key(case: Case) -> SortKey:
+    return ((due_day(case) or date.max).toordinal(), *urgency_key(case))
+
+
+SORT_KEYS: Mapping[str, Callable[[Case], SortKey]] = {"urgent": urgency_key, "newest": _newest_key, "due": _due_key}
 
 
 def _views(case: Case) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.transports import FolderTransport
 from app.desk.asking import QuestionQueue
+from app.desk.assignment import Assignments
 from app.desk.attachments import Attachments
 from app.desk.cases import Cases
 from app.desk.config import REPLY_SITE_ID, DeskConfig
@@ -79,20 +80,17 @@ class Desk:
         self.typed = TypedTexts(self.cases)
         self.day_keys = DayKeyStore(store, self.journal, identities, self.cases.today)
         self.inbox = Inbox(config.inbox, self.cases, store, self.day_keys.identities)
-        self.queue, self.attachments = Queue(self.cases.records, languages), Attachments(self.cases)
+        self.queue = Queue(self.cases.records, languages, today=self.cases.today)
+        self.attachments = Attachments(self.cases)
         self.outbox = Outbox(f"sqlite:///{config.store / 'outbox.db'}")
         self.outbox.prepare()
         self.referral_context = ReferralContext(self.cases, self.attachments, self.outbox, key, phrases, config.contact)
         self.replies = ReplyQueue(self.cases, has_site=config.site is not None)
         self.requests = WithdrawalRequests(self.cases)
+        self.assignments = Assignments(self.cases)
         self.questions = QuestionQueue(self.cases, self.replies)
         self.outcome_counts = OutcomeCounts(self.cases, key, config.site.agency) if config.site else None
-        self.statuses = StatusQueue(
-            self.cases,
-            tells=config.acknowledge and config.site is not None,
-            every=config.site.every if config.site else 1,
-            clock=clock,
-        )
+        self.statuses = self._new_statuses()
         self.reply_poster = self._new_reply_poster()
         self.forwarder = self._new_forwarder()
         self.failures: dict[str, str] = {}  # by the name of the background work that fails, its code
@@ -100,6 +98,10 @@ class Desk:
         self.opening = Job("Opening new tips", ended=True)
         self.jobs: dict[str, Job] = {}
         self._stop = threading.Event()
+
+    def _new_statuses(self) -> StatusQueue:
+        tells, site = self.config.acknowledge and self.config.site is not None, self.config.site
+        return StatusQueue(self.cases, tells=tells, every=site.every if site else 1, clock=self.clock)
 
     def _new_reply_poster(self) -> ReplyPoster | None:
         site, leases = self.config.site, Leases(self.outbox.database)
@@ -184,6 +186,7 @@ class Desk:
             "inbox": (_LOOK_SECONDS, self._look_into_inbox),
             "destroying": (_DESTROY_SECONDS, self.destroy_overdue),
             "sending": (_SETTLE_SECONDS, lambda: decide_interrupted(self.referral_context)),
+            "overdue": (_SETTLE_SECONDS, lambda: self.assignments.note_overdue(self.store)),
             "journal": (_SETTLE_SECONDS, self.cases.arrivals.settle),
         }
         if self.reply_poster:

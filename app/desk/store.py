@@ -1,8 +1,8 @@
-"""The desk's folder: every file in it is sealed to the desk's own key, and a write that returns is on the disk.
+"""The desk's folder: its files are sealed to the desk's own key, and a write that returns is on the disk.
 
 The desk's own key is its first identity; the other identities still open what was sealed to them. A file is replaced
-as a whole or not at all. A second desk on the same folder is refused. Nothing decrypted is written, not even for a
-moment. The times of files and folders are the beginning of the day, so that they do not show when something came.
+as a whole or not at all. A second desk on the same folder is refused. Nothing of a tip is written decrypted, not even
+for a moment. The times of files and folders are the beginning of the day, so that they do not show when something came.
 """
 
 import errno

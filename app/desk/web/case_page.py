@@ -32,6 +32,7 @@ def case_page(case: Case, refusal: RefusedError | None = None, *, at: str = "") 
         today=desk.cases.today(),
         translators=desk.config.translators.values(),
         can_tell=desk.statuses.can_tell(case),
+        colleagues=[name for name in desk.config.handlers if name != current_handler()],
         note=typed_form(case.id, "note"),
         translation=typed_form(case.id, "translation"),
         status=refusal.answer if refusal else 200,

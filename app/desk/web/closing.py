@@ -15,6 +15,7 @@ from app.core.errors import HaumaruError
 from app.desk.case_fields import REASONS, Outcome
 from app.desk.closing import close_case, reopen_case, undo_closing
 from app.desk.errors import RefusedError
+from app.desk.web.case_page import refused_page
 from app.desk.web.context import LastClosed, current_desk, current_handler, current_session, see_other, tell_sender
 from app.desk.web.queue import NOTHING_CHOSEN
 from app.desk.web.queue_filter import read_filter
@@ -33,7 +34,10 @@ def close(tip: str) -> AnyResponse:
     """Close a case, tell the sender if the handler left that box ticked, and go on to the next new one of the list."""
     desk, who, sure = current_desk(), current_handler(), request.form.get("danger-over") == "yes"
     was_held = bool(desk.cases.get(tip).holder)
-    case = close_case(desk.cases, tip, who, request.form.get("reason", ""), read_outcome(), danger_over=sure)
+    try:
+        case = close_case(desk.cases, tip, who, request.form.get("reason", ""), read_outcome(), danger_over=sure)
+    except RefusedError as refusal:
+        return refused_page(tip, refusal, at="finish")
     failed = tell_sender(lambda: desk.statuses.note_closed(case))
     desk.attachments.forget(tip)
     _note_closed({tip: was_held})

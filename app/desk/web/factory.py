@@ -34,7 +34,18 @@ from app.desk.labels import (
 from app.desk.language_guess import language_name
 from app.desk.service import Desk
 from app.desk.thread import ThreadMessage
-from app.desk.web import case, closing, outcome_counts, queue, records, referral, rewording, session, typed
+from app.desk.web import (
+    assignment,
+    case,
+    closing,
+    outcome_counts,
+    queue,
+    records,
+    referral,
+    rewording,
+    session,
+    typed,
+)
 from app.desk.web.app import create_base_app
 from app.desk.web.queue_filter import carry_filter
 from app.desk.web.session import Sessions
@@ -69,7 +80,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         State=State,
     )
     app.jinja_env.filters |= _filters(desk)
-    for pages in (session, queue, case, typed, closing, referral, rewording, records, outcome_counts):
+    for pages in (session, queue, case, typed, assignment, closing, referral, rewording, records, outcome_counts):
         app.register_blueprint(pages.blueprint)
     app.url_defaults(carry_filter)
     return app
@@ -82,6 +93,8 @@ def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
         "answer": answer_label,
         "answer_case": _answer_case(desk),
         "days": days_label,
+        "due": assignment.due_label,
+        "given_by": assignment.giver_label,
         "hazards": hazards_label,
         "language": lambda case: language_name(desk.queue.language(case)),
         "authority_kind": AUTHORITY_KIND_LABELS.__getitem__,

@@ -4,13 +4,13 @@ An export is made in the background, handed over once, and then forgotten.
 """
 
 import secrets
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.desk.arrival_notice import notice_arrivals
+from app.desk.arrival_notice import notice_arrivals, notice_given
 from app.desk.day_key_store import DAY_KEYS_FOLDER
 from app.desk.errors import RefusedError
 from app.desk.export import export_many
@@ -22,6 +22,7 @@ from app.desk.web.context import current_desk, current_handler, file_to_save, re
 from app.desk.web.queue_filter import filter_query, read_filter
 
 _INBOX_JOB = "intake"
+_MOST_DIGITS = 9
 NOTHING_CHOSEN = "Choose tips first. Tick the box at the start of each row."
 _FLAG_LABELS = {
     "danger": "Danger now",
@@ -29,9 +30,10 @@ _FLAG_LABELS = {
     "translator": "Needs a translator",
     "answerable": "Can be answered",
     "files": "Has files",
-    "mine": "I claimed it",
+    "mine": "Mine",
+    "due": "Due",
 }
-_SORT_LABELS = {"urgent": "Most urgent first", "newest": "Newest day first"}
+_SORT_LABELS = {"urgent": "Most urgent first", "newest": "Newest day first", "due": "Earliest due day first"}
 
 blueprint = Blueprint("queue", __name__)
 
@@ -67,10 +69,22 @@ def show() -> AnyResponse:
 
 @blueprint.get("/arrivals")
 def tell_arrivals() -> dict[str, Any]:
-    """Return what came in since a page was shown, for the script of each page."""
-    seen = request.args.get("seen", "")
-    since = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else 0  # noqa: PLR2004
-    return asdict(notice_arrivals(current_desk().cases, since))
+    """Return what came in, and what was given to the handler, since a page was shown, for the script of each page.
+
+    `seen` is two numbers joined by a hyphen: the arrivals, and the tips that were given to anybody.
+    """
+    desk = current_desk()
+    arrived, _, given = request.args.get("seen", "").partition("-")
+    notices = (
+        notice_arrivals(desk.cases, _read_count(arrived)),
+        notice_given(desk.assignments, desk.cases, _read_count(given), current_handler()),
+    )
+    return {
+        "seen": "-".join(str(notice.seen) for notice in notices),
+        "sentence": " ".join(filter(None, (notice.sentence for notice in notices))),
+        "count": sum(notice.count for notice in notices),
+        "urgent": any(notice.urgent for notice in notices),
+    }
 
 
 @blueprint.post("/tips/<tip>/claim")
@@ -135,6 +149,11 @@ def stop_job(name: str) -> AnyResponse:
         url_for("queue.show_progress", name=name),
         "The desk will stop after the current tip. Finished tips stay finished.",
     )
+
+
+def _read_count(untrusted_count: str) -> int:
+    is_count = untrusted_count.isascii() and untrusted_count.isdigit() and len(untrusted_count) <= _MOST_DIGITS
+    return int(untrusted_count) if is_count else 0
 
 
 def _find_job(name: str) -> Job:

@@ -14,7 +14,7 @@ from app.desk.queue import SORT_KEYS, VIEWS, QueueFilter
 from app.desk.web.context import current_desk
 from app.vault.tip import SCHEMA
 
-FLAGS = ("danger", "children", "mine", "translator", "answerable", "files")
+FLAGS = ("danger", "children", "mine", "due", "translator", "answerable", "files")
 _TEXTS = {"place": 100, "words": 200}  # the most characters of each
 _CHOICES: Mapping[str, frozenset[str]] = {
     "view": frozenset(VIEWS),
@@ -23,7 +23,7 @@ _CHOICES: Mapping[str, frozenset[str]] = {
 }
 _NAMES = frozenset({*FLAGS, *_TEXTS, *_CHOICES, "language", "page"})
 _MAX_DIGITS = 5
-_BLUEPRINTS = frozenset({"queue", "case", "closing", "referral"})
+_BLUEPRINTS = frozenset({"assignment", "queue", "case", "closing", "referral"})
 _BACK = frozenset({"queue.show", "closing.close_many", "closing.undo", "queue.export_chosen"})
 
 

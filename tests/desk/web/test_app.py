@@ -191,7 +191,9 @@ GET /tips/<tip>/burnt/<int:number>/<int:place> referral.show_redacted_file
 POST /tips/<tip>/claim                    queue.claim
 POST /tips/<tip>/close                    closing.close
 POST /tips/<tip>/export                   case.save_export
+POST /tips/<tip>/due                      assignment.set_due
 GET /tips/<tip>/files/<int:number>        case.show_file
+POST /tips/<tip>/give                     assignment.give
 GET /tips/<tip>/files/<int:number>/<int:place> case.show_file
 POST /tips/<tip>/note                     case.add_note
 POST /tips/<tip>/objectionable            case.lock_objectionable

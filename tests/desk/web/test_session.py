@@ -47,7 +47,7 @@ def test_a_session_that_nobody_uses_is_locked(browser, desk, one):
     browser.get(f"/tips/{one}")
     session, links = _session(browser), len(browser.links)
     for act in (lambda: browser.get("/help"), lambda: browser.post("/stay")):
-        _let_pass(browser, 899)
+        _let_pass(browser, 870)
         assert act().status_code < 400
         assert browser.sessions.seconds_left(session) == 900
     for _ in range(9):
