@@ -27,7 +27,9 @@ class ArrivalNotice:
 def notice_arrivals(cases: Cases, since: int) -> ArrivalNotice:
     """Return what came in after the first `since` arrivals, locked and destroyed tips left out."""
     seen = len(cases.arrivals.ids)
-    arrived = [case for case in map(partial(find_shown, cases), cases.arrivals.ids[max(since, 0) : seen]) if case]
+    ids = cases.arrivals.ids[max(since, 0) : seen]
+    arrived = [case for case in map(partial(find_shown, cases), ids) if case]
+    asked = sum(one in cases.arrivals.question_ids for one in ids)
     answers = [case for case in arrived if case.answers_to is not None]
     tips = [case for case in arrived if case.answers_to is None]
     in_danger = sum(case.danger for case in arrived)
@@ -35,10 +37,11 @@ def notice_arrivals(cases: Cases, since: int) -> ArrivalNotice:
     sentences = [
         _counted(len(tips), "new tip came in.", "new tips came in."),
         _counted(len(answers) - asked_back, "sender wrote again.", "senders wrote again."),
+        _counted(asked, "authority asks about a tip.", "authorities ask about tips."),
         _counted(asked_back, "sender asks not to pass a tip on.", "senders ask not to pass a tip on."),
         _counted(in_danger, "says that someone is in danger now.", "say that someone is in danger now."),
     ]
-    return ArrivalNotice(seen, " ".join(filter(None, sentences)), len(arrived), bool(in_danger))
+    return ArrivalNotice(seen, " ".join(filter(None, sentences)), len(arrived) + asked, bool(in_danger))
 
 
 def notice_given(assignments: Assignments, cases: Cases, since: int, who: str) -> ArrivalNotice:

@@ -40,7 +40,8 @@ class Arrivals:
         received = [entry for entry in journal.entries if entry.did == "received"]
         self._case_ids = {entry.tip for entry in received}  # of cases that were destroyed, too
         self._hashes = {entry.what.split(" ")[1] for entry in received}  # of the envelopes that brought words
-        self.ids: list[str] = []  # of the cases that came in since the desk was opened, in that order
+        self.ids: list[str] = []  # of the cases and questions that came in since the desk was opened, in that order
+        self.question_ids: set[str] = set()  # those of them that are questions of authorities
 
     def receive_words(self, words: Words, envelope: bytes, digest: str) -> None:
         """Make a case of the words of a tip, unless this very envelope came before, and find what waits for them.
@@ -72,6 +73,12 @@ class Arrivals:
             if case.part_count and self._parts.prove_waiting(case):
                 self._note_files(case)
             self._early_answers.take(case, self.receive_words)
+
+    def note_question(self, question_id: str) -> None:
+        """Note that an authority's question came in, for the notice on the pages."""
+        with self._records.lock:
+            self.question_ids.add(question_id)
+            self.ids.append(question_id)
 
     def receive_part(self, part: Part, envelope: bytes, digest: str) -> None:
         """Keep a part with the case that proves it, or until its words come, as `receive_words` does.

@@ -6,6 +6,7 @@ handler asks at most five at once, and a question that has not left, or was aske
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import date
 
 from app.desk.case import Case
 from app.desk.cases import Cases
@@ -45,17 +46,21 @@ class QuestionQueue:
 
     def _with_questions(self, now: Case, who: str, ids: Iterable[str]) -> Case:
         now.require_holder(who)
-        today = self._cases.today()
-        asked = [one for one in now.thread if one.kind is MessageKind.QUESTION]
-        waiting = {one.value for one in asked if not one.posted or one.day == today}
-        new = [
-            ThreadMessage(today, who, question_text(one), id=new_tip_id(), kind=MessageKind.QUESTION, value=one)
-            for one in ids
-            if one not in waiting
-        ]
+        new = question_messages(now, who, self._cases.today(), ids)
         if not new:
             raise RefusedError("written")
         return replace(now, thread=(*now.thread, *new))
+
+
+def question_messages(case: Case, who: str, day: date, ids: Iterable[str]) -> list[ThreadMessage]:
+    """Return the messages that ask questions on a day, but those that wait for their post or were asked that day."""
+    asked = [one for one in case.thread if one.kind is MessageKind.QUESTION]
+    waiting = {one.value for one in asked if not one.posted or one.day == day}
+    return [
+        ThreadMessage(day, who, question_text(one), id=new_tip_id(), kind=MessageKind.QUESTION, value=one)
+        for one in ids
+        if one not in waiting
+    ]
 
 
 def questions_by_topic() -> dict[str, list[AskedQuestion]]:

@@ -15,6 +15,7 @@ from app.desk.case_fields import (
     REDACTABLE_STATES,
     CaseFile,
     CaseNote,
+    CaseQuestion,
     Outcome,
     RedactionDraft,
     SentReferral,
@@ -68,6 +69,7 @@ class Case:
     sketch: tuple[int, ...] = ()
     envelope: str = ""  # the SHA-256, in hexadecimal digits, of the envelope that brought the words
     version: int = 0
+    questions: tuple[CaseQuestion, ...] = ()  # of authorities, about referrals of this case and of its thread
 
     def text(self, name: str) -> str:
         """Return an answer as text, "" where there is none."""

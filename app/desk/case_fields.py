@@ -106,6 +106,7 @@ class RedactionDraft:
     rewordings: Mapping[str, Rewording] = field(default_factory=dict)
     later: tuple[str, ...] = ()
     looked: bool = False  # a handler has saved the draft once, with the suggestions in view
+    question: str = ""  # the id of the authority's question that the draft answers, to that authority alone
 
 
 @dataclass(frozen=True)
@@ -120,3 +121,35 @@ class SentReferral:
     second: str
     text: str
     signature: str
+    question: str = ""  # the id of the authority's question that this answers
+
+
+class QuestionState(StrEnum):
+    """The state of a question that an authority asks about a referral."""
+
+    WAITING = "waiting"
+    PUT = "put"
+    ANSWERED = "answered"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True)
+class CaseQuestion:
+    """A question of an authority about a referral of the case, and what handlers did with the question.
+
+    `asked` are ids of the catalogue; `put` are the ids of the messages that put the question to the sender. `refusal`
+    is the id of the signed refusal that went to the authority; `wants_refusal`: a second person must release it first.
+    """
+
+    id: str
+    authority: str
+    name: str
+    reference: str
+    day: date
+    text: str
+    asked: tuple[str, ...]
+    put: tuple[str, ...] = ()
+    declined: str = ""  # the reason
+    by: str = ""  # who put or declined the question
+    wants_refusal: bool = False
+    refusal: str = ""

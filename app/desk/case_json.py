@@ -10,7 +10,16 @@ from datetime import date
 from typing import Any
 
 from app.desk.case import Case
-from app.desk.case_fields import CaseFile, CaseNote, Outcome, RedactionDraft, Rewording, SentReferral, State
+from app.desk.case_fields import (
+    CaseFile,
+    CaseNote,
+    CaseQuestion,
+    Outcome,
+    RedactionDraft,
+    Rewording,
+    SentReferral,
+    State,
+)
 from app.desk.thread import MessageKind, ThreadMessage
 from app.vault.tip import ReplyTo
 
@@ -43,6 +52,7 @@ def decode_case(data: bytes) -> Case:
     raw["given"] = tuple(raw.get("given", ()))
     raw["due"] = date.fromisoformat(raw["due"]) if raw.get("due") else None
     raw["answered_requests"] = tuple(raw.get("answered_requests", ()))
+    raw["questions"] = tuple(_decode_question(one) for one in raw.get("questions", ()))
     return Case(**raw)
 
 
@@ -58,6 +68,10 @@ def _decode_draft(raw: dict[str, Any]) -> RedactionDraft:
     }
     lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
     return RedactionDraft(marks=marks, boxes=boxes, rewordings=rewordings, **lists)
+
+
+def _decode_question(raw: dict[str, Any]) -> CaseQuestion:
+    return CaseQuestion(**_with_date(raw) | {"asked": tuple(raw["asked"]), "put": tuple(raw["put"])})
 
 
 def _decode_message(raw: dict[str, Any]) -> ThreadMessage:

@@ -19,6 +19,7 @@ from app.core.durable import create_once
 from app.core.errors import ConfigError
 from app.core.log import quiet_logs
 from app.core.resources import ROOT
+from app.desk.ask_command import ask
 from app.desk.cases import Cases
 from app.desk.config import load_desk_config
 from app.desk.envelope_commands import open_envelopes, verify
@@ -185,7 +186,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-for _command in (open_envelopes, verify, outcomes):
+for _command in (open_envelopes, verify, outcomes, ask):
     cli.add_command(_command)
 
 

@@ -15,6 +15,7 @@ from app.core.errors import ConfigError
 from app.delivery.destinations import open_transport, read_destination, read_recipients
 from app.delivery.transports import Transport
 from app.vault.keys import Recipient
+from app.vault.signature import decode_public_key
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ListenAddress:
 class Authority:
     """A party to refer to: its keys, its transport, and what it takes (kinds, `danger`, `children`, `trafficking`).
 
+    `question_key`, 32 bytes, is the public key with which the party signs its questions; b"": it cannot ask.
     With `cells`, so many envelopes leave for the party in every window, decoys among them; with 0, at most 16 leave,
     and only while referrals wait.
     """
@@ -40,6 +42,7 @@ class Authority:
     transport: Transport = field(repr=False)
     expires: date = date.max
     cells: int = 0
+    question_key: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,9 @@ def _check_references(config: DeskConfig, faults: list[str]) -> None:
         faults.append("[[translator]] id: an authority has the same id; choose another id")
     if REPLY_SITE_ID in config.authorities.keys() | config.translators.keys():
         faults.append(f"[[authority]] id: {REPLY_SITE_ID} means the site; choose another id")
+    question_keys = [party.question_key for party in config.authorities.values() if party.question_key]
+    if len(set(question_keys)) < len(question_keys):
+        faults.append("[[authority]] question_key: two authorities have the same key; write each authority's own")
     if not config.authorities:
         faults.append("[[authority]]: is missing; add at least one authority")
 
@@ -176,9 +182,15 @@ def _read_party(row: Reader, title: str, folder: Path) -> Authority:
         transport=open_transport(read_destination(row, name, base=folder, table=title), base=folder),
         expires=row.day("expires", date.max),
         cells=row.integer("cells", 0, 0, 4096),
+        question_key=_read_question_key(row) if title == "[[authority]]" else b"",
     )
     row.reject_unknown_keys()
     return party
+
+
+def _read_question_key(row: Reader) -> bytes:
+    remedy = "write the 44 characters of the authority's public signing key, which it reads to you by voice"
+    return row.optional("question_key", decode_public_key, b"", remedy=remedy)
 
 
 def _read_window(root: Reader) -> int:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.delivery.outbox import Outbox
 from app.desk.attachments import Attachment, Attachments, burn_boxes
+from app.desk.authority_questions import answered_question
 from app.desk.case import Case
 from app.desk.case_fields import RedactionDraft, Span
 from app.desk.cases import Cases
@@ -158,7 +159,8 @@ def build_referral(
     left = {name: own.get(name, text) for name, text in redaction.left.items() if not is_file(name)}
     names = referred_names(left)
     kept = _kept_files(case, redaction, context.attachments)
-    if not left and not kept:
+    question = answered_question(context.cases, case) if purpose == "referral" else None
+    if not left and not kept and not question:
         raise RefusedError("nothing-left")
     made = Referral(
         id=new_tip_id(),
@@ -173,7 +175,9 @@ def build_referral(
         removed=_removed_kinds(redaction, own, all_files=len(kept) == len(case.files)),
         contact=context.contact,
         key=encode_public_key(public_bytes(context.key)),
-        purpose=purpose,
+        purpose="answer" if question else purpose,
+        question=question.id if question else "",
+        about=question.reference if question else "",
         reworded=tuple(names[name] for name in own),
     )
     _require_nothing_removed(made, _without_allowed(redaction, left, own), redaction.removed)

@@ -13,12 +13,12 @@ import click
 from app.core.errors import HaumaruError
 from app.desk.envelopes import open_envelope_file, opened_id, read_envelope_file
 from app.desk.errors import RefusedError
-from app.desk.key_files import read_identities
+from app.desk.key_files import parse_signer, read_identities
+from app.desk.question_bundle import AuthorityQuestion, question_json
 from app.desk.referral import IN_DESKS_WORDS, Referral, ReferralWords, require_signer
-from app.desk.terminal import escape_line, warn
-from app.desk.unpack import OpenedEnvelopes, unpack_to_folder, words_json
+from app.desk.terminal import escape_json, escape_line, warn
+from app.desk.unpack import OpenedEnvelopes, unpack_question, unpack_to_folder, words_json
 from app.vault.part import Part
-from app.vault.signature import decode_public_key
 from app.vault.tip_bundles import Words
 
 _FILE = click.Path(path_type=Path)
@@ -52,11 +52,14 @@ def open_envelopes(
 
     Prints each tip as one line of JSON, or unpacks each tip with -o. The exit code is 1 if an envelope did not open.
     """
-    identities, key = read_identities(identity_paths, env), None if signer is None else _parse_signer(signer)
+    identities, key = read_identities(identity_paths, env), None if signer is None else parse_signer(signer)
     opened = OpenedEnvelopes()
 
     def read(path: Path) -> None:
         words = open_envelope_file(path.name, read_envelope_file(path), identities)
+        if isinstance(words, AuthorityQuestion):
+            _show_question(words, folder)
+            return
         if isinstance(words, ReferralWords):
             _check_signer(words.referral, key)
         opened.add(path, words)
@@ -80,7 +83,7 @@ def verify(env: Mapping[str, str], envelopes: tuple[Path, ...], identity_paths: 
     Prints the reference of each signed referral, and which of its texts are in the desk's words. The exit code is 1 if
     a referral is not signed by that desk.
     """
-    identities, key = read_identities(identity_paths, env), _parse_signer(signer)
+    identities, key = read_identities(identity_paths, env), parse_signer(signer)
 
     def check(path: Path) -> None:
         opened = open_envelope_file(path.name, read_envelope_file(path), identities)
@@ -90,7 +93,8 @@ def verify(env: Mapping[str, str], envelopes: tuple[Path, ...], identity_paths: 
             raise RefusedError("not-a-referral")
         referral = require_signer(opened.referral, key)
         own = f"; {IN_DESKS_WORDS}: {', '.join(referral.reworded)}" if referral.reworded else ""
-        click.echo(escape_line(f"{referral.reference} is signed by that desk, for {referral.to}{own}"))
+        about = f", to your question {referral.question} about {referral.about}" if referral.question else ""
+        click.echo(escape_line(f"{referral.reference} is signed by that desk, for {referral.to}{about}{own}"))
 
     failed = [path for path in envelopes if not _succeeds(path, check)]
     sys.exit(1 if failed else 0)
@@ -122,15 +126,16 @@ def _show(opened: OpenedEnvelopes, words: Words | ReferralWords, folder: Path | 
         click.echo(words_json(words))
 
 
+def _show_question(question: AuthorityQuestion, folder: Path | None) -> None:
+    warn(f"{question.id}: an authority's question; only the desk checks whose key signed it")
+    if folder is not None:
+        unpack_question(question, folder)
+    else:
+        click.echo(escape_json(question_json(question).decode()))
+
+
 def _check_signer(referral: Referral, signer: bytes | None) -> None:
     if signer is None:
         warn(f"{referral.reference}: anyone can sign a referral; give the key of the desk with --signer")
     else:
         require_signer(referral, signer)
-
-
-def _parse_signer(text: str) -> bytes:
-    try:
-        return decode_public_key(text)
-    except ValueError:
-        raise click.UsageError("--signer is not a public signing key; copy all 44 characters") from None

@@ -1,4 +1,6 @@
-"""The inbox: words become cases, parts find their words, decoys are dropped, and other files are set aside.
+"""The inbox: words become cases, parts find their words, authorities' questions their cases; decoys are dropped.
+
+Every other file is set aside.
 
 All envelopes of a batch are read, what they hold is stored, and then all of them are deleted alike, so that nothing
 done to a file shows what it held. No file in the inbox stops the others: names, links and bytes come from strangers.
@@ -11,11 +13,14 @@ from pathlib import Path
 from secrets import SystemRandom
 
 from app.core.errors import EnvelopeError, HaumaruError
+from app.desk.authority_questions import AuthorityQuestions
 from app.desk.cases import Cases
 from app.desk.envelopes import id_from_name, read_envelope_file, read_opened, require_name
 from app.desk.errors import RefusedError
 from app.desk.jobs import Job
 from app.desk.journal import DESK, JournalEntry
+from app.desk.question_bundle import AuthorityQuestion
+from app.desk.referral import ReferralWords
 from app.desk.store import SealedStore, as_refused_errors
 from app.vault.age_open import unseal
 from app.vault.keys import Identity
@@ -31,9 +36,15 @@ class Inbox:
     """The folder into which envelopes come, and what was set aside from it."""
 
     def __init__(
-        self, inbox: Path, cases: Cases, store: SealedStore, identities: Callable[[], Sequence[Identity]]
+        self,
+        inbox: Path,
+        cases: Cases,
+        store: SealedStore,
+        identities: Callable[[], Sequence[Identity]],
+        questions: AuthorityQuestions,
     ) -> None:
-        self._inbox, self._cases, self._store, self._identities = inbox, cases, store, identities
+        self._inbox, self._cases, self._store, self._questions = inbox, cases, store, questions
+        self._identities = identities
 
     def receive(self, job: Job) -> None:
         """Take in every envelope, until done or stopped; raises RefusedError for a fault of the disk or journal."""
@@ -73,7 +84,7 @@ class Inbox:
             bundle = unseal(data, self._identities())
             opened = read_opened(bundle)
             require_name(path.name, opened)
-            if not isinstance(opened, Words | Part):
+            if isinstance(opened, ReferralWords):
                 raise EnvelopeError("referral")
         except FileNotFoundError:
             return False
@@ -83,9 +94,18 @@ class Inbox:
         except HaumaruError as error:
             self._move_aside(path, data, error.code)
             return False
+        return self._take_in(path, data, bundle, opened)
+
+    def _take_in(self, path: Path, data: bytes, bundle: bytes, opened: Words | Part | AuthorityQuestion) -> bool:
         # The key of the day is destroyed some weeks later, so what the desk keeps is sealed to its own key.
         digest = sha256(data).hexdigest()
-        if isinstance(opened, Part):
+        if isinstance(opened, AuthorityQuestion):
+            try:
+                self._questions.receive(opened)
+            except EnvelopeError as error:
+                self._move_aside(path, data, error.code)
+                return False
+        elif isinstance(opened, Part):
             self._cases.arrivals.receive_part(opened, self._store.seal(bundle), digest)
         elif not opened.tip.decoy:
             self._cases.arrivals.receive_words(opened, self._store.seal(bundle), digest)

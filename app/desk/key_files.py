@@ -13,7 +13,7 @@ from app.core.errors import ConfigError, KeyTextError
 from app.desk.day_key_store import is_day_key_file, read_day_key_file
 from app.vault.age_open import read_identity_file
 from app.vault.keys import Identity
-from app.vault.signature import read_signing_key
+from app.vault.signature import decode_public_key, read_signing_key
 
 _FAULTS = {
     "passphrase": "the passphrase is wrong",
@@ -49,11 +49,28 @@ def _read_identity_path(path: Path, env: Mapping[str, str], before: Sequence[Ide
 
 def read_signing_key_file(path: Path, env: Mapping[str, str]) -> Ed25519PrivateKey:
     """Return the desk's signing key; raises ConfigError."""
+    return _read_signing_key(path, env, "[desk] signing_key")
+
+
+def read_question_key(path: Path, env: Mapping[str, str]) -> Ed25519PrivateKey:
+    """Return the key with which an authority signs its questions; raises ConfigError."""
+    return _read_signing_key(path, env, "-k")
+
+
+def parse_signer(text: str) -> bytes:
+    """Return the 32 bytes of a desk's public signing key that a person typed; raises click.UsageError."""
+    try:
+        return decode_public_key(text)
+    except KeyTextError:
+        raise click.UsageError("--signer is not a public signing key; copy all 44 characters") from None
+
+
+def _read_signing_key(path: Path, env: Mapping[str, str], option: str) -> Ed25519PrivateKey:
     name = click.format_filename(path.name)
     try:
         data = path.read_bytes()
     except OSError:
-        fault = f"[desk] signing_key: {name} cannot be read; make a signing key with haumaru-desk keygen --signing"
+        fault = f"{option}: {name} cannot be read; make a signing key with haumaru-desk keygen --signing"
         raise ConfigError((fault,)) from None
     passphrase = ask_passphrase(f"Passphrase of {name}", env) if b"ENCRYPTED" in data[:64] else None
     try:

@@ -22,7 +22,13 @@ STATE_LABELS: Mapping[State, str] = MappingProxyType(
     }
 )
 VIEW_LABELS: Mapping[str, str] = MappingProxyType(
-    {"open": "To do", "withdrawn": "Do not pass on", "answered": "Sender wrote again", "all": "All"}
+    {
+        "open": "To do",
+        "withdrawn": "Do not pass on",
+        "asked": "Authority asks",
+        "answered": "Sender wrote again",
+        "all": "All",
+    }
     | {str(state): label for state, label in STATE_LABELS.items()}
 )
 KIND_LABELS: Mapping[str, str] = MappingProxyType({kind.value: kind.label for kind in SCHEMA.kinds})
@@ -68,6 +74,14 @@ _ACTIONS = {
     "confirmed-key": "compared a key by voice",
     "replied": "wrote a reply",
     "asked": "asked the sender questions",
+    "question-received": "received a question from an authority",
+    "question-ended": "received a question about a tip that is destroyed or locked",
+    "reference-ended": "noted the reference of a referral whose tip is destroyed",
+    "question-put": "put an authority's question to the sender",
+    "question-declined": "declined an authority's question",
+    "question-refused": "told an authority that the desk cannot ask",
+    "question-not-told": "chose to tell an authority nothing",
+    "answering": "prepared an answer to an authority",
     "answered-request": "answered the request not to pass the tip on",
     "despite-request": "passed the tip on although the sender asked you not to",
     "told": "wrote to the sender what became of the tip",
@@ -91,6 +105,14 @@ _ACTIONS = {
     "rekeyed": "sealed the store to a new key",
 }
 
+QUESTION_STATE_LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "waiting": "Waiting for you",
+        "put": "Put to the sender",
+        "answered": "Answered",
+        "declined": "Declined",
+    }
+)
 AUTHORITY_KIND_LABELS: Mapping[str, str] = MappingProxyType(
     {
         "trafficking": "an authority that investigates trafficking",

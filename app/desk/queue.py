@@ -4,7 +4,7 @@ Tips whose sender asks not to pass them on come first, then danger and children,
 asks for the newest day first. A case that is
 locked as objectionable is listed by its id alone and found by no search. An answer that belongs to a thread has no row
 of its own: the answer brings its tip, also a referred or closed one, back among the open tips until a handler has read
-the thread.
+the thread. A question of an authority does so until a handler has decided about the question.
 """
 
 from bisect import bisect_left
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from app.desk.assignment import due_day, is_due
+from app.desk.authority_questions import waiting_questions
 from app.desk.case import Case
 from app.desk.case_fields import State
 from app.desk.case_records import CaseRecords
@@ -24,7 +25,19 @@ from app.desk.withdrawn import open_requests, was_asked_back
 
 PAGE_ROWS = 50
 _WITH_ALL_NEW = frozenset({"open", "new", "all"})  # views that show every new tip
-VIEWS = ("open", "withdrawn", "new", "work", "waiting", "answered", "referred", "closed", "all", "objectionable")
+VIEWS = (
+    "open",
+    "withdrawn",
+    "asked",
+    "new",
+    "work",
+    "waiting",
+    "answered",
+    "referred",
+    "closed",
+    "all",
+    "objectionable",
+)
 
 
 @dataclass(frozen=True)
@@ -155,7 +168,9 @@ class Queue:
         threads = self._records.threads(case.answers_to) if case.answers_to is not None else []
         in_thread = any(message.id == case.id and not message.who for one in threads for message in one.thread)
         # Where a full thread has a request already, further ones say nothing new, and would stand above all.
-        return not in_thread and not (case.withdraw and any(map(was_asked_back, threads)))
+        # An answer that waits for a second person has a row: that person must find the answer.
+        hidden = in_thread and case.state is not State.WAITING
+        return not hidden and not (case.withdraw and any(map(was_asked_back, threads)))
 
     def _checks(self, chosen: QueueFilter, who: str) -> list[Callable[[QueueRow], bool]]:
         """Return what a row must pass, the quickest first; a locked tip passes only where nothing is asked."""
@@ -203,11 +218,13 @@ def _views(case: Case) -> tuple[str, ...]:
     views = [str(case.state)]
     if case.state is not State.OBJECTIONABLE:
         views.append("all")
-    asked_back = bool(open_requests(case))
-    if asked_back or case.unread or case.state in {State.NEW, State.WORK, State.WAITING}:
+    asked_back, asked = bool(open_requests(case)), bool(waiting_questions(case))
+    if asked_back or asked or case.unread or case.state in {State.NEW, State.WORK, State.WAITING}:
         views.append("open")
     if asked_back:
         views.append("withdrawn")
+    if asked:
+        views.append("asked")
     if case.unread:
         views.append("answered")
     return tuple(views)

@@ -30,6 +30,7 @@ from app.vault.tip import SCHEMA
 
 MAX_TEXT_FILE = 60_000  # bytes of a file whose words can be marked in a browser; a longer one is not sent
 MAX_MARKABLE = 120_000  # characters of all text of one tip whose words can be marked; a file beyond them is not sent
+MAX_TERMS = 200  # words that one draft takes out everywhere
 MAX_NAMES = 100  # of one tip that stand in a list of their own to be checked; further ones are underlined only
 ONLY_SUGGESTED = frozenset({"person", LISTED})
 """Kinds that the desk underlines and does not make black by itself: such a name may be a suspect's."""

@@ -36,13 +36,15 @@ IN_DESKS_WORDS = "in the desk's words"
 """What a referral says of a text that a handler wrote in place of the sender's."""
 
 _NAMES = re.compile(r"referral\.json|referral\.sig|referral\.txt")
+_TITLES = {"translation": "For translation", "answer": "Answer", "cannot-ask": "Question declined:"}
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Referral:
-    """What one authority gets; `purpose` is `referral` or `translation`.
+    """What one authority gets; `purpose` is `referral`, `translation`, `answer` or `cannot-ask`.
 
+    The last two belong to a question of the authority: its id, and the reference of the referral that it is about.
     `reworded` has the names of the fields whose text is in the desk's words, and not in the sender's.
     """
 
@@ -60,11 +62,13 @@ class Referral:
     key: str  # the desk's public key, base64
     purpose: str = "referral"
     reworded: tuple[str, ...] = ()
+    question: str = ""
+    about: str = ""
 
     @property
     def reference(self) -> str:
         """A short name to say on the telephone, such as `7K2M-PQ4D`."""
-        return f"{self.id[:4]}-{self.id[4:8]}".upper()
+        return reference_of(self.id)
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,11 @@ class ReferralWords:
     def proves(self, part: Part) -> bool:
         """Return whether a part belongs to this referral: the key proves it."""
         return is_proven(part, tip=self.referral.id, key=self.part_key, count=self.part_count)
+
+
+def reference_of(referral_id: str) -> str:
+    """Return the reference of the referral of an id: its first eight characters, such as `7K2M-PQ4D`."""
+    return f"{referral_id[:4]}-{referral_id[4:8]}".upper()
 
 
 def referral_words(referral: Referral) -> ReferralWords:
@@ -143,15 +152,17 @@ def referral_json(words: ReferralWords) -> bytes:
         "contact": referral.contact,
         "key": referral.key,
     }
+    if referral.question:
+        fields["answers"] = {"reference": referral.about, "question": referral.question}
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def referral_text(words: ReferralWords) -> str:
     """Return `referral.txt`: the same for a person with any unzip program."""
     referral = words.referral
-    title = "For translation" if referral.purpose == "translation" else "Referral"
     lines = [
-        f"{title} {referral.reference}, for {referral.to}",
+        f"{_TITLES.get(referral.purpose, 'Referral')} {referral.reference}, for {referral.to}",
+        *([f"To your question {referral.question} about {referral.about}"] if referral.question else []),
         "",
         NOTICE,
         "",
@@ -243,6 +254,8 @@ def _parse_referral(line: bytes) -> ReferralWords:
     fields = json.loads(line)
     texts = {name: fields[name] for name in ("to", "summary", "danger", "children", "contact", "key", "purpose")}
     reworded = tuple(fields.get("reworded", ()))
+    answers = fields.get("answers", {"reference": "", "question": ""})
+    texts |= {"about": answers["reference"], "question": answers["question"]}
     every = (*texts.values(), *fields["kinds"], *fields["removed"], *fields["fields"].values())
     if not all(isinstance(text, str) for text in every) or not set(reworded) <= set(fields["fields"]):
         raise TypeError

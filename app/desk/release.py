@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from app.core.errors import BundleError
 from app.delivery.outbox import Envelope
+from app.desk.authority_questions import answered_question, without_refusals
 from app.desk.case import Case
 from app.desk.case_fields import CaseNote, SentReferral, State
 from app.desk.cases import Cases
@@ -62,6 +63,7 @@ def send_referrals(
     (`changed`), so that only what was looked at is sent.
     """
     _require_complete(case, parties)
+    _require_asker(case, parties, context)
     prepared = _prepare(case, parties, context)
     sent = tuple(_record(one, context, who, second) for one in prepared)
 
@@ -72,13 +74,15 @@ def send_referrals(
             now.require_redactor(who)
         _require_unchanged(now, case)
         require_reason(now, context.cases, despite)
-        return now.referred(sent, holder="" if second else now.holder)
+        answered_question(context.cases, now)
+        referred = now.referred(sent, holder="" if second else now.holder)
+        return replace(referred, draft=replace(referred.draft, question=""))
 
     what = "to " + " ".join(party.id for party in parties)
-    with _sending(prepared, context):
+    with sending(prepared, context):
         note_reason(context.cases, case.id, second or who, despite)
         context.cases.change(case.id, second or who, "referred", refer, what=what)
-        return _put_into_outbox(case, prepared, context, second or who)
+        return put_into_outbox(case, prepared, context, second or who)
 
 
 def prepare_referral(case: Case, context: ReferralContext, who: str, *, despite: str = "") -> Case:
@@ -110,17 +114,17 @@ def send_to_translator(
         require_reason(now, context.cases, despite)
         return now.handed_over(who, prepared[0].id, second=second)
 
-    with _sending(prepared, context):
+    with sending(prepared, context):
         note_reason(context.cases, case.id, second or who, despite)
         context.cases.change(case.id, second or who, "to-translator", hand_over, what=translator.id)
-        return _put_into_outbox(case, prepared, context, second or who)
+        return put_into_outbox(case, prepared, context, second or who)
 
 
 def prepare_hand_over(
     case: Case, translator: Authority, context: ReferralContext, who: str, *, despite: str = ""
 ) -> Case:
     """Hand the text for a translator to a second person; raises as `send_to_translator` would for the same draft."""
-    _require_usable_key(translator, context)
+    require_usable_key(translator, context)
     shown = without_files(case)
     build_referral(shown, context.redaction(shown), translator.name, context, purpose="translation")
     return _wait_for_second(case, context.cases, who, translator=translator.id, despite=despite)
@@ -159,13 +163,17 @@ def _after_interruption(sent: frozenset[TipId], note: CaseNote) -> Callable[[Cas
             return replace(now, leaving=())
         referrals = _without(now, frozenset(now.leaving) - sent)
         state = State.REFERRED if referrals else State.WORK
-        return replace(now, state=state, holder="", referrals=referrals, notes=(*now.notes, note), leaving=())
+        questions = without_refusals(now, frozenset(now.leaving) - sent)
+        notes = (*now.notes, note)
+        return replace(now, state=state, holder="", referrals=referrals, questions=questions, notes=notes, leaving=())
 
     return decide
 
 
 @contextmanager
-def _sending(prepared: Sequence[ReadyReferral], context: ReferralContext) -> Iterator[None]:
+def sending(prepared: Sequence[ReadyReferral], context: ReferralContext) -> Iterator[None]:
+    """Say, until the block ends, that these are being sent: nobody else then decides what became of them."""
+    """Say, until the block ends, that these are being sent: nobody else then decides what became of them."""
     ids = {one.id for one in prepared}
     context.sending.update(ids)
     try:
@@ -174,7 +182,7 @@ def _sending(prepared: Sequence[ReadyReferral], context: ReferralContext) -> Ite
         context.sending.difference_update(ids)
 
 
-def _put_into_outbox(before: Case, prepared: Sequence[ReadyReferral], context: ReferralContext, who: str) -> Case:
+def put_into_outbox(before: Case, prepared: Sequence[ReadyReferral], context: ReferralContext, who: str) -> Case:
     """Seal and put what is noted in the case as leaving; what fails is taken back there, and raised."""
     try:
         # All or none: after a failure the case says that nothing was sent.
@@ -199,6 +207,7 @@ def _taken_back(now: Case, before: Case) -> Case:
         draft=before.draft,
         translator=before.translator,
         referrals=_without(now, now.leaving),
+        questions=without_refusals(now, now.leaving),
         leaving=(),
     )
 
@@ -222,7 +231,7 @@ def _prepare(
 ) -> list[ReadyReferral]:
     """Return the referral of each party, ready to be sealed; raises RefusedError."""
     for party in parties:
-        _require_usable_key(party, context)
+        require_usable_key(party, context)
     redaction, prepared = context.redaction(case), []
     for party in parties:
         referral = build_referral(case, redaction, party.name, context, purpose=purpose)
@@ -238,7 +247,8 @@ def _prepare(
 def _record(one: ReadyReferral, context: ReferralContext, who: str, second: str) -> SentReferral:
     text, day = referral_json(one.words), context.cases.today()
     signature = sign(SignatureContext.REFERRAL, text, context.key)
-    return SentReferral(one.id, one.party.id, one.party.name, day, who, second, text.decode(), signature)
+    question = one.words.referral.question
+    return SentReferral(one.id, one.party.id, one.party.name, day, who, second, text.decode(), signature, question)
 
 
 def _require_complete(case: Case, chosen: Sequence[object]) -> None:
@@ -248,12 +258,21 @@ def _require_complete(case: Case, chosen: Sequence[object]) -> None:
         raise RefusedError("no-summary")
 
 
+def _require_asker(case: Case, parties: Sequence[Authority], context: ReferralContext) -> None:
+    """Raise RefusedError `question-other` unless an answer goes to the authority that asked, and to no other."""
+    question = answered_question(context.cases, case)
+    if question and [party.id for party in parties] != [question.authority]:
+        raise RefusedError("question-other")
+
+
 def _require_unchanged(now: Case, case: Case) -> None:
     if now.version != case.version:
         raise RefusedError("changed")
 
 
-def _require_usable_key(party: Authority, context: ReferralContext) -> None:
+def require_usable_key(party: Authority, context: ReferralContext) -> None:
+    """Raise RefusedError `expired`, or `unconfirmed` for keys that nobody compared by voice."""
+    """Raise RefusedError `expired`, or `unconfirmed` for keys that nobody compared by voice."""
     if context.cases.days_left(party.expires) < 0:
         raise RefusedError("expired")
     if not is_key_confirmed(context.cases, party):

@@ -70,13 +70,8 @@ class ReplyQueue:
         A reply whose `reply_id` stands in the thread already is not written again. The codes of the refusals:
         `no-site`, `no-reply`, `no-words`, `too-long`, `reply-link`, and those of `Case.require_holder`.
         """
-        text = clean_text(untrusted_text)
         self.require_way(case)
-        if not text:
-            raise RefusedError("no-words")
-        if len(text) > MAX_LENGTH:
-            raise RefusedError("too-long")
-        reply_warnings(text)
+        text = self.checked(untrusted_text)
         message = ThreadMessage(self._cases.today(), who, text, id=reply_id or new_tip_id())
         try:
             return self._cases.change(case.id, who, "replied", lambda now: _with_new_reply(now, who, message))
@@ -84,6 +79,16 @@ class ReplyQueue:
             if error.code != "written":
                 raise
             return self._cases.get(case.id)
+
+    def checked(self, untrusted_text: str) -> str:
+        """Return the cleaned text of a reply; raises RefusedError `no-words`, `too-long` or `reply-link`."""
+        text = clean_text(untrusted_text)
+        if not text:
+            raise RefusedError("no-words")
+        if len(text) > MAX_LENGTH:
+            raise RefusedError("too-long")
+        reply_warnings(text)
+        return text
 
     def waiting(self, now: float) -> list[tuple[ReplyTo, ThreadMessage]]:
         """Return, of each thread, the oldest reply that may leave at `now` (unix seconds) and that the site lacks.

@@ -23,6 +23,7 @@ from app.delivery.transports import FolderTransport
 from app.desk.asking import QuestionQueue
 from app.desk.assignment import Assignments
 from app.desk.attachments import Attachments
+from app.desk.authority_questions import AuthorityQuestions
 from app.desk.cases import Cases
 from app.desk.config import REPLY_SITE_ID, DeskConfig
 from app.desk.day_key_store import DayKeyStore
@@ -47,6 +48,7 @@ from app.desk.withdrawal_request import WithdrawalRequests
 from app.text.phrases import PhraseTrie
 from app.vault.age import seal
 from app.vault.keys import Identity
+from app.vault.signature import public_bytes
 from app.vault.tip import new_decoy
 from app.vault.tip_bundles import to_bundles
 
@@ -79,7 +81,8 @@ class Desk:
         self.looks = OverdueLooks(store, clock=clock, steady=steady)
         self.typed = TypedTexts(self.cases)
         self.day_keys = DayKeyStore(store, self.journal, identities, self.cases.today)
-        self.inbox = Inbox(config.inbox, self.cases, store, self.day_keys.identities)
+        self.authority_questions = AuthorityQuestions(self.cases, config.authorities, public_bytes(key))
+        self.inbox = Inbox(config.inbox, self.cases, store, self.day_keys.identities, self.authority_questions)
         self.queue = Queue(self.cases.records, languages, today=self.cases.today)
         self.attachments = Attachments(self.cases)
         self.outbox = Outbox(f"sqlite:///{config.store / 'outbox.db'}")
@@ -152,6 +155,7 @@ class Desk:
         over = [case for case in over if case.id in confirmed]
         if over:
             keep_rows(self.store, [case for case in over if case.answers_to is None])
+            self.authority_questions.note_ended(over)
             self.cases.destroy(over)
         self.typed.drop_ended()
         self.typed.destroy(confirmed.intersection(typed))

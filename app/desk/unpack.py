@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.core.durable import create_once
 from app.desk.envelopes import opened_id
+from app.desk.question_bundle import AuthorityQuestion, question_json
 from app.desk.referral import ReferralWords, join_referral, referral_json, referral_text
 from app.desk.terminal import escape_json, escape_text
 from app.vault.part import Part
@@ -56,6 +57,13 @@ def words_json(words: Words | ReferralWords) -> str:
     """Return what `tip.json` or `referral.json` says, in JSON that does nothing to a terminal."""
     line = referral_json(words) if isinstance(words, ReferralWords) else words_to_json(words)
     return escape_json(line.decode())
+
+
+def unpack_question(question: AuthorityQuestion, folder: Path) -> None:
+    """Write an authority's question as `folder/<id>/question.json`; raises FileExistsError, and OSError."""
+    target = folder / question.id
+    target.mkdir(mode=0o700, parents=True)
+    create_once(target / "question.json", f"{escape_json(question_json(question).decode())}\n".encode())
 
 
 def unpack_to_folder(words: Words | ReferralWords, files: Sequence[TipFile], folder: Path) -> Path:

@@ -32,6 +32,7 @@ class SignatureContext(bytes, Enum):
     DAY_KEYS = b"haumaru/day-keys/1"
     SEATS = b"haumaru/seats/1"
     OUTCOMES = b"haumaru/outcomes/1"
+    QUESTION = b"haumaru/question/1"
 
 
 def sign(context: SignatureContext, data: bytes, key: Ed25519PrivateKey) -> str:

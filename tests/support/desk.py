@@ -29,7 +29,7 @@ from app.vault.age import seal
 from app.vault.age_open import write_identity_file
 from app.vault.keys import new_identity, recipient_of
 from app.vault.part import SLICE_BYTES
-from app.vault.signature import new_signing_key, read_signing_key
+from app.vault.signature import encode_public_key, new_signing_key, read_signing_key
 from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id
 from app.vault.tip_bundles import Bundle, Words, read_words, to_bundles
 from tests.support.paths import ROOT
@@ -69,6 +69,7 @@ name = "Example Police"
 takes = ["danger", "children", "trafficking"]
 recipients = ["{police}"]
 deliver = "drop:referred/police"
+question_key = "{question_key}"
 
 [[authority]]
 id = "mbie"
@@ -122,9 +123,14 @@ class Office:
         (folder / "identity.txt").write_bytes(write_identity_file(self.identity, None))
         (folder / "police.txt").write_bytes(write_identity_file(self.police, None))
         (folder / "signing.pem").write_bytes(pem)
+        asking, public = new_signing_key(None)  # with which the police ask
+        (folder / "police.pem").write_bytes(asking)
+        self.police_key, self.question_key = read_signing_key(asking, None), encode_public_key(public)
         self.key = read_signing_key(pem, None)
         self.config = folder / "desk.toml"
-        text = _TOML.format(release=release, police=recipient_of(self.police), replies=replies)
+        text = _TOML.format(
+            release=release, police=recipient_of(self.police), replies=replies, question_key=self.question_key
+        )
         self.config.write_text(text + more, encoding="utf-8")
         self.inbox.mkdir()
 

@@ -14,12 +14,14 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from app.desk.arrival_notice import find_shown
 from app.desk.asking import question_states, questions_by_topic, warned_replies
+from app.desk.authority_questions import question_state, waiting_questions
 from app.desk.case import Case
 from app.desk.case_fields import OUTCOMES, REASONS, State
 from app.desk.config import ListenAddress
 from app.desk.labels import (
     AUTHORITY_KIND_LABELS,
     KIND_LABELS,
+    QUESTION_STATE_LABELS,
     STATE_LABELS,
     VIEW_LABELS,
     WITHDRAWAL_LABELS,
@@ -36,6 +38,7 @@ from app.desk.service import Desk
 from app.desk.thread import ThreadMessage
 from app.desk.web import (
     assignment,
+    authority_questions,
     case,
     closing,
     outcome_counts,
@@ -71,6 +74,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         reasons=REASONS,
         reasons_despite=REASONS_DESPITE,
         withdrawal_answers=WITHDRAWAL_LABELS,
+        asked_states=QUESTION_STATE_LABELS,
         outcomes=OUTCOMES,
         kinds=KIND_LABELS,
         states=STATE_LABELS,
@@ -80,7 +84,8 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         State=State,
     )
     app.jinja_env.filters |= _filters(desk)
-    for pages in (session, queue, case, typed, assignment, closing, referral, rewording, records, outcome_counts):
+    of_tips = (queue, case, typed, assignment, closing, referral, rewording, authority_questions)
+    for pages in (session, *of_tips, records, outcome_counts):
         app.register_blueprint(pages.blueprint)
     app.url_defaults(carry_filter)
     return app
@@ -102,6 +107,7 @@ def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
         "question": question_text,
         "question_states": question_states,
         "warned_replies": warned_replies,
+        "waiting_questions": waiting_questions,
         "said": said_text,
         "sent": sent_label,
         "status": status_label,
@@ -109,6 +115,7 @@ def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
         "draft_mark": draft_mark,
         "thread_mark": thread_mark,
         "work": work_label,
+        "asked_state": lambda question, case: str(question_state(desk.cases, case, question)),
         "asked_back": lambda case: is_asked_back(case, desk.cases),
         "open_request": lambda case: needs_answer(case, desk.cases),
     }

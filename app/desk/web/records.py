@@ -19,6 +19,21 @@ _WHY_ASIDE = {
     "name": "The id inside the envelope does not match the name of the file.",
     "too-large": "The file is too large to be an envelope.",
     "referral": "This is a referral, not a tip. Open the referral with haumaru-desk verify.",
+    "question": "An authority's question that is not in the right form. Ask the authority to make the question anew.",
+    "question-long": "An authority's question that is too long. Ask the authority for a shorter question.",
+    "question-signature": "A question that looks like an authority's, but its signature is wrong. Do not rely on it.",
+    "question-key": "A question under a key that no authority in desk.toml has as question_key. Add the key only if the"
+    " authority reads the key to you by voice.",
+    "question-expired": "An authority's question under a key that has expired. Ask the authority for its new key.",
+    "question-desk": "An authority's question to another desk.",
+    "question-day": "An authority's question whose day is more than 30 days ago, or in the future. Ask the authority to"
+    " check its clock and to ask again.",
+    "question-again": "An authority's question that came before, or that has the id of a question that came before.",
+    "question-unknown": "An authority's question about a referral that this desk does not know. Call the authority.",
+    "question-case": "An authority's question about a referral that another authority has.",
+    "question-ended": "An authority's question about a tip that this desk has destroyed or locked. Tell the authority"
+    " that you cannot ask.",
+    "question-many": "An authority's question about a tip with twenty questions that wait already. Answer those first.",
     "header": "This is not an envelope, or the envelope is damaged.",
     "mac": "The envelope is damaged: its beginning was changed.",
     "payload": "The envelope is damaged: a part was changed or is missing.",

@@ -14,8 +14,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.unicode import clean_text
 from app.desk.attachments import burn_boxes, page_images
+from app.desk.authority_questions import answered_question
 from app.desk.case import Case
-from app.desk.case_fields import RedactionDraft, State
+from app.desk.case_fields import CaseQuestion, RedactionDraft, State
 from app.desk.config import Authority
 from app.desk.dispatch import (
     REMOVED_KINDS,
@@ -29,7 +30,7 @@ from app.desk.errors import RefusedError
 from app.desk.known_names import LISTED
 from app.desk.later_messages import is_later, later_messages
 from app.desk.marks import MarkablePiece, read_boxes, read_marks, write_boxes
-from app.desk.redaction import MAX_NAMES, is_file, rewordable
+from app.desk.redaction import MAX_NAMES, MAX_TERMS, is_file, rewordable
 from app.desk.referral import NOTICE, referral_words
 from app.desk.release import (
     prepare_hand_over,
@@ -46,7 +47,6 @@ from app.desk.web.context import current_desk, current_handler, file_to_show, re
 from app.vault.keys import key_fingerprint
 
 _MAX_SUMMARY = 2000
-_MAX_TERMS = 200
 _MAX_DIGITS = 4
 
 blueprint = Blueprint("referral", __name__)
@@ -78,6 +78,7 @@ def show_draft(tip: str) -> AnyResponse:
         ways={name: chosen_way(name, redaction.draft) for name in pieces},
         later=later,
         later_others=[one for one in case.thread if not one.who and one not in later.values()],
+        question=_open_question(case),
     )
 
 
@@ -274,6 +275,13 @@ def _require_translator(parties: list[Authority]) -> None:
         raise RefusedError("no-authority")
 
 
+def _open_question(case: Case) -> CaseQuestion | None:
+    """Return the authority's question that a draft answers; None for none, or where it was decided meanwhile."""
+    with suppress(RefusedError):
+        return answered_question(current_desk().cases, case)
+    return None
+
+
 def case_to_redact(tip: str) -> Case:
     """Return a case whose draft this handler may change; raises RefusedError."""
     case = current_desk().cases.get(tip)
@@ -304,9 +312,11 @@ def _read_draft(case: Case, fields: Mapping[str, str]) -> RedactionDraft:
     """
     form = request.form
     kept = form.getlist("keep")
+    question = _open_question(case) if form.get("answers") == case.draft.question else None
+    chosen = [question.authority] if question else form.getlist("authority")
     paths = {file.path for file in case.files}
     lines = [clean_text(line).strip() for line in (*form.get("terms", "").splitlines(), *form.getlist("term"))]
-    if len(terms := tuple(dict.fromkeys(term for term in lines if term))) > _MAX_TERMS:
+    if len(terms := tuple(dict.fromkeys(term for term in lines if term))) > MAX_TERMS:
         raise RefusedError("many-words")
     return replace(
         case.draft,
@@ -316,6 +326,7 @@ def _read_draft(case: Case, fields: Mapping[str, str]) -> RedactionDraft:
         later=tuple(name for name in fields if name in kept and is_later(name)),
         files=tuple(path for path in form.getlist("file") if path in paths),
         summary=clean_text(form.get("summary", ""))[:_MAX_SUMMARY],
-        authorities=tuple(name for name in current_desk().config.authorities if name in form.getlist("authority")),
+        authorities=tuple(name for name in current_desk().config.authorities if name in chosen),
+        question=question.id if question else "",
         looked=True,
     )

@@ -184,6 +184,11 @@ POST /progress/<name>/stop                queue.stop_job
 POST /stay                                session.stay
 POST /take-in                             queue.open_inbox
 GET /tips/<tip>                           case.show
+GET /tips/<tip>/asked/<question_id>       asked.show
+POST /tips/<tip>/asked/<question_id>/answer asked.answer
+POST /tips/<tip>/asked/<question_id>/decline asked.decline
+POST /tips/<tip>/asked/<question_id>/put  asked.put
+POST /tips/<tip>/asked/<question_id>/refusal asked.settle_refusal
 GET /tips/<tip>/boxes/<int:number>        referral.show_boxes
 POST /tips/<tip>/boxes/<int:number>       referral.save_boxes
 GET /tips/<tip>/burnt/<int:number>        referral.show_redacted_file
