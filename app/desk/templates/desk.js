@@ -73,7 +73,6 @@
   // Own words are watched as they are typed: what the desk says of a text is put in below it, and only counts are said aloud.
   const watching = document.querySelector("[data-watch]");
   if (watching) {
-    let [typed, sending] = [false, false];
     for (const field of all("textarea[data-name]", watching)) {
       let [timer, latest] = [0, 0];
       const look = async () => {
@@ -93,13 +92,10 @@
         if (open && here.querySelector("details")) here.querySelector("details").open = true;
       };
       field.addEventListener("input", () => {
-        typed = true;
         clearTimeout(timer);
         timer = setTimeout(look, 600);
       });
     }
-    watching.addEventListener("submit", () => { sending = true; });
-    addEventListener("beforeunload", (event) => { if (typed && !sending) event.preventDefault(); });
   }
 
   // All tips of the page are chosen at once, or none of them where all were chosen. The queue may be put in anew meanwhile.

@@ -6,8 +6,10 @@ own words saves nothing: the page comes again with what was typed, and says so.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from flask import Blueprint, Response, render_template, request, url_for
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.unicode import clean_text
@@ -32,6 +34,7 @@ from app.desk.rewording import (
 from app.desk.watched_words import WatchedText
 from app.desk.web.context import current_desk, current_handler, render_page, see_other
 from app.desk.web.referral import case_to_redact
+from app.desk.web.typed import typed_form
 
 _MAX_MARKS = 500  # of places that a form lets stand
 _MAX_TEXTS = 200  # of one tip, so of one form
@@ -58,7 +61,7 @@ def show(tip: str) -> AnyResponse:
         notice = "Look at the words that the desk suggests first. Then you can write your own."
         return see_other(url_for("referral.show_draft", tip=tip), notice)
     redaction = with_new_later(current_desk().referral_context.redaction(case))
-    return _page(case, redaction, typed_words(redaction))
+    return _page(case, redaction)
 
 
 @blueprint.post("/tips/<tip>/reword")
@@ -66,9 +69,11 @@ def save(tip: str) -> AnyResponse:
     """Keep what was typed and chosen, then go where the button says."""
     desk, case, who = current_desk(), case_to_redact(tip), current_handler()
     redaction = with_new_later(desk.referral_context.redaction(case))
-    typed = _with_new_beginning(redaction, _read_typed(redaction))
+    typed = _with_new_beginning(redaction, _read_typed(redaction, request.form))
     if request.form.get("seen") != seen_mark(redaction):
-        return _page(case, redaction, typed, status=RefusedError("changed").answer, is_changed=True)
+        return _page(case, redaction, status=RefusedError("changed").answer)
+    if any(len(one.text) > MAX_OWN_WORDS for one in typed.values()):
+        raise RefusedError("too-long")
     draft = reworded_draft(redaction, typed)
     allowed = newly_allowed(case.draft, draft)
     did, what = ("let-stand", " ".join(f"{name} {count}" for name, count in allowed.items())) if allowed else ("", "")
@@ -84,16 +89,21 @@ def watch(tip: str) -> AnyResponse:
     name = request.form.get("name", "")
     if name not in numbers:
         raise RefusedError("gone")
-    watched = _watched(name, _typed_text("text"), _read_marks(), redaction.gate())
+    text = clean_text(request.form.get("text", ""))
+    if len(text) > MAX_OWN_WORDS:
+        raise RefusedError("too-long")
+    watched = _watched(name, text, _read_marks(request.form), redaction.gate())
     return Response(
         render_template("watched.html", number=numbers[name], watched=watched, why=REMOVED_KINDS), mimetype="text/html"
     )
 
 
-def _page(
-    case: Case, redaction: Redaction, typed: Mapping[str, TypedWords], status: int = 200, *, is_changed: bool = False
-) -> AnyResponse:
+def _page(case: Case, redaction: Redaction, status: int = 200) -> AnyResponse:
+    """Return the page with what is saved, or with what was typed and not saved, beside the texts of now."""
     gate, rewordings = redaction.gate(), redaction.draft.rewordings
+    form, seen = typed_form(case.id, "rewording"), seen_mark(redaction)
+    unsaved = request.form if request.method == "POST" else form.values
+    typed = typed_words(redaction) if unsaved is None else _read_typed(redaction, unsaved)
     texts = [
         RewordedText(
             name,
@@ -113,10 +123,12 @@ def _page(
         ways=Way,
         why=REMOVED_KINDS,
         longest=MAX_OWN_WORDS,
-        seen=seen_mark(redaction),
+        seen=seen,
+        form=form,
+        is_other=unsaved is not None and unsaved.get("seen") != seen,
         later=later_messages(case, current_desk().cases),
         has_translation=TRANSLATION in typed,
-        is_changed=is_changed,
+        is_refused=status != HTTPStatus.OK,
     )
 
 
@@ -125,26 +137,18 @@ def _watched(name: str, text: str, let_stand: frozenset[str], gate: LeftoverGate
     return WatchedText.of(text, gate.find(name, text), findings, let_stand)
 
 
-def _typed_text(field: str) -> str:
-    """Return a text of the form; raises RefusedError `too-long`."""
-    text = clean_text(request.form.get(field, ""))
-    if len(text) > MAX_OWN_WORDS:
-        raise RefusedError("too-long")
-    return text
-
-
-def _read_typed(redaction: Redaction) -> dict[str, TypedWords]:
-    """Return what the form says of each text, by the name beside it; a text that the form does not name stays."""
-    form, typed = request.form, typed_words(redaction)
+def _read_typed(redaction: Redaction, form: MultiDict[str, str]) -> dict[str, TypedWords]:
+    """Return what a form says of each text, by the name beside it; a text that the form does not name stays."""
+    typed = typed_words(redaction)
     for number in range(1, _MAX_TEXTS + 1):
         name, way = form.get(f"name-{number}", ""), form.get(f"way-{number}", "")
         if name in typed and way in set(Way):
-            typed[name] = TypedWords(Way(way), _typed_text(f"text-{number}"), _read_marks())
+            typed[name] = TypedWords(Way(way), clean_text(form.get(f"text-{number}", "")), _read_marks(form))
     return typed
 
 
-def _read_marks() -> frozenset[str]:
-    return frozenset(request.form.getlist("stand")[:_MAX_MARKS])
+def _read_marks(form: MultiDict[str, str]) -> frozenset[str]:
+    return frozenset(form.getlist("stand")[:_MAX_MARKS])
 
 
 def _with_new_beginning(redaction: Redaction, typed: Mapping[str, TypedWords]) -> dict[str, TypedWords]:

@@ -22,7 +22,7 @@ from app.desk.web.context import Session, current_desk, current_handler, see_oth
 from app.web.http import REFUSED
 
 _NOT_KEPT = frozenset({"token", "typed", "window", "continues", "number", "writer"})
-_PAGES = {"reply": "case.show_thread", "redaction": "referral.show_draft"}
+_PAGES = {"reply": "case.show_thread", "redaction": "referral.show_draft", "rewording": "rewording.show"}
 _MAX_NUMBER_DIGITS = 9
 _REFUSED_STATUS = 400
 

@@ -1,5 +1,6 @@
 """The page of own words: what is typed is watched, saved, looked at by a second person, and sent."""
 
+import json
 import re
 
 import pytest
@@ -164,3 +165,23 @@ def test_the_redaction_keeps_own_words_and_a_first_look_comes_before_them(two_pe
     receive(desk)
     ana.post(f"/tips/{other}/claim")
     assert ana.get(f"/tips/{other}/reword").location.endswith("/redact")
+
+
+def test_own_words_that_were_typed_and_not_saved_come_back(two_people):
+    """What a window kept is shown again, with its choices and beside the texts of now, until it is saved."""
+    office, _, ana, _, one = two_people
+    page = ana.get(f"/tips/{one}/reword").text
+    form = _form(page) | {"way-1": "own", "text-1": "Half a sentence about"}
+    sent = {name: re.search(rf'name="{name}" value="([^"]*)"', page)[1] for name in ("typed", "window", "writer")}
+    pairs = [[name, value] for name, value in form.items() if isinstance(value, str)]
+    assert ana.post(f"/tips/{one}/typed", **sent, number="1", fields=json.dumps(pairs)).status_code == 204
+    again = ana.get(f"/tips/{one}/reword").text
+    assert (_form(again)["way-1"], _form(again)["text-1"]) == ("own", "Half a sentence about")
+    assert "changed this tip while you typed" not in again
+    office.drop(tip({"what": "They moved."}, answers_to=reply_to().locator, reply=reply_to()))
+    receive(two_people[1])
+    again = ana.get(f"/tips/{one}/reword").text
+    assert "changed this tip while you typed" in again
+    kept = dict(re.findall(r'name="(typed|window|continues|writer)" value="([^"]*)"', again.partition("</h1>")[2]))
+    assert ana.post(f"/tips/{one}/reword", **_form(again), **kept).status_code == 303
+    assert "You wrote this and did not save it" not in ana.get(f"/tips/{one}/reword").text
