@@ -1,6 +1,7 @@
 """The leftover gate: what still stands in a handler's own words of what was taken out, or as the sender wrote it.
 
 A word or number that was taken out is found as `piece_search` finds it: in other letters, accents, digits or grouping.
+Of a longer text that was taken out, four words in a row are found too.
 Sentences of the sender are found by their words alone: eight words in a row, or a whole sentence of five. A place stops
 a referral until the words are changed, or until a handler says for this very place that it may go: the mark of a place
 is made of its field, its words and what stands around them, so after a change there the handler must decide again. All
@@ -24,6 +25,7 @@ TAKEN_OUT, SENTENCE = "taken-out", "sentence"
 """The kinds of leftovers: a text that was taken out, and words in a row as the sender wrote them."""
 
 _ROW = 8  # words that stand in the same order in both texts
+_TAKEN_ROW = 4  # words in a row of a text that was taken out
 _WHOLE = 5  # words of a whole sentence
 _HAN_WORDS = 2  # Chinese characters that count as one word
 _AROUND = 12  # characters before and after a place that belong to its mark
@@ -48,24 +50,28 @@ class LeftoverGate:
     """What a new text is searched for: texts that were taken out, and the sender's sentences."""
 
     search: PieceSearch
+    taken_rows: frozenset[_Row] = field(repr=False)
     rows: frozenset[_Row] = field(repr=False)
     sentences: frozenset[_Row] = field(repr=False)
 
     @classmethod
     def of(cls, removed: Iterable[str], untrusted_texts: Iterable[str]) -> "LeftoverGate":
         """Return the gate for everything that was taken out, and for what the sender wrote."""
+        removed = tuple(removed)
         questions = {one.text for one in QUESTIONS.values()}
         lines = [line for text in untrusted_texts for line in text.split("\n") if line not in questions]
-        rows = (row for line in lines for row, _ in _rows(tuple(skeleton_words(line))))
+        taken = (row for text in removed for row, _ in _rows(tuple(skeleton_words(text)), _TAKEN_ROW))
+        rows = (row for line in lines for row, _ in _rows(tuple(skeleton_words(line)), _ROW))
         whole = (row for line in lines for row, _ in _sentences(line))
-        return cls(PieceSearch(removed), frozenset(rows), frozenset(whole))
+        return cls(PieceSearch(removed), frozenset(taken), frozenset(rows), frozenset(whole))
 
     def find(self, name: str, text: str) -> tuple[Leftover, ...]:
         """Return every leftover of the own words of a field, in NFC; those that were taken out come first."""
         masked = text.replace(REMOVED_PLACEHOLDER, "\0" * len(REMOVED_PLACEHOLDER))
-        taken = merge_spans(self.search.spans(masked))
         words = tuple(skeleton_words(masked))
-        same = [span for row, span in _rows(words) if row in self.rows]
+        in_row = [span for row, span in _rows(words, _TAKEN_ROW) if row in self.taken_rows]
+        taken = merge_spans([*self.search.spans(masked), *in_row])
+        same = [span for row, span in _rows(words, _ROW) if row in self.rows]
         same += [span for row, span in _sentences(masked) if row in self.sentences]
         marks = _Marks(name, text)
         return tuple(
@@ -100,15 +106,15 @@ class _Marks:
         return sha256("\0".join((*place, str(number))).encode("utf-8", "replace")).hexdigest()[:_MARK_DIGITS]
 
 
-def _rows(words: Sequence[SkeletonWord]) -> Iterator[tuple[_Row, Span]]:
-    """Yield from each word on the shortest row that counts as eight words, with its place."""
+def _rows(words: Sequence[SkeletonWord], size: int) -> Iterator[tuple[_Row, Span]]:
+    """Yield from each word on the shortest row that counts as so many words, with its place."""
     counts = [1 if _HAN.match(word.text) else _HAN_WORDS for word in words]
     last = weight = 0
     for first, count in enumerate(counts):
-        while last < len(words) and weight < _ROW * _HAN_WORDS:
+        while last < len(words) and weight < size * _HAN_WORDS:
             weight += counts[last]
             last += 1
-        if weight < _ROW * _HAN_WORDS:
+        if weight < size * _HAN_WORDS:
             return
         yield tuple(word.text for word in words[first:last]), (words[first].start, words[last - 1].end)
         weight -= count

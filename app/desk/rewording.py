@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from app.desk.case_fields import RedactionDraft, Rewording
 from app.desk.later_messages import is_later
+from app.desk.leftovers import SENTENCE
 from app.desk.redaction import Redaction, is_sent, rewordable
 
 MAX_OWN_WORDS = 20_000
@@ -111,6 +112,11 @@ def allowed_places(redaction: Redaction) -> dict[str, list[str]]:
         for name, one in used.items()
     }
     return {name: texts for name, texts in found.items() if texts}
+
+
+def has_senders_sentence(redaction: Redaction) -> bool:
+    """Return whether the summary of a draft holds a sentence as the sender wrote it."""
+    return any(one.kind == SENTENCE for one in redaction.gate().find("summary", redaction.draft.summary))
 
 
 def seen_mark(redaction: Redaction) -> str:

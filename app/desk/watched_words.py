@@ -77,6 +77,12 @@ class WatchedText:
         """The first places, those that stop a referral before those that a handler let stand."""
         return tuple(sorted(self.places, key=lambda place: place.stands))[:MAX_LISTED]
 
+    @property
+    def unlisted_marks(self) -> tuple[str, ...]:
+        """The marks of places that a handler let stand and that the list does not show."""
+        listed = {place.mark for place in self.listed_places}
+        return tuple(place.mark for place in self.places if place.stands and place.mark not in listed)
+
 
 def _runs(
     text: str, leftovers: Sequence[Leftover], findings: Sequence[Finding], allowed: frozenset[str]

@@ -45,6 +45,13 @@ def test_a_word_that_was_taken_out_is_seen_however_it_is_typed(written):
         assert count_by_kind(_gate().find("what", text))[TAKEN_OUT] == 1, text
 
 
+def test_a_part_of_a_longer_text_that_was_taken_out_is_seen():
+    """Of a clause that was taken out as a whole, four words in a row are found, and three are not."""
+    gate = _gate(("I clean the third floor on Tuesdays",), ())
+    assert count_by_kind(gate.find("what", "A person who has to clean the third floor."))[TAKEN_OUT] == 1
+    assert gate.find("what", "It is the third floor.") == ()
+
+
 @pytest.mark.parametrize(
     ("text", "count"),
     [

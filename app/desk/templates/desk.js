@@ -79,7 +79,7 @@
         const here = document.getElementById(`watched-${field.dataset.number}`);
         const mine = ++latest;
         const body = new URLSearchParams({ token: watching.elements.token.value, name: field.dataset.name, text: field.value });
-        for (const box of all("input:checked", here)) body.append("stand", box.value);
+        for (const box of all("input:checked, input[type=hidden]", here)) body.append("stand", box.value);
         const answer = await fetch(watching.dataset.watch, { method: "POST", body }).catch(() => null);
         if (!answer || !answer.ok || answer.redirected || mine !== latest) return;
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".watched");

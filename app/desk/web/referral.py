@@ -41,7 +41,7 @@ from app.desk.release import (
     send_to_translator,
     without_files,
 )
-from app.desk.rewording import allowed_places, changed_texts, chosen_way
+from app.desk.rewording import allowed_places, changed_texts, chosen_way, has_senders_sentence
 from app.desk.tip_status import authority_kind
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other, tell_sender
 from app.vault.keys import key_fingerprint
@@ -173,6 +173,7 @@ def _preview(tip: str, refusal: RefusedError | None = None) -> AnyResponse:
         ways={name: chosen_way(name, case.draft) for name in rewordable(redaction.fields)},
         allowed=allowed_places(redaction),
         changed=changed_texts(redaction),
+        is_summary_senders=has_senders_sentence(redaction),
         files=[(number, file) for number, file in files if file.path in case.draft.files],
         envelopes=1 + referral_words(referral).part_count,
         authorities=[

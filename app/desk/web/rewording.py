@@ -36,7 +36,7 @@ from app.desk.web.context import current_desk, current_handler, render_page, see
 from app.desk.web.referral import case_to_redact
 from app.desk.web.typed import typed_form
 
-_MAX_MARKS = 500  # of places that a form lets stand
+_MAX_MARKS = 5000  # of places that a form lets stand
 _MAX_TEXTS = 200  # of one tip, so of one form
 
 blueprint = Blueprint("rewording", __name__)
