@@ -99,7 +99,8 @@ def serve(path: Path) -> None:
     key, phrases = read_signing_key_file(config.signing_key, os.environ), load_phrases(ROOT / "content")
     demo = DEMONSTRATION in identities
     languages = load_language_guess(ROOT / "content")
-    with open_desk(config, identities, key, phrases, languages=languages) as desk:
+    help_lines = [(ROOT / "content" / "contacts.toml").read_text(encoding="utf-8")]
+    with open_desk(config, identities, key, phrases, languages=languages, help_lines=help_lines) as desk:
         build = partial(factory.create_app, desk, demo=demo)
         server = factory.listen(
             config.bind, lambda link: click.echo(f"Open this link. The link works once: {link}"), build

@@ -40,6 +40,7 @@ _WORK = {
     "destroying": "Destroying closed tips",
     "sending": "Checking interrupted referrals",
     "journal": "Writing the journal",
+    "common": "Comparing tips",
     "replies": "Sending replies to the site",
     "overdue": "Counting overdue tips",
     "mailbox": "Fetching envelopes from the mailbox",

@@ -18,6 +18,7 @@ from app.desk.authority_questions import waiting_questions
 from app.desk.case import Case
 from app.desk.case_fields import State
 from app.desk.case_records import CaseRecords
+from app.desk.common_details import CommonDetails
 from app.desk.language_guess import UNKNOWN_LANGUAGE, LanguageGuess
 from app.desk.queue_rows import EVERY_ROW, QueueRow, QueueRows, SortKey
 from app.desk.replies import readable_reply_to
@@ -55,6 +56,7 @@ class QueueFilter:
     translator: bool = False
     answerable: bool = False
     files: bool = False
+    common: bool = False  # has a number, an address or a firm in common with another tip
     language: str = ""  # as the desk guesses it
     sort: str = "urgent"
     page: int = 1
@@ -74,6 +76,7 @@ class QueuePage:
     pages: int
     counts: Counter[str]
     similar: dict[str, int]  # by case, how many cases say much the same, itself among them
+    common: dict[str, int]  # by case, how many other tips have a number, an address or a firm in common with it
     number: int
 
 
@@ -90,13 +93,16 @@ class QueueNeighbours:
 class Queue:
     """The queue over all cases."""
 
-    def __init__(self, records: CaseRecords, languages: LanguageGuess, *, today: Callable[[], date]) -> None:
-        self._records, self.languages, self._today = records, languages, today
+    def __init__(
+        self, records: CaseRecords, languages: LanguageGuess, common: CommonDetails, *, today: Callable[[], date]
+    ) -> None:
+        self._records, self.languages, self._common, self._today = records, languages, common, today
         self._rows = QueueRows(records, self._make_row)
         self._languages: dict[str, str] = {}  # by case
 
     def page(self, chosen: QueueFilter, who: str) -> QueuePage:
         """Return the page of cases that a handler asked for; the last page where there are fewer."""
+        self._common.catch_up()
         found = None if not chosen.narrowed else self._filtered(chosen, who)
         total = self._rows.counts()[chosen.view] if found is None else len(found)
         pages = max(1, -(-total // PAGE_ROWS))
@@ -105,7 +111,8 @@ class Queue:
         rows = self._rows.some_of(chosen.view, chosen.sort, start, stop)[0] if found is None else found[start:stop]
         shown = tuple(row.case for row in rows)
         similar: dict[str, int] = {case.id: count for case in shown if (count := self._rows.count_similar(case))}
-        return QueuePage(shown, total, pages, self._rows.counts(), similar, number)
+        common: dict[str, int] = {case.id: count for case in shown if (count := self._common.count(case))}
+        return QueuePage(shown, total, pages, self._rows.counts(), similar, common, number)
 
     def neighbours(self, case: Case, chosen: QueueFilter, who: str) -> QueueNeighbours:
         """Return the tips beside a case; a case that no longer matches the filter has its place all the same."""
@@ -185,6 +192,7 @@ class Queue:
             (chosen.children, lambda row: row.case.children),
             (chosen.kind, lambda row: chosen.kind in row.case.known_kinds),
             (chosen.answerable, lambda row: readable_reply_to(row.case) is not None),
+            (chosen.common, lambda row: self._common.count(row.case) > 0),
             (place, lambda row: place in row.case.text("where").casefold()),
             (chosen.language, lambda row: self.language(row.case) == chosen.language),
         ]

@@ -25,6 +25,7 @@ from app.desk.assignment import Assignments
 from app.desk.attachments import Attachments
 from app.desk.authority_questions import AuthorityQuestions
 from app.desk.cases import Cases
+from app.desk.common_details import CommonDetails
 from app.desk.config import REPLY_SITE_ID, DeskConfig
 from app.desk.day_key_store import DayKeyStore
 from app.desk.dispatch import ReferralContext
@@ -72,6 +73,7 @@ class Desk:
         phrases: PhraseTrie,
         *,
         languages: LanguageGuess,
+        never: Sequence[str],
         clock: Callable[[], float],
         steady: Callable[[], float],
     ) -> None:
@@ -83,10 +85,10 @@ class Desk:
         self.day_keys = DayKeyStore(store, self.journal, identities, self.cases.today)
         self.authority_questions = AuthorityQuestions(self.cases, config.authorities, public_bytes(key))
         self.inbox = Inbox(config.inbox, self.cases, store, self.day_keys.identities, self.authority_questions)
-        self.queue = Queue(self.cases.records, languages, today=self.cases.today)
+        self.common = CommonDetails(self.cases.records, phrases, never=never)
+        self.queue = Queue(self.cases.records, languages, self.common, today=self.cases.today)
+        self.outbox = self._open_outbox()
         self.attachments = Attachments(self.cases)
-        self.outbox = Outbox(f"sqlite:///{config.store / 'outbox.db'}")
-        self.outbox.prepare()
         self.referral_context = ReferralContext(self.cases, self.attachments, self.outbox, key, phrases, config.contact)
         self.replies = ReplyQueue(self.cases, has_site=config.site is not None)
         self.requests = WithdrawalRequests(self.cases)
@@ -105,6 +107,11 @@ class Desk:
     def _new_statuses(self) -> StatusQueue:
         tells, site = self.config.acknowledge and self.config.site is not None, self.config.site
         return StatusQueue(self.cases, tells=tells, every=site.every if site else 1, clock=self.clock)
+
+    def _open_outbox(self) -> Outbox:
+        outbox = Outbox(f"sqlite:///{self.config.store / 'outbox.db'}")
+        outbox.prepare()
+        return outbox
 
     def _new_reply_poster(self) -> ReplyPoster | None:
         site, leases = self.config.site, Leases(self.outbox.database)
@@ -192,6 +199,7 @@ class Desk:
             "sending": (_SETTLE_SECONDS, lambda: decide_interrupted(self.referral_context)),
             "overdue": (_SETTLE_SECONDS, lambda: self.assignments.note_overdue(self.store)),
             "journal": (_SETTLE_SECONDS, self.cases.arrivals.settle),
+            "common": (_LOOK_SECONDS, lambda: self.common.renew(self._stop)),
         }
         if self.reply_poster:
             work["replies"] = (_LOOK_SECONDS, self.reply_poster.post_due)
@@ -236,17 +244,22 @@ def open_desk(
     phrases: PhraseTrie,
     *,
     languages: LanguageGuess,
+    help_lines: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
     steady: Callable[[], float] = boot_seconds,
 ) -> Iterator[Desk]:
     """Open the store for this process alone and build the desk on it; close both at the end.
 
-    Makes the folders that are missing. Raises RefusedError (`store-in-use`, `store-key`, `journal`, …), OutboxError.
+    `help_lines`: texts with numbers that belong to no tip. Makes the folders that are missing. Raises OutboxError,
+    and RefusedError (`store-in-use`, `store-key`, `journal`, …).
     """
     store = SealedStore(config.store, identities, clock=clock)
     with store.locked():
         _make_folders(config)
-        desk = Desk(config, store, identities, key, phrases, languages=languages, clock=clock, steady=steady)
+        never = (config.contact, *help_lines)
+        desk = Desk(
+            config, store, identities, key, phrases, languages=languages, never=never, clock=clock, steady=steady
+        )
         try:
             yield desk
         finally:

@@ -1,8 +1,8 @@
 """Numbers, addresses and names of firms in one form, so that two texts that name the same one can be brought together.
 
-A telephone number is written as E.164 (ITU-T), digits of every script and width as 0 to 9, letters in small ones without
-accents. A number plate, account or address is compared as people write it in New Zealand. What many texts have by
-chance, such as 111 or an amount of money, is left out. The time is linear in the text; nothing is refused.
+A telephone number is written as E.164 (ITU-T), digits of every script and width as 0 to 9, letters as small ones
+without accents. A number plate, account or address is compared as people write it in New Zealand. What many texts
+have by chance, such as 111 or an amount of money, is left out. The time is linear in the text; nothing is refused.
 """
 
 import re
@@ -46,7 +46,10 @@ _NO_PLATES: Final = frozenset(
 _SMALL_LETTER: Final = re.compile(r"[^\W\d_A-Z]")
 _PLATE_REACH: Final = 25  # characters beside a plate with a blank, in which a text that is not all capitals has others
 
-_CAPITAL_RUN: Final = re.compile(r"(?<!\w)[A-Z][\w'’-]{1,20}(?: (?:& )?[A-Z][\w'’-]{1,20}){1,5}(?!\w)")
+# A letter, but no Chinese one, beside a name belongs to the name: Chinese has no blanks.
+_EDGE, _END = r"(?<![^\W\u3400-\u9fff])", r"(?![^\W\u3400-\u9fff])"
+_CAPITALIZED: Final = r"[A-Z](?:[^\W\u3400-\u9fff]|['’-]){1,20}"
+_CAPITAL_RUN: Final = re.compile(rf"{_EDGE}{_CAPITALIZED}(?: (?:& )?{_CAPITALIZED}){{1,5}}{_END}")
 _ARTICLES: Final = frozenset("the our this that their his her ang".split())
 _LEGAL_WORDS: Final = frozenset("ltd limited holdings group company".split())
 _TRADES: Final = frozenset(
@@ -57,7 +60,7 @@ _TRADES: Final = frozenset(
 _MIN_NAME: Final = 3  # letters of a word with which a name begins: "Ko" and "Na" are articles
 # A firm written as one word: HarvestPro. Names of networks are accounts, and names of persons begin otherwise.
 _CAMEL: Final = re.compile(
-    r"(?<!\w)(?!Mc|Mac|De|La|Le|Du|Van|Fa|O')[A-Z][a-z]{2,15}[A-Z][a-z]{1,15}(?:[A-Z][a-z]{1,15})?(?!\w)"
+    rf"{_EDGE}(?!Mc|Mac|De|La|Le|Du|Van|Fa|O')[A-Z][a-z]{{2,15}}[A-Z][a-z]{{1,15}}(?:[A-Z][a-z]{{1,15}})?{_END}"
 )
 _NETWORKS: Final = frozenset(
     "wechat whatsapp tiktok youtube facetime paypal linkedin kakaotalk westpac airbnb onlyfans snapchat moneygram"
@@ -85,9 +88,9 @@ def same_details(text: str, phrases: PhraseTrie, lookups: PhoneLookups | None = 
         if rule.kind.startswith("near-"):
             cue = Finding(words[first].start, words[last].end, rule.kind)
             cues.setdefault(rule.kind.removeprefix("near-"), []).append(cue)
-    found = [*_plates(plain), *_firms(plain)]
-    for one in find_patterns(plain, cues, lookups or PhoneLookups(), about_suspects=False):
-        found.append((one, _form(one.kind, plain[one.start : one.end])))
+    shapes = find_patterns(plain, cues, lookups or PhoneLookups(), about_suspects=False)
+    found = [(one, _form(one.kind, plain[one.start : one.end])) for one in shapes]
+    found += [*_plates(plain), *_firms(plain)]
     for one in find_details(plain, to_ascii_form(plain), cues):
         if one.kind == "place":
             form = _address_form(words, one, cues.get("street", ()), phrases.stop_words)

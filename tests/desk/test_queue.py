@@ -9,10 +9,11 @@ from app.desk.case import Case
 from app.desk.case_fields import State
 from app.desk.case_records import CaseRecords
 from app.desk.closing import close_case
+from app.desk.common_details import CommonDetails
 from app.desk.queue import PAGE_ROWS, Queue, QueueFilter
 from app.desk.store import SealedStore
 from app.vault.tip import TipId
-from tests.support.desk import DAY, jpeg, languages, receive, reply_to, tip
+from tests.support.desk import DAY, jpeg, languages, phrases, receive, reply_to, tip
 
 
 def test_a_tip_changed_in_the_thread_of_another_is_searched_anew(office):
@@ -68,7 +69,12 @@ def test_the_queue_is_filtered_and_searched(office):
             (QueueFilter(view="closed"), 0),
         ):
             assert desk.queue.page(wanted, "Ana").total == total, wanted
-        assert Queue(desk.cases.records, languages(), today=lambda: DAY).page(QueueFilter(page=99), "Ana").number == 1
+        assert (
+            Queue(desk.cases.records, languages(), desk.common, today=lambda: DAY)
+            .page(QueueFilter(page=99), "Ana")
+            .number
+            == 1
+        )
 
 
 def test_one_search_looks_through_every_state_but_locked_tips(office):
@@ -135,7 +141,8 @@ def test_the_neighbours_of_each_tip_are_those_of_the_filtered_list(office, sort)
     records = CaseRecords(SealedStore(office.store, (office.identity,)))
     for case in made.values():
         records.publish(case)
-    queue, chosen = Queue(records, languages(), today=lambda: DAY), QueueFilter("new", sort=sort)
+    queue = Queue(records, languages(), CommonDetails(records, phrases(), never=()), today=lambda: DAY)
+    chosen = QueueFilter("new", sort=sort)
     first, second = queue.page(chosen, "Ana"), queue.page(replace(chosen, page=2), "Ana")
     rows = [*first.rows, *second.rows]
     assert len(rows) == PAGE_ROWS + 5

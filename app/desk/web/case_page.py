@@ -28,6 +28,7 @@ def case_page(case: Case, refusal: RefusedError | None = None, *, at: str = "") 
         files=_files_or_none(desk, case),
         beside=_neighbour_links(case),
         similar_cases=desk.queue.similar_to(case),
+        common=desk.common.of(case),
         parent=desk.cases.parent(case),
         today=desk.cases.today(),
         translators=desk.config.translators.values(),

@@ -17,6 +17,7 @@ from app.desk.asking import question_states, questions_by_topic, warned_replies
 from app.desk.authority_questions import question_state, waiting_questions
 from app.desk.case import Case
 from app.desk.case_fields import OUTCOMES, REASONS, State
+from app.desk.common_details import DETAIL_LABELS
 from app.desk.config import ListenAddress
 from app.desk.labels import (
     AUTHORITY_KIND_LABELS,
@@ -82,6 +83,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         label=case.field_label,
         question_topics=questions_by_topic(),
         State=State,
+        detail_labels=DETAIL_LABELS,
     )
     app.jinja_env.filters |= _filters(desk)
     of_tips = (queue, case, typed, assignment, closing, referral, rewording, authority_questions)

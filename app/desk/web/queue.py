@@ -11,6 +11,7 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.desk.arrival_notice import notice_arrivals, notice_given
+from app.desk.common_details import MAX_COUNTED
 from app.desk.day_key_store import DAY_KEYS_FOLDER
 from app.desk.errors import RefusedError
 from app.desk.export import export_many
@@ -30,6 +31,7 @@ _FLAG_LABELS = {
     "translator": "Needs a translator",
     "answerable": "Can be answered",
     "files": "Has files",
+    "common": "Same number or firm",
     "mine": "Mine",
     "due": "Due",
 }
@@ -50,6 +52,7 @@ def show() -> AnyResponse:
         languages={code: language_name(code) for code in desk.queue.languages.choices},
         listing=desk.queue.page(filters, current_handler()),
         views=VIEWS,
+        most_counted=MAX_COUNTED,
         today=desk.cases.today(),
         link=lambda **changes: url_for("queue.show", **filter_query(replace(filters, **changes))),
         inbox=sum(1 for _ in desk.config.inbox.glob("*.age")),

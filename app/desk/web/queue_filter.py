@@ -14,7 +14,7 @@ from app.desk.queue import SORT_KEYS, VIEWS, QueueFilter
 from app.desk.web.context import current_desk
 from app.vault.tip import SCHEMA
 
-FLAGS = ("danger", "children", "mine", "due", "translator", "answerable", "files")
+FLAGS = ("danger", "children", "mine", "due", "translator", "answerable", "files", "common")
 _TEXTS = {"place": 100, "words": 200}  # the most characters of each
 _CHOICES: Mapping[str, frozenset[str]] = {
     "view": frozenset(VIEWS),
