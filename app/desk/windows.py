@@ -10,7 +10,6 @@ from dataclasses import asdict
 from hashlib import sha256
 
 from app.desk.case import Case
-from app.desk.case_fields import RedactionDraft
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
 
@@ -49,17 +48,6 @@ def keep_translation(
         return now.with_translation(who, text, needs_translator=needs_translator)
 
     return cases.change(tip, who, "translated" if text else "needs-translator", translate)
-
-
-def keep_redaction(cases: Cases, tip: str, who: str, draft: RedactionDraft, *, untrusted_mark: str) -> Case:
-    """Keep a draft of the tip's referral, unless another window saved one; raises RefusedError."""
-
-    def redact(now: Case) -> Case:
-        now.require_redactor(who)
-        require_mark(untrusted_mark, draft_mark(now))
-        return now.with_draft(who, draft)
-
-    return cases.change(tip, who, "redacted", redact)
 
 
 def _mark(value: object) -> str:

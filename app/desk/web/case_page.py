@@ -17,6 +17,12 @@ from app.desk.web.context import current_desk, current_handler, render_page
 from app.desk.web.queue_filter import filter_query, read_filter
 from app.desk.web.typed import typed_form
 
+_OTHER_PAGES = {
+    "reply": ("Messages", "case.show_thread"),
+    "redaction": ("Redact", "referral.show_draft"),
+    "rewording": ("Own words", "rewording.show"),
+}
+
 
 def case_page(case: Case, refusal: RefusedError | None = None, *, at: str = "") -> AnyResponse:
     """Return the page of a case that may be shown; `at` names the form that was refused."""
@@ -36,11 +42,18 @@ def case_page(case: Case, refusal: RefusedError | None = None, *, at: str = "") 
         colleagues=[name for name in desk.config.handlers if name != current_handler()],
         note=typed_form(case.id, "note"),
         translation=typed_form(case.id, "translation"),
+        unsaved_elsewhere=_unsaved_elsewhere(case),
         status=refusal.answer if refusal else 200,
         refusal=refusal,
         refused_at=at,
         pressed=request.form if refusal else {},
     )
+
+
+def _unsaved_elsewhere(case: Case) -> list[tuple[str, str]]:
+    """Return the other pages of a case on which this handler has not saved something: their names and addresses."""
+    forms = current_desk().typed.forms(current_handler(), case.id)
+    return [(words, url_for(page, tip=case.id)) for form, (words, page) in _OTHER_PAGES.items() if form in forms]
 
 
 def refused_page(tip: str, refusal: RefusedError, *, at: str) -> AnyResponse:

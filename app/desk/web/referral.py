@@ -4,19 +4,15 @@ What was looked at is what is sent: a case that changed since must be looked at 
 first handler prepares a referral and a second releases it.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.core.unicode import clean_text
 from app.desk.attachments import burn_boxes, page_images
-from app.desk.authority_questions import answered_question
 from app.desk.case import Case
-from app.desk.case_fields import CaseQuestion, RedactionDraft, State
+from app.desk.case_fields import State
 from app.desk.config import Authority
 from app.desk.dispatch import (
     REMOVED_KINDS,
@@ -27,10 +23,9 @@ from app.desk.dispatch import (
     with_new_later,
 )
 from app.desk.errors import RefusedError
-from app.desk.known_names import LISTED
-from app.desk.later_messages import is_later, later_messages
-from app.desk.marks import MarkablePiece, read_boxes, read_marks, write_boxes
-from app.desk.redaction import MAX_NAMES, MAX_TERMS, is_file, rewordable
+from app.desk.later_messages import later_messages
+from app.desk.marks import read_boxes, write_boxes
+from app.desk.redaction import MAX_NAMES, rewordable
 from app.desk.referral import NOTICE, referral_words
 from app.desk.release import (
     prepare_hand_over,
@@ -43,10 +38,13 @@ from app.desk.release import (
 )
 from app.desk.rewording import allowed_places, changed_texts, chosen_way, has_senders_sentence
 from app.desk.tip_status import authority_kind
+from app.desk.web.case_page import refused_page
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other, tell_sender
+from app.desk.web.draft_form import case_to_redact, count_suggested, form_draft, open_question, read_draft
+from app.desk.web.typed import typed_form
+from app.desk.windows import draft_mark, require_mark
 from app.vault.keys import key_fingerprint
 
-_MAX_SUMMARY = 2000
 _MAX_DIGITS = 4
 
 blueprint = Blueprint("referral", __name__)
@@ -55,9 +53,16 @@ blueprint = Blueprint("referral", __name__)
 @blueprint.get("/tips/<tip>/redact")
 def show_draft(tip: str) -> AnyResponse:
     """Show the words and files of a case, each to be marked or kept."""
-    desk, case = current_desk(), case_to_redact(tip)
+    return _draft_page(tip)
+
+
+def _draft_page(tip: str, refusal: RefusedError | None = None) -> AnyResponse:
+    """Return the page on which a case is redacted, with what was typed and not saved; raises RefusedError."""
+    desk, case, typed = current_desk(), case_to_redact(tip), typed_form(tip, "redaction")
     redaction = desk.referral_context.redaction(case)
-    if not case.draft.looked:
+    if typed.values is not None:
+        redaction = redaction.with_draft(form_draft(case, desk.referral_context.texts(case), typed.values))
+    elif not case.draft.looked:
         redaction = redaction.with_draft(first_draft(case, redaction.suggestions, desk.config.authorities))
     redaction = with_new_later(redaction)
     pieces = redaction.pieces()
@@ -65,10 +70,11 @@ def show_draft(tip: str) -> AnyResponse:
     names, later = redaction.names_to_check(), later_messages(case, desk.cases)
     return render_page(
         "redact.html",
+        refusal.answer if refusal else 200,
         case=case,
         draft=redaction.draft,
         pieces_by_field=pieces,
-        counts=_count_suggested(suggested),
+        counts=count_suggested(suggested),
         names=names,
         has_more_names=len(names) == MAX_NAMES,
         terms=[term for term in redaction.draft.terms if term not in {one.name for one in names}],
@@ -78,22 +84,39 @@ def show_draft(tip: str) -> AnyResponse:
         ways={name: chosen_way(name, redaction.draft) for name in pieces},
         later=later,
         later_others=[one for one in case.thread if not one.who and one not in later.values()],
-        question=_open_question(case),
+        question=open_question(case),
+        typed=typed,
+        refusal=refusal,
     )
 
 
 @blueprint.post("/tips/<tip>/redact")
 def save_draft(tip: str) -> AnyResponse:
-    """Keep the draft, then go where the button says."""
-    desk, case = current_desk(), case_to_redact(tip)
-    fields, who = desk.referral_context.texts(case), current_handler()
-    desk.cases.change(tip, who, "redacted", lambda now: now.with_draft(who, _read_draft(now, fields)))
+    """Keep the draft, then go where the button says; a refusal keeps the page with what was typed."""
+    try:
+        _save_draft(tip)
+    except RefusedError as refusal:
+        with suppress(RefusedError):  # for example when another person has claimed the tip: then there is no such page
+            return _draft_page(tip, refusal)
+        raise
     go, _, number = request.form.get("go", "").partition("-")
     if go == "boxes" and number.isascii() and number.isdigit() and len(number) < _MAX_DIGITS:
         return see_other(url_for("referral.show_boxes", tip=tip, number=int(number)))
     if go in {"look", "reword"}:
         return see_other(url_for("referral.show_preview" if go == "look" else "rewording.show", tip=tip))
     return see_other(url_for("referral.show_draft", tip=tip), "The redaction is saved.")
+
+
+def _save_draft(tip: str) -> None:
+    desk, case, who = current_desk(), case_to_redact(tip), current_handler()
+    fields = desk.referral_context.texts(case)
+
+    def redact(now: Case) -> Case:
+        now.require_redactor(who)
+        require_mark(request.form.get("was", ""), draft_mark(now))
+        return now.with_draft(who, read_draft(now, fields))
+
+    desk.cases.change(tip, who, "redacted", redact)
 
 
 @blueprint.get("/tips/<tip>/boxes/<int:number>")
@@ -105,7 +128,13 @@ def show_boxes(tip: str, number: int) -> AnyResponse:
         raise RefusedError("file")
     lines = write_boxes(case.draft.boxes.get(attachment.path, {}))
     return render_page(
-        "boxes.html", case=case, attachment=attachment, number=number, lines=lines, pages=len(attachment.pages) or 1
+        "boxes.html",
+        case=case,
+        attachment=attachment,
+        number=number,
+        lines=lines,
+        pages=len(attachment.pages) or 1,
+        typed=typed_form(tip, f"boxes-{number}"),
     )
 
 
@@ -233,7 +262,14 @@ def send_back(tip: str) -> AnyResponse:
 
 @blueprint.post("/tips/<tip>/translator")
 def hand_to_translator(tip: str) -> AnyResponse:
-    """Seal the redacted text to a translator, or hand it to the second person."""
+    """Seal the redacted text to a translator, or hand it to the second person; a refusal keeps the page."""
+    try:
+        return _hand_to_translator(tip)
+    except RefusedError as refusal:
+        return refused_page(tip, refusal, at="translator")
+
+
+def _hand_to_translator(tip: str) -> AnyResponse:
     desk, handler, shown = current_desk(), current_handler(), url_for("case.show", tip=tip)
     case = _case_as_shown(tip)
     case.require_redactor(handler)
@@ -245,11 +281,6 @@ def hand_to_translator(tip: str) -> AnyResponse:
         return see_other(shown, "Prepared. A second person must release it.")
     send_to_translator(case, parties[0], desk.referral_context, handler, despite=_despite())
     return see_other(shown, "The desk has sealed the redacted text for the translator, and will send it.")
-
-
-def _count_suggested(suggested: Iterable[MarkablePiece]) -> Counter[str]:
-    """Return how many suggestions are black, how many the form's search underlines, and how many the list of names."""
-    return Counter("black" if one.on else "listed" if one.kind == LISTED else "underlined" for one in suggested)
 
 
 def _despite() -> str:
@@ -276,20 +307,6 @@ def _require_translator(parties: list[Authority]) -> None:
         raise RefusedError("no-authority")
 
 
-def _open_question(case: Case) -> CaseQuestion | None:
-    """Return the authority's question that a draft answers; None for none, or where it was decided meanwhile."""
-    with suppress(RefusedError):
-        return answered_question(current_desk().cases, case)
-    return None
-
-
-def case_to_redact(tip: str) -> Case:
-    """Return a case whose draft this handler may change; raises RefusedError."""
-    case = current_desk().cases.get(tip)
-    case.require_redactor(current_handler())
-    return case
-
-
 def _chosen_parties(case: Case) -> list[Authority]:
     """Return to whom the draft of a case goes: the translator for whom it was prepared, else the authorities."""
     config, draft = current_desk().config, case.draft
@@ -304,30 +321,3 @@ def _note_confirmed_keys(parties: list[Authority]) -> None:
     for party in parties:
         if party.id in ticked and not is_key_confirmed(cases, party):
             confirm_key(cases, party, current_handler())
-
-
-def _read_draft(case: Case, fields: Mapping[str, str]) -> RedactionDraft:
-    """Return the draft of the form; what names no field, file or authority of ours is left out.
-
-    Raises RefusedError `many-words`: a word that nobody takes out must not be dropped from the list in silence.
-    """
-    form = request.form
-    kept = form.getlist("keep")
-    question = _open_question(case) if form.get("answers") == case.draft.question else None
-    chosen = [question.authority] if question else form.getlist("authority")
-    paths = {file.path for file in case.files}
-    lines = [clean_text(line).strip() for line in (*form.get("terms", "").splitlines(), *form.getlist("term"))]
-    if len(terms := tuple(dict.fromkeys(term for term in lines if term))) > MAX_TERMS:
-        raise RefusedError("many-words")
-    return replace(
-        case.draft,
-        marks=read_marks(form.getlist("m"), fields),
-        terms=terms,
-        left_out=tuple(name for name in fields if name not in kept and not is_file(name)),
-        later=tuple(name for name in fields if name in kept and is_later(name)),
-        files=tuple(path for path in form.getlist("file") if path in paths),
-        summary=clean_text(form.get("summary", ""))[:_MAX_SUMMARY],
-        authorities=tuple(name for name in current_desk().config.authorities if name in chosen),
-        question=question.id if question else "",
-        looked=True,
-    )

@@ -33,7 +33,7 @@ from app.desk.rewording import (
 )
 from app.desk.watched_words import WatchedText
 from app.desk.web.context import current_desk, current_handler, render_page, see_other
-from app.desk.web.referral import case_to_redact
+from app.desk.web.draft_form import case_to_redact
 from app.desk.web.typed import typed_form
 
 _MAX_MARKS = 5000  # of places that a form lets stand

@@ -22,7 +22,12 @@ from app.desk.web.context import Session, current_desk, current_handler, see_oth
 from app.web.http import REFUSED
 
 _NOT_KEPT = frozenset({"token", "typed", "window", "continues", "number", "writer"})
-_PAGES = {"reply": "case.show_thread", "redaction": "referral.show_draft", "rewording": "rewording.show"}
+_PAGES = {
+    "reply": "case.show_thread",
+    "redaction": "referral.show_draft",
+    "rewording": "rewording.show",
+    "boxes": "referral.show_boxes",
+}
 _MAX_NUMBER_DIGITS = 9
 _REFUSED_STATUS = 400
 
@@ -60,7 +65,7 @@ class TypedForm:
 def typed_form(tip: str, form: str) -> TypedForm:
     """Return one form for the page that is shown: as it was just refused, or with the text that was kept last.
 
-    The address may name another text of this handler in `window`.
+    The address may name another text of this handler in `window`, or ask in `saved` for what is saved.
     """
     handler, window = current_handler(), secrets.token_hex(8)
     texts = current_desk().typed.of(handler, tip, form)
@@ -69,10 +74,10 @@ def typed_form(tip: str, form: str) -> TypedForm:
         others = [one for one in texts if one.window not in (shown, request.form.get("continues"))]
         return TypedForm(form, tip, handler, window, shown, values, tuple(others))
     named = [one for one in texts if one.window == request.args.get("window")]
-    for text in (named or texts)[:1]:
+    for text in (named or texts)[: 0 if "saved" in request.args else 1]:
         rest = tuple(one for one in texts if one is not text)
         return TypedForm(form, tip, handler, window, text.window, MultiDict(text.fields), rest)
-    return TypedForm(form, tip, handler, window)
+    return TypedForm(form, tip, handler, window, others=tuple(texts))
 
 
 @blueprint.post("/tips/<tip>/typed")
@@ -87,7 +92,9 @@ def discard(tip: str) -> AnyResponse:
     """Throw away what this handler typed in one window and did not save."""
     form = request.form.get("typed", "")
     current_desk().typed.end(current_handler(), tip, form, {request.form.get("window", "")})
-    return see_other(url_for(_PAGES.get(form, "case.show"), tip=tip), "What you had not saved is gone.")
+    page, _, number = form.partition("-")
+    place = int(number) if number.isascii() and number.isdigit() else None
+    return see_other(url_for(_PAGES.get(page, "case.show"), tip=tip, number=place), "What you had not saved is gone.")
 
 
 def keep_refused() -> bool | None:

@@ -193,3 +193,105 @@ def test_a_desk_that_is_killed_in_the_middle_of_a_release_still_has_the_text(tmp
         desk.cases.change(made, "Ana", "referred", lambda now: now.referred((), holder="Ana"))
     with office.desk() as desk:
         assert f">{WORDS}</textarea>" in Browser(desk).get(f"/tips/{made}").text
+
+
+def _claimed(browser, one):
+    browser.post(f"/tips/{one}/claim")
+    return browser.get(f"/tips/{one}/redact").text
+
+
+def test_a_redaction_that_was_not_saved_comes_back_mark_by_mark(browser, desk, one):
+    """Marks, ticks, words, summary and authorities come back after a lock; saving them ends what was kept."""
+    page = _claimed(browser, one)
+    fields = [
+        ("m", "what:0-5"),
+        ("keep", "what"),
+        ("terms", "Ray\nKatikati"),
+        ("summary", WORDS),
+        ("authority", "mbie"),
+    ]
+    sent = _form(page, "redaction") | {"number": 1, "fields": json.dumps(fields)}
+    assert browser.post(f"/tips/{one}/typed", **sent).status_code == 204
+    assert not desk.cases.get(one).draft.looked
+    assert "did not save it" in browser.get(f"/tips/{one}").text
+    page = browser.get(f"/tips/{one}/redact").text
+    assert re.findall(r'name="m" value="([^"]+)" checked', page) == ["what:0-5"]
+    assert re.findall(r'name="keep" value="([^"]+)" checked', page) == ["what"]
+    assert re.findall(r'name="authority" value="([^"]+)" checked', page) == ["mbie"]
+    assert ">Ray\nKatikati</textarea>" in page
+    assert f">{WORDS}</textarea>" in page
+    assert WORDS not in browser.get(f"/tips/{one}/redact?saved=1").text.split("You also wrote")[0]
+    values = {"m": "what:0-5", "keep": ["what"], "summary": WORDS, "authority": ["mbie"]}
+    assert browser.post(f"/tips/{one}/redact", **_form(page, "redaction"), **values).status_code == 303
+    assert desk.cases.get(one).draft.summary == WORDS
+    assert desk.typed.forms("Ana", one) == frozenset()
+
+
+def test_a_refused_redaction_keeps_its_page(browser, desk, one):
+    """Too many words, a long summary, and a redaction saved in another window: nothing typed is lost or cut."""
+    page = _claimed(browser, one)
+    many = "\n".join(f"word{number}" for number in range(201))
+    long = ("sentence " * 300).strip()
+    for refused in ({"terms": many}, {"summary": long}):
+        answer = browser.post(f"/tips/{one}/redact", keep=["what"], **_form(page, "redaction"), **refused)
+        assert answer.status_code == 409
+        assert next(iter(refused.values())) in answer.text
+        assert 'id="refusal"' in answer.text
+    second = browser.get(f"/tips/{one}/redact?saved=1").text
+    browser.post(f"/tips/{one}/redact", keep=["what"], summary="the first", **_form(page, "redaction"))
+    answer = browser.post(f"/tips/{one}/redact", keep=["what"], summary="the second", **_form(second, "redaction"))
+    assert answer.status_code == 409
+    assert desk.cases.get(one).draft.summary == "the first"
+    assert re.search(r"saved now:</p><div[^>]*>the first<", answer.text)
+    assert ">the second</textarea>" in answer.text
+
+
+def test_a_refused_or_unsent_reply_comes_back(browser, desk, one):
+    """A warning, a link, a tip that Ben took and a second window: the reply comes back, and is sent once."""
+    browser.post(f"/tips/{one}/claim")
+    page = browser.get(f"/tips/{one}/reply").text
+    text = "Look at https://example.org please"
+    answer = browser.post(f"/tips/{one}/reply", text=text, **_form(page, "reply"))
+    assert answer.status_code == 409
+    assert f">{text}</textarea>" in answer.text
+    assert f">{text}</textarea>" in browser.get(f"/tips/{one}/reply").text
+    desk.cases.release(one, "Ben", force=True)
+    answer = browser.post(f"/tips/{one}/reply", text="Are you safe?", **_form(answer.text, "reply"))
+    assert answer.status_code == 409
+    assert "Are you safe?" in answer.text
+    assert "Nothing was sent" in answer.text
+    browser.post(f"/tips/{one}/claim")
+    first, second = browser.get(f"/tips/{one}/reply").text, browser.get(f"/tips/{one}/reply?saved=1").text
+    assert browser.post(f"/tips/{one}/reply", text="Are you safe?", **_form(first, "reply")).status_code == 303
+    answer = browser.post(f"/tips/{one}/reply", text="Where is it?", **_form(second, "reply"))
+    assert answer.status_code == 409
+    assert ">Where is it?</textarea>" in answer.text
+    assert [message.text for message in desk.cases.get(one).thread if message.kind == "message"] == ["Are you safe?"]
+
+
+def test_a_reply_that_was_sent_before_the_desk_was_killed_is_offered_no_second_time(browser, desk, one):
+    """Given a kept reply whose own id is in the thread, the page shows an empty field and destroys what was kept."""
+    browser.post(f"/tips/{one}/claim")
+    page = browser.get(f"/tips/{one}/reply").text
+    form = _form(page, "reply")
+    fields = json.dumps([("text", "Are you safe?"), ("reply_id", form["reply_id"])])
+    desk.replies.write(desk.cases.get(one), "Ana", "Are you safe?", reply_id=form["reply_id"])
+    browser.post(f"/tips/{one}/typed", **form | {"number": 1, "fields": fields})
+    assert ">Are you safe?</textarea>" not in browser.get(f"/tips/{one}/reply").text
+    assert desk.typed.of("Ana", one, "reply") == []
+
+
+def test_closing_and_handing_over_are_refused_beside_their_forms(browser, desk, one):
+    """A refusal of either shows the page of the tip again, with the reason and what was chosen."""
+    browser.post(f"/tips/{one}/claim")
+    answer = browser.post(f"/tips/{one}/close", reason="", outcome="investigated")
+    assert (answer.status_code, "The tip was not closed." in answer.text) == (409, True)
+    assert '<option value="investigated" selected>' in answer.text
+    assert 'name="tell" value="yes">' in answer.text or "Tell the sender that" not in answer.text
+    version = desk.cases.get(one).version
+    answer = browser.post(f"/tips/{one}/translator", version=version, translator="translator")
+    assert (answer.status_code, "Nothing was sent." in answer.text) == (409, True)
+    assert "compare the key by voice" in answer.text or "Keep at least one answer" in answer.text
+    answer = browser.post(f"/tips/{one}/translator", version=version - 1, translator="translator")
+    assert "This tip was changed while you worked" in answer.text
+    assert browser.post("/tips/nothing/close", reason="test").status_code == 404
