@@ -25,6 +25,7 @@ from app.desk.redaction import (
     Redaction,
     find_removed,
     is_file,
+    is_our_field,
     left_out_at_first,
     redactable_texts,
     suggest_removals,
@@ -207,7 +208,9 @@ def _without_allowed(redaction: Redaction, left: Mapping[str, str], own: Mapping
 
 def _require_nothing_removed(made: Referral, texts_of_fields: Sequence[str], removed: Sequence[str]) -> None:
     """Raise RefusedError `still-there` if a removed text stands in what the sender wrote or a handler added."""
-    texts = [made.summary, *texts_of_fields, *made.fields, *(file.path for file in made.files)]
+    # The name of a field that our form does not have is the sender's; our own names say nothing about the sender.
+    names = [name for name in made.fields if not is_our_field(name)]
+    texts = [made.summary, *texts_of_fields, *names, *(file.path for file in made.files)]
     texts += [file.data.decode("utf-8", "replace") for file in made.files if file.type == "text/plain"]
     if find_removed(texts, removed):
         raise RefusedError("still-there")

@@ -17,7 +17,7 @@ from app.desk.attachments import Attachment
 from app.desk.case import Case
 from app.desk.case_fields import RedactionDraft, Span
 from app.desk.known_names import LISTED, KnownNames
-from app.desk.later_messages import is_later
+from app.desk.later_messages import is_later, later_label
 from app.desk.leftovers import LeftoverGate
 from app.desk.marks import MarkablePiece, cut_text, merge_spans
 from app.desk.piece_search import PieceSearch
@@ -156,6 +156,12 @@ def redactable_texts(
                 fields[file.path] = text
                 left -= len(text)
     return fields
+
+
+def is_our_field(name: str) -> bool:
+    """Whether the desk or the form gave a field its name; any other name is the sender's, and may hold words."""
+    known = {TRANSLATION, ANSWERED, *(field.name for field in SCHEMA.fields)}
+    return name in known or bool(later_label(name))
 
 
 def is_sent(name: str, draft: RedactionDraft) -> bool:

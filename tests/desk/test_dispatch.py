@@ -97,6 +97,20 @@ def test_a_secret_in_the_summary_stops_the_referral(office):
                 _build(case, replace(_marked_draft(TEXT), summary=summary), desk.referral_context)
 
 
+@pytest.mark.parametrize("word", ["people", "what", "later"])
+def test_a_word_that_is_the_name_of_a_question_can_be_taken_out(office, word):
+    """Taking out "people" does not stop the referral for the name of our own question; a sender's field name does."""
+    first, other = tip({"what": f"There are {word} here.", "people": "A man"}), tip({"what": "No", "mele": "Hello"})
+    office.drop(first)
+    office.drop(other)
+    with office.desk() as desk:
+        receive(desk)
+        made = _build(desk.cases.get(first.id), RedactionDraft(terms=(word,)), desk.referral_context)
+        assert made.fields["what"] == "There are [removed] here."
+        with pytest.raises(RefusedError, match="still-there"):
+            _build(desk.cases.get(other.id), RedactionDraft(terms=("Mele",)), desk.referral_context)
+
+
 def test_the_sealed_size_depends_on_what_is_left_alone(office):
     """A referral whose files were left out is as small as one that never had any."""
     big, small = tip({"what": TEXT}, files=(jpeg(1, picture(2000, 2000)),)), tip({"what": TEXT})
