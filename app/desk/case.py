@@ -53,6 +53,7 @@ class Case:
     holder: str = ""
     translator: bool = False
     translation: str = ""
+    translated_by: str = ""
     notes: tuple[CaseNote, ...] = ()
     draft: RedactionDraft = field(default_factory=RedactionDraft)
     referrals: tuple[SentReferral, ...] = ()
@@ -164,7 +165,7 @@ class Case:
     def with_translation(self, who: str, text: str, *, needs_translator: bool) -> "Case":
         """Return the tip with a translation, which is redacted and referred beside the text."""
         self.require_holder(who)
-        return replace(self, translation=text, translator=needs_translator and not text)
+        return replace(self, translation=text, translated_by=who, translator=needs_translator and not text)
 
     def prepared(self, who: str, *, translator: str = "") -> "Case":
         """Return the tip with a finished draft that waits for a second person, for the authorities or a translator."""

@@ -30,6 +30,7 @@ from app.desk.key_files import ask_passphrase, read_identities, read_signing_key
 from app.desk.language_guess import load_language_guess
 from app.desk.outcome_commands import outcomes
 from app.desk.receiver import EnvelopeReceiver, serve_receiver
+from app.desk.seat_commands import seat_group, warn_without_supervisor
 from app.desk.service import open_desk
 from app.desk.store import SealedStore
 from app.desk.terminal import escape_line
@@ -89,9 +90,9 @@ def keygen(path: Path, *, no_passphrase: bool, signing: bool) -> None:
 @cli.command()
 @_CONFIG
 def serve(path: Path) -> None:
-    """Start the desk for a browser on this machine.
+    """Start the desk for browsers: on this machine, or on the network under the name in desk.toml.
 
-    Prints a link that works once. Press Ctrl-C to close the desk.
+    Prints a link that works once, or the address where people sign in. Press Ctrl-C to close the desk.
     """
     config = load_desk_config(path, _with_desk_port(os.environ))
     quiet_logs()
@@ -102,9 +103,12 @@ def serve(path: Path) -> None:
     help_lines = [(ROOT / "content" / "contacts.toml").read_text(encoding="utf-8")]
     with open_desk(config, identities, key, phrases, languages=languages, help_lines=help_lines) as desk:
         build = partial(factory.create_app, desk, demo=demo)
-        server = factory.listen(
-            config.bind, lambda link: click.echo(f"Open this link. The link works once: {link}"), build
-        )
+        if config.host:
+            server = factory.listen_on_network(config.bind, config.host, desk, build)
+            click.echo(f"People sign in at {config.host.origin}/")
+            warn_without_supervisor(desk.seats)
+        else:
+            server = factory.listen(config.bind, _print_desk_link, build)
         signal.signal(signal.SIGTERM, _interrupt)
         desk.start()
         with factory.serving(server):
@@ -183,11 +187,15 @@ def _with_desk_port(env: Mapping[str, str]) -> dict[str, str]:
     return {**env, **({"HAUMARU_DESK_BIND": f"127.0.0.1:{port}"} if port else {})}
 
 
+def _print_desk_link(link: str) -> None:
+    click.echo(f"Open this link. The link works once: {link}")
+
+
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-for _command in (open_envelopes, verify, outcomes, ask):
+for _command in (open_envelopes, verify, outcomes, ask, seat_group):
     cli.add_command(_command)
 
 

@@ -1,10 +1,12 @@
 """`desk.toml`, read once into one frozen value; all faults are reported together, each with its remedy.
 
-The desk itself listens on loopback only. A relative `drop:` folder of an authority lies beside the file and is
-made at the start; an absolute one may be a mount, and must be there. Reading opens no key and connects to nothing.
+The desk itself listens on loopback only, or on a network under a name of its own with TLS. A relative `drop:` folder of
+an authority lies beside the file and is made at the start; an absolute one may be a mount, and must be there. Reading
+opens no key and connects to nothing.
 """
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -24,6 +26,21 @@ class ListenAddress:
 
     host: str
     port: int
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """The name under which a desk on a network is reached, the port that browsers use, and the files of its TLS."""
+
+    name: str
+    port: int
+    cert: Path
+    key: Path
+
+    @property
+    def origin(self) -> str:
+        """The address with which every page of the desk begins (RFC 6454)."""
+        return f"https://{self.name}" if self.port == _HTTPS_PORT else f"https://{self.name}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,9 @@ class ReceiverConfig:
     client_ca: Path | None
 
 
+_HTTPS_PORT = 443
+_MAX_NAME = 253  # characters
+_HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123; a name in other letters is written xn--…
 REPLY_SITE_ID = "[site]"  # under which the outbox notes how posting replies fails; no party may have this id
 _MAX_WINDOW_SECONDS = 86_400
 
@@ -92,12 +112,13 @@ class DeskConfig:
     inbox: Path
     store: Path
     bind: ListenAddress
+    host: HostConfig | None  # of a desk on a network, with seats; None for a desk on loopback
     release: int
     retain_days: int
     contact: str
     acknowledge: bool
     expires: date
-    handlers: tuple[str, ...]
+    handlers: tuple[str, ...]  # of a desk on loopback; on a network people have seats
     authorities: Mapping[str, Authority]
     translators: Mapping[str, Authority]
     window: int  # seconds in which each party gets its cells
@@ -118,8 +139,9 @@ def load_desk_config(path: Path, env: Mapping[str, str]) -> DeskConfig:
         inbox=_read_path(desk, "inbox"),
         store=_read_path(desk, "store"),
         bind=desk.required(
-            "bind", _parse_loopback, ListenAddress("127.0.0.1", 1), remedy='write "127.0.0.1:8001": loopback only'
+            "bind", _parse_address, ListenAddress("127.0.0.1", 1), remedy='write "127.0.0.1:8001": loopback only'
         ),
+        host=_read_host(desk),
         release=desk.integer("release", 1, 1, 2),
         retain_days=desk.integer("retain_days", 90, 1, 3650),
         contact=desk.text("contact"),
@@ -146,7 +168,11 @@ def _check_references(config: DeskConfig, faults: list[str]) -> None:
         faults.append(
             "[desk] identities: is empty; write the name of an identity file, which haumaru-desk keygen makes"
         )
-    if len(set(config.handlers)) < config.release:
+    if config.host is None and not ipaddress.ip_address(config.bind.host).is_loopback:
+        faults.append(
+            '[desk] bind: is not right; write "127.0.0.1:8001": loopback only, or write host, tls_cert and tls_key too'
+        )
+    if config.host is None and len(set(config.handlers)) < config.release:
         faults.append(f"[[handler]]: release = {config.release} needs more handlers; add a handler with another name")
     if config.authorities.keys() & config.translators.keys():
         faults.append("[[translator]] id: an authority has the same id; choose another id")
@@ -242,6 +268,22 @@ def _read_receiver(root: Reader) -> ReceiverConfig | None:
     return receive
 
 
+def _read_host(desk: Reader) -> HostConfig | None:
+    """Return the name and the TLS of a desk on a network; all three keys, or none of them."""
+    remedy = 'write a name such as "desk.agency.example" or "desk.agency.example:8443", and no IP address'
+    named = desk.optional("host", _parse_host_name, None, remedy=remedy)
+    cert, key = desk.path("tls_cert"), desk.path("tls_key")
+    values = {"host": named, "tls_cert": cert, "tls_key": key}
+    if not any(values.values()):
+        return None
+    for name, value in values.items():
+        if value is None:
+            desk.fault(name, "is missing", "write host, tls_cert and tls_key, or none of the three")
+    if not (named and cert and key):
+        return None
+    return HostConfig(*named, cert, key)
+
+
 def _read_path(row: Reader, key: str) -> Path:
     path = row.path(key)
     if path is None:
@@ -254,11 +296,13 @@ def _parse_address(text: str) -> ListenAddress:
     return ListenAddress(str(ipaddress.ip_address(host.strip("[]"))), _parse_port(port))
 
 
-def _parse_loopback(text: str) -> ListenAddress:
-    address = _parse_address(text)
-    if not ipaddress.ip_address(address.host).is_loopback:
+def _parse_host_name(text: str) -> tuple[str, int] | None:
+    """Return a DNS name and a port; a browser registers no security key for an IP address (WebAuthn 2, 5.1.2)."""
+    name, separator, port = text.partition(":")
+    labels = name.split(".")
+    if not (len(name) <= _MAX_NAME and all(map(_HOST_LABEL.fullmatch, labels)) and not labels[-1].isdigit()):
         raise ValueError
-    return address
+    return name, _parse_port(port) if separator else _HTTPS_PORT
 
 
 def _parse_port(text: str) -> int:

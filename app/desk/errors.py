@@ -77,6 +77,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "seat-name": "This name cannot be used for a seat. Write a name with 1 to 60 letters.",
         "seat-taken": "A seat has or had this name. Choose another name: a name is never used again.",
         "seats-full": "This desk has 200 seats, and takes no more.",
+        "no-role": "Choose a role first.",
         "seat-gone": "There is no such seat.",
         "seat-changed": "This seat was changed while you worked. Nothing was done. Look at the seat again.",
         "seat-link": "This link does not work. Each link works once, within a day. Ask a supervisor for a new link.",
@@ -87,13 +88,17 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "passphrase-long": "The passphrase is too long. Use at most 200 characters.",
         "passphrase-common": "This passphrase is easy to guess. Use four words that do not belong together.",
         "security-key": "The key did not answer as it should, so nothing was done. Try again.",
+        "signed-out": "You are not signed in any more, so nothing was done. Sign in again.",
+        "host-name": "This desk works only under its own name. Use the address that a supervisor gave you.",
+        "confirm-role": "This key is new. Only a supervisor can confirm it: ask one to compare the key by voice.",
         "copied-key": "This key may have been copied, so nobody can sign in with it. Tell a supervisor at once.",
     }
 )
-_FORBIDDEN = ("session", "idle", "origin", "token", "role", "security-key", "copied-key")
+_FORBIDDEN = ("signed-out", "session", "idle", "origin", "token", "role", "security-key", "copied-key")
 _STATUS = {
     "gone": 404,
     "host": 400,
+    "host-name": 400,
     "busy": 503,
     "file": 404,
     "seat-gone": 404,

@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 from app.desk.case import Case
 from app.desk.case_fields import State
+from app.desk.seat import Role, SeatNews
+from app.desk.seats import MACHINE
 from app.desk.thread import ThreadMessage
 from app.vault.tip import SCHEMA
 
@@ -104,6 +106,16 @@ _ACTIONS = {
     "destroyed-day-key": "destroyed the key of a day",
     "answers-destroyed": "destroyed answers that belonged to no tip",
     "rekeyed": "sealed the store to a new key",
+    "opened-to-translate": "opened the redacted text to translate it",
+    "seat-added": "added a seat",
+    "seat-enrolled": "chose a passphrase and registered a key",
+    "seat-recovered": "took the keys and the passphrase of a seat away",
+    "seat-role": "changed the role of a seat",
+    "seat-disabled": "closed a seat",
+    "seat-enabled": "opened a seat again",
+    "seats-found": "found a change of a seat that had no line here",
+    "signed-in": "signed in",
+    "copied-key": "refused a security key that may have been copied",
 }
 
 QUESTION_STATE_LABELS: Mapping[str, str] = MappingProxyType(
@@ -130,6 +142,22 @@ WITHDRAWAL_LABELS: Mapping[str, str] = MappingProxyType(
         "cannot": "It cannot be kept back, because someone is in danger",
     }
 )
+ROLE_LABELS: Mapping[Role, str] = MappingProxyType(
+    {
+        Role.HANDLER: "Handler",
+        Role.SUPERVISOR: "Supervisor",
+        Role.TRANSLATOR: "Translator",
+        Role.FIGURES: "Reader of figures",
+    }
+)
+_NEWS = {
+    "seat-added": "{by} added a seat for {seat}.",
+    "seat-recovered": "{by} took the keys and the passphrase of {seat} away, and made a new link.",
+    "seat-role": "{by} changed the role of {seat}.",
+    "seat-disabled": "{by} closed the seat of {seat}.",
+    "seat-enabled": "{by} opened the seat of {seat} again.",
+    "copied-key": "The key of {seat} may have been copied, so the desk refused it. Take its keys away now.",
+}
 _STATUSES = {
     "opened": "Your tip was opened",
     "referred": "Your tip was passed on",
@@ -172,6 +200,12 @@ def hazards_label(case: Case) -> str:
 def action_label(code: str) -> str:
     """Return what a line of the journal says was done."""
     return _ACTIONS.get(code, code)
+
+
+def news_label(news: SeatNews) -> str:
+    """Return what a person reads of a change of a seat."""
+    by = "Somebody at the desk's own machine" if news.by == MACHINE else news.by
+    return _NEWS.get(news.did, "{by}: {seat}").format(by=by, seat=news.seat)
 
 
 def work_label(name: str) -> str:

@@ -92,7 +92,8 @@ class Seats:
                 raise RefusedError("seats-full")
             code, link = self._new_link()
             seat = Seat(secrets.token_hex(8), name, role, secrets.token_bytes(32), link=link)
-            self._keep({seat.id: seat}, by, "seat-added", seat, role)
+            told = self._told({}, "seat-added", seat, by.name if by else MACHINE)
+            self._keep({**told, seat.id: seat}, by, "seat-added", seat, role)
             return self._seats[seat.id], code
 
     def recover(self, by: Seat | None, seat_id: str, version: int) -> str:

@@ -41,6 +41,7 @@ from app.desk.queue import Queue
 from app.desk.release import decide_interrupted
 from app.desk.replies import ReplyQueue
 from app.desk.reply_poster import ReplyPoster
+from app.desk.seats import Seats
 from app.desk.statistics import keep_rows
 from app.desk.store import SealedStore
 from app.desk.tip_status import StatusQueue
@@ -79,6 +80,7 @@ class Desk:
     ) -> None:
         self.config, self.store, self.key, self.phrases, self.clock = config, store, key, phrases, clock
         self.journal = Journal(store, key, clock=clock)
+        self.seats = Seats(store, self.journal, key, clock=clock)
         self.cases = Cases(store, self.journal, identities, clock=clock)
         self.looks = OverdueLooks(store, clock=clock, steady=steady)
         self.typed = TypedTexts(self.cases)

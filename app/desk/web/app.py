@@ -1,9 +1,10 @@
 """The desk's web application: its guard, its security headers and its error pages.
 
-The application answers only under its own address and below the secret path of this start: every other path gets an
-empty 404, which does not show that a desk is there. A one-time link, shown in the terminal, starts a session. The
-cookie alone changes nothing: each POST needs the exact Origin, port included, and the session's form token. Every
-answer is `no-store`, and the one stylesheet and the one script run by their hashes.
+The application answers only under its own address. On loopback it answers below the secret path of this start: every
+other path gets an empty 404, which does not show that a desk is there, and a one-time link, shown in the terminal,
+starts a session. On a network people sign in at their seats, and a role says what each seat may do. The cookie alone
+changes nothing: each POST needs the exact Origin, port included, and the session's form token. Every answer is `no-
+store`, and the one stylesheet and the one script run by their hashes.
 """
 
 import hmac
@@ -12,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Response, g, redirect, render_template, request, url_for
@@ -35,16 +36,25 @@ from app.desk.web.context import (
     render_page,
     session_or_none,
 )
-from app.desk.web.session import IDLE_SECONDS, SESSIONS_EXTENSION, WARNING_SECONDS, Sessions, current_sessions
+from app.desk.web.roles import home_url, may, may_confirm_keys, require_role
+from app.desk.web.session import (
+    IDLE_SECONDS,
+    SESSIONS_EXTENSION,
+    WARNING_SECONDS,
+    Sessions,
+    current_sessions,
+    require_own_origin,
+)
 from app.desk.web.typed import keep_refused, settle_typed
 from app.web.http import REFUSED, MemoryRequest, is_query, security_headers
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
-_SCRIPTS = ("desk.js", "session.js", "typed.js")
+_SCRIPTS = ("desk.js", "session.js", "typed.js", "security_key.js")
 _MAX_REQUEST_BYTES = 2_000_000
 _TOO_LARGE = 413
 _KEPT = "The desk kept what you wrote, and shows it again on the page where you wrote it."
 _BACKGROUND_ENDPOINTS = frozenset({"queue.tell_arrivals", "queue.show_progress", "session.tell_left"})
+_WHILE_LOADING = frozenset({"session.stop_loading", "session.lock"})
 
 
 def create_base_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
@@ -61,8 +71,11 @@ def create_base_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         seconds_left=lambda: sessions.seconds_left(current_session()),
         idle_seconds=IDLE_SECONDS,
         warning_seconds=WARNING_SECONDS,
+        may=may,
+        may_confirm_keys=may_confirm_keys,
+        home_url=home_url,
     )
-    headers = _headers(style, script)
+    headers = _headers(style, script, sessions.origin)
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -90,7 +103,7 @@ def _read_asset(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8").strip()
 
 
-def _headers(style: str, script: str) -> dict[str, str]:
+def _headers(style: str, script: str, origin: str) -> dict[str, str]:
     hashes = [b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)]
     policy = {
         "style-src": f"'sha256-{hashes[0]}'",
@@ -100,7 +113,10 @@ def _headers(style: str, script: str) -> dict[str, str]:
         "media-src": "'self'",
         "form-action": "'self'",
     }
-    return security_headers(policy, permissions="camera=(), geolocation=(), microphone=()")
+    headers = security_headers(policy, permissions="camera=(), geolocation=(), microphone=()")
+    if origin.startswith("https://") and not origin.startswith("https://localhost"):
+        headers["Strict-Transport-Security"] = "max-age=31536000"  # RFC 6797
+    return headers
 
 
 def _template_values() -> dict[str, Any]:
@@ -114,31 +130,36 @@ def _guard() -> AnyResponse | None:
     """Let a request pass (None), answer with the page that comes first, or raise RefusedError."""
     desk, sessions = current_desk(), current_sessions()
     if request.host != sessions.origin.partition("://")[2] or not is_query(request.environ["QUERY_STRING"]):
-        raise RefusedError("host")
-    if request.endpoint == "session.enter":
+        raise RefusedError(sessions.wrong_host)
+    if request.endpoint in sessions.entrances:
         return None
     untrusted_cookie = request.cookies.get(sessions.cookie_name, "")
     session = sessions.get(untrusted_cookie)
     if session is None:
-        _refuse_ended(sessions.locked(untrusted_cookie), sessions.origin)
+        return _turn_away(sessions, untrusted_cookie)
     g.session = session
-    _check_origin(session, sessions.origin)
+    _check_origin(session)
+    require_role()
     g.trusted_session = session
     if not _is_background(desk):
         sessions.note_use(session)
     if not desk.loading.ended or desk.loading.code or desk.loading.stopped:
-        return None if request.endpoint == "session.stop_loading" else _loading_page(desk)
+        return None if request.endpoint in _WHILE_LOADING else _loading_page(desk)
     if not session.handler and request.endpoint not in {"session.choose_handler", "session.set_handler"}:
         return redirect(url_for("session.choose_handler"), 303)
     return None
 
 
-def _refuse_ended(locked: Session | None, origin: str) -> NoReturn:
-    """Raise RefusedError: no session shows or does anything, but the text that a locked one sends is kept."""
-    if locked and request.method == "POST":
-        _check_origin(locked, origin)
+def _turn_away(sessions: Sessions, untrusted_cookie: str) -> AnyResponse:
+    """Answer a request without a session: it shows and does nothing, but the text that a locked one sends is kept.
+
+    Raises RefusedError. A seat that was changed keeps nothing.
+    """
+    locked = sessions.locked(untrusted_cookie)
+    if locked and request.method == "POST" and locked.ended != "seat-ended":
+        _check_origin(locked)
         g.trusted_session = locked
-    raise RefusedError(locked.ended if locked else "session")
+    return sessions.turn_away(untrusted_cookie)
 
 
 def _is_background(desk: Desk) -> bool:
@@ -153,14 +174,11 @@ def _loading_page(desk: Desk) -> AnyResponse:
     )
 
 
-def _check_origin(session: Session, origin: str) -> None:
-    """Refuse a request that another site made; raises RefusedError (W3C Fetch Metadata, ASVS 3.5)."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
-        raise RefusedError("origin")
+def _check_origin(session: Session) -> None:
+    """Refuse a request that another site made, or that does not come from a page of this session."""
+    require_own_origin()
     if request.method in {"GET", "HEAD"}:
         return
-    if request.headers.get("Origin") != origin:
-        raise RefusedError("origin")
     token = request.form.get("token", "")
     if REFUSED in request.environ:  # the form was longer than this desk takes, and was not read to its end
         raise RequestEntityTooLarge

@@ -14,7 +14,7 @@ from app.desk.case import Case
 from app.desk.errors import RefusedError
 from app.desk.labels import days_label
 from app.desk.web.case_page import refused_page
-from app.desk.web.context import current_desk, current_handler, see_other
+from app.desk.web.context import current_desk, current_handler, handler_names, see_other
 
 blueprint = Blueprint("assignment", __name__)
 
@@ -24,7 +24,7 @@ def give(tip: str) -> AnyResponse:
     """Give a tip to a colleague, who then works on it."""
     desk, colleague = current_desk(), request.form.get("colleague", "")
     try:
-        desk.assignments.give(tip, current_handler(), colleague, desk.config.handlers)
+        desk.assignments.give(tip, current_handler(), colleague, handler_names())
     except RefusedError as refusal:
         return refused_page(tip, refusal, at="work")
     return see_other(url_for("queue.show"), f"The tip is given to {colleague}.")

@@ -35,6 +35,7 @@ from app.desk.question_answers import (
 )
 from app.desk.replies import reply_warnings
 from app.desk.web.context import current_desk, current_handler, render_page, see_other
+from app.desk.web.roles import require_confirming
 from app.vault.keys import key_fingerprint
 from app.vault.signature import encode_public_key
 
@@ -114,6 +115,7 @@ def _send_refusal(case: Case, question_id: str) -> AnyResponse:
     if party is None:
         raise RefusedError("question-party")
     if request.form.get("confirmed-recipient") == party.id and not is_key_confirmed(desk.cases, party):
+        require_confirming()
         confirm_key(desk.cases, party, handler)
     two_persons = desk.config.release > 1
     send_refusal(case, party, question_id, desk.referral_context, handler, two_persons=two_persons)
@@ -144,6 +146,7 @@ def _note_confirmed_key(question: CaseQuestion) -> None:
         raise RefusedError("question-party")
     if is_question_key_confirmed(cases, party):
         return
+    require_confirming()
     if request.form.get("confirmed") != party.id:
         raise RefusedError("unconfirmed")
     confirm_question_key(cases, party, current_handler())

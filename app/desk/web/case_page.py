@@ -13,7 +13,7 @@ from app.desk.case import Case
 from app.desk.errors import RefusedError
 from app.desk.redaction import answer_texts
 from app.desk.service import Desk
-from app.desk.web.context import current_desk, current_handler, render_page
+from app.desk.web.context import current_desk, current_handler, handler_names, render_page
 from app.desk.web.queue_filter import filter_query, read_filter
 from app.desk.web.typed import typed_form
 
@@ -39,7 +39,7 @@ def case_page(case: Case, refusal: RefusedError | None = None, *, at: str = "") 
         today=desk.cases.today(),
         translators=desk.config.translators.values(),
         can_tell=desk.statuses.can_tell(case),
-        colleagues=[name for name in desk.config.handlers if name != current_handler()],
+        colleagues=[name for name in handler_names() if name != current_handler()],
         note=typed_form(case.id, "note"),
         translation=typed_form(case.id, "translation"),
         unsaved_elsewhere=_unsaved_elsewhere(case),

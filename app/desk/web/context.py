@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.core.errors import HaumaruError
 from app.core.log import log_error
 from app.desk.case import Case
+from app.desk.seat import Role, Seat
 from app.desk.service import Desk
 from app.files.clean import CleanedFile
 
@@ -51,6 +52,8 @@ class Session:
     shortcuts: bool = True  # one-letter keys can be turned off (WCAG 2.2, 2.1.4)
     used: float = 0.0  # when somebody last used the session, in seconds since the start of the machine
     page: str = ""  # the address of the last page of the desk that this browser was shown
+    started: float = 0.0  # when the person signed in, in seconds since the start of the machine
+    seat: Seat | None = None  # who signed in; None at a desk on loopback, which has no seats
     ended: str = ""  # why the session ended, as a code of `RefusedError`; "" while the session goes on
 
 
@@ -75,6 +78,14 @@ def current_session() -> Session:
 def current_handler() -> str:
     """Return the name of the handler who works in this session."""
     return current_session().handler
+
+
+def handler_names() -> tuple[str, ...]:
+    """Return who works on tips at this desk: the people of `desk.toml`, or those who have seats for that work."""
+    desk = current_desk()
+    if current_session().seat is None:
+        return desk.config.handlers
+    return tuple(one.name for one in desk.seats.all() if one.in_use and one.role in {Role.HANDLER, Role.SUPERVISOR})
 
 
 def form_token() -> Markup:

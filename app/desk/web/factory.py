@@ -1,4 +1,4 @@
-"""Builds the desk's web application from its blueprints, and serves it on loopback.
+"""Builds the desk's web application from its blueprints, and serves it on loopback or on a network.
 
 The server logs no request, names no software, and drops a connection that is silent for a minute.
 """
@@ -7,10 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from app.desk.arrival_notice import find_shown
 from app.desk.asking import question_states, questions_by_topic, warned_replies
@@ -18,11 +17,12 @@ from app.desk.authority_questions import question_state, waiting_questions
 from app.desk.case import Case
 from app.desk.case_fields import OUTCOMES, REASONS, State
 from app.desk.common_details import DETAIL_LABELS
-from app.desk.config import ListenAddress
+from app.desk.config import HostConfig, ListenAddress
 from app.desk.labels import (
     AUTHORITY_KIND_LABELS,
     KIND_LABELS,
     QUESTION_STATE_LABELS,
+    ROLE_LABELS,
     STATE_LABELS,
     VIEW_LABELS,
     WITHDRAWAL_LABELS,
@@ -30,6 +30,7 @@ from app.desk.labels import (
     answer_label,
     days_label,
     hazards_label,
+    news_label,
     sent_label,
     status_label,
     work_label,
@@ -53,19 +54,10 @@ from app.desk.web import (
 from app.desk.web.app import create_base_app
 from app.desk.web.queue_filter import carry_filter
 from app.desk.web.session import Sessions
+from app.desk.web.tls_server import RequestReader, TlsServer, no_app_yet, tls_context
 from app.desk.windows import draft_mark, thread_mark, translation_mark
 from app.desk.withdrawal_request import REASONS_DESPITE, is_asked_back, needs_answer
 from app.vault.asked_questions import question_text, said_text
-
-
-class _QuietRequestHandler(WSGIRequestHandler):
-    timeout = 60  # seconds that a silent connection may hold a thread
-
-    def version_string(self) -> str:
-        return "desk"
-
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  # Werkzeug's own name
-        pass
 
 
 def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
@@ -84,13 +76,25 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         question_topics=questions_by_topic(),
         State=State,
         detail_labels=DETAIL_LABELS,
+        roles=ROLE_LABELS,
+        has_seats=sessions.seats is not None,
     )
     app.jinja_env.filters |= _filters(desk)
     of_tips = (queue, case, typed, assignment, closing, referral, rewording, authority_questions)
     for pages in (session, *of_tips, records, outcome_counts):
         app.register_blueprint(pages.blueprint)
+    if sessions.seats is not None:
+        _register_seats(app)
     app.url_defaults(carry_filter)
     return app
+
+
+def _register_seats(app: Flask) -> None:
+    # A desk on loopback has no seats, and needs no library for security keys.
+    from app.desk.web import seats, sign_in, translation  # noqa: PLC0415
+
+    for pages in (sign_in, seats, translation):
+        app.register_blueprint(pages.blueprint)
 
 
 def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
@@ -118,6 +122,7 @@ def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
         "thread_mark": thread_mark,
         "work": work_label,
         "asked_state": lambda question, case: str(question_state(desk.cases, case, question)),
+        "news": news_label,
         "asked_back": lambda case: is_asked_back(case, desk.cases),
         "open_request": lambda case: needs_answer(case, desk.cases),
     }
@@ -134,7 +139,7 @@ def _answer_case(desk: Desk) -> Callable[[ThreadMessage], Case | None]:
 
 def listen(bind: ListenAddress, show_link: Callable[[str], None], build: Callable[[Sessions], Flask]) -> BaseWSGIServer:
     """Return a server that listens and has shown its one-time link; with port 0 the system chooses the port."""
-    server = make_server(bind.host, bind.port, _no_app_yet, threaded=True, request_handler=_QuietRequestHandler)
+    server = make_server(bind.host, bind.port, no_app_yet, threaded=True, request_handler=RequestReader)
     host = f"[{bind.host}]" if ":" in bind.host else bind.host
     sessions = Sessions(f"http://{host}:{server.server_port}", show_link=show_link)
     server.app = build(sessions)
@@ -142,9 +147,16 @@ def listen(bind: ListenAddress, show_link: Callable[[str], None], build: Callabl
     return server
 
 
-def _no_app_yet(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    """Stand in for the application, which is created when the port, and with it the address, is known."""
-    raise RuntimeError(environ["PATH_INFO"], start_response)
+def listen_on_network(
+    bind: ListenAddress, host: HostConfig, desk: Desk, build: Callable[[Sessions], Flask]
+) -> BaseWSGIServer:
+    """Return a server with TLS, whose people sign in at their seats; raises ConfigError for its certificate."""
+    # A desk on loopback has no seats, and needs no library for security keys.
+    from app.desk.web.seat_sessions import SeatSessions  # noqa: PLC0415
+
+    server = TlsServer(bind, tls_context(host.cert, host.key))
+    server.app = build(SeatSessions(host.name, host.origin, desk.seats))
+    return server
 
 
 @contextmanager

@@ -41,6 +41,7 @@ from app.desk.tip_status import authority_kind
 from app.desk.web.case_page import refused_page
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other, tell_sender
 from app.desk.web.draft_form import case_to_redact, count_suggested, form_draft, open_question, read_draft
+from app.desk.web.roles import may_confirm_keys
 from app.desk.web.typed import typed_form
 from app.desk.windows import draft_mark, require_mark
 from app.vault.keys import key_fingerprint
@@ -234,7 +235,7 @@ def _send(tip: str) -> AnyResponse:
     desk, handler, shown = current_desk(), current_handler(), url_for("case.show", tip=tip)
     case, failed = _case_as_shown(tip), ""
     parties, context, despite = _chosen_parties(case), desk.referral_context, _despite()
-    _note_confirmed_keys(parties)
+    _note_confirmed_keys(parties, leaves=case.state is State.WAITING or desk.config.release == 1)
     if case.state is State.WAITING:
         if case.draft.translator:
             _require_translator(parties)
@@ -275,7 +276,7 @@ def _hand_to_translator(tip: str) -> AnyResponse:
     case.require_redactor(handler)
     parties = [one for one in desk.config.translators.values() if one.id == request.form.get("translator")]
     _require_translator(parties)
-    _note_confirmed_keys(parties)
+    _note_confirmed_keys(parties, leaves=True)
     if desk.config.release > 1:
         prepare_hand_over(case, parties[0], desk.referral_context, handler, despite=_despite())
         return see_other(shown, "Prepared. A second person must release it.")
@@ -315,9 +316,17 @@ def _chosen_parties(case: Case) -> list[Authority]:
     return [config.authorities[name] for name in draft.authorities if name in config.authorities]
 
 
-def _note_confirmed_keys(parties: list[Authority]) -> None:
-    """Journal each key that the handler ticks as compared by voice, unless that is in the journal already."""
+def _note_confirmed_keys(parties: list[Authority], *, leaves: bool) -> None:
+    """Journal each key that the handler ticks as compared by voice, unless that is in the journal already.
+
+    Raises RefusedError `confirm-role` for a seat that may not say so, where something `leaves` the desk now.
+    """
     cases, ticked = current_desk().cases, request.form.getlist("confirmed")
-    for party in parties:
-        if party.id in ticked and not is_key_confirmed(cases, party):
+    new = [party for party in parties if not is_key_confirmed(cases, party)]
+    if not may_confirm_keys():
+        if new and leaves:
+            raise RefusedError("confirm-role")
+        return
+    for party in new:
+        if party.id in ticked:
             confirm_key(cases, party, current_handler())

@@ -12,12 +12,14 @@ import secrets
 import threading
 from collections.abc import Callable
 from math import ceil
+from typing import Any
 
 from flask import Blueprint, Response, current_app, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.desk.errors import RefusedError
 from app.desk.overdue import boot_seconds
+from app.desk.seats import Seats
 from app.desk.web.context import Session, current_desk, current_session, render_page, see_other
 
 SESSIONS_EXTENSION = "haumaru-desk-sessions"
@@ -32,6 +34,10 @@ blueprint = Blueprint("session", __name__)
 class Sessions:
     """The one-time link that is valid now, and the sessions that earlier links started; safe for threads."""
 
+    entrances = frozenset({"session.enter"})  # the endpoints for a browser that has no session yet
+    seats: Seats | None = None  # of a desk on a network
+    wrong_host = "host"  # the refusal of a request for another host
+
     def __init__(
         self, origin: str, *, show_link: Callable[[str], None], steady: Callable[[], float] = boot_seconds
     ) -> None:
@@ -39,6 +45,7 @@ class Sessions:
         self.address = f"{origin}/{secrets.token_urlsafe(32)}"  # with which every address of this desk begins
         self.path = self.address.removeprefix(origin)
         self.cookie_name = f"desk-{origin.rpartition(':')[2]}"
+        self.cookie_options: dict[str, Any] = {"path": self.path, "httponly": True, "samesite": "Strict"}
         self._links: set[str] = set()
         self._sessions: dict[str, Session] = {}
         self._ended: dict[str, Session] = {}  # by cookie, those that were locked last
@@ -97,6 +104,16 @@ class Sessions:
         self._end(lambda _: True, "session")
         self.new_link()
 
+    def turn_away(self, untrusted_cookie: str) -> AnyResponse:
+        """Answer a request without a session; raises RefusedError."""
+        locked = self.locked(untrusted_cookie)
+        raise RefusedError(locked.ended if locked else "session")
+
+    def lock(self, _session: Session) -> str:
+        """End every session, as somebody asks in one; return the sentence for that person."""
+        self.end_all()
+        return "Nobody can see tips in a browser now. The terminal shows a new link. Open the link to work again."
+
     def _end(self, over: Callable[[Session], bool], code: str) -> int:
         """Lock sessions, and return how many there were."""
         with self._lock:
@@ -124,6 +141,14 @@ def current_sessions() -> Sessions:
     return sessions
 
 
+def require_own_origin() -> None:
+    """Refuse a request that another site made; raises RefusedError `origin` (W3C Fetch Metadata, ASVS 3.5)."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+        raise RefusedError("origin")
+    if request.method not in {"GET", "HEAD"} and request.headers.get("Origin") != current_sessions().origin:
+        raise RefusedError("origin")
+
+
 @blueprint.get(f"{_ENTER}<key>")
 def enter(key: str) -> AnyResponse:
     """Use up the one-time link; the cookie is for this browser alone and ends with the browser."""
@@ -132,7 +157,7 @@ def enter(key: str) -> AnyResponse:
     if cookie is None:
         raise RefusedError("session")
     answer = redirect(url_for("session.choose_handler"), 303)
-    answer.set_cookie(sessions.cookie_name, cookie, path=sessions.path, httponly=True, samesite="Strict")
+    answer.set_cookie(sessions.cookie_name, cookie, **sessions.cookie_options)
     return answer
 
 
@@ -169,12 +194,11 @@ def stay() -> AnyResponse:
 
 @blueprint.post("/lock")
 def lock() -> AnyResponse:
-    """End every session; the terminal shows a new link."""
+    """End every session of a desk on loopback, or one's own session where people have seats."""
     sessions = current_sessions()
-    sessions.end_all()
-    sentence = "Nobody can see tips in a browser now. The terminal shows a new link. Open the link to work again."
+    sentence = sessions.lock(current_session())
     answer = render_page("message.html", title="Locked", sentence=sentence, error=False, session=None)
-    answer.delete_cookie(sessions.cookie_name, path=sessions.path)
+    answer.delete_cookie(sessions.cookie_name, **sessions.cookie_options)
     return answer
 
 

@@ -1,0 +1,103 @@
+"""The page of the seats of a desk, for supervisors, and the news that each person reads once.
+
+A link that works once is shown once, in the answer to the press that made it, and is kept nowhere.
+"""
+
+from flask import Blueprint, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from app.desk.errors import RefusedError
+from app.desk.seat import Role, Seat
+from app.desk.web.context import current_desk, current_session, render_page, see_other
+from app.desk.web.roles import home_url
+from app.desk.web.seat_sessions import current_seat_sessions
+
+_MAX_DIGITS = 9
+
+blueprint = Blueprint("seats", __name__)
+
+
+@blueprint.get("/seats")
+def show() -> AnyResponse:
+    """Show every seat, and the forms that change them."""
+    return _page()
+
+
+@blueprint.post("/seats")
+def add() -> AnyResponse:
+    """Make a seat, and show its one-time link."""
+    seats = current_desk().seats
+    try:
+        seat, code = seats.add(_own_seat(), request.form.get("name", ""), _read_role())
+    except RefusedError as error:
+        return _page(error)
+    return _page(link=_link(code), made=seat)
+
+
+@blueprint.post("/seats/<seat>")
+def change(seat: str) -> AnyResponse:
+    """Change one seat, as the button says."""
+    seats, by, version = current_desk().seats, _own_seat(), _read_version()
+    do, name = request.form.get("do", ""), seats.get(seat).name
+    if do in {"disable", "recover"} and request.form.get("sure") != "yes":
+        return see_other(url_for("seats.show"), "Nothing was changed. Tick the box first, then press the button again.")
+    try:
+        if do == "recover":
+            return _page(link=_link(seats.recover(by, seat, version)), made=seats.get(seat))
+        if do == "role":
+            seats.set_role(by, seat, version, _read_role())
+        elif do in {"disable", "enable"}:
+            seats.set_disabled(by, seat, version, disabled=do == "disable")
+    except RefusedError as error:
+        return _page(error)
+    return see_other(url_for("seats.show"), f"The seat of {name} is changed. Its sessions have ended.")
+
+
+@blueprint.post("/seats/end-all")
+def end_all() -> AnyResponse:
+    """End every session, one's own too."""
+    current_seat_sessions().end_all()
+    return see_other(url_for("sign_in.show", why="session"))
+
+
+@blueprint.post("/news")
+def read_news() -> AnyResponse:
+    """Note that the person of this seat has read the news."""
+    current_desk().seats.forget_news(_own_seat())
+    return see_other(home_url())
+
+
+def _page(refusal: RefusedError | None = None, *, link: str = "", made: Seat | None = None) -> AnyResponse:
+    sessions, seats = current_seat_sessions(), current_desk().seats.all()
+    return render_page(
+        "seats.html",
+        refusal.answer if refusal else 200,
+        seats=[(one, sessions.count_of(one)) for one in seats],
+        link=link,
+        made=made,
+        problem=refusal.message if refusal else "",
+        name=request.form.get("name", "") if refusal else "",
+    )
+
+
+def _own_seat() -> Seat:
+    """Return the seat of this session; the table of roles says who gets here."""
+    seat = current_session().seat
+    assert seat is not None
+    return seat
+
+
+def _link(code: str) -> str:
+    return f"{current_seat_sessions().origin}{url_for('sign_in.show_link', code=code)}"
+
+
+def _read_role() -> Role:
+    untrusted_role = request.form.get("role", "")
+    if untrusted_role not in set(Role):
+        raise RefusedError("no-role")
+    return Role(untrusted_role)
+
+
+def _read_version() -> int:
+    text = request.form.get("version", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else -1

@@ -1,0 +1,180 @@
+"""Signing in at a seat: first the passphrase, then the security key; and the page behind a one-time link.
+
+No answer says whether a seat of a name exists: a wrong name, a wrong passphrase and a closed seat get the same page
+after the same time. A challenge is used once, whether or not its answer is right.
+"""
+
+import secrets
+
+from flask import Blueprint, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from app.desk.errors import RefusedError
+from app.desk.seat import Seat, SecurityKey
+from app.desk.web.context import render_page
+from app.desk.web.roles import home_url_of
+from app.desk.web.seat_sessions import BROWSER_COOKIE, SIGN_IN_COOKIE, PendingSignIn, current_seat_sessions
+from app.desk.web.session import require_own_origin
+
+_BROWSER_SECONDS = 180 * 86_400
+_WRONG = "The name or the passphrase is wrong. Try again."
+_WHY = {
+    "idle": "The desk locked, because nobody used it for 15 minutes. Sign in again to see the same page.",
+    "session": "You are signed out.",
+    "seat-ended": "Your session ended, because your seat was changed. Sign in again, or ask a supervisor.",
+}
+
+blueprint = Blueprint("sign_in", __name__)
+
+
+@blueprint.get("/sign-in")
+def show() -> AnyResponse:
+    """Ask for a name and a passphrase."""
+    return _sign_in_page(_WHY.get(request.args.get("why", ""), ""))
+
+
+@blueprint.post("/sign-in")
+def check_passphrase() -> AnyResponse:
+    """Compare the passphrase, then ask for the key."""
+    require_own_origin()
+    sessions, name = current_seat_sessions(), request.form.get("name", "")[:200]
+    seat = sessions.seats.named(name)
+    if wait := sessions.tries.wait(name, seat, *_where()):
+        return _sign_in_page(_wait_sentence(wait), 429)
+    is_right = sessions.passphrases.matches(request.form.get("passphrase", ""), seat.verifier if seat else None)
+    if not (is_right and seat and seat.in_use):
+        sessions.tries.note_wrong(name, seat, *_where())
+        return _sign_in_page(_WRONG, 403)
+    return _to_key("sign_in.show_key", sessions.begin(seat))
+
+
+@blueprint.get("/sign-in/key")
+def show_key() -> AnyResponse:
+    """Ask for the security key of the seat whose passphrase was right."""
+    pending = _pending(enrols=False)
+    return _key_page(pending) if pending else redirect(url_for("sign_in.show"), 303)
+
+
+@blueprint.post("/sign-in/key")
+def check_key() -> AnyResponse:
+    """Check the answer of the key, and start the session."""
+    require_own_origin()
+    sessions, pending = current_seat_sessions(), _pending(enrols=False)
+    if pending is None:
+        return redirect(url_for("sign_in.show"), 303)
+    seat = pending.seat
+    if wait := sessions.tries.wait(seat.name, seat, *_where()):
+        return _sign_in_page(_wait_sentence(wait), 429)
+    try:
+        key = sessions.keys.finish_sign_in(pending.take_challenge(), seat, request.form.get("answer", ""))
+    except RefusedError as error:
+        sessions.tries.note_wrong(seat.name, seat, *_where())
+        if error.code != "copied-key":
+            return _key_page(pending, error)
+        sessions.seats.note_copied_key(seat)
+        raise
+    sessions.tries.forget(seat.name, seat, *_where())
+    browser = _browser_secret()
+    return _signed_in(sessions.seats.note_sign_in(seat, key, browser), browser)
+
+
+@blueprint.get("/enrol/<code>")
+def show_link(code: str) -> AnyResponse:
+    """Show the page of a one-time link: whose seat this is, and the form for a passphrase."""
+    return render_page("enrol.html", seat=current_seat_sessions().seats.find_link(code), code=code, problem="")
+
+
+@blueprint.post("/enrol/<code>")
+def choose_passphrase(code: str) -> AnyResponse:
+    """Take the passphrase of a new seat, then ask for its key; the link is used up when the key is there."""
+    require_own_origin()
+    sessions, passphrase = current_seat_sessions(), request.form.get("passphrase", "")
+    seat = sessions.seats.find_link(code)
+    if passphrase != request.form.get("again", ""):
+        problem = "The two passphrases are not the same. Write the passphrase again, twice."
+        return render_page("enrol.html", 409, seat=seat, code=code, problem=problem)
+    try:
+        verifier = sessions.passphrases.new_verifier(passphrase, seat.name)
+    except RefusedError as error:
+        return render_page("enrol.html", error.answer, seat=seat, code=code, problem=error.message)
+    return _to_key("sign_in.show_new_key", sessions.begin(seat, code=code, verifier=verifier))
+
+
+@blueprint.get("/enrol")
+def show_new_key() -> AnyResponse:
+    """Ask for a new key of the seat whose passphrase was chosen."""
+    pending = _pending(enrols=True)
+    return _key_page(pending) if pending else redirect(url_for("sign_in.show"), 303)
+
+
+@blueprint.post("/enrol")
+def keep_new_key() -> AnyResponse:
+    """Keep the new key and the passphrase, and start the session."""
+    require_own_origin()
+    sessions, pending = current_seat_sessions(), _pending(enrols=True)
+    if pending is None or pending.verifier is None:
+        return redirect(url_for("sign_in.show"), 303)
+    try:
+        key: SecurityKey = sessions.keys.finish_registration(pending.take_challenge(), request.form.get("answer", ""))
+    except RefusedError as error:
+        return _key_page(pending, error)
+    browser = _browser_secret()
+    return _signed_in(sessions.seats.enrol(pending.code, pending.verifier, key, browser), browser)
+
+
+def _sign_in_page(problem: str, status: int = 200) -> AnyResponse:
+    return render_page("sign_in.html", status, problem=problem, name=request.form.get("name", "")[:200])
+
+
+def _key_page(pending: PendingSignIn, refusal: RefusedError | None = None) -> AnyResponse:
+    """Return the page that asks a key: for a new challenge, of the seat as the seat is now."""
+    sessions = current_seat_sessions()
+    seat = sessions.seats.get(pending.seat.id)
+    if seat.version != pending.seat.version:
+        raise RefusedError("seat-changed")
+    pending.seat = seat
+    enrols = bool(pending.code)
+    challenge = sessions.keys.begin_registration(seat) if enrols else sessions.keys.begin_sign_in(seat)
+    return render_page(
+        "security_key.html",
+        refusal.answer if refusal else 200,
+        options=pending.ask(challenge),
+        enrols=enrols,
+        problem=refusal.message if refusal else "",
+    )
+
+
+def _pending(*, enrols: bool) -> PendingSignIn | None:
+    pending = current_seat_sessions().pending(request.cookies.get(SIGN_IN_COOKIE, ""))
+    return pending if pending and bool(pending.code) is enrols else None
+
+
+def _to_key(endpoint: str, cookie: str) -> AnyResponse:
+    answer = redirect(url_for(endpoint), 303)
+    answer.set_cookie(SIGN_IN_COOKIE, cookie, **current_seat_sessions().cookie_options)
+    return answer
+
+
+def _signed_in(seat: Seat, browser: str) -> AnyResponse:
+    sessions = current_seat_sessions()
+    pending, former = request.cookies.get(SIGN_IN_COOKIE, ""), request.cookies.get(sessions.cookie_name, "")
+    cookie = sessions.sign_in(seat, pending, former)
+    answer = redirect(sessions.take_last_page(seat.name) or home_url_of(seat.role), 303)
+    answer.set_cookie(sessions.cookie_name, cookie, **sessions.cookie_options)
+    answer.set_cookie(BROWSER_COOKIE, browser, max_age=_BROWSER_SECONDS, **sessions.cookie_options)
+    answer.delete_cookie(SIGN_IN_COOKIE, **sessions.cookie_options)
+    return answer
+
+
+def _where() -> tuple[str, str]:
+    """Return the secret of this browser, if any, and its address, for the count of wrong tries."""
+    return request.cookies.get(BROWSER_COOKIE, "")[:100], request.remote_addr or ""
+
+
+def _browser_secret() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _wait_sentence(seconds: int) -> str:
+    minutes = -(-seconds // 60)
+    return f"There were too many wrong tries. Wait {minutes} minute{'' if minutes == 1 else 's'}, then try again."
