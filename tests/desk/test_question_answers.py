@@ -1,6 +1,7 @@
 """What goes back to an authority that asked: a redacted answer for it alone, or a refusal of one sentence."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -210,3 +211,20 @@ def test_the_page_declines_with_a_reason_and_a_refusal(office, desk):
     assert browser.get(f"/tips/{case.id}/asked/{'0' * 26}").status_code == 404
     desk.cases.lock_away(case.id, "Ana")
     assert browser.get(where).status_code == 409
+
+
+def test_the_words_for_the_sender_are_kept_where_they_are_refused(office, desk):
+    """What a handler typed for the sender comes back after a refusal and in a new window, and is gone once sent."""
+    browser = Browser(desk)
+    case = referred(office, desk)
+    asked = ask(office, desk, case)
+    where = f"/tips/{case.id}/asked/{asked.id}"
+    page = browser.get(where).text
+    form = page.partition(f'action="{browser.path(where)}/put"')[2].partition("</form>")[0]
+    named = dict(re.findall(r'name="(typed|window|continues|number|writer)" value="([^"]*)"', form))
+    typed = {**named, "confirmed": "police", "text": "Which day? See www.example.org"}
+    assert browser.post(f"{where}/put", **typed).status_code == 409
+    assert "Which day? See www.example.org" in browser.get(where).text
+    sent = browser.post(f"{where}/put", **{**typed, "text": "Which day?", "continues": named["window"]})
+    assert sent.status_code == 303
+    assert desk.typed.of("Ana", case.id, f"asked-{asked.id}") == []

@@ -36,6 +36,7 @@ from app.desk.question_answers import (
 from app.desk.replies import reply_warnings
 from app.desk.web.context import current_desk, current_handler, render_page, see_other
 from app.desk.web.roles import require_confirming
+from app.desk.web.typed import typed_form
 from app.vault.keys import key_fingerprint
 from app.vault.signature import encode_public_key
 
@@ -183,4 +184,6 @@ def _page(
         ticked=ticked,
         warnings=warnings,
         problem=problem,
+        pressed=request.method == "POST",
+        typed=typed_form(case.id, f"asked-{question.id}"),
     )
