@@ -70,7 +70,7 @@ class LeftoverGate:
         masked = text.replace(REMOVED_PLACEHOLDER, "\0" * len(REMOVED_PLACEHOLDER))
         words = tuple(skeleton_words(masked))
         in_row = [span for row, span in _rows(words, _TAKEN_ROW) if row in self.taken_rows]
-        taken = merge_spans([*self.search.spans(masked), *in_row])
+        taken = _joined(masked, merge_spans([*self.search.spans(masked), *in_row]))
         same = [span for row, span in _rows(words, _ROW) if row in self.rows]
         same += [span for row, span in _sentences(masked) if row in self.sentences]
         marks = _Marks(name, text)
@@ -104,6 +104,17 @@ class _Marks:
         place = (self._name, kind, self._text[start:end], *around)
         self._seen[place] = number = self._seen.get(place, 0) + 1
         return sha256("\0".join((*place, str(number))).encode("utf-8", "replace")).hexdigest()[:_MARK_DIGITS]
+
+
+def _joined(text: str, spans: Iterable[Span]) -> list[Span]:
+    """Return spans in order, those with only blanks between them as one: a name of two words is one place."""
+    joined: list[Span] = []
+    for start, end in spans:
+        if joined and text[joined[-1][1] : start].isspace():
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _rows(words: Sequence[SkeletonWord], size: int) -> Iterator[tuple[_Row, Span]]:

@@ -45,6 +45,12 @@ def test_a_word_that_was_taken_out_is_seen_however_it_is_typed(written):
         assert count_by_kind(_gate().find("what", text))[TAKEN_OUT] == 1, text
 
 
+def test_a_name_of_two_words_is_one_place():
+    """Parts of a name that stand beside each other are let stand, or changed, together."""
+    (place,) = _gate().find("what", "It was Fifita Mele who called.")
+    assert (place.start, place.end) == (7, 18)
+
+
 def test_a_part_of_a_longer_text_that_was_taken_out_is_seen():
     """Of a clause that was taken out as a whole, four words in a row are found, and three are not."""
     gate = _gate(("I clean the third floor on Tuesdays",), ())
