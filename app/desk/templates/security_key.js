@@ -28,7 +28,6 @@
     form.elements.answer.value = JSON.stringify({ id: key.id, rawId: text(key.rawId), type: key.type, response, clientExtensionResults: {} });
     form.submit();
   };
-  button.hidden = false;
   button.addEventListener("click", ask);
   if (enrols) button.focus(); else ask();
 })();
