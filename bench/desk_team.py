@@ -1,7 +1,8 @@
 """A desk of 10,000 tips in ten languages with eight handlers at once: the queue, a search, a case, a note, a redaction.
 
 The desk is a server in a process of its own, with its store on this disk; the eight are threads of this process, which
-press one button after the other without a pause, so the desk is never idle: the figures are those of its worst hour.
+press one button after the other, first with a pause of a second before each, then without any pause: the figures of
+a busy hour and of the worst.
 Beside them the same pages asked by one handler alone, and what is the machine's own: a page without tips, and how long
 this disk takes for one durable file. TIPS sets the number of tips, SEATS the handlers.
 """
@@ -34,6 +35,7 @@ from app.desk.case_json import encode_case
 from app.desk.config import ListenAddress, load_desk_config
 from app.desk.jobs import start_job
 from app.desk.journal import DESK, JournalEntry
+from app.desk.language_guess import load_language_guess
 from app.desk.service import open_desk
 from app.desk.similarity import text_sketch
 from app.desk.web.factory import create_app, listen, serving
@@ -51,6 +53,7 @@ from tests.support.own_words import FOLDER, LANGUAGES
 TIPS = int(os.environ.get("TIPS", "10000"))
 SEATS = int(os.environ.get("SEATS", "8"))
 ROUNDS = int(os.environ.get("ROUNDS", "12"))
+PAUSE = float(os.environ.get("PAUSE", "1"))  # seconds in which a handler reads, before the next press
 MIB = 1024 * 1024
 TOML = """
 [desk]
@@ -128,8 +131,10 @@ def make_store(folder: Path) -> None:
 def opened(folder: Path):
     """The desk of a folder, its records not loaded."""
     identity, pem = (folder / "identity.txt").read_text(), (folder / "signing.pem").read_bytes()
-    phrases = load_phrases(Path(__file__).parent.parent / "content")
-    return open_desk(load_desk_config(folder / "desk.toml", {}), (identity,), read_signing_key(pem, None), phrases)
+    content = Path(__file__).parent.parent / "content"
+    phrases, languages = load_phrases(content), load_language_guess(content)
+    conf = load_desk_config(folder / "desk.toml", {})
+    return open_desk(conf, (identity,), read_signing_key(pem, None), phrases, languages=languages)
 
 
 def serve(folder: Path, pipe: Connection) -> None:
@@ -148,8 +153,12 @@ def serve(folder: Path, pipe: Connection) -> None:
             return create_app(desk, sessions, demo=False)
 
         with serving(listen(ListenAddress("127.0.0.1", 0), links.append, build)):
+            threading.Thread(target=desk.common.renew, args=(threading.Event(),), daemon=True).start()
+            while not desk.common.complete:
+                time.sleep(0.2)
+            compared = time.perf_counter() - start
             ids = [case.id for case in desk.queue.order() if case.open and not case.holder]
-            pipe.send((journal, loaded, ids, memory(os.getpid())))
+            pipe.send((journal, loaded, compared, ids, memory(os.getpid())))
             while pipe.recv() == "link":
                 shown[0].new_link()
                 pipe.send(links[-1])
@@ -161,6 +170,7 @@ class Handler:
 
     def __init__(self, link: str, name: str) -> None:
         self.taken: dict[str, list[float]] = defaultdict(list)
+        self.pause = 0.0
         parts = urlsplit(link)
         self._secret, self._origin = f"/{parts.path.split('/')[1]}", f"{parts.scheme}://{parts.netloc}"
         self._port, self._cookie, self._token = parts.port, "", ""
@@ -178,6 +188,7 @@ class Handler:
         self._timed(what, lambda: self._request("POST", path, fields))
 
     def _timed(self, what: str, ask: Callable[[], tuple[int, http.client.HTTPMessage, bytes]]) -> bytes:
+        time.sleep(self.pause)
         start = time.perf_counter()
         status, _, page = ask()
         self.taken[what].append((time.perf_counter() - start) * 1000)
@@ -266,8 +277,9 @@ def main() -> None:
         here, there = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(target=serve, args=(folder, there))
         process.start()
-        journal, loaded, ids, at_rest = here.recv()
+        journal, loaded, compared, ids, at_rest = here.recv()
         print(f"{TIPS} tips: start {loaded:.1f} s, of these the journal {journal:.1f} s; {at_rest / MIB:.0f} MiB")
+        print(f"all tips compared by plates, numbers, addresses and firms after {compared:.1f} s")
         print(f"one durable file of 4 kB: {durable(folder):.1f} ms")
         handlers, tips = [], iter(ids)
         for number in range(SEATS):
@@ -277,9 +289,12 @@ def main() -> None:
         handlers[0].taken.clear()
         rounds(handlers[:1], tips, ROUNDS)
         report("one handler alone", handlers[:1])
-        handlers[0].taken.clear()
-        rounds(handlers, tips, ROUNDS)
-        report(f"{SEATS} handlers at once, without a pause", handlers)
+        for pause in (PAUSE, 0.0):
+            for handler in handlers:
+                handler.taken.clear()
+                handler.pause = pause
+            rounds(handlers, tips, ROUNDS)
+            report(f"{SEATS} handlers at once, {pause:g} s of reading before each press", handlers)
         here.send("end")
         print(f"memory after that: {here.recv() / MIB:.0f} MiB")
         process.join()

@@ -68,6 +68,8 @@ class Case:
     given: tuple[str, ...] = ()  # the colleague to whom the tip was given, and the giver
     due: date | None = None  # the day by which it is due, where a handler set one
     sketch: tuple[int, ...] = ()
+    follows: str = ""  # the id of the tip that leads the tips that belong together
+    repeats: str = ""  # the id of the tip that a tip closed as a repeat says again
     envelope: str = ""  # the SHA-256, in hexadecimal digits, of the envelope that brought the words
     version: int = 0
     questions: tuple[CaseQuestion, ...] = ()  # of authorities, about referrals of this case and of its thread
@@ -235,7 +237,7 @@ class Case:
         if self.state is not State.CLOSED:
             raise RefusedError("state")
         state = State.REFERRED if self.referrals else State.WORK
-        return replace(self, state=state, holder=who, reason="", closed=None)
+        return replace(self, state=state, holder=who, reason="", repeats="", closed=None)
 
     def locked_away(self) -> "Case":
         """Return the tip as objectionable, for good, without its words, notes, draft or thread.

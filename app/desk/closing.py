@@ -5,6 +5,9 @@ closed only by a handler who confirms that 111 was called or that nobody is in d
 undone: the tip is then as before, new or with the handler who worked on it, and keeps the outcome that was saved.
 """
 
+from dataclasses import replace
+
+from app.desk.arrival_notice import find_shown
 from app.desk.case import Case
 from app.desk.case_fields import Outcome
 from app.desk.cases import Cases
@@ -12,15 +15,28 @@ from app.desk.errors import RefusedError
 from app.desk.withdrawn import require_answered, require_not_promised
 
 FINISHED = "finished"  # the reason of a tip that was referred
+REPEAT = "repeat"  # the reason of a tip that says what another says
 
 
 def close_case(
-    cases: Cases, tip: str, who: str, reason: str, outcome: Outcome = Outcome.UNKNOWN, *, danger_over: bool = False
+    cases: Cases,
+    tip: str,
+    who: str,
+    reason: str,
+    outcome: Outcome = Outcome.UNKNOWN,
+    *,
+    danger_over: bool = False,
+    repeats: str = "",
 ) -> Case:
     """End the work on a tip, one's own or nobody's; `danger_over`: the handler confirms that nobody is left in danger.
 
-    Raises RefusedError: `not-referred`, `danger`, `request`, and the codes of `Case.ended`.
+    `repeats` is the id of the tip that a repeat says again; without one it is the tip that this one follows. Raises
+    RefusedError: `not-referred`, `danger`, `request`, `repeats`, and the codes of `Case.ended`.
     """
+    if reason != REPEAT:
+        repeats = ""
+    elif not repeats and find_shown(cases, cases.get(tip).follows):
+        repeats = cases.get(tip).follows
 
     def close(now: Case) -> Case:
         ended = require_answered(now).ended(who, cases.today(), reason, outcome)
@@ -28,9 +44,17 @@ def close_case(
             raise RefusedError("not-referred")
         if now.danger and not danger_over:
             raise RefusedError("danger")
-        return ended
+        _require_original(cases, now, repeats)
+        return replace(ended, repeats=repeats)
 
-    return cases.change(tip, who, "closed", close, what=reason)
+    return cases.change(tip, who, "closed", close, what=f"{reason} {repeats}".strip())
+
+
+def _require_original(cases: Cases, case: Case, repeats: str) -> None:
+    """Raise RefusedError `repeats` unless a case may be called a repeat of another."""
+    original = find_shown(cases, repeats) if repeats else None
+    if repeats and (original is None or case.id in (original.id, original.repeats)):
+        raise RefusedError("repeats")
 
 
 def reopen_case(cases: Cases, tip: str, who: str) -> Case:

@@ -94,6 +94,8 @@ _ACTIONS = {
     "reply-posted": "sent a reply to the site",
     "outcome": "saved the outcome",
     "published": "saved the figures to publish",
+    "joined": "joined the tip with another",
+    "taken-apart": "took the tip apart from another",
     "closed": "closed the tip",
     "reopened": "opened the tip again",
     "undone": "took back that the tip was closed",

@@ -33,6 +33,7 @@ from app.desk.health import expiring_keys, party_pace, waiting_deliveries
 from app.desk.imap import fetch_envelopes
 from app.desk.inbox import Inbox
 from app.desk.jobs import Job, start_job
+from app.desk.joined_tips import JoinedTips
 from app.desk.journal import DESK, Journal
 from app.desk.language_guess import LanguageGuess
 from app.desk.outcome_counts import OutcomeCounts
@@ -94,7 +95,7 @@ class Desk:
         self.referral_context = ReferralContext(self.cases, self.attachments, self.outbox, key, phrases, config.contact)
         self.replies = ReplyQueue(self.cases, has_site=config.site is not None)
         self.requests = WithdrawalRequests(self.cases)
-        self.assignments = Assignments(self.cases)
+        self.assignments, self.joined = Assignments(self.cases), JoinedTips(self.cases)
         self.questions = QuestionQueue(self.cases, self.replies)
         self.outcome_counts = OutcomeCounts(self.cases, key, config.site.agency) if config.site else None
         self.statuses = self._new_statuses()

@@ -92,7 +92,7 @@ def test_the_page_names_what_is_the_same_and_escapes_it(office, desk):
     assert "Same number plate <bdi>KTR482</bdi> in 1 other tip" in page
     assert f'/tips/{other}"' in page
     assert "<b>van" not in page
-    assert "never tell one sender what another wrote" in page
+    assert "Never tell one sender what another wrote" in page
     assert "same number, address or firm as 1 other tip" in browser.get("/").text
     assert "There are no tips" not in browser.get("/?common=1").text
     assert "still comparing" not in page

@@ -35,6 +35,9 @@ def case_page(case: Case, refusal: RefusedError | None = None, *, at: str = "") 
         beside=_neighbour_links(case),
         similar_cases=desk.queue.similar_to(case),
         common=desk.common.of(case),
+        joined=desk.joined.others(case),
+        repeats=desk.joined.repeats(case),
+        original=_suggested_original(case),
         parent=desk.cases.parent(case),
         today=desk.cases.today(),
         translators=desk.config.translators.values(),
@@ -62,6 +65,19 @@ def refused_page(tip: str, refusal: RefusedError, *, at: str) -> AnyResponse:
     if case is None:
         raise refusal
     return case_page(case, refusal, at=at)
+
+
+def _suggested_original(case: Case) -> str:
+    """Return the id of the tip that a case most likely repeats, for a handler to see and change; "" for none.
+
+    The tip that the case follows, or the oldest of those with almost the same words.
+    """
+    desk = current_desk()
+    lead = desk.joined.lead(case)
+    if lead:
+        return lead.id
+    older = sorted((one.received, one.id) for one in desk.queue.similar_to(case))
+    return older[0][1] if older and older[0] < (case.received, case.id) else ""
 
 
 def _neighbour_links(case: Case) -> dict[str, str]:

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import HaumaruError
 from app.desk.case_fields import REASONS, Outcome
-from app.desk.closing import close_case, reopen_case, undo_closing
+from app.desk.closing import REPEAT, close_case, reopen_case, undo_closing
 from app.desk.errors import RefusedError
 from app.desk.web.case_page import refused_page
 from app.desk.web.context import LastClosed, current_desk, current_handler, current_session, see_other, tell_sender
@@ -35,7 +35,8 @@ def close(tip: str) -> AnyResponse:
     desk, who, sure = current_desk(), current_handler(), request.form.get("danger-over") == "yes"
     was_held = bool(desk.cases.get(tip).holder)
     try:
-        case = close_case(desk.cases, tip, who, request.form.get("reason", ""), read_outcome(), danger_over=sure)
+        reason, original = request.form.get("reason", ""), _read_original()
+        case = close_case(desk.cases, tip, who, reason, read_outcome(), danger_over=sure, repeats=original)
     except RefusedError as refusal:
         return refused_page(tip, refusal, at="finish")
     failed = tell_sender(lambda: desk.statuses.note_closed(case))
@@ -100,6 +101,13 @@ def read_outcome() -> Outcome:
     """Return the outcome that a form chooses; anything unknown counts as not known yet."""
     untrusted_outcome = request.form.get("outcome", "")
     return Outcome(untrusted_outcome) if untrusted_outcome in set(Outcome) else Outcome.UNKNOWN
+
+
+def _read_original() -> str:
+    """Return the id of the tip that a closed tip repeats, "" where the reason is another, or none was named."""
+    typed = request.form.get("repeats", "").strip()
+    wanted = request.form.get("reason") == REPEAT and typed
+    return current_desk().joined.read_number(typed).id if wanted else ""
 
 
 def _note_closed(closed: dict[str, bool]) -> None:

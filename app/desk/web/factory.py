@@ -43,6 +43,7 @@ from app.desk.web import (
     authority_questions,
     case,
     closing,
+    joined_tips,
     outcome_counts,
     queue,
     records,
@@ -80,7 +81,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         has_seats=sessions.seats is not None,
     )
     app.jinja_env.filters |= _filters(desk)
-    of_tips = (queue, case, typed, assignment, closing, referral, rewording, authority_questions)
+    of_tips = (queue, case, typed, assignment, closing, joined_tips, referral, rewording, authority_questions)
     for pages in (session, *of_tips, records, outcome_counts):
         app.register_blueprint(pages.blueprint)
     if sessions.seats is not None:

@@ -93,14 +93,14 @@ def tell_arrivals() -> dict[str, Any]:
 @blueprint.post("/tips/<tip>/claim")
 def claim(tip: str) -> AnyResponse:
     """Take a tip to work on, and show it."""
-    current_desk().cases.claim(tip, current_handler())
+    current_desk().joined.claim(tip, current_handler())
     return see_other(url_for("case.show", tip=tip))
 
 
 @blueprint.post("/tips/<tip>/release")
 def give_back(tip: str) -> AnyResponse:
     """Give a tip back to the queue, or take it from a handler who is away."""
-    current_desk().cases.release(tip, current_handler(), force=request.form.get("force") == "yes")
+    current_desk().joined.release(tip, current_handler(), force=request.form.get("force") == "yes")
     return see_other(url_for("queue.show"), "The tip is back in the queue.")
 
 
