@@ -30,7 +30,7 @@ _WHOLE = 5  # words of a whole sentence
 _HAN_WORDS = 2  # Chinese characters that count as one word
 _AROUND = 12  # characters before and after a place that belong to its mark
 _MARK_DIGITS = 16
-_SENTENCE = re.compile(r"[^.!?。！？\n]+")
+_SENTENCE = re.compile(r"[^.!?…。！？।॥؟۔;；\n]+")
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 _Row = tuple[str, ...]
