@@ -8,11 +8,12 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from hashlib import sha256
 
 from app.desk.attachments import Attachments
 from app.desk.case import Case
-from app.desk.case_fields import State
+from app.desk.case_fields import CaseQuestion, State
 from app.desk.case_standard import export_standard_csv
 from app.desk.cases import Cases
 from app.desk.jobs import Job
@@ -47,8 +48,13 @@ def export_json(case: Case, parts: PartStore) -> bytes:
         "notes": [{"day": one.day.isoformat(), "who": one.who, "text": one.text} for one in case.notes],
         "thread": [_message_fields(one) for one in case.thread],
         "referrals": [json.loads(one.text) | {"signature": one.signature} for one in case.referrals],
+        "questions": [_question_fields(one) for one in case.questions],
     }
     return escape_json(json.dumps(fields, ensure_ascii=False, indent=2)).encode() + b"\n"
+
+
+def _question_fields(question: CaseQuestion) -> dict[str, object]:
+    return asdict(question) | {"day": question.day.isoformat()}
 
 
 def _message_fields(message: ThreadMessage) -> dict[str, object]:

@@ -74,15 +74,18 @@ def test_every_page_of_a_question_is_accessible_and_valid(desk, page, paths, tmp
 
 
 def test_a_question_is_put_to_the_sender_by_keyboard(desk, page, paths):
-    """The handler writes own words, compares the key, and sends; the page then says that the question was put."""
+    """The handler compares the key, writes own words, and sends; the page then says that the question was put."""
     page.goto(desk.url(paths["tip"]))
     page.get_by_role("link", name="Read the question").focus()
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{paths['waiting']}*")
     assert page.get_by_text("This may ask who the sender is.").is_visible()
-    page.get_by_label("Your words to the sender").fill("Which day does the van come?")
-    page.get_by_label("I compared the key for questions by voice").first.focus()
+    page.get_by_label("I compared the key for questions by voice").focus()
     page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Compare the key first").wait_for(state="detached")
+    page.get_by_label("Your words to the sender").fill("Which day does the van come?")
     page.get_by_role("button", name="Seal and send to the sender").focus()
     page.keyboard.press("Enter")
     page.get_by_text("Put to the sender", exact=True).first.wait_for()

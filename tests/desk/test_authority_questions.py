@@ -6,15 +6,19 @@ from datetime import timedelta
 
 import pytest
 
+from app.delivery.outbox import Envelope
 from app.desk.arrival_notice import notice_arrivals
 from app.desk.authority_questions import MAX_WAITING_QUESTIONS, put_to_sender, question_state, waiting_questions
 from app.desk.case_fields import QuestionState
 from app.desk.case_json import decode_case, encode_case
 from app.desk.closing import close_case
+from app.desk.envelopes import deposit_envelope
 from app.desk.errors import RefusedError
-from app.desk.question_bundle import question_json
+from app.desk.question_bundle import question_bundle, question_json
 from app.desk.queue import QueueFilter
+from app.vault.age import ENVELOPE_BYTES, seal
 from app.vault.bundle import pack
+from app.vault.keys import recipient_of
 from app.vault.signature import SignatureContext, encode_public_key, new_signing_key, read_signing_key, sign
 from app.vault.tip_bundles import Bundle
 from tests.support.desk import DAY, NOON, Office, receive, reply_to, tip
@@ -79,6 +83,18 @@ def _drop_unsigned(office, asked):
     line = question_json(asked)
     signature = sign(SignatureContext.QUESTION, line, _other_key()).encode()
     office.drop_bundle(Bundle(asked.id, pack({"question.json": line, "question.sig": signature})))
+
+
+def test_a_question_arrives_from_the_receiver_and_from_a_mailbox_too(office, desk):
+    """What `receive` or the mailbox puts into the inbox has the length of every envelope, and is a question alike."""
+    case = referred(office, desk)
+    asked = question(office, case)
+    bundle = question_bundle(asked, office.police_key)
+    envelope = Envelope(bundle.id, "", seal(bundle.data, [recipient_of(office.identity)]))
+    assert len(envelope.data) == ENVELOPE_BYTES, "the receiver takes no other length"
+    assert deposit_envelope(office.inbox, envelope)
+    receive(desk)
+    assert [one.id for one in waiting_questions(desk.cases.get(case.id))] == [asked.id]
 
 
 def test_a_question_is_known_again_after_a_restart(office):

@@ -13,9 +13,11 @@ from app.desk.envelopes import open_envelope_file
 from app.desk.errors import RefusedError
 from app.desk.question_answers import REFUSAL, begin_answer, decline_question, drop_refusal, send_refusal
 from app.desk.release import decide_interrupted, prepare_referral, release_referral, send_referrals
+from app.desk.seat import Role
 from tests.support.desk import Browser, Office, receive, reply_to, tip
 from tests.support.paths import BIN
 from tests.support.questions import ask, referred
+from tests.support.seats import SeatedDesk
 
 
 def _answered(office, desk):
@@ -176,7 +178,9 @@ def test_the_page_of_a_question_leads_from_the_question_to_the_answer(office, de
     assert office.question_key in page
     refused = browser.post(f"{where}/put", text=asked.text)
     assert (refused.status_code, "This key is new." in refused.text) == (409, True)
-    again = browser.post(f"{where}/put", text=asked.text, confirmed="police")
+    assert browser.post(f"{where}/confirm", compared="question").status_code == 303
+    assert office.question_key not in browser.get(where).text
+    again = browser.post(f"{where}/put", text=asked.text)
     assert (again.status_code, "still the words of the authority" in again.text) == (422, True)
     assert browser.post(f"{where}/put", text="Which day does the van come?").status_code == 303
     assert "Put to the sender" in browser.get(where).text
@@ -222,9 +226,25 @@ def test_the_words_for_the_sender_are_kept_where_they_are_refused(office, desk):
     page = browser.get(where).text
     form = page.partition(f'action="{browser.path(where)}/put"')[2].partition("</form>")[0]
     named = dict(re.findall(r'name="(typed|window|continues|number|writer)" value="([^"]*)"', form))
-    typed = {**named, "confirmed": "police", "text": "Which day? See www.example.org"}
+    browser.post(f"{where}/confirm", compared="question")
+    typed = {**named, "text": "Which day? See www.example.org"}
     assert browser.post(f"{where}/put", **typed).status_code == 409
     assert "Which day? See www.example.org" in browser.get(where).text
     sent = browser.post(f"{where}/put", **{**typed, "text": "Which day?", "continues": named["window"]})
     assert sent.status_code == 303
     assert desk.typed.of("Ana", case.id, f"asked-{asked.id}") == []
+
+
+def test_a_supervisor_confirms_the_key_of_an_authority_while_another_person_works_on_the_tip(office, desk):
+    """At a desk with seats a handler cannot say that a key was compared; a supervisor can, and the handler goes on."""
+    seated = SeatedDesk(desk)
+    kaia = seated.person("Kaia")
+    ana = seated.person("Ana", Role.HANDLER, kaia.seat)
+    case = referred(office, desk)
+    asked = ask(office, desk, case)
+    where = f"/tips/{case.id}/asked/{asked.id}"
+    assert "Only a supervisor can confirm a new key." in ana.get(where).text
+    assert ana.post(f"{where}/confirm", compared="question").status_code == 403
+    assert ana.post(f"{where}/put", text="Which day?").status_code == 409
+    assert kaia.post(f"{where}/confirm", compared="question").status_code == 303
+    assert ana.post(f"{where}/put", text="Which day?").status_code == 303

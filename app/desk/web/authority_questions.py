@@ -64,7 +64,7 @@ def put(tip: str, question_id: str) -> AnyResponse:
     case, question = _find(tip, question_id)
     ids = request.form.getlist("question")
     try:
-        _note_confirmed_key(question)
+        _require_confirmed_key(question)
         warnings = (*reply_warnings(text), *([SAME_WORDS] if text and text == question.text else []))
         if warnings and request.form.get("sure") != "yes":
             return _page(case, question, text=text, ticked=ids, warnings=warnings, status=422)
@@ -73,6 +73,22 @@ def put(tip: str, question_id: str) -> AnyResponse:
         return _page(case, question, text=text, ticked=ids, problem=error.message, status=error.answer)
     notice = "The desk will send the question to the site within some hours. You find the sender’s answer here."
     return see_other(_address(tip, question_id), notice)
+
+
+@blueprint.post("/tips/<tip>/asked/<question_id>/confirm")
+def confirm(tip: str, question_id: str) -> AnyResponse:
+    """Journal which keys of an authority the person of this session has compared by voice."""
+    require_confirming()
+    cases, handler = current_desk().cases, current_handler()
+    _, question = _find(tip, question_id)
+    party, ticked = _party(question), request.form.getlist("compared")
+    if party is None:
+        raise RefusedError("question-party")
+    if "question" in ticked and not is_question_key_confirmed(cases, party):
+        confirm_question_key(cases, party, handler)
+    if "recipient" in ticked and not is_key_confirmed(cases, party):
+        confirm_key(cases, party, handler)
+    return see_other(_address(tip, question_id), "" if ticked else "Nothing was changed. Tick the box first.")
 
 
 @blueprint.post("/tips/<tip>/asked/<question_id>/decline")
@@ -104,7 +120,7 @@ def answer(tip: str, question_id: str) -> AnyResponse:
     """Begin to redact an answer for the authority that asked: the tip itself, or what its sender wrote since."""
     context, source = current_desk().referral_context, request.form.get("source", "")
     _, question = _find(tip, question_id)
-    _note_confirmed_key(question)
+    _require_confirmed_key(question)
     begun = begin_answer(context, tip, current_handler(), question_id, source)
     return see_other(url_for("referral.show_draft", tip=begun.id))
 
@@ -115,9 +131,6 @@ def _send_refusal(case: Case, question_id: str) -> AnyResponse:
     party = _party(question)
     if party is None:
         raise RefusedError("question-party")
-    if request.form.get("confirmed-recipient") == party.id and not is_key_confirmed(desk.cases, party):
-        require_confirming()
-        confirm_key(desk.cases, party, handler)
     two_persons = desk.config.release > 1
     send_refusal(case, party, question_id, desk.referral_context, handler, two_persons=two_persons)
     return see_other(_address(case.id, question_id), "The desk has signed and sealed the refusal, and will send it.")
@@ -140,17 +153,13 @@ def _party(question: CaseQuestion) -> Authority | None:
     return party if party and party.question_key else None
 
 
-def _note_confirmed_key(question: CaseQuestion) -> None:
-    """Journal the key of the authority's questions if the handler ticks it; raises RefusedError `unconfirmed`."""
-    cases, party = current_desk().cases, _party(question)
+def _require_confirmed_key(question: CaseQuestion) -> None:
+    """Raise RefusedError `unconfirmed` unless somebody compared the key of the authority's questions by voice."""
+    party = _party(question)
     if party is None:
         raise RefusedError("question-party")
-    if is_question_key_confirmed(cases, party):
-        return
-    require_confirming()
-    if request.form.get("confirmed") != party.id:
+    if not is_question_key_confirmed(current_desk().cases, party):
         raise RefusedError("unconfirmed")
-    confirm_question_key(cases, party, current_handler())
 
 
 def _page(

@@ -39,7 +39,7 @@ _NAMES: Mapping[frozenset[Role], str] = {
     """,
     _FIGURES: "records.show_figures records.save_figures outcome_counts.show_outcomes",
     _TRANSLATOR: "translation.show_list translation.show translation.save",
-    _SUPERVISOR: "seats.show seats.add seats.change seats.end_all",
+    _SUPERVISOR: "seats.show seats.add seats.change seats.end_all asked.confirm",
     _LOOPBACK: "session.enter session.choose_handler session.set_handler",
 }
 ENDPOINT_ROLES: Mapping[str, frozenset[Role]] = MappingProxyType(

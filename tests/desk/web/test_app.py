@@ -186,6 +186,7 @@ POST /take-in                             queue.open_inbox
 GET /tips/<tip>                           case.show
 GET /tips/<tip>/asked/<question_id>       asked.show
 POST /tips/<tip>/asked/<question_id>/answer asked.answer
+POST /tips/<tip>/asked/<question_id>/confirm asked.confirm
 POST /tips/<tip>/asked/<question_id>/decline asked.decline
 POST /tips/<tip>/asked/<question_id>/put  asked.put
 POST /tips/<tip>/asked/<question_id>/refusal asked.settle_refusal
