@@ -86,6 +86,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "seats-full": "This desk has 200 seats, and takes no more.",
         "no-role": "Choose a role first.",
         "seat-gone": "There is no such seat.",
+        "many-keys": "A seat can have five keys. Ask a supervisor to take them away and to make a new link.",
+        "wrong-passphrase": "The passphrase is wrong. Try again.",
         "seat-changed": "This seat was changed while you worked. Nothing was done. Look at the seat again.",
         "seat-link": "This link does not work. Each link works once, within a day. Ask a supervisor for a new link.",
         "own-seat": "Nobody can change their own seat. Ask another supervisor.",

@@ -116,6 +116,7 @@ _ACTIONS = {
     "seat-disabled": "closed a seat",
     "seat-enabled": "opened a seat again",
     "seats-found": "found a change of a seat that had no line here",
+    "seat-key-added": "registered a further key",
     "signed-in": "signed in",
     "copied-key": "refused a security key that may have been copied",
 }
@@ -155,6 +156,7 @@ ROLE_LABELS: Mapping[Role, str] = MappingProxyType(
 _NEWS = {
     "seat-added": "{by} added a seat for {seat}.",
     "seat-recovered": "{by} took the keys and the passphrase of {seat} away, and made a new link.",
+    "seat-key-added": "{by} registered a further key.",
     "seat-role": "{by} changed the role of {seat}.",
     "seat-disabled": "{by} closed the seat of {seat}.",
     "seat-enabled": "{by} opened the seat of {seat} again.",

@@ -37,6 +37,7 @@ LINK_SECONDS = 24 * 3600
 _FILE = "seats.age"
 _MAX_SEATS = 200
 _MAX_BROWSERS = 8
+_MAX_KEYS = 5  # of one seat
 _MARK = "seats:"  # before the number of the change, at the end of each line of the journal about seats
 
 SeatTransition = Callable[[Seat], Seat]
@@ -143,10 +144,16 @@ class Seats:
             return self._seats[seat.id]
 
     def add_key(self, seat: Seat, key: SecurityKey) -> None:
-        """Add a further key to a seat, as it was when its person signed in; raises RefusedError `seat-changed`."""
+        """Add a further key to a seat, as it was when its person typed the passphrase; all supervisors are told.
+
+        Raises RefusedError `seat-changed`, or `many-keys` where the seat has five keys.
+        """
         with self._lock:
             now = self._unchanged(seat.id, seat.version)
-            self._keep({now.id: replace(now, keys=(*now.keys, key))}, now, "seat-key-added", now)
+            if len(now.keys) >= _MAX_KEYS:
+                raise RefusedError("many-keys")
+            changed = {now.id: replace(now, keys=(*now.keys, key))}
+            self._keep(self._told(changed, "seat-key-added", now, now.name), now, "seat-key-added", now)
 
     def note_sign_in(self, seat: Seat, key: SecurityKey, browser: str) -> Seat:
         """Keep the sign count of the key with which a person signs in, and that the browser is known to the seat.

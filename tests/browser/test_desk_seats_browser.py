@@ -163,6 +163,7 @@ def test_every_page_of_seats_is_accessible_and_valid(team, kaia):
         "enrol": (stranger, f"/enrol/{code}"),
         "no-link": (stranger, "/enrol/none"),
         "seats": (kaia, "/seats"),
+        "seat": (kaia, "/seat"),
         "list": (translator, "/translate"),
         "translate": (translator, f"/translate/{one}"),
         "refused": (translator, "/seats"),

@@ -21,7 +21,9 @@ _TRANSLATOR = frozenset({Role.TRANSLATOR})
 _LOOPBACK = frozenset[Role]()  # no seat: only a desk on loopback has these pages
 
 _NAMES: Mapping[frozenset[Role], str] = {
-    _EVERYBODY: "session.lock session.stay session.tell_left session.stop_loading seats.read_news",
+    _EVERYBODY: """
+        session.lock session.stay session.tell_left session.stop_loading seats.read_news seats.show_own seats.begin_key
+    """,
     _STAFF: """
         session.set_shortcuts session.show_help
         queue.show queue.tell_arrivals queue.claim queue.give_back queue.export_chosen queue.save_export

@@ -38,7 +38,13 @@ class PendingSignIn:
     ends: float
     code: str = field(default="", repr=False)  # of the one-time link; "" for a seat in use
     verifier: PassphraseVerifier | None = None
+    adds: bool = False  # a further key, by somebody who is signed in
     _challenge: KeyChallenge | None = None
+
+    @property
+    def registers(self) -> bool:
+        """Whether a new key is asked for."""
+        return bool(self.code) or self.adds
 
     def ask(self, challenge: KeyChallenge) -> str:
         """Keep a challenge in the place of the one before; return the options for the browser."""
@@ -71,14 +77,16 @@ class SeatSessions(Sessions):
         self.passphrases, self.tries = Passphrases(), SignInTries(clock=steady)
         self._pending: dict[str, PendingSignIn] = {}
 
-    def begin(self, seat: Seat, *, code: str = "", verifier: PassphraseVerifier | None = None) -> str:
+    def begin(
+        self, seat: Seat, *, code: str = "", verifier: PassphraseVerifier | None = None, adds: bool = False
+    ) -> str:
         """Note that a passphrase was right, or was chosen; return the value of the cookie for the key's page."""
         with self._lock:
             now, cookie = self._steady(), secrets.token_urlsafe(32)
             self._pending = {key: one for key, one in self._pending.items() if one.ends > now}
             while len(self._pending) >= _MAX_PENDING:
                 self._pending.pop(next(iter(self._pending)))
-            self._pending[cookie] = PendingSignIn(seat, now + _PENDING_SECONDS, code, verifier)
+            self._pending[cookie] = PendingSignIn(seat, now + _PENDING_SECONDS, code, verifier, adds)
             return cookie
 
     def pending(self, untrusted_cookie: str) -> PendingSignIn | None:

@@ -1,4 +1,4 @@
-"""The page of the seats of a desk, for supervisors, and the news that each person reads once.
+"""The page of the seats of a desk, for supervisors; of one's own seat; and the news that each person reads once.
 
 A link that works once is shown once, in the answer to the press that made it, and is kept nowhere.
 """
@@ -11,6 +11,7 @@ from app.desk.seat import Role, Seat
 from app.desk.web.context import current_desk, current_session, render_page, see_other
 from app.desk.web.roles import home_url
 from app.desk.web.seat_sessions import current_seat_sessions
+from app.desk.web.sign_in import to_key, where_from
 
 _MAX_DIGITS = 9
 
@@ -58,6 +59,24 @@ def end_all() -> AnyResponse:
     """End every session, one's own too."""
     current_seat_sessions().end_all()
     return see_other(url_for("sign_in.show", why="session"))
+
+
+@blueprint.get("/seat")
+def show_own() -> AnyResponse:
+    """Show one's own seat, and the form that begins to register a further key."""
+    return render_page("own_seat.html", seat=_own_seat(), problem="")
+
+
+@blueprint.post("/seat")
+def begin_key() -> AnyResponse:
+    """Compare the passphrase again, then ask for a further key: an open browser alone adds none."""
+    sessions, seat = current_seat_sessions(), _own_seat()
+    is_slowed = sessions.tries.wait(seat.name, seat, *where_from()) > 0
+    if is_slowed or not sessions.passphrases.matches(request.form.get("passphrase", ""), seat.verifier):
+        sessions.tries.note_wrong(seat.name, seat, *where_from())
+        refusal = RefusedError("wrong-passphrase")
+        return render_page("own_seat.html", refusal.answer, seat=seat, problem=refusal.message)
+    return to_key("sign_in.show_new_key", sessions.begin(seat, adds=True))
 
 
 @blueprint.post("/news")

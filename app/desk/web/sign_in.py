@@ -39,13 +39,13 @@ def check_passphrase() -> AnyResponse:
     require_own_origin()
     sessions, name = current_seat_sessions(), request.form.get("name", "")[:200]
     seat = sessions.seats.named(name)
-    if wait := sessions.tries.wait(name, seat, *_where()):
+    if wait := sessions.tries.wait(name, seat, *where_from()):
         return _sign_in_page(_wait_sentence(wait), 429)
     is_right = sessions.passphrases.matches(request.form.get("passphrase", ""), seat.verifier if seat else None)
     if not (is_right and seat and seat.in_use):
-        sessions.tries.note_wrong(name, seat, *_where())
+        sessions.tries.note_wrong(name, seat, *where_from())
         return _sign_in_page(_WRONG, 403)
-    return _to_key("sign_in.show_key", sessions.begin(seat))
+    return to_key("sign_in.show_key", sessions.begin(seat))
 
 
 @blueprint.get("/sign-in/key")
@@ -63,17 +63,17 @@ def check_key() -> AnyResponse:
     if pending is None:
         return redirect(url_for("sign_in.show"), 303)
     seat = pending.seat
-    if wait := sessions.tries.wait(seat.name, seat, *_where()):
+    if wait := sessions.tries.wait(seat.name, seat, *where_from()):
         return _sign_in_page(_wait_sentence(wait), 429)
     try:
         key = sessions.keys.finish_sign_in(pending.take_challenge(), seat, request.form.get("answer", ""))
     except RefusedError as error:
-        sessions.tries.note_wrong(seat.name, seat, *_where())
+        sessions.tries.note_wrong(seat.name, seat, *where_from())
         if error.code != "copied-key":
             return _key_page(pending, error)
         sessions.seats.note_copied_key(seat)
         raise
-    sessions.tries.forget(seat.name, seat, *_where())
+    sessions.tries.forget(seat.name, seat, *where_from())
     browser = _browser_secret()
     return _signed_in(sessions.seats.note_sign_in(seat, key, browser), browser)
 
@@ -97,7 +97,7 @@ def choose_passphrase(code: str) -> AnyResponse:
         verifier = sessions.passphrases.new_verifier(passphrase, seat.name)
     except RefusedError as error:
         return render_page("enrol.html", error.answer, seat=seat, code=code, problem=error.message)
-    return _to_key("sign_in.show_new_key", sessions.begin(seat, code=code, verifier=verifier))
+    return to_key("sign_in.show_new_key", sessions.begin(seat, code=code, verifier=verifier))
 
 
 @blueprint.get("/enrol")
@@ -112,12 +112,14 @@ def keep_new_key() -> AnyResponse:
     """Keep the new key and the passphrase, and start the session."""
     require_own_origin()
     sessions, pending = current_seat_sessions(), _pending(enrols=True)
-    if pending is None or pending.verifier is None:
+    if pending is None:
         return redirect(url_for("sign_in.show"), 303)
     try:
         key: SecurityKey = sessions.keys.finish_registration(pending.take_challenge(), request.form.get("answer", ""))
     except RefusedError as error:
         return _key_page(pending, error)
+    if pending.verifier is None:
+        return _key_added(pending, key)
     browser = _browser_secret()
     return _signed_in(sessions.seats.enrol(pending.code, pending.verifier, key, browser), browser)
 
@@ -133,7 +135,7 @@ def _key_page(pending: PendingSignIn, refusal: RefusedError | None = None) -> An
     if seat.version != pending.seat.version:
         raise RefusedError("seat-changed")
     pending.seat = seat
-    enrols = bool(pending.code)
+    enrols = pending.registers
     challenge = sessions.keys.begin_registration(seat) if enrols else sessions.keys.begin_sign_in(seat)
     return render_page(
         "security_key.html",
@@ -146,10 +148,11 @@ def _key_page(pending: PendingSignIn, refusal: RefusedError | None = None) -> An
 
 def _pending(*, enrols: bool) -> PendingSignIn | None:
     pending = current_seat_sessions().pending(request.cookies.get(SIGN_IN_COOKIE, ""))
-    return pending if pending and bool(pending.code) is enrols else None
+    return pending if pending and pending.registers is enrols else None
 
 
-def _to_key(endpoint: str, cookie: str) -> AnyResponse:
+def to_key(endpoint: str, cookie: str) -> AnyResponse:
+    """Return the answer that leads to the page of a key."""
     answer = redirect(url_for(endpoint), 303)
     answer.set_cookie(SIGN_IN_COOKIE, cookie, **current_seat_sessions().cookie_options)
     return answer
@@ -166,7 +169,19 @@ def _signed_in(seat: Seat, browser: str) -> AnyResponse:
     return answer
 
 
-def _where() -> tuple[str, str]:
+def _key_added(pending: PendingSignIn, key: SecurityKey) -> AnyResponse:
+    """Keep a further key of somebody who is still signed in at the same seat."""
+    sessions = current_seat_sessions()
+    session = sessions.get(request.cookies.get(sessions.cookie_name, ""))
+    if session is None or session.seat is None or session.seat.id != pending.seat.id:
+        raise RefusedError("signed-out")
+    sessions.seats.add_key(pending.seat, key)
+    answer = redirect(url_for("seats.show_own"), 303)
+    answer.delete_cookie(SIGN_IN_COOKIE, **sessions.cookie_options)
+    return answer
+
+
+def where_from() -> tuple[str, str]:
     """Return the secret of this browser, if any, and its address, for the count of wrong tries."""
     return request.cookies.get(BROWSER_COOKIE, "")[:100], request.remote_addr or ""
 

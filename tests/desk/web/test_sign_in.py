@@ -223,6 +223,28 @@ def test_the_cookies_and_headers_of_a_desk_on_a_network(office):
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+def test_a_second_key_needs_the_passphrase_and_is_told(office):
+    """A signed-in person adds a key with the passphrase, and signs in with it; a thief of the session adds none."""
+    kaia = office.person("Kaia")
+    mere = office.person("Mere", Role.SUPERVISOR, kaia.seat)
+    wrong = mere.post("/seat", passphrase="guessed by a thief")
+    assert wrong.status_code == 409
+    assert "The passphrase is wrong" in wrong.text
+    assert mere.post("/seat", passphrase=PASSPHRASE).location == "/enrol"
+    second = SoftwareKey(ORIGIN, "desk.example")
+    assert mere.post("/enrol", answer=second.register(mere.options("/enrol"))).location == "/seat"
+    assert "Keys: 2" in mere.get("/seat").text
+    assert "Mere registered a further key." in kaia.get("/").text
+    office.keys["Mere"] = second
+    mere.post("/lock")
+    assert mere.sign_in("Mere").location == "/seat"
+    kaia.post("/seat", passphrase=PASSPHRASE)
+    options = kaia.options("/enrol")
+    kaia.post("/lock")
+    assert kaia.post("/enrol", answer=SoftwareKey(ORIGIN, "desk.example").register(options)).status_code == 403
+    assert len(office.desk.seats.named("Kaia").keys) == 1
+
+
 def test_signing_in_leads_back_to_the_page_of_the_same_person(office):
     """After an idle lock a person comes back to the same page, and another person does not come there."""
     kaia = office.person("Kaia")
