@@ -14,6 +14,7 @@ from app.delivery.leases import AgencyQueue, Leases
 from app.delivery.outbox import Outbox
 from app.delivery.pace import Pace
 from app.desk.assignment import read_overdue
+from app.desk.certificate import certificate_sentences
 from app.desk.config import REPLY_SITE_ID, Authority, DeskConfig
 from app.desk.day_key_store import DAY_KEYS_FOLDER, LOW_DAYS, last_day_with_key
 from app.desk.labels import days_label
@@ -88,13 +89,16 @@ def check_health(config: DeskConfig, now: float) -> HealthReport:
     deliveries = _deliveries(config)
     lines = [f"Envelopes in the inbox: {waiting}", f"Envelopes set aside: {aside}"]
     lines += [f"{name}: the key {_expiry_words(days)}; get a new key" for name, days in expiring]
+    lines += (certificate := certificate_sentences(config.host, now))
     lines += (day_keys := day_key_sentences(_names(config.store / DAY_KEYS_FOLDER), now))
     lines += [
         waiting_sentence(config, name, queue.waiting) + _failure_words(queue) for name, queue in deliveries.items()
     ]
     lines += (overdue := _overdue_sentences(config.store))
     failing = any(queue.code for queue in deliveries.values())
-    return HealthReport(tuple(lines), action_needed=bool(aside or expiring or day_keys or overdue or failing))
+    return HealthReport(
+        tuple(lines), action_needed=bool(aside or expiring or certificate or day_keys or overdue or failing)
+    )
 
 
 def _failure_words(queue: AgencyQueue) -> str:

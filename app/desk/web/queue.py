@@ -11,6 +11,7 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.desk.arrival_notice import notice_arrivals, notice_given
+from app.desk.certificate import certificate_sentences
 from app.desk.common_details import MAX_COUNTED
 from app.desk.day_key_store import DAY_KEYS_FOLDER
 from app.desk.errors import RefusedError
@@ -65,6 +66,7 @@ def show() -> AnyResponse:
         day_keys=day_key_sentences(
             desk.store.list_names(DAY_KEYS_FOLDER), desk.clock(), damaged=len(desk.day_keys.damaged)
         ),
+        certificate=certificate_sentences(desk.config.host, desk.clock()),
         late_statuses=desk.statuses.late_sentence(),
         aside=len(desk.inbox.set_aside()),
     )
