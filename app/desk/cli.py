@@ -22,6 +22,7 @@ from app.core.resources import ROOT
 from app.desk.ask_command import ask
 from app.desk.cases import Cases
 from app.desk.config import load_desk_config
+from app.desk.day_key_commands import day_keys
 from app.desk.envelope_commands import open_envelopes, verify
 from app.desk.health import check_health
 from app.desk.jobs import Job
@@ -195,7 +196,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-for _command in (open_envelopes, verify, outcomes, ask, seat_group):
+for _command in (open_envelopes, verify, outcomes, ask, seat_group, day_keys):
     cli.add_command(_command)
 
 

@@ -21,7 +21,6 @@ from app.vault.day_keys import KEEP_DAYS, DayKeyBatch
 from app.vault.keys import Identity, key_fingerprint, new_identity, recipient_of
 
 DAY_KEYS_FOLDER = "day-keys"
-LOW_DAYS = 14  # before the last day that has a key: from then on somebody must make the next batch
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)\.(\d{1,12})\.age")
 _NEAR = 3  # keys of days that are tried before the desk's own: today's and its neighbours'
 _DAY = timedelta(days=1)

@@ -16,8 +16,9 @@ from app.delivery.pace import Pace
 from app.desk.assignment import read_overdue
 from app.desk.certificate import certificate_sentences
 from app.desk.config import REPLY_SITE_ID, Authority, DeskConfig
-from app.desk.day_key_store import DAY_KEYS_FOLDER, LOW_DAYS, last_day_with_key
+from app.desk.day_key_store import DAY_KEYS_FOLDER, last_day_with_key
 from app.desk.labels import days_label
+from app.vault.day_keys import LOW_DAYS
 
 EXPIRY_WARNING_DAYS = 42
 _NEXT_DAY_KEYS = "Make new ones with haumaru-desk day-keys, and give the file to the site"

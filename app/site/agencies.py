@@ -13,13 +13,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from app.core.config_reader import Reader
-from app.core.errors import N_, KeyTextError
+from app.core.errors import N_, HaumaruError, KeyTextError, OutboxError
 from app.core.i18n import LocalText
+from app.delivery.clock import days_left, nz_day
 from app.delivery.destinations import Destination, read_destination, read_recipients
 from app.delivery.outbox import Envelope
 from app.delivery.receipt_codes import agency_tag
+from app.site.day_key_file import DayKeyFile
 from app.vault.age import seal
-from app.vault.keys import DEMONSTRATION, key_fingerprint, recipient_of
+from app.vault.keys import DEMONSTRATION, Recipient, key_fingerprint, recipient_of
 from app.vault.signature import decode_public_key
 from app.vault.tip import new_decoy
 from app.vault.tip_bundles import to_bundles
@@ -33,6 +35,16 @@ PROMISES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+NO_DAY_KEY = "there is no day key for today, so the form is closed; get new day keys from the agency"
+_DAY_KEY_FAULTS = {
+    "day-keys": ("is not a batch of day keys", "ask the agency for the file that haumaru-desk day-keys made"),
+    "signature": ("is not signed with reply_key", "compare reply_key by voice, then ask the agency for the file again"),
+    "other-agency": ("names a key that is not in recipients", "compare the fingerprint of the agency's key by voice"),
+    "older": (
+        "is older than a batch that this site has used",
+        "put the newest file there; if this is the newest, remove this agency's file day-keys-… beside secret_file",
+    ),
+}
 _READS_REMEDY = 'write when the agency reads reports, once, or for each language: { en = "…", mi = "…" }'
 
 
@@ -43,17 +55,35 @@ class AgencyConfig:
     id: str
     name: str
     reading_hours: LocalText
-    recipients: tuple[str, ...]
+    recipients: tuple[Recipient, ...]
     expires: date
     reply_key: bytes
     destination: Destination
     mail_limit: int
     promises: tuple[str, ...] = ()  # sentences, keys of translation
+    day_keys: DayKeyFile | None = None  # with which reports are sealed to the key of the day alone
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
         """The fingerprint of each recipient, to compare with what the agency publishes elsewhere."""
         return tuple(key_fingerprint([recipient]) for recipient in self.recipients)
+
+    def is_closed(self, now: float) -> bool:
+        """Return whether no report can be sealed at `now` (unix seconds): the key has expired, or the day has none."""
+        has_key = self.day_keys is None or self.day_keys.has_key(nz_day(now))
+        return days_left(self.expires, now) < 0 or not has_key
+
+    def recipients_at(self, now: float) -> tuple[Recipient, ...]:
+        """Return to whom a report is sealed at `now` (unix seconds): with day keys to that of the day alone.
+
+        The agency's own key never stands in for it. Raises OutboxError `no-day-key`.
+        """
+        if self.day_keys is None:
+            return self.recipients
+        recipient = self.day_keys.recipient_on(nz_day(now))
+        if recipient is None:
+            raise OutboxError("no-day-key")
+        return (recipient,)
 
 
 def choose_agency(agencies: Sequence[AgencyConfig], left_out: Collection[str]) -> AgencyConfig | None:
@@ -61,33 +91,53 @@ def choose_agency(agencies: Sequence[AgencyConfig], left_out: Collection[str]) -
     return next((agency for agency in agencies if agency.id not in left_out), None)
 
 
-def published_keys(agency: AgencyConfig) -> str:
-    """Return what `/keys.txt` says of an agency: its name, the last day of its keys, each key and its fingerprint."""
+def published_keys(agency: AgencyConfig, now: float) -> str:
+    """Return what `/keys.txt` says of an agency at `now` (unix seconds).
+
+    The agency's name, the last day of its keys, each key and its fingerprint, and the same of the key of the day.
+    """
     keys = zip(agency.recipients, agency.fingerprints, strict=True)
     lines = [f"# fingerprint: {fingerprint}\n{recipient}\n" for recipient, fingerprint in keys]
-    return f"# {agency.name}, until {agency.expires.isoformat()}\n{''.join(lines)}"
+    lines.insert(0, f"# {agency.name}, until {agency.expires.isoformat()}\n")
+    if agency.day_keys and not agency.is_closed(now):
+        (recipient,) = agency.recipients_at(now)
+        lines.append(f"# key of {nz_day(now).isoformat()}, fingerprint: {key_fingerprint([recipient])}\n{recipient}\n")
+    return "".join(lines)
 
 
-def new_decoy_envelope(agency: AgencyConfig) -> Envelope:
-    """Return a new decoy, sealed to an agency."""
+def new_decoy_envelope(agency: AgencyConfig, now: float) -> Envelope:
+    """Return a new decoy, sealed to an agency as a report would be at `now` (unix seconds)."""
+    recipients = (agency.day_keys.nearest_recipient(nz_day(now)),) if agency.day_keys else agency.recipients
     (words,) = to_bundles(new_decoy())
-    return Envelope(words.id, agency.id, seal(words.data, agency.recipients))
+    return Envelope(words.id, agency.id, seal(words.data, recipients))
 
 
-def read_agency(reader: Reader, folder: Path) -> AgencyConfig:
-    """Return the agency of one `[[agency]]`; faults are recorded in its reader."""
+def new_stock_decoy(agency: AgencyConfig, now: float) -> Envelope:
+    """Return a new decoy for the stock; the forwarder, which works at one pace, notes the batch of day keys as used."""
+    if agency.day_keys:
+        agency.day_keys.note_used(now)
+    return new_decoy_envelope(agency, now)
+
+
+def read_agency(reader: Reader, folder: Path, state: Path) -> AgencyConfig:
+    """Return the agency of one `[[agency]]`; faults are recorded in its reader.
+
+    `state` is the folder in which the site keeps the number of the newest batch of day keys that it has used.
+    """
     reader.reject_former_key("max_class", "remove it: every envelope has one length")
     identifier = reader.required("id", _identifier, "?", remedy="use small letters, digits and hyphens")
+    recipients, reply_key = read_recipients(reader), _read_reply_key(reader)
     agency = AgencyConfig(
         id=identifier,
         name=reader.text("name"),
         reading_hours=reader.local_text("reads", "", remedy=_READS_REMEDY),
-        recipients=read_recipients(reader),
+        recipients=recipients,
         expires=reader.day("expires"),
-        reply_key=_read_reply_key(reader),
+        reply_key=reply_key,
         destination=read_destination(reader, identifier, base=folder),
         mail_limit=reader.integer("mail_limit", 500, 1, 1_000_000),
         promises=_read_promises(reader),
+        day_keys=_read_day_keys(reader, reply_key, recipients, state / f"day-keys-{identifier}"),
     )
     reader.reject_unknown_keys()
     return agency
@@ -133,6 +183,26 @@ def _read_reply_key(reader: Reader) -> bytes:
     except KeyTextError:
         reader.fault("reply_key", "is not an Ed25519 public key", "copy what haumaru-desk keygen --signing printed")
         return b""
+
+
+def _read_day_keys(
+    reader: Reader, reply_key: bytes, recipients: tuple[Recipient, ...], number_file: Path
+) -> DayKeyFile | None:
+    path = reader.path("day_keys")
+    if path is None:
+        return None
+    if not reply_key:
+        reader.fault("day_keys", "needs reply_key, with which the desk signs the keys", "write reply_key")
+        return None
+    try:
+        return DayKeyFile(path, reply_key, recipients, number_file)
+    except OSError:
+        reader.fault(
+            "day_keys", "cannot be read", "copy the agency's file there, and give this user the right to read it"
+        )
+    except HaumaruError as error:
+        reader.fault("day_keys", *_DAY_KEY_FAULTS.get(error.code, _DAY_KEY_FAULTS["day-keys"]))
+    return None
 
 
 def _read_promises(reader: Reader) -> tuple[str, ...]:

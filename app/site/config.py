@@ -141,11 +141,13 @@ def load_config(path: Path, env: Mapping[str, str]) -> Config:
     faults: list[str] = []
     folder = path.resolve().parent
     root = Reader(read_toml(path), name="", prefix="HAUMARU", folder=folder, env=env, faults=faults)
+    server = _read_server(root.table("server"))
+    state = server.secret_file.parent
     config = Config(
         site=_read_site(root.table("site")),
-        server=_read_server(root.table("server")),
+        server=server,
         report=_read_report(root.table("report")),
-        agencies=tuple(read_agency(row, folder) for row in root.tables("agency")),
+        agencies=tuple(read_agency(row, folder, state) for row in root.tables("agency")),
         folder=folder,
         content=_read_content(root.table("content")),
         outbox_url=_read_outbox_url(root.table("outbox"), folder),

@@ -39,7 +39,7 @@ from app.delivery.pace import Pace
 from app.files.clean import CleanLimits
 from app.files.turns import FileTurns, film_turns
 from app.files.uploads import clean_uploads
-from app.site.agencies import new_decoy_envelope, published_keys
+from app.site.agencies import new_stock_decoy, published_keys
 from app.site.config import Config, MemoryConfig
 from app.site.guide.english_sentences import mark_untranslated
 from app.site.guide.handouts import Handout, make_handouts
@@ -190,7 +190,7 @@ def build_forwarder(config: Config) -> Forwarder:
         outbox,
         {one.id: open_transport(one.destination, base=config.folder) for one in config.agencies},
         ForwardRules(window=config.forward.window, paces=dict.fromkeys(agencies, pace)),
-        make_decoy=lambda agency: new_decoy_envelope(agencies[agency]),
+        make_decoy=lambda agency: new_stock_decoy(agencies[agency], time()),
     )
 
 
@@ -337,7 +337,7 @@ def _add_service_routes(app: Flask, config: Config, exit_cookie: ExitCookie) -> 
         return Response("ok\n", mimetype="text/plain")
 
     def keys() -> Response:
-        return Response("\n".join(map(published_keys, config.agencies)), mimetype="text/plain")
+        return Response("\n".join(published_keys(one, time()) for one in config.agencies), mimetype="text/plain")
 
     app.add_url_rule("/go", "go", go, methods=["POST"])
     app.add_url_rule("/healthz", "healthz", healthz, methods=["GET"])

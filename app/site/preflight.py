@@ -18,12 +18,13 @@ from redis.exceptions import RedisError
 from app.core.catalogues import catalogue_faults
 from app.core.errors import ConfigError, DeliveryError, HaumaruError
 from app.core.resources import ROOT
-from app.delivery.clock import days_left
+from app.delivery.clock import days_left, nz_day
 from app.delivery.destinations import open_transport
 from app.delivery.outbox import Outbox
 from app.files.clean import probe_sandbox
 from app.files.sandbox import MEMORY_BYTES
 from app.files.turns import cores, film_places
+from app.site.agencies import NO_DAY_KEY
 from app.site.config import EXPIRY_WARNING_DAYS, Config, load_config
 from app.site.factory import SCHEMA_REMEDIES, form_secret, open_memory_store, served_languages
 from app.site.guide.loader import load_catalogue_reviews, load_library
@@ -31,6 +32,7 @@ from app.site.guide.models import ENGLISH, Library, Review
 from app.site.guide.page_recordings import OLD_RECORDING
 from app.site.report.held import MAX_HELD_BYTES
 from app.vault.age import ENVELOPE_BYTES
+from app.vault.day_keys import LOW_DAYS
 
 _PROBE_SECONDS = 15
 _MB = 1_000_000
@@ -112,11 +114,21 @@ def host_warnings(config: Config) -> list[str]:
             f"[server] body_memory: the site may need {needed // _MB} MB with workers and files being cleaned, and has "
             f"{there // _MB} MB; lower body_memory or workers, or raise MemoryMax of the unit"
         )
+    return warnings + _key_warnings(config)
+
+
+def _key_warnings(config: Config) -> list[str]:
+    warnings = []
     for agency in config.report_agencies:
         left = days_left(agency.expires, time())
         if left < EXPIRY_WARNING_DAYS:
             warnings.append(
                 f"[[agency]] {agency.id} expires: the form closes in {left} days; get a new key from the agency"
+            )
+        day_left = days_left(agency.day_keys.last, time()) if agency.day_keys else LOW_DAYS
+        if 0 <= day_left < LOW_DAYS:
+            warnings.append(
+                f"[[agency]] {agency.id} day_keys: the form closes in {day_left} days; get new day keys from the agency"
             )
     return warnings
 
@@ -229,6 +241,8 @@ def _check_agencies(config: Config) -> list[PreflightFinding]:
                     text=f"{name} expires: the key has expired, so the form is closed; get a new key from the agency",
                 )
             )
+        if agency.day_keys and not agency.day_keys.has_key(nz_day(time())):
+            findings.append(PreflightFinding(fault=True, text=f"{name} day_keys: {NO_DAY_KEY}"))
         try:
             transport = open_transport(agency.destination, base=config.folder)
             began = monotonic()

@@ -21,15 +21,19 @@ from app.delivery.leases import AgencyQueue, Leases
 from app.delivery.memory_sqlite import MEMORY_FILE
 from app.delivery.memory_store import MemoryStore
 from app.delivery.outbox import Outbox
+from app.site.agencies import NO_DAY_KEY, AgencyConfig
 from app.site.config import EXPIRY_WARNING_DAYS, Config
 from app.site.factory import SCHEMA_REMEDIES, open_memory_store
 from app.site.guide.loader import load_library
 from app.site.guide.models import ENGLISH, Library
 from app.site.guide.page_recordings import OLD_RECORDING, recorded_languages
 from app.vault.age import ENVELOPE_BYTES
+from app.vault.day_keys import KEEP_DAYS, LOW_DAYS
 
 _MAX_FAILING_DAYS = 2
+_HALF_KEPT_DAYS = KEEP_DAYS // 2
 _MAX_BACKLOG_SECONDS = 12 * 3600
+_DAY_SECONDS = 86_400
 _MAX_CONTACT_AGE_DAYS = 180
 # Space for a few tips without files: each is written twice to the log, then twice into place.
 FULL_DISK_BYTES = 8 * 4 * ENVELOPE_BYTES
@@ -57,6 +61,7 @@ class AgencyDeliveries:
     failing: str  # the code of the last failure; empty where deliveries do not fail
     failing_since: date | None
     key_days: int
+    day_key_days: int | None = None  # to the last day that has a day key; None where the agency has no day keys
 
     def as_json(self) -> dict[str, Any]:
         """Return the deliveries for a monitor."""
@@ -67,13 +72,15 @@ class AgencyDeliveries:
             "failing": self.failing,
             "failing_since": since,
             "key_days": self.key_days,
+            **({} if self.day_key_days is None else {"day_key_days": self.day_key_days}),
         }
 
     def as_text(self) -> str:
         """Return the deliveries for a person, in one line."""
         state = f"failing since {self.failing_since}: {self.failing}" if self.failing else "delivering"
         backlog = f"backlog of {self.backlog_windows} windows" if self.backlog_windows else "no backlog"
-        return f"{self.id}: {backlog}, {state}, key for {self.key_days} days"
+        day_keys = "" if self.day_key_days is None else f", day keys for {self.day_key_days} days"
+        return f"{self.id}: {backlog}, {state}, key for {self.key_days} days{day_keys}"
 
 
 @dataclass(frozen=True)
@@ -114,9 +121,11 @@ def read_status(config: Config) -> SiteStatus:
             failing=found.code,
             failing_since=found.since,
             key_days=days_left(agency.expires, now),
+            day_key_days=days_left(agency.day_keys.last, now) if agency.day_keys else None,
         )
         agencies.append(deliveries)
         actions += _agency_actions(deliveries, config.forward.window, now)
+        actions += _day_key_actions(deliveries, agency, config.forward.window, now)
     unknown = queue.agencies.keys() - {agency.id for agency in config.agencies}
     actions += [f"{name}: envelopes wait for an agency that is not configured; put it back" for name in sorted(unknown)]
     if queue.last_window and now - queue.last_window > 3 * config.forward.window + 60:
@@ -181,6 +190,24 @@ def _agency_actions(agency: AgencyDeliveries, window: int, now: float) -> list[s
         actions.append(f"{agency.id}: its backlog takes {agency.backlog_windows} windows; raise cells")
     if agency.key_days < EXPIRY_WARNING_DAYS:
         actions.append(f"{agency.id}: its key expires in {agency.key_days} days; get a new key from the agency")
+    return actions
+
+
+def _day_key_actions(deliveries: AgencyDeliveries, agency: AgencyConfig, window: int, now: float) -> list[str]:
+    """Return what to do about the day keys of an agency: for new ones, and before the agency destroys old ones."""
+    if agency.day_keys is None or deliveries.day_key_days is None:
+        return []
+    actions = []
+    if not agency.day_keys.has_key(nz_day(now)):
+        actions.append(f"{agency.id}: {NO_DAY_KEY}")
+    elif deliveries.day_key_days < LOW_DAYS:
+        actions.append(f"{agency.id}: its day keys end in {deliveries.day_key_days} days; get new ones from the agency")
+    failing_days = (nz_day(now) - deliveries.failing_since).days if deliveries.failing_since else 0
+    if max(failing_days, deliveries.backlog_windows * window // _DAY_SECONDS) >= _HALF_KEPT_DAYS:
+        actions.append(
+            f"{agency.id}: reports wait for {_HALF_KEPT_DAYS} days or more; deliver by hand now, because the agency "
+            f"destroys the key of a day after {KEEP_DAYS} days"
+        )
     return actions
 
 

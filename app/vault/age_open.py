@@ -8,7 +8,7 @@ otherwise the codes of `app.vault.age`. A faulty identity, key file or passphras
 import io
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import BinaryIO
 
@@ -57,8 +57,13 @@ class EnvelopeOpener:
 
 
 def unseal(envelope: bytes, identities: Sequence[str]) -> bytes:
-    """Return the sealed bytes of one envelope; raises as EnvelopeOpener does."""
-    return EnvelopeOpener(identities).unseal(envelope)
+    """Return the sealed bytes, opened with the first of the identities that fits; no key is made of the others.
+
+    Beside envelope and plaintext, one chunk of 64 KiB is held. Nothing is returned unless the envelope is complete.
+    Raises EnvelopeError, and KeyTextError for a faulty identity.
+    """
+    checked = [keys.parse_identity(identity) for identity in identities]
+    return _unseal(envelope, (_unwrapper(identity) for identity in checked))
 
 
 def read_identity_file(data: bytes, passphrase: Callable[[], str] | None) -> tuple[Identity, ...]:
@@ -116,21 +121,21 @@ def _encode_passphrase(passphrase: str) -> bytes:
     return secret
 
 
-def _unseal(data: bytes, unwrappers: Sequence[Unwrap]) -> bytes:
+def _unseal(data: bytes, unwrappers: Iterable[Unwrap]) -> bytes:
     target = age.preallocate(len(data))
     _unseal_stream(io.BytesIO(data), target, unwrappers)
     target.truncate()
     return target.getvalue()
 
 
-def _unseal_stream(source: BinaryIO, target: BinaryIO, unwrappers: Sequence[Unwrap]) -> None:
+def _unseal_stream(source: BinaryIO, target: BinaryIO, unwrappers: Iterable[Unwrap]) -> None:
     header, payload = age.read_header(source)
     file_key = _find_file_key(header.stanzas, unwrappers)
     age.check_mac(header, file_key)
     age.decrypt_payload(payload, target, file_key)
 
 
-def _find_file_key(stanzas: Sequence[Stanza], unwrappers: Sequence[Unwrap]) -> bytes:
+def _find_file_key(stanzas: Sequence[Stanza], unwrappers: Iterable[Unwrap]) -> bytes:
     # Age specification, section "scrypt recipient stanza": a scrypt stanza stands alone, so that the passphrase
     # authenticates the file.
     if len(stanzas) > 1 and any(stanza.args[0] == SCRYPT for stanza in stanzas):

@@ -20,6 +20,7 @@ from app.vault.signature import SignatureContext, sign, verify
 
 BATCH_FORMAT = "haumaru-day-keys/1"
 KEEP_DAYS = 30  # from a day to the day from which the desk destroys its key
+LOW_DAYS = 14  # before the last day that has a key: from then on somebody must get the next batch
 MAX_BATCH_DAYS = 400
 MAX_BATCH_BYTES = 1024 * 1024
 _MAX_NUMBER = 10**12

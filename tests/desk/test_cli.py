@@ -5,11 +5,13 @@ import json
 import os
 import re
 import subprocess
+from datetime import timedelta
 
 import pytest
 
 from app.desk.export import export_json
-from app.vault.keys import parse_recipient
+from app.vault.day_keys import read_batch
+from app.vault.keys import parse_recipient, recipient_of
 from app.vault.tip import new_decoy, new_tip_id
 from app.vault.tip_bundles import to_bundles
 from tests.support.desk import big_file, jpeg, receive, tip
@@ -171,3 +173,24 @@ def test_a_missing_file_or_wrong_passphrase_is_one_line(tmp_path, office):
         assert words in done.stderr
         assert done.stderr.startswith("haumaru-desk: ")
         assert done.stderr.count("\n") == 1
+
+
+def test_day_keys_are_made_while_the_desk_is_closed_and_open_envelopes_by_hand(tmp_path, office):
+    """The file for the site is signed, no file is written over; a day's key opens after the desk's own identity."""
+    made = run("day-keys", "--config", office.config, "-o", tmp_path / "keys.json", "--days", "3")
+    assert made.returncode == 0, made.stderr
+    batch = read_batch((tmp_path / "keys.json").read_bytes(), office.public, [recipient_of(office.identity)])
+    assert made.stdout == f"Day keys from {batch.first} to {batch.last}. Number of the batch: {batch.number}\n"
+    again = run("day-keys", "--config", office.config, "-o", tmp_path / "keys.json")
+    assert (again.returncode, "a file of that name exists already" in again.stderr) == (2, True)
+    with office.desk():
+        busy = run("day-keys", "--config", office.config, "-o", tmp_path / "more.json")
+    assert (busy.returncode, "Another desk uses this store" in busy.stderr) == (1, True)
+    assert not (tmp_path / "more.json").exists()
+    path = office.drop_bundle(to_bundles(tip())[0], recipients=(batch.recipients[1],))
+    (key,) = (office.store / "day-keys").glob(f"{batch.first + timedelta(days=1)}.*")
+    identity = tmp_path / "identity.txt"
+    done = run("open", path, "-i", identity, "-i", key)
+    assert (done.returncode, json.loads(done.stdout)["id"]) == (0, path.name[:26])
+    wrong = run("open", path, "-i", key, "-i", identity)
+    assert (wrong.returncode, "give the desk's identity file first" in wrong.stderr) == (1, True)

@@ -10,12 +10,9 @@ import pytest
 from app.core.errors import EnvelopeError
 from app.delivery.clock import nz_day
 from app.desk.case_json import decode_case, encode_case
-from app.desk.day_key_store import DayKeyStore
 from app.desk.health import check_health
-from app.desk.jobs import Job
-from app.desk.store import SealedStore
 from app.vault.age import seal
-from app.vault.age_open import unseal, write_identity_file
+from app.vault.age_open import unseal
 from app.vault.day_keys import KEEP_DAYS, read_batch, sign_batch
 from app.vault.keys import new_identity, recipient_of
 from app.vault.tip_bundles import to_bundles
@@ -247,20 +244,6 @@ def test_a_day_key_that_does_not_open_stops_nothing_and_is_named(office, clocks)
         receive(desk)
         assert len(desk.cases.all()) == 1
         assert "Day keys that do not open: 1." in Browser(desk).get("/").text
-
-
-def test_a_new_key_of_the_desk_opens_the_day_keys_too(office, clocks):
-    """After the store is sealed anew, the new identity alone opens the day keys."""
-    with clocks.open(office) as desk:
-        batch = desk.day_keys.make_batch(2, fresh=False)
-    old, office.identity = office.identity, new_identity()
-    (office.folder / "identity.txt").write_bytes(write_identity_file(office.identity, None))
-    with SealedStore(office.store, (office.identity, old)).locked():
-        SealedStore(office.store, (office.identity, old)).reseal(["tips", "day-keys"], Job("test"))
-    store = SealedStore(office.store, (office.identity,))
-    keys = DayKeyStore(store, journal=None, identities=(office.identity,), today=lambda: DAY)
-    assert {recipient_of(one) for one in keys.identities()} == {*batch.recipients, recipient_of(office.identity)}
-    assert keys.damaged == []
 
 
 @pytest.mark.parametrize(

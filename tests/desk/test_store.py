@@ -111,6 +111,7 @@ def test_rekeying_seals_everything_to_the_new_identity(tmp_path, office):
     one = office.drop(tip())
     with office.desk() as desk:
         receive(desk)
+        batch = desk.day_keys.make_batch(1, fresh=False)
     old, new = office.identity, new_identity()
     (tmp_path / "new.txt").write_text(f"{new}\n")
     text = office.config.read_text().replace('["identity.txt"]', '["new.txt", "identity.txt"]')
@@ -125,6 +126,7 @@ def test_rekeying_seals_everything_to_the_new_identity(tmp_path, office):
     office.identity = new
     with office.desk() as desk:
         assert desk.cases.original(desk.cases.get(one)).id == one
+        assert {*batch.recipients} < {recipient_of(key) for key in desk.day_keys.identities()}
 
 
 def test_files_and_folders_show_the_day_alone(office):

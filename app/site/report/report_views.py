@@ -23,7 +23,7 @@ from app.site.report.forms import ReportForm
 from app.site.report.journey import REPORT
 from app.site.report.responses import PageError, ReportContext, ReportResponses
 from app.site.report.steps import TipSteps
-from app.site.report.submit import Submission, is_closed, was_sent_as
+from app.site.report.submit import Submission, was_sent_as
 from app.vault.tip import ReplyTo
 from app.web.http import REFUSED
 
@@ -163,4 +163,4 @@ class ReportViews:
         return self._responses.form(form, carried, problem, closed=closed, begun=begun, token=token)
 
     def _is_closed(self, agency: AgencyConfig | None = None) -> bool:
-        return is_closed(agency or self._context.config.intake, self._context.clock())
+        return (agency or self._context.config.intake).is_closed(self._context.clock())

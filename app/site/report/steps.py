@@ -47,7 +47,7 @@ from app.site.report.responses import (
     ReportResponses,
     closed_error,
 )
-from app.site.report.submit import Submission, arrival_hours, confirm, is_closed, submit
+from app.site.report.submit import Submission, arrival_hours, confirm, submit
 from app.web.http import REFUSED, REFUSED_BYTES, same_origin
 
 _DRAFT = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -158,7 +158,7 @@ class TipSteps(Generic[_Form]):
             raise PageError(403, sentence)
 
     def _require_agency(self, form: _Form, name: str) -> None:
-        closed = form.agency and is_closed(form.agency, self._context.clock())
+        closed = form.agency and form.agency.is_closed(self._context.clock())
         if closed and name in (self._journey.look, "send", "confirm"):
             raise closed_error()
 

@@ -19,7 +19,7 @@ from app.core.errors import (
     HeldFullError,
     MemoryStoreError,
 )
-from app.delivery.clock import days_left, nz_day
+from app.delivery.clock import nz_day
 from app.delivery.memory_store import PART
 from app.delivery.outbox import Envelope, Outbox
 from app.files.clean import CleanedFile, RefusedFile
@@ -111,8 +111,8 @@ def submit(
     if not submission.untrusted_files:
         locator = submission.answers_to
         number = context.outbox.number_answer(locator, submission.nonce, now) if locator else 0
-        sealed = _seal_bundles(_bundles(submission, (), now, number), context.agency)
-        nonce, covers = submission.nonce, _covers(context, len(sealed))
+        sealed = _seal_bundles(_bundles(submission, (), now, number), context.agency, now)
+        nonce, covers = submission.nonce, _covers(context, len(sealed), now)
         also = _form_with_words(nonce, sealed[0].id) if submission.envelope_id else None
         context.outbox.put(sealed, covers=covers, nonce=nonce, now=now, most_waiting=most_waiting, also=also)
         return Submitted()
@@ -139,8 +139,8 @@ def confirm(draft: bytes, context: SubmissionContext, *, nonce: bytes, now: floa
     """
     try:
         with context.held.opened(draft, now=now, networks=networks) as bundles:
-            sealed = _seal_bundles(_as_sent(bundles, context, nonce, now), context.agency)
-            covers, also = _covers(context, len(sealed)), _form_with_words(nonce, sealed[0].id)
+            sealed = _seal_bundles(_as_sent(bundles, context, nonce, now), context.agency, now)
+            covers, also = _covers(context, len(sealed), now), _form_with_words(nonce, sealed[0].id)
             context.outbox.put(sealed, covers=covers, nonce=nonce, draft=draft, now=now, also=also)
             parts = len(bundles) - 1
     except AlreadySentError:
@@ -175,11 +175,6 @@ def arrival_hours(parts: int, context: SubmissionContext, forward: ForwardConfig
     while 3600 * hours < seconds:
         hours *= 2
     return hours
-
-
-def is_closed(agency: AgencyConfig, now: float) -> bool:
-    """Return whether the key of an agency has expired, so that no form may take reports for it."""
-    return days_left(agency.expires, now) < 0
 
 
 def _form_with_words(nonce: bytes, words_id: TipId) -> bytes:
@@ -234,12 +229,13 @@ def _as_sent(bundles: HeldBundles, context: SubmissionContext, nonce: bytes, now
     yield from following
 
 
-def _seal_bundles(bundles: Iterable[Bundle], agency: AgencyConfig) -> list[Envelope]:
-    return [Envelope(bundle.id, agency.id, seal(bundle.data, agency.recipients)) for bundle in bundles]
+def _seal_bundles(bundles: Iterable[Bundle], agency: AgencyConfig, now: float) -> list[Envelope]:
+    recipients = agency.recipients_at(now)
+    return [Envelope(bundle.id, agency.id, seal(bundle.data, recipients)) for bundle in bundles]
 
 
-def _covers(context: SubmissionContext, count: int) -> list[Envelope]:
-    return [new_decoy_envelope(agency) for agency in context.others for _ in range(count)]
+def _covers(context: SubmissionContext, count: int, now: float) -> list[Envelope]:
+    return [new_decoy_envelope(agency, now) for agency in context.others for _ in range(count)]
 
 
 def _bundles(submission: Submission, files: Sequence[CleanedFile], now: float, number: int = 0) -> TipBundles:

@@ -19,7 +19,7 @@ from app.site.agencies import new_decoy_envelope
 from app.site.report.access import ReplyAccess
 from app.site.report.form_token import Token
 from app.site.report.responses import PageError, ReportContext, ReportResponses, closed_error
-from app.site.report.submit import Submission, is_closed, submit
+from app.site.report.submit import Submission, submit
 from app.vault.tip import ReplyTo
 
 _RETRY_SECONDS = 60
@@ -70,7 +70,7 @@ class WithdrawStep:
         """Put a sealed request not to pass the report on into the outbox, once; raises as `submit` does, PageError."""
         context, now = self._context, self._context.clock()
         agency = context.config.agency_of(access.code)
-        if agency is None or is_closed(agency, now):
+        if agency is None or agency.is_closed(now):
             raise closed_error(unknown=True)
         request = Submission(
             answers={},
@@ -89,4 +89,5 @@ class WithdrawStep:
     def _new_decoy(self, agency: str) -> Envelope:
         """Return a decoy for an agency; one that is no longer configured gets it sealed to the first agency."""
         agencies = {each.id: each for each in self._context.config.agencies}
-        return replace(new_decoy_envelope(agencies.get(agency, self._context.config.intake)), agency=agency)
+        sealed_to = agencies.get(agency, self._context.config.intake)
+        return replace(new_decoy_envelope(sealed_to, self._context.clock()), agency=agency)
