@@ -38,6 +38,7 @@ _NAMES: Mapping[frozenset[Role], str] = {
         outcome_counts.save_outcomes rewording.show rewording.save rewording.watch typed.keep typed.discard
         assignment.give assignment.set_due
         asked.show asked.put asked.decline asked.answer asked.settle_refusal
+        joined_tips.join joined_tips.take_apart joined_tips.close_repeats
     """,
     _FIGURES: "records.show_figures records.save_figures outcome_counts.show_outcomes",
     _TRANSLATOR: "translation.show_list translation.show translation.save",
