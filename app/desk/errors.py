@@ -66,6 +66,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "question-other": "An answer goes to the authority that asked, and to no other. Look at the tip again.",
         "no-words": "Write something first.",
         "too-long": "Your text is too long. Make the text shorter.",
+        "ready-text": "Choose a ready text and a language first.",
         "reply-link": "Take the link or address out of your reply. Opening a link could show who the sender is.",
         "file": "This file is not part of the tip, or the desk cannot show the file.",
         "many-words": "The desk takes out 200 words everywhere at most, so nothing was saved. Leave out whole answers.",

@@ -13,6 +13,7 @@ from app.desk.case import Case
 from app.desk.case_index import CaseIndex, CaseTally
 from app.desk.cases import Cases
 from app.desk.errors import RefusedError
+from app.desk.ready_texts import without_ready_texts
 from app.desk.thread import ThreadMessage, is_by_handler, unposted_messages
 from app.vault.tip import ReplyTo, TipId, new_tip_id
 
@@ -46,7 +47,8 @@ def reply_warnings(text: str) -> tuple[str, ...]:
     """Return what in a reply could put its reader at risk, as sentences; raises RefusedError `reply-link`."""
     if _LINK.search(text):
         raise RefusedError("reply-link")
-    return tuple(WARNINGS[name] for name, asks in _ASKS.items() if asks.search(text))
+    own_words = without_ready_texts(text)
+    return tuple(WARNINGS[name] for name, asks in _ASKS.items() if asks.search(own_words))
 
 
 class ReplyQueue:

@@ -16,6 +16,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import HaumaruError
+from app.core.resources import ROOT
 from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
@@ -39,6 +40,7 @@ from app.desk.language_guess import LanguageGuess
 from app.desk.outcome_counts import OutcomeCounts
 from app.desk.overdue import OverdueLooks, boot_seconds
 from app.desk.queue import Queue
+from app.desk.ready_texts import load_ready_texts
 from app.desk.release import decide_interrupted
 from app.desk.replies import ReplyQueue
 from app.desk.reply_poster import ReplyPoster
@@ -96,7 +98,7 @@ class Desk:
         self.replies = ReplyQueue(self.cases, has_site=config.site is not None)
         self.requests = WithdrawalRequests(self.cases)
         self.assignments, self.joined = Assignments(self.cases), JoinedTips(self.cases)
-        self.questions = QuestionQueue(self.cases, self.replies)
+        self.questions, self.ready_texts = QuestionQueue(self.cases, self.replies), load_ready_texts(ROOT)
         self.outcome_counts = OutcomeCounts(self.cases, key, config.site.agency) if config.site else None
         self.statuses = self._new_statuses()
         self.reply_poster = self._new_reply_poster()

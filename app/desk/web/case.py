@@ -5,12 +5,9 @@ of it but the instructions is refused, and each try is journaled. A reply that c
 the handler asks a second time.
 """
 
-from collections.abc import Mapping, Sequence
-
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from app.core.errors import BundleError
 from app.core.unicode import clean_text
 from app.desk.case import Case
 from app.desk.case_fields import State
@@ -33,10 +30,10 @@ from app.desk.web.context import (
     render_page,
     see_other,
 )
-from app.desk.web.typed import typed_form
+from app.desk.web.thread import is_in_thread, read_reply_id, thread_page
 from app.desk.windows import keep_translation, require_mark, thread_mark
 from app.files.clean import CleanedFile
-from app.vault.tip import SCHEMA, TipId, new_tip_id, parse_tip_id
+from app.vault.tip import SCHEMA
 
 _MAX_NOTE = 5000
 _MAX_TRANSLATION = 20_000
@@ -137,18 +134,18 @@ def show_thread(tip: str) -> AnyResponse:
     """Show the thread with the sender, and a form for a reply; the answers count as read from then on."""
     case = current_desk().cases.read_thread(tip, current_handler())
     case.require_shown()
-    return _thread_page(case)
+    return thread_page(case)
 
 
 @blueprint.post("/tips/<tip>/reply")
 def send_reply(tip: str) -> AnyResponse:
     """Check a reply, then seal and send it, once; a reply with a warning is sent only when asked a second time."""
     desk, text = current_desk(), clean_text(request.form.get("text", ""))
-    case, reply_id = desk.cases.get(tip), _read_reply_id(request.form)
+    case, reply_id = desk.cases.get(tip), read_reply_id(request.form)
     try:
         case.require_shown()
         found = reply_warnings(text)
-        if not _is_in_thread(case, reply_id):
+        if not is_in_thread(case, reply_id):
             require_mark(request.form.get("was", ""), thread_mark(case))
         if not found or request.form.get("sure") == "yes":
             desk.replies.write(case, current_handler(), text, reply_id=reply_id)
@@ -157,8 +154,8 @@ def send_reply(tip: str) -> AnyResponse:
     except RefusedError as error:
         if case.state is State.OBJECTIONABLE:
             raise
-        return _thread_page(case, status=error.answer, problem=error.message)
-    return _thread_page(case, status=422, warnings=found)
+        return thread_page(case, status=error.answer, problem=error.message)
+    return thread_page(case, status=422, warnings=found)
 
 
 @blueprint.post("/tips/<tip>/questions")
@@ -170,7 +167,7 @@ def ask_questions(tip: str) -> AnyResponse:
     try:
         desk.questions.ask(case, current_handler(), ticked)
     except RefusedError as error:
-        return _thread_page(case, status=error.answer, problem=error.message, ticked=ticked)
+        return thread_page(case, status=error.answer, problem=error.message, ticked=ticked)
     notice = "The desk will send the questions to the site, one in each message, within some hours."
     return see_other(url_for("case.show_thread", tip=tip), notice)
 
@@ -218,41 +215,6 @@ def field_label(name: str) -> str:
         return f"Text of {name}"
     named = {TRANSLATION: "Translation", ANSWERED: "Answers to questions of the desk"}
     return named.get(name) or later_label(name) or SCHEMA.heading(name)
-
-
-def _thread_page(
-    case: Case, *, status: int = 200, warnings: Sequence[str] = (), problem: str = "", ticked: Sequence[str] = ()
-) -> AnyResponse:
-    """Return the page of a thread, with the reply that was refused, or that nobody has sent."""
-    desk, reply = current_desk(), typed_form(case.id, "reply")
-    reply_id = _read_reply_id(reply.values or {})
-    if request.method == "GET" and _is_in_thread(case, reply_id):  # it was sent, and the desk killed before it knew
-        desk.typed.end(current_handler(), case.id, "reply", {reply.continues})
-        reply, reply_id = typed_form(case.id, "reply"), new_tip_id()
-    return render_page(
-        "reply.html",
-        status,
-        case=case,
-        reply=reply,
-        reply_id=reply_id,
-        warnings=warnings,
-        problem=problem,
-        ticked=ticked,
-        waiting=desk.statuses.waiting_ids(case),
-        can_tell=desk.statuses.can_tell(case),
-    )
-
-
-def _is_in_thread(case: Case, message_id: str) -> bool:
-    return any(message.id == message_id for message in case.thread)
-
-
-def _read_reply_id(untrusted_form: Mapping[str, str]) -> TipId:
-    """Return the id that a form gives its reply, so that a second press writes no second reply; else a new id."""
-    try:
-        return parse_tip_id(untrusted_form.get("reply_id", ""))
-    except BundleError:
-        return new_tip_id()
 
 
 def _open_case(tip: str) -> Case:

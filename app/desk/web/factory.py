@@ -50,6 +50,7 @@ from app.desk.web import (
     referral,
     rewording,
     session,
+    thread,
     typed,
 )
 from app.desk.web.app import create_base_app
@@ -81,7 +82,7 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         has_seats=sessions.seats is not None,
     )
     app.jinja_env.filters |= _filters(desk)
-    of_tips = (queue, case, typed, assignment, closing, joined_tips, referral, rewording, authority_questions)
+    of_tips = (queue, case, thread, typed, assignment, closing, joined_tips, referral, rewording, authority_questions)
     for pages in (session, *of_tips, records, outcome_counts):
         app.register_blueprint(pages.blueprint)
     if sessions.seats is not None:
@@ -108,6 +109,7 @@ def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
         "due": assignment.due_label,
         "given_by": assignment.giver_label,
         "hazards": hazards_label,
+        "language_name": language_name,
         "language": lambda case: language_name(desk.queue.language(case)),
         "authority_kind": AUTHORITY_KIND_LABELS.__getitem__,
         "parts_here": desk.cases.parts.count,

@@ -23,7 +23,7 @@ _CHOICES: Mapping[str, frozenset[str]] = {
 }
 _NAMES = frozenset({*FLAGS, *_TEXTS, *_CHOICES, "language", "page"})
 _MAX_DIGITS = 5
-_BLUEPRINTS = frozenset({"assignment", "queue", "case", "closing", "joined_tips", "referral", "asked"})
+_BLUEPRINTS = frozenset({"assignment", "thread", "queue", "case", "closing", "joined_tips", "referral", "asked"})
 _BACK = frozenset({"queue.show", "closing.close_many", "closing.undo", "queue.export_chosen"})
 
 

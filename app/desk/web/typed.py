@@ -21,7 +21,7 @@ from app.desk.typed import TypedText
 from app.desk.web.context import Session, current_desk, current_handler, see_other
 from app.web.http import REFUSED
 
-_NOT_KEPT = frozenset({"token", "typed", "window", "continues", "number", "writer"})
+_NOT_KEPT = frozenset({"token", "typed", "window", "continues", "number", "writer", "ready", "language"})
 _PAGES = {
     "reply": "case.show_thread",
     "redaction": "referral.show_draft",
@@ -113,9 +113,20 @@ def keep_refused() -> bool | None:
     return bool(g.typed_kept)
 
 
+def keep_changed(tip: str, values: MultiDict[str, str]) -> None:
+    """Keep a form whose fields the desk itself has changed, such as a reply with a ready text at its end."""
+    g.typed_kept = False
+    try:
+        if _is_typed():
+            _keep(g.trusted_session, tip, values.items(multi=True))
+            g.typed_kept = True
+    except HaumaruError as error:
+        log_error(error)
+
+
 def settle_typed(response: Response) -> Response:
     """End what was kept of a form once it is saved, and keep a form whose page says that it was refused."""
-    if "trusted_session" in g and _is_typed() and request.blueprint != "typed":
+    if "trusted_session" in g and _is_typed() and "typed_kept" not in g and request.blueprint != "typed":
         if response.status_code >= _REFUSED_STATUS:
             keep_refused()
         else:

@@ -215,6 +215,7 @@ POST /tips/<tip>/reopen                   closing.reopen
 GET /tips/<tip>/reply                     case.show_thread
 POST /tips/<tip>/questions                case.ask_questions
 POST /tips/<tip>/reply                    case.send_reply
+POST /tips/<tip>/reply/ready              thread.put_ready_text
 GET /tips/<tip>/reword                    rewording.show
 POST /tips/<tip>/reword                   rewording.save
 POST /tips/<tip>/reword/watch             rewording.watch
