@@ -275,7 +275,7 @@ def main() -> None:
         if not (folder / "desk.toml").exists():
             make_store(folder)
         here, there = multiprocessing.Pipe()
-        process = multiprocessing.get_context("spawn").Process(target=serve, args=(folder, there))
+        process = multiprocessing.get_context("spawn").Process(target=serve, args=(folder, there), daemon=True)
         process.start()
         journal, loaded, compared, ids, at_rest = here.recv()
         print(f"{TIPS} tips: start {loaded:.1f} s, of these the journal {journal:.1f} s; {at_rest / MIB:.0f} MiB")

@@ -11,6 +11,7 @@ journal: a text that is no code is refused.
 import json
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime
@@ -59,6 +60,8 @@ class Journal:
         self._begin()
         self._file.drop_torn_line()
         self._written, self._count, self._last = _read_lines(store, self._file, public_bytes(key))
+        self._by_code: dict[str, list[JournalEntry]] = defaultdict(list)  # so that no question looks at every line
+        self._note(self._written)
         known = set(self._written)
         self._arrivals = [one for one in _read_arrivals(store, public_bytes(key)) if one not in known]
         self._unsaved = False
@@ -73,7 +76,12 @@ class Journal:
     def has(self, did: str, what: str) -> bool:
         """Return whether something was done once, by the codes of an entry."""
         with self._lock:
-            return any(one.did == did and one.what == what for one in self._written)
+            return any(one.what == what for one in self._by_code.get(did, ()))
+
+    def has_done(self, did: str, tip: str) -> bool:
+        """Return whether something was done once to a tip."""
+        with self._lock:
+            return any(one.tip == tip for one in self._by_code.get(did, ()))
 
     def write(self, *entries: JournalEntry) -> None:
         """Append what was done, with its time, durably, or none of it.
@@ -143,7 +151,12 @@ class Journal:
         self._file.append(lines)
         self._count, self._last = count, last
         self._written.extend(entries)
+        self._note(entries)
         self._write_head()
+
+    def _note(self, entries: Iterable[JournalEntry]) -> None:
+        for entry in entries:
+            self._by_code[entry.did].append(entry)
 
     def _write_head(self) -> None:
         self._store.write(_HEAD, _signed_head(self._count, self._last, self._key))

@@ -113,4 +113,4 @@ class WithdrawalRequests:
         return change
 
     def _left_to_translator(self, case: Case) -> bool:
-        return any(entry.did == "to-translator" and entry.tip == case.id for entry in self._cases.journal.entries)
+        return self._cases.journal.has_done("to-translator", case.id)
