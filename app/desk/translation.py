@@ -17,6 +17,7 @@ from app.desk.errors import RefusedError
 from app.desk.journal import JournalEntry
 from app.desk.redaction import TRANSLATION
 from app.desk.release import without_files
+from app.desk.windows import require_mark, translation_mark
 from app.desk.withdrawal_request import is_asked_back
 
 
@@ -39,16 +40,21 @@ def text_to_translate(case: Case, context: ReferralContext) -> Mapping[str, str]
     return {name: text for name, text in referral.fields.items() if name != TRANSLATION}
 
 
-def save_translation(cases: Cases, untrusted_id: str, who: str, text: str, *, finished: bool) -> Case:
+def save_translation(
+    cases: Cases, untrusted_id: str, who: str, text: str, *, finished: bool, untrusted_mark: str
+) -> Case:
     """Keep a translation, which the handler redacts with the tip; a finished one ends that the tip waits for one.
 
-    Raises RefusedError `no-words`, and `gone` where the tip waits for no translation by `who` any more.
+    Raises RefusedError `no-words`, `saved-meanwhile` where another window saved a translation, and `gone` where the tip
+    waits for no translation by `who` any more.
     """
     if not text:
         raise RefusedError("no-words")
 
     def translate(now: Case) -> Case:
-        return replace(_required(now, cases, who), translation=text, translated_by=who, translator=not finished)
+        waiting = _required(now, cases, who)
+        require_mark(untrusted_mark, translation_mark(waiting))
+        return replace(waiting, translation=text, translated_by=who, translator=not finished)
 
     return cases.change(_required(cases.get(untrusted_id), cases, who).id, who, "translated", translate)
 

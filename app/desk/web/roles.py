@@ -35,12 +35,13 @@ _NAMES: Mapping[frozenset[Role], str] = {
         referral.show_draft referral.save_draft referral.show_boxes referral.save_boxes referral.show_redacted_file
         referral.show_preview referral.send referral.send_back referral.hand_to_translator
         records.show_journal records.show_aside records.settle_aside
-        outcome_counts.save_outcomes rewording.show rewording.save rewording.watch typed.keep typed.discard
+        outcome_counts.save_outcomes rewording.show rewording.save rewording.watch
         assignment.give assignment.set_due thread.put_ready_text
         asked.show asked.put asked.decline asked.answer asked.settle_refusal
         joined_tips.join joined_tips.take_apart joined_tips.close_repeats
     """,
     _FIGURES: "records.show_figures records.save_figures outcome_counts.show_outcomes",
+    _STAFF | _TRANSLATOR: "typed.keep typed.discard",
     _TRANSLATOR: "translation.show_list translation.show translation.save",
     _SUPERVISOR: "seats.show seats.add seats.change seats.end_all asked.confirm",
     _LOOPBACK: "session.enter session.choose_handler session.set_handler",

@@ -7,6 +7,7 @@ from app.core.unicode import clean_text
 from app.desk.errors import RefusedError
 from app.desk.translation import save_translation, text_to_translate, tip_to_translate, tips_to_translate
 from app.desk.web.context import current_desk, current_handler, render_page, see_other
+from app.desk.web.typed import typed_form
 
 _MAX_TRANSLATION = 20_000  # characters
 
@@ -28,36 +29,34 @@ def show(tip: str) -> AnyResponse:
 @blueprint.post("/translate/<tip>")
 def save(tip: str) -> AnyResponse:
     """Keep the translation; a refusal keeps what was typed."""
-    text = clean_text(request.form.get("text", ""))
+    text, finished = clean_text(request.form.get("text", "")), request.form.get("finished") == "yes"
     if len(text) > _MAX_TRANSLATION:
-        return _page(tip, text, RefusedError("too-long"))
+        return _page(tip, RefusedError("too-long"))
+    cases, mark = current_desk().cases, request.form.get("was", "")
     try:
-        finished = request.form.get("finished") == "yes"
-        save_translation(current_desk().cases, tip, current_handler(), text, finished=finished)
+        save_translation(cases, tip, current_handler(), text, finished=finished, untrusted_mark=mark)
     except RefusedError as error:
         if error.code == "gone":
             return render_page("translate_gone.html", error.answer, text=text)
-        return _page(tip, text, error)
+        return _page(tip, error)
     if finished:
         return see_other(url_for("translation.show_list"), "The translation is saved, and the handler can read it.")
     return see_other(url_for("translation.show", tip=tip), "The translation is saved.")
 
 
-def _page(tip: str, typed: str = "", refusal: RefusedError | None = None) -> AnyResponse:
+def _page(tip: str, refusal: RefusedError | None = None) -> AnyResponse:
     desk = current_desk()
     case = tip_to_translate(desk.cases, tip, current_handler())
     try:
         words, problem = text_to_translate(case, desk.referral_context), ""
     except RefusedError:
-        words, problem = (
-            {},
-            "The redaction of this tip is not finished, so there is nothing to read yet. Tell the handler.",
-        )
+        words = {}
+        problem = "The redaction of this tip is not finished, so there is nothing to read yet. Tell the handler."
     return render_page(
         "translate.html",
         refusal.answer if refusal else 200,
         case=case,
         words=words,
         problem=refusal.message if refusal else problem,
-        text=typed or case.translation,
+        typed=typed_form(case.id, "translated"),
     )

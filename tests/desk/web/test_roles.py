@@ -128,7 +128,7 @@ def test_a_translation_is_written_kept_and_finished(seated, desk, one):
     assert translator.post(f"/translate/{one.id}", text="First <half>").status_code == 303
     assert "First &lt;half&gt;" in translator.get(f"/translate/{one.id}").text
     assert translator.post(f"/translate/{one.id}", text="").status_code == 409
-    too_long = translator.post(f"/translate/{one.id}", text="x" * 20_001)
+    too_long = translator.post(f"/translate/{one.id}", text="x" * 20_001, typed="translated", window="w")
     assert too_long.status_code == 409
     assert "x" * 20_001 in too_long.text
     assert translator.post(f"/translate/{one.id}", text="All of it", finished="yes").location == "/translate"
@@ -138,6 +138,32 @@ def test_a_translation_is_written_kept_and_finished(seated, desk, one):
     assert late.status_code == 404
     assert "Too late" in late.text
     assert not any("All" in line.what or "half" in line.what for line in desk.journal.entries)
+
+
+def test_a_half_written_translation_comes_back_to_its_translator_alone(seated, desk, one):
+    """What a translator typed and did not save is there after an idle lock, and is nobody else's."""
+    kaia = seated.person("Kaia")
+    translator = seated.person("Tui", Role.TRANSLATOR, kaia.seat)
+    other = seated.person("Rui", Role.TRANSLATOR, kaia.seat)
+    desk.cases.claim(one.id, "Kaia")
+    desk.cases.translate(one.id, "Kaia", "", needs_translator=True)
+    desk.cases.redact(one.id, "Kaia", replace(one.draft, looked=True))
+    fields = {"typed": "translated", "window": "w1", "writer": "Tui", "number": "1"}
+    kept = translator.post(f"/tips/{one.id}/typed", fields='[["text", "Half of it"]]', **fields)
+    assert kept.status_code == 204
+    seated.steady.seconds += 901
+    assert translator.sign_in("Tui").status_code == 303
+    assert ">Half of it</textarea>" in translator.get(f"/translate/{one.id}").text
+    other.sign_in("Rui")
+    assert "Half of it" not in other.get(f"/translate/{one.id}").text
+    assert other.post(f"/tips/{one.id}/typed", fields='[["text", "x"]]', **fields).status_code >= 400
+    saved = {"typed": "translated", "window": "w2", "continues": "w1", "text": "All"}
+    assert translator.post(f"/translate/{one.id}", **saved).status_code == 303
+    assert "Half of it" not in translator.get(f"/translate/{one.id}").text
+    second = translator.post(f"/translate/{one.id}", text="Of another window", was="an older mark", typed="translated")
+    assert second.status_code == 409
+    assert "Of another window" in second.text
+    assert "This is what is saved now" in second.text
 
 
 def test_a_translator_never_reads_a_handler_s_own_translation(seated, desk, one):
