@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from app.desk.case import Case
 from app.desk.case_fields import State
+from app.desk.errors import SENTENCES
 from app.desk.seat import Role, SeatNews
 from app.desk.seats import MACHINE
 from app.desk.thread import ThreadMessage
@@ -162,6 +163,19 @@ _NEWS = {
     "seat-enabled": "{by} opened the seat of {seat} again.",
     "copied-key": "The key of {seat} may have been copied, so the desk refused it. Take its keys away now.",
 }
+_FAULTS = {
+    "auth": "The password or key was refused",
+    "closed": "The other end closed the connection",
+    "file": "A file could not be read",
+    "too-large": "The other end takes no file of this size",
+    "receiver-full": "The other end has no room left",
+    "redirect": "The address in desk.toml leads to another address",
+    "refused": "The other end refused, and may take it later",
+    "rejected": "The other end refuses for good",
+    "timeout": "The other end did not answer in time",
+    "tls": "The certificate of the other end is not right",
+    "unreachable": "The other end cannot be reached",
+}
 _STATUSES = {
     "opened": "Your tip was opened",
     "referred": "Your tip was passed on",
@@ -180,6 +194,17 @@ def status_label(message: ThreadMessage) -> str:
     """Return what a status says to the sender; a status or a detail without a label is shown as its code."""
     details = "; ".join(_DETAILS.get(detail, detail) for detail in message.details)
     return f"Status: {_STATUSES.get(message.value, message.value)}{f' ({details})' if details else ''}"
+
+
+def told_label(value: str) -> str:
+    """Return what a sender reads of a status, without its details; a status without a label is shown as its code."""
+    return _STATUSES.get(value, value)
+
+
+def fault_label(code: str) -> str:
+    """Return why some work or a delivery failed, in words, with the code for the person who runs the desk."""
+    words = SENTENCES.get(code, "").rstrip(".") or _FAULTS.get(code, "The desk has a fault")
+    return f"{words} ({code})"
 
 
 def sent_label(message: ThreadMessage, waiting: Collection[str]) -> str:

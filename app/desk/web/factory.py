@@ -18,6 +18,8 @@ from app.desk.case import Case
 from app.desk.case_fields import OUTCOMES, REASONS, State
 from app.desk.common_details import DETAIL_LABELS
 from app.desk.config import HostConfig, ListenAddress
+from app.desk.journal import JournalEntry
+from app.desk.journal_labels import details_label
 from app.desk.labels import (
     AUTHORITY_KIND_LABELS,
     KIND_LABELS,
@@ -29,6 +31,7 @@ from app.desk.labels import (
     action_label,
     answer_label,
     days_label,
+    fault_label,
     hazards_label,
     news_label,
     sent_label,
@@ -106,6 +109,8 @@ def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
         "answer": answer_label,
         "answer_case": _answer_case(desk),
         "days": days_label,
+        "details": _details(desk),
+        "fault": fault_label,
         "due": assignment.due_label,
         "given_by": assignment.giver_label,
         "hazards": hazards_label,
@@ -129,6 +134,12 @@ def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
         "asked_back": lambda case: is_asked_back(case, desk.cases),
         "open_request": lambda case: needs_answer(case, desk.cases),
     }
+
+
+def _details(desk: Desk) -> Callable[[JournalEntry], str]:
+    parties = {**desk.config.authorities, **desk.config.translators}
+    names = {name: party.name for name, party in parties.items()}
+    return lambda entry: details_label(entry, names)
 
 
 def _answer_case(desk: Desk) -> Callable[[ThreadMessage], Case | None]:
