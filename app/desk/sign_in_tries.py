@@ -49,6 +49,11 @@ class SignInTries:
                 if not key.startswith("name "):
                     self._counts.pop(key, None)
 
+    def strangers(self, name: str) -> int:
+        """Return how many wrong tries of the last hour came with this name, from browsers that are new to its seat."""
+        with self._lock:
+            return self._count_of(_name_key(name))
+
     def _count_of(self, key: str) -> int:
         count, last = self._counts.get(key, (0, 0.0))
         return count if self._clock() - last < _FORGOTTEN else 0
@@ -65,4 +70,8 @@ def _keys(untrusted_name: str, seat: Seat | None, untrusted_browser: str, addres
     """Return under which keys a try is counted: the known browser alone, or the address and the name."""
     if seat and untrusted_browser and seat_knows(seat, untrusted_browser):
         return (f"browser {seat.id} {untrusted_browser}",)
-    return (f"address {address}", f"name {name_form(untrusted_name)[:100]}")
+    return (f"address {address}", _name_key(untrusted_name))
+
+
+def _name_key(untrusted_name: str) -> str:
+    return f"name {name_form(untrusted_name)[:100]}"

@@ -15,6 +15,7 @@ from app.desk.closing import close_case
 from app.desk.envelopes import deposit_envelope
 from app.desk.errors import RefusedError
 from app.desk.journal import verify_journal
+from app.desk.seat import Role
 from app.desk.store import SealedStore
 from app.vault.age import ENVELOPE_BYTES
 from app.vault.age_open import unseal
@@ -112,6 +113,7 @@ def test_rekeying_seals_everything_to_the_new_identity(tmp_path, office):
     with office.desk() as desk:
         receive(desk)
         batch = desk.day_keys.make_batch(1, fresh=False)
+        desk.seats.add(None, "Kaia", Role.SUPERVISOR)
     old, new = office.identity, new_identity()
     (tmp_path / "new.txt").write_text(f"{new}\n")
     text = office.config.read_text().replace('["identity.txt"]', '["new.txt", "identity.txt"]')
@@ -126,6 +128,7 @@ def test_rekeying_seals_everything_to_the_new_identity(tmp_path, office):
     office.identity = new
     with office.desk() as desk:
         assert desk.cases.original(desk.cases.get(one)).id == one
+        assert [one.name for one in desk.seats.all()] == ["Kaia"]
         assert {*batch.recipients} < {recipient_of(key) for key in desk.day_keys.identities()}
 
 

@@ -94,14 +94,17 @@ class SeatSessions(Sessions):
         found = self._pending.get(untrusted_cookie)
         return found if found and found.ends > self._steady() else None
 
-    def sign_in(self, seat: Seat, untrusted_pending: str, untrusted_former: str) -> str:
-        """Start the session of a seat, and end what this browser had before; return the value of its cookie."""
+    def sign_in(self, seat: Seat, untrusted_pending: str, untrusted_former: str, *, notice: str = "") -> str:
+        """Start the session of a seat, and end what this browser had before; return the value of its cookie.
+
+        `notice` is what the first page says.
+        """
         with self._lock:
             self._pending.pop(untrusted_pending, None)
             if former := self._sessions.get(untrusted_former):
                 self.end(former, code="session")
             now, cookie = self._steady(), secrets.token_urlsafe(32)
-            self._sessions[cookie] = Session(used=now, started=now, seat=seat, handler=seat.name)
+            self._sessions[cookie] = Session(used=now, started=now, seat=seat, handler=seat.name, notice=notice)
             return cookie
 
     def get(self, untrusted_cookie: str) -> Session | None:

@@ -161,7 +161,7 @@ def to_key(endpoint: str, cookie: str) -> AnyResponse:
 def _signed_in(seat: Seat, browser: str) -> AnyResponse:
     sessions = current_seat_sessions()
     pending, former = request.cookies.get(SIGN_IN_COOKIE, ""), request.cookies.get(sessions.cookie_name, "")
-    cookie = sessions.sign_in(seat, pending, former)
+    cookie = sessions.sign_in(seat, pending, former, notice=_strangers_sentence(sessions.tries.strangers(seat.name)))
     answer = redirect(sessions.take_last_page(seat.name) or home_url_of(seat.role), 303)
     answer.set_cookie(sessions.cookie_name, cookie, **sessions.cookie_options)
     answer.set_cookie(BROWSER_COOKIE, browser, max_age=_BROWSER_SECONDS, **sessions.cookie_options)
@@ -188,6 +188,13 @@ def where_from() -> tuple[str, str]:
 
 def _browser_secret() -> str:
     return secrets.token_urlsafe(32)
+
+
+def _strangers_sentence(count: int) -> str:
+    if not count:
+        return ""
+    tries = "was one wrong try" if count == 1 else f"were {count} wrong tries"
+    return f"There {tries} with your name in a new browser within an hour. If that was not you, tell a supervisor."
 
 
 def _wait_sentence(seconds: int) -> str:

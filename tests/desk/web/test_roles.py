@@ -235,3 +235,23 @@ def test_two_seats_release_and_one_does_not(tmp_path):
         assert [(one.by, one.second) for one in sent] == [("Kaia", "Mere")]
         refused = kaia.post("/seats", name="KAIA", role="handler")
         assert refused.status_code == 409
+
+
+def test_two_seats_hand_over_and_one_does_not(tmp_path):
+    """A text for a translator elsewhere needs two seats too, and one of them confirms the translator's key."""
+    office = Office(tmp_path, release=2)
+    with office.desk() as desk:
+        seated = SeatedDesk(desk)
+        kaia = seated.person("Kaia")
+        tui = seated.person("Tui", Role.HANDLER, kaia.seat)
+        made = drop(office, desk, tip({"what": WORDS}))
+        desk.cases.claim(made, "Kaia")
+        desk.cases.redact(made, "Kaia", replace(desk.cases.get(made).draft, looked=True))
+        fields = {"translator": "translator", "confirmed": "translator"}
+        version = desk.cases.get(made).version
+        assert kaia.post(f"/tips/{made}/translator", version=version, **fields).status_code == 303
+        for browser, status in ((kaia, 409), (tui, 303)):
+            version = desk.cases.get(made).version
+            answer = browser.post(f"/tips/{made}/refer", version=version)
+            assert answer.status_code == status, answer.text
+        assert [one.who for one in desk.journal.entries if one.did == "to-translator"] == ["Tui"]

@@ -57,6 +57,8 @@ def test_a_stranger_waits_and_the_person_does_not(office):
     assert stranger.status_code == 429
     assert "Wait" in stranger.text
     assert kaia.sign_in("Kaia").location == "/"
+    assert "wrong tries with your name in a new browser" in kaia.get("/").text
+    assert "with your name in a new browser" not in kaia.get("/").text
 
 
 def test_a_passphrase_alone_opens_nothing(office):
