@@ -89,6 +89,24 @@ def test_a_declined_question_is_not_answered_any_more(office, desk):
         decline_question(desk.cases, case.id, "Ana", asked.id, "danger", wants_refusal=False)
 
 
+def test_a_question_that_is_declined_while_its_answer_is_built_gets_no_answer(office, desk, monkeypatch):
+    """The last look is under the lock of every change: who declines a moment before the answer leaves is heard."""
+    case, asked, begun = _answered(office, desk)
+    ready, change = _redacted(desk, begun), desk.cases.change
+
+    def decline_first(tip_id, who, did, transition, **more):
+        if did == "referred":
+            monkeypatch.setattr(desk.cases, "change", change)
+            decline_question(desk.cases, case.id, "Ana", asked.id, "danger", wants_refusal=False)
+        return change(tip_id, who, did, transition, **more)
+
+    monkeypatch.setattr(desk.cases, "change", decline_first)
+    with pytest.raises(RefusedError, match="question-decided"):
+        send_referrals(ready, [desk.config.authorities["police"]], desk.referral_context, "Ana")
+    assert desk.cases.get(begun.id).referrals == ()
+    assert desk.waiting_deliveries()["police"][0] == 1, "the first referral alone"
+
+
 def test_two_people_release_an_answer_and_a_refusal(tmp_path):
     """With release = 2, nothing goes back to an authority that one person alone has looked at."""
     office = Office(tmp_path)
