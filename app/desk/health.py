@@ -53,9 +53,8 @@ def day_key_sentences(names: Iterable[str], now: float, *, damaged: int = 0) -> 
     elif days < LOW_DAYS:
         sentences.append(f"The day keys of this desk end {_in_days(days)}. {_NEXT_DAY_KEYS}.")
     if damaged:
-        sentences.append(
-            f"Day keys that do not open: {damaged}. Envelopes of those days cannot be opened. Ask for help."
-        )
+        lost = f"Day keys that do not open: {damaged}. The desk cannot open envelopes of those days."
+        sentences.append(f"{lost} {_NEXT_DAY_KEYS} at once.")
     return sentences
 
 

@@ -21,6 +21,7 @@ from app.delivery.outbox import Envelope
 from app.delivery.receipt_codes import agency_tag
 from app.site.day_key_file import DayKeyFile
 from app.vault.age import seal
+from app.vault.day_keys import KEEP_DAYS
 from app.vault.keys import DEMONSTRATION, Recipient, key_fingerprint, recipient_of
 from app.vault.signature import decode_public_key
 from app.vault.tip import new_decoy
@@ -113,8 +114,13 @@ def new_decoy_envelope(agency: AgencyConfig, now: float) -> Envelope:
 
 
 def new_stock_decoy(agency: AgencyConfig, now: float) -> Envelope:
-    """Return a new decoy for the stock; the forwarder, which works at one pace, notes the batch of day keys as used."""
+    """Return a new decoy for the stock; the forwarder, which works at one pace, notes the batch of day keys as used.
+
+    Raises OutboxError `no-day-key` where the desk has destroyed the key of the last day, and would open no decoy.
+    """
     if agency.day_keys:
+        if days_left(agency.day_keys.last, now) < -KEEP_DAYS:
+            raise OutboxError("no-day-key")
         agency.day_keys.note_used(now)
     return new_decoy_envelope(agency, now)
 

@@ -49,7 +49,7 @@ class DayKeyFile:
         return self._current().recipient_on(day)
 
     def nearest_recipient(self, day: date) -> Recipient:
-        """Return to whom a decoy is sealed: decoys go on while the form is closed, so that the pace shows nothing."""
+        """Return to whom a decoy is sealed: decoys go on for 30 days while the form is closed."""
         return self._current().nearest_recipient(day)
 
     def note_used(self, now: float) -> None:

@@ -14,7 +14,7 @@ from app.delivery.clock import nz_day, nz_day_end
 from app.delivery.leases import Leases
 from app.delivery.outbox import Envelope, Outbox
 from app.site import demo, preflight, status
-from app.site.agencies import published_keys
+from app.site.agencies import new_stock_decoy, published_keys
 from app.site.config import load_config
 from app.site.factory import build_forwarder
 from app.vault.age import ENVELOPE_BYTES, STANZAS, read_header
@@ -24,6 +24,7 @@ from app.vault.day_keys import KEEP_DAYS, LOW_DAYS, sign_batch
 from app.vault.keys import key_fingerprint, new_identity, recipient_of
 from app.vault.tip import new_tip_id
 from tests.support.day_keys import KeysOfDays
+from tests.support.desk import Office, receive
 from tests.support.two_agencies import hidden
 from tests.support.visit import open_site
 
@@ -154,6 +155,35 @@ def test_decoys_go_on_while_the_form_is_closed(tmp_path, keys, path, today):
     found = [each.read_bytes() for each in (path.parent / "inbox").glob("*.age")]
     assert len(found) == config.forward.cells
     assert days_that_open(found, keys) == [today - 2 * DAY]
+
+
+def test_no_decoy_is_sealed_to_a_key_that_the_desk_has_destroyed(path, keys, today):
+    """When the last day was more than 30 days ago the stock gets no decoys; before, it does."""
+    keys.write(today - DAY, 1)
+    agency = configured(path, keys).intake
+    assert new_stock_decoy(agency, time.time() + (KEEP_DAYS - 1) * SECONDS).agency == "example"
+    with pytest.raises(OutboxError, match="no-day-key"):
+        new_stock_decoy(agency, time.time() + KEEP_DAYS * SECONDS)
+
+
+def test_a_report_comes_from_the_form_to_the_desk_under_a_key_that_the_desk_made(tmp_path):
+    """The desk's own file opens the form, and the desk takes in words, files and decoys that the site sealed."""
+    (tmp_path / "office").mkdir()
+    office = Office(tmp_path / "office")
+    keys = KeysOfDays(tmp_path / "day-keys.json", identity=office.identity, signing_key=office.key)
+    with office.desk(clock=time.time) as desk:
+        keys.put(sign_batch(desk.day_keys.make_batch(3, fresh=False), office.key))
+        site = Site(tmp_path, keys)
+        site.step(site.look("They hold his passport"), "send")
+        held = site.step(site.look("Seven men"), "send", files=[(photo(), "a.jpg")])
+        site.step(held, "confirm")
+        build_forwarder(site.config).run_once()
+        for envelope in (tmp_path / "demo" / "inbox").glob("*.age"):
+            envelope.rename(office.inbox / envelope.name)
+        receive(desk)
+        assert sorted(case.text("what") for case in desk.cases.all()) == ["Seven men", "They hold his passport"]
+        assert all(desk.cases.parts.is_complete(case) for case in desk.cases.all())
+        assert desk.inbox.set_aside() == []
 
 
 def test_a_faulty_file_changes_nothing_while_the_site_runs(path, keys, today):
