@@ -21,7 +21,7 @@ import click
 
 from app.files.audio import rebuild_mp3
 from app.files.clean import CleanedFile, clean_files
-from app.site.factory import served_languages
+from app.site.guide.editions import served_languages
 from app.site.guide.loader import load_library
 from app.site.guide.models import Edition
 from app.site.guide.page_recordings import SPEAKER, read_table, sound_digest, sound_path, table_path

@@ -132,6 +132,8 @@ def build(folder: Path, static: Path | None, path: Path | None) -> None:
     if static is not None and config is not None:
         count = factory.build_static(config, static)
         click.echo(f"{count} files are in {static}; reload the proxy")
+        for fault in preflight.outcome_faults(config):
+            click.echo(f"haumaru: {fault}", err=True)
         return
     for line in demo.build_outputs(folder, config):
         click.echo(line)
@@ -164,7 +166,7 @@ def _serve(config: Config) -> None:
     # The garbage collectors of the workers then do not write to the shared pages (docs.python.org, gc.freeze).
     gc.collect()
     gc.freeze()
-    for warning in preflight.host_warnings(config):
+    for warning in (*preflight.host_warnings(config), *preflight.outcome_faults(config)):
         log.warning("%s", warning)
     server = config.server
     log.info("serving on %s:%s", server.host, server.port)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import time
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +28,7 @@ from app.core.durable import create_once
 from app.core.errors import ConfigError, OutboxError
 from app.core.log import log_error
 from app.core.resources import ROOT
+from app.delivery.clock import nz_day
 from app.delivery.destinations import open_transport
 from app.delivery.forwarder import Forwarder, ForwardRules
 from app.delivery.memory_redis import RedisMemoryStore
@@ -41,10 +41,11 @@ from app.files.turns import FileTurns, film_turns
 from app.files.uploads import clean_uploads
 from app.site.agencies import new_stock_decoy, published_keys
 from app.site.config import Config, MemoryConfig
+from app.site.guide.editions import load_editions
 from app.site.guide.english_sentences import mark_untranslated
 from app.site.guide.handouts import Handout, make_handouts
-from app.site.guide.loader import load_catalogue_reviews, load_library
 from app.site.guide.models import Library, Review, page_path
+from app.site.guide.outcome_files import AgencyOutcomes, read_outcome_files
 from app.site.guide.prerender import csp_hash, minified_stylesheet, render_all
 from app.site.guide.static_files import StaticSite, refused_sentences, write_static
 from app.site.guide.views import GuideViews
@@ -84,6 +85,7 @@ class Prerendered:
     library: Library
     catalogue_reviews: Mapping[str, Review]
     handouts: Mapping[str, Handout]
+    outcomes: tuple[AgencyOutcomes, ...]
     pages: Mapping[str, PrerenderedAnswer]
 
 
@@ -119,11 +121,6 @@ def require_schema(config: Config) -> None:
         outbox.database.close()
 
 
-def served_languages(root: Path) -> tuple[str, ...]:
-    """Return the codes of the languages that have content below `root`, in the order of the languages."""
-    return tuple(code for code in i18n.known_languages(root) if any((root / code).glob("*.md")))
-
-
 def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
     """Check the content and render everything that does not change; `ConfigError` with every fault."""
     return render_guide(config, form_secret(config.server.secret_file), root=root)
@@ -132,13 +129,14 @@ def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
 def render_guide(config: Config, secret: bytes, *, root: Path = ROOT) -> Prerendered:
     """Return what `prerender_site` returns, with any 32 bytes as the secret: no guidance page depends on them."""
     compile_catalogues(root / "translations")
-    library, catalogue_reviews = _load_library(config, root)
+    library, catalogue_reviews = load_editions(config, root)
     prerendered = Prerendered(
         config=config,
         secret=secret,
         library=library,
         catalogue_reviews=catalogue_reviews,
         handouts=make_handouts(library, "" if config.site.demo else config.site.base_url),
+        outcomes=read_outcome_files(config.content, config.report_agencies, nz_day(time()))[0],
         pages={},
     )
     preload_tables()
@@ -215,18 +213,6 @@ def build_static(config: Config, folder: Path) -> int:
     return write_static(folder, StaticSite(rendered.pages, host_names(config), exit_url, languages, refused))
 
 
-def _load_library(config: Config, root: Path) -> tuple[Library, Mapping[str, Review]]:
-    """Return what is served, and the review of each catalogue; with `reviewed_only` of what is signed."""
-    codes = served_languages(root / "content")
-    library = load_library(root / "content", codes, config.content, signed_only=config.site.reviewed_only)
-    catalogue_reviews = load_catalogue_reviews(root / "translations", codes)
-    if not config.site.reviewed_only:
-        return library, catalogue_reviews
-    signed = library.only_reviewed()
-    kept = {code: edition for code, edition in signed.editions.items() if catalogue_reviews[code].reviewed}
-    return replace(signed, editions=MappingProxyType(kept)), catalogue_reviews
-
-
 def _create_app(prerendered: Prerendered, root: Path, clock: Callable[[], float]) -> tuple[Flask, GuideViews]:
     """Return the application with its security headers and its guidance pages."""
     config, library = prerendered.config, prerendered.library
@@ -241,7 +227,8 @@ def _create_app(prerendered: Prerendered, root: Path, clock: Callable[[], float]
     mark_untranslated(app, codes)
     style = minified_stylesheet()
     reviewed = {code: review.reviewed for code, review in prerendered.catalogue_reviews.items()}
-    guide = GuideViews(library, site, known, style=style, handouts=prerendered.handouts, reviewed=reviewed)
+    files, figures = prerendered.handouts, prerendered.outcomes
+    guide = GuideViews(library, site, known, style=style, handouts=files, reviewed=reviewed, outcomes=figures)
     headers = response_headers(
         exit_url=site.exit_url, style_hashes=(csp_hash(style),), secure=site.secure, demo=site.demo
     )

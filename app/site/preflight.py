@@ -6,7 +6,7 @@ and the sandbox, and returns every fault with its remedy. It sends nothing.
 
 import ctypes
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time
@@ -26,9 +26,10 @@ from app.files.sandbox import MEMORY_BYTES
 from app.files.turns import cores, film_places
 from app.site.agencies import NO_DAY_KEY
 from app.site.config import EXPIRY_WARNING_DAYS, Config, load_config
-from app.site.factory import SCHEMA_REMEDIES, form_secret, open_memory_store, served_languages
+from app.site.factory import SCHEMA_REMEDIES, form_secret, open_memory_store
+from app.site.guide.editions import review_warnings, served_languages
 from app.site.guide.loader import load_catalogue_reviews, load_library
-from app.site.guide.models import ENGLISH, Library, Review
+from app.site.guide.outcome_files import read_outcome_files
 from app.site.guide.page_recordings import OLD_RECORDING
 from app.site.report.held import MAX_HELD_BYTES
 from app.vault.age import ENVELOPE_BYTES
@@ -68,6 +69,7 @@ def check(path: Path, env: Mapping[str, str]) -> list[PreflightFinding]:
     findings = [PreflightFinding(fault=False, text=text) for text in host_warnings(config)]
     examinations = (
         _check_content,
+        _check_outcomes,
         _check_secret,
         _check_database,
         _check_memory,
@@ -133,6 +135,11 @@ def _key_warnings(config: Config) -> list[str]:
     return warnings
 
 
+def outcome_faults(config: Config) -> tuple[str, ...]:
+    """Return why figures that agencies published are not shown, each with its remedy; the site runs without them."""
+    return read_outcome_files(config.content, config.report_agencies, nz_day(time()))[1]
+
+
 def most_memory(config: Config) -> int:
     """Return how many bytes the site takes with every limit reached at once; `deploy/README.md` has the same sum."""
     worker = _WORKER_BYTES + config.server.body_memory + _CODES_BYTES
@@ -180,25 +187,12 @@ def _check_content(config: Config) -> list[PreflightFinding]:
     warnings += [PreflightFinding(fault=False, text=f"{name}: {OLD_RECORDING}") for name in library.old_recordings]
     if config.site.demo:
         return warnings
-    texts = _review_warnings(library, reviews, reviewed_only=config.site.reviewed_only)
+    texts = review_warnings(library, reviews, reviewed_only=config.site.reviewed_only)
     return warnings + [PreflightFinding(fault=False, text=text) for text in texts]
 
 
-def _review_warnings(library: Library, reviews: Mapping[str, Review], *, reviewed_only: bool) -> Iterator[str]:
-    """Yield what an operator should know about signatures: what is shown unsigned, hidden, or shown in English."""
-    editions = {lang: edition for lang, edition in library.editions.items() if lang != ENGLISH}
-    if not reviewed_only:
-        unsigned = [lang for lang, edition in editions.items() if not edition.reviewed]
-        if unsigned:
-            yield f"[site] reviewed_only: no speaker has signed {', '.join(unsigned)}; have each checked, or write true"
-        return
-    hidden = [lang for lang, edition in editions.items() if not (edition.signed and reviews[lang].reviewed)]
-    if hidden:
-        yield f"[site] reviewed_only: {', '.join(hidden)} not shown; have a speaker sign what make review CODE=… prints"
-    for lang in sorted(editions.keys() - set(hidden)):
-        english = [slug for slug, page in editions[lang].pages.items() if page.lang != lang]
-        if english:
-            yield f"content/{lang}: {', '.join(english)} come in English; have a speaker sign them"
+def _check_outcomes(config: Config) -> list[PreflightFinding]:
+    return [PreflightFinding(fault=True, text=text) for text in outcome_faults(config)]
 
 
 def _check_secret(config: Config) -> list[PreflightFinding]:

@@ -3,9 +3,11 @@
 import json
 import re
 import subprocess
+import time
 
 import pytest
 
+from app.desk.journal import JournalEntry
 from tests.support.browser import chromium, violations
 from tests.support.desk import Office, jpeg, picture, program, reply_to, tip, wait_for
 from tests.support.paths import ROOT
@@ -18,6 +20,7 @@ SIZES = [
     ({"width": 1280, "height": 800}, "light"),
     ({"width": 1280, "height": 800}, "dark"),
 ]
+YEARS = 4 * 366 * 86_400.0
 EVIL = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\"> and some more words here"
 
 
@@ -33,6 +36,8 @@ def office(tmp_path_factory):
             tip({"what": "Workers sleep in containers behind the vineyard and are paid six dollars an hour in cash"})
         )
     (office.inbox / f"{'0' * 26}.age").write_bytes(b"not an envelope")
+    with office.desk(clock=lambda: time.time() - YEARS) as desk:
+        desk.journal.write(JournalEntry("Ana", "noted"))  # so that the page of figures to publish has all tables
     return office
 
 

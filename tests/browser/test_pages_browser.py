@@ -11,6 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 from werkzeug.serving import make_server
 
 from tests.support.firefox import firefox
+from tests.support.outcomes import published_figures
 from tests.support.paths import ROOT
 from tests.support.servers import Certificates
 from tests.support.visit import open_site
@@ -92,7 +93,9 @@ def exit_port(tmp_path_factory):
 def site(tmp_path_factory):
     server = make_server("127.0.0.1", 0, lambda *_: [], threaded=True)
     base = f"http://127.0.0.1:{server.server_port}"
-    visitor = open_site(tmp_path_factory.mktemp("site"), SITE_BASE_URL=base, SITE_EXIT_URL=EXIT)
+    folder = tmp_path_factory.mktemp("site")
+    figures = published_figures(folder)  # so that the page of the figures has all that it can have
+    visitor = open_site(folder, SITE_BASE_URL=base, SITE_EXIT_URL=EXIT, **figures)
     server.app = visitor.app
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

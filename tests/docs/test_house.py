@@ -30,7 +30,7 @@ NAMES_OF_BOTH = {"cli", "config", "factory", "errors", "views", "web"}
 GLUE = set("already at by first for from guess haumaru i n in new next of on one other soon text to too".split())
 PAGES = set(
     "help visa self-check signs what-is-trafficking law response plan contact anonymity privacy accessibility about"
-    " sheets report reply".split()
+    " sheets report reply outcomes".split()
 )
 
 

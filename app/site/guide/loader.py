@@ -63,6 +63,11 @@ _TEXTS: Mapping[str, tuple[str, ...]] = {
         *("part_true", "private", "clear", "print"),
     ),
     "signs": ("signs_intro", "child_heading"),
+    "outcomes": (
+        *("figures_heading", "none", "agency", "until", "by_month", "month", "received", "referred", "closed"),
+        *("few", "later", "by_reason", "by_kind", "reason", "kind", "reasons"),
+        *("check_heading", "check", "key"),
+    ),
 }
 _CATALOGUE_HEADER = re.compile(r'^"(X-[A-Za-z-]+): (.*?)\\n"$', re.MULTILINE)
 _FRONT_MATTER = re.compile(r"-{3,}[ \t]*\n(.*?)^-{3,}[ \t]*$", re.DOTALL | re.MULTILINE)

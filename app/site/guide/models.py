@@ -30,6 +30,7 @@ SLUGS = (
     "response",
     "plan",
     "plan-actions",
+    "outcomes",
     "sheet",
     "contact",
     "anonymity",

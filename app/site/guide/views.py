@@ -21,6 +21,7 @@ from app.core.i18n import Language
 from app.site.config import SiteConfig
 from app.site.guide.handouts import ZIP_NAME, Handout
 from app.site.guide.models import ENGLISH, Contact, Edition, Library, page_path
+from app.site.guide.outcome_files import AgencyOutcomes, outcome_values
 from app.site.guide.page_frame import PageFrame
 from app.site.guide.plan import PILLARS, TIMETABLES, PlanFilter, count_actions, filter_actions, to_csv, to_json
 from app.site.guide.signs import Sign, read_signs
@@ -31,6 +32,7 @@ _TEMPLATES = {
     "self-check": "self-check.html",
     "signs": "signs.html",
     "plan-actions": "plan.html",
+    "outcomes": "outcomes.html",
     "sheet": "sheets.html",
     "contact": "lines.html",
 }
@@ -49,7 +51,10 @@ _SECURITY_TXT_DAYS = 180
 
 
 class GuideViews:
-    """The guidance pages; `handouts` are the PDFs by file name, `reviewed` says which catalogues are reviewed."""
+    """The guidance pages; `handouts` are the PDFs by file name, `reviewed` says which catalogues are reviewed.
+
+    `outcomes` are the figures that agencies published.
+    """
 
     def __init__(
         self,
@@ -60,8 +65,10 @@ class GuideViews:
         style: str,
         handouts: Mapping[str, Handout],
         reviewed: Mapping[str, bool],
+        outcomes: Sequence[AgencyOutcomes],
     ) -> None:
         self._library, self._site, self._known, self._handouts = library, site, known, handouts
+        self._outcomes = {one.name: one for one in outcomes}
         self.render = PageFrame(library, site, known, style=style, reviewed=reviewed).render
         english = library.editions[ENGLISH].pages["signs"]
         self._signs = {lang: read_signs(edition.pages["signs"], english) for lang, edition in library.editions.items()}
@@ -79,6 +86,7 @@ class GuideViews:
                 for code, edition in self._library.editions.items()
                 for slug in edition.recordings
             ),
+            *(url_for("guide.outcome_file", name=name) for name in self._outcomes),
             *(url_for(f"guide.{name}") for name in files),
         )
 
@@ -103,6 +111,8 @@ class GuideViews:
         handout_rule = f"{page_path('<lang:lang>', 'sheet')}/<name>.pdf"
         blueprint.add_url_rule(handout_rule, "handout", lambda lang, name: self._handout(lang, f"{name}.pdf"))
         blueprint.add_url_rule("/<lang:lang>/audio/<slug>.mp3", "recording", self._recording)
+        for name in self._outcomes:
+            blueprint.add_url_rule(f"/{name}", "outcome_file", self._outcome_file, defaults={"name": name})
         files: dict[str, tuple[str, Callable[[], Response]]] = {
             "handouts_zip": (f"/{ZIP_NAME}", lambda: self._handout(ENGLISH, ZIP_NAME)),
             "plan_csv": ("/plan.csv", lambda: _file(to_csv(self._library.plan), "text/csv")),
@@ -150,6 +160,8 @@ class GuideViews:
             return self._plan_values(wanted)
         if slug == "self-check":
             return _self_check_values(edition, self._library.editions[ENGLISH])
+        if slug == "outcomes":
+            return outcome_values(tuple(self._outcomes.values()))
         return self._handout_values(edition) if slug == "sheet" else {}
 
     def _handout(self, lang: str, name: str) -> Response:
@@ -157,6 +169,9 @@ class GuideViews:
             abort(404)
         handout = self._handouts[name]
         return Response(handout.data, mimetype=handout.type)
+
+    def _outcome_file(self, name: str) -> Response:
+        return Response(self._outcomes[name].data, mimetype="application/json")
 
     def _recording(self, lang: str, slug: str) -> AnyResponse:
         """Return a page read aloud, or the range of bytes that a player asks for (RFC 9110, 14)."""
