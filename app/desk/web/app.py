@@ -139,6 +139,8 @@ def _guard() -> AnyResponse | None:
         return _turn_away(sessions, untrusted_cookie)
     g.session = session
     _check_origin(session)
+    if request.endpoint == "queue.show" and not may("queue.show"):  # the desk's bare address
+        return redirect(home_url(), 303)
     require_role()
     g.trusted_session = session
     if not _is_background(desk):

@@ -39,7 +39,7 @@ class PendingSignIn:
     code: str = field(default="", repr=False)  # of the one-time link; "" for a seat in use
     verifier: PassphraseVerifier | None = None
     adds: bool = False  # a further key, by somebody who is signed in
-    _challenge: KeyChallenge | None = None
+    _challenges: list[KeyChallenge] = field(default_factory=list, repr=False)  # one at most
 
     @property
     def registers(self) -> bool:
@@ -48,15 +48,15 @@ class PendingSignIn:
 
     def ask(self, challenge: KeyChallenge) -> str:
         """Keep a challenge in the place of the one before; return the options for the browser."""
-        self._challenge = challenge
+        self._challenges[:] = [challenge]
         return challenge.options
 
     def take_challenge(self) -> KeyChallenge:
         """Return the challenge, once; raises RefusedError `security-key`."""
-        challenge, self._challenge = self._challenge, None
-        if challenge is None:
-            raise RefusedError("security-key")
-        return challenge
+        try:
+            return self._challenges.pop()  # in one step: of two threads one gets it
+        except IndexError:
+            raise RefusedError("security-key") from None
 
 
 class SeatSessions(Sessions):

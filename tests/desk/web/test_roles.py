@@ -66,6 +66,8 @@ def test_each_role_gets_its_rows_and_no_others(seated, role):
             continue
         answer = person.get(address(rule)) if method == "GET" else person.post(address(rule))
         is_refused = answer.status_code == 403 and NOT_ALLOWED in answer.text
+        if endpoint == "queue.show":  # the bare address leads to the first page of each role
+            is_refused = answer.location in {"/translate", "/figures"}
         assert is_refused is (role not in ENDPOINT_ROLES[endpoint]), (endpoint, method, answer.status_code)
         checked += 1
     assert checked > 50
