@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from hashlib import sha256
+from itertools import islice
 from secrets import SystemRandom
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -72,6 +73,11 @@ class Journal:
         """Every entry, day by day: first what came in on a day, in no order, then what was done on it."""
         with self._lock:
             return sorted([*self._arrivals, *self._written], key=lambda one: (one.at[:10], "T" in one.at))
+
+    def latest(self, tip: str, most: int) -> list[JournalEntry]:
+        """Return at most so many of the last things that were done about one tip, the newest first."""
+        with self._lock:
+            return list(islice((one for one in reversed(self._written) if one.tip == tip), most))
 
     def has(self, did: str, what: str) -> bool:
         """Return whether something was done once, by the codes of an entry."""

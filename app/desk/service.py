@@ -39,6 +39,7 @@ from app.desk.journal import DESK, Journal
 from app.desk.language_guess import LanguageGuess
 from app.desk.outcome_counts import OutcomeCounts
 from app.desk.overdue import OverdueLooks, boot_seconds
+from app.desk.presence import Presence
 from app.desk.queue import Queue
 from app.desk.ready_texts import load_ready_texts
 from app.desk.release import decide_interrupted
@@ -86,7 +87,7 @@ class Desk:
         self.seats = Seats(store, self.journal, key, clock=clock)
         self.cases = Cases(store, self.journal, identities, clock=clock)
         self.looks = OverdueLooks(store, clock=clock, steady=steady)
-        self.typed = TypedTexts(self.cases)
+        self.typed, self.presence = TypedTexts(self.cases), Presence()
         self.day_keys = DayKeyStore(store, self.journal, identities, self.cases.today)
         self.authority_questions = AuthorityQuestions(self.cases, config.authorities, public_bytes(key))
         self.inbox = Inbox(config.inbox, self.cases, store, self.day_keys.identities, self.authority_questions)

@@ -155,3 +155,30 @@ def test_a_text_that_cannot_be_kept_is_said_and_leaving_asks(served):
     page.goto(served.url("/help"))
     assert asked == ["beforeunload"]
     page.context.close()
+
+
+def test_two_people_on_one_tip_see_each_other_without_a_reload(served):
+    """Ana's open page says that Ben opened the tip, changed it, and left; "Show it" keeps what she typed."""
+    made = served.new_tip("A cook whose passport is with his employer")
+    ana, ben = served.sign_in("Ana"), served.sign_in("Ben")
+    ana.set_viewport_size(PHONE)
+    ana.clock.install()
+    ana.goto(served.url(f"/tips/{made}"))
+    ben.goto(served.url(f"/tips/{made}"))
+    beside = ana.locator("[data-beside] [role=status]")
+    wait_for(lambda: ana.clock.run_for(10_000) or "Ben has this tip open too." in beside.first.text_content())
+    ben.locator("#note").fill("I called them")
+    ben.get_by_role("button", name="Save the note").click()
+    ben.wait_for_url("**#notes")
+    wait_for(lambda: ana.clock.run_for(10_000) or "changed by Ben" in beside.last.text_content())
+    assert violations(ana) == []
+    ana.locator("#note").press_sequentially("So did I")
+    ana.get_by_role("link", name="Show it").click()
+    ana.get_by_text("I called them").wait_for()
+    wait_for(lambda: served.desk.typed.of("Ana", made, "note"))
+    ana.goto(served.url(f"/tips/{made}"))
+    assert ana.locator("#note").input_value() == "So did I"
+    ben.goto(served.url("/help"))
+    wait_for(lambda: ana.clock.run_for(10_000) or beside.first.text_content() == "")
+    for page in (ana, ben):
+        page.context.close()

@@ -36,6 +36,7 @@ from app.desk.web.context import (
     render_page,
     session_or_none,
 )
+from app.desk.web.presence import open_page
 from app.desk.web.roles import home_url, may, may_confirm_keys, require_role
 from app.desk.web.session import (
     IDLE_SECONDS,
@@ -49,11 +50,13 @@ from app.desk.web.typed import keep_refused, settle_typed
 from app.web.http import REFUSED, MemoryRequest, is_query, security_headers
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
-_SCRIPTS = ("desk.js", "session.js", "typed.js", "security_key.js")
+_SCRIPTS = ("desk.js", "session.js", "typed.js", "presence.js", "security_key.js")
 _MAX_REQUEST_BYTES = 2_000_000
 _TOO_LARGE = 413
 _KEPT = "The desk kept what you wrote, and shows it again on the page where you wrote it."
-_BACKGROUND_ENDPOINTS = frozenset({"queue.tell_arrivals", "queue.show_progress", "session.tell_left"})
+_BACKGROUND_ENDPOINTS = frozenset(
+    {"queue.tell_arrivals", "queue.show_progress", "session.tell_left", "presence.tell", "presence.leave"}
+)
 _WHILE_LOADING = frozenset({"session.stop_loading", "session.lock"})
 
 
@@ -68,6 +71,7 @@ def create_base_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
     style, script = _read_asset("desk.css"), "\n".join(_read_asset(name) for name in _SCRIPTS)
     app.jinja_env.globals.update(style=style, script=script, demo=demo, form_token=form_token)
     app.jinja_env.globals.update(
+        open_page=open_page,
         seconds_left=lambda: sessions.seconds_left(current_session()),
         idle_seconds=IDLE_SECONDS,
         warning_seconds=WARNING_SECONDS,

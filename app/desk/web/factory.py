@@ -48,6 +48,7 @@ from app.desk.web import (
     closing,
     joined_tips,
     outcome_counts,
+    presence,
     queue,
     records,
     referral,
@@ -85,8 +86,8 @@ def create_app(desk: Desk, sessions: Sessions, *, demo: bool) -> Flask:
         has_seats=sessions.seats is not None,
     )
     app.jinja_env.filters |= _filters(desk)
-    of_tips = (queue, case, thread, typed, assignment, closing, joined_tips, referral, rewording, authority_questions)
-    for pages in (session, *of_tips, records, outcome_counts):
+    of_tips = (queue, case, thread, typed, presence, assignment, closing, joined_tips, referral, rewording)
+    for pages in (session, *of_tips, authority_questions, records, outcome_counts):
         app.register_blueprint(pages.blueprint)
     if sessions.seats is not None:
         _register_seats(app)

@@ -36,7 +36,7 @@ _NAMES: Mapping[frozenset[Role], str] = {
         referral.show_preview referral.send referral.send_back referral.hand_to_translator
         records.show_journal records.show_aside records.settle_aside
         outcome_counts.save_outcomes rewording.show rewording.save rewording.watch
-        assignment.give assignment.set_due thread.put_ready_text
+        assignment.give assignment.set_due thread.put_ready_text presence.tell presence.leave
         asked.show asked.put asked.decline asked.answer asked.settle_refusal
         joined_tips.join joined_tips.take_apart joined_tips.close_repeats
     """,
