@@ -20,7 +20,8 @@ from app.text.same_details import SameDetail, same_details
 from app.vault.tip import SCHEMA
 
 MAX_LISTED = 20  # tips that are listed for one detail
-MAX_COUNTED = 99  # other tips that the queue counts for one row: a flood of one number must not make the desk slow
+MAX_COUNTED = 20  # other tips that the queue counts for one row: a flood of one number must not make the desk slow
+_MAX_FOUND = 99  # other tips that a page counts for one detail
 _FEW = 50  # tips that a page may wait for
 DETAIL_LABELS: Mapping[str, str] = {
     "plate": "number plate",
@@ -91,7 +92,7 @@ class CommonDetails:
         ids = self._own_ids(case)
         with self._lock:
             details = {one[:2]: one for case_id in ids for one in self._details.get(case_id, ())}
-            found = {key: self._others(key, ids) for key in details}
+            found = {key: self._others(key, ids, _MAX_FOUND) for key in details}
         common = []
         for key, others in found.items():
             cases = {tip.id: tip for tip in map(self._tip, others) if tip is not None and tip.id != case.id}
@@ -103,17 +104,21 @@ class CommonDetails:
     def count(self, case: Case) -> int:
         """Return how many other tips have a detail in common with a case, at most `MAX_COUNTED`."""
         ids = self._own_ids(case)
+        tips: set[str] = set()
         with self._lock:
             keys = {one[:2] for case_id in ids for one in self._details.get(case_id, ())}
-            others = {other for key in keys if len(self._cases[key]) > 1 for other in self._others(key, ids)}
-        tips = {tip.id for tip in map(self._tip, others) if tip is not None}
+            for key in keys:
+                if len(self._cases[key]) > 1:
+                    tips.update(tip.id for tip in map(self._tip, self._others(key, ids, MAX_COUNTED)) if tip)
+                if len(tips - {case.id}) >= MAX_COUNTED:
+                    break
         return min(len(tips - {case.id}), MAX_COUNTED)
 
     def _own_ids(self, case: Case) -> set[str]:
         return {str(case.id), *(message.id for message in case.thread if not message.who)}
 
-    def _others(self, key: tuple[str, str], ids: set[str]) -> list[str]:
-        return list(islice((one for one in self._cases[key] if one not in ids), MAX_COUNTED))
+    def _others(self, key: tuple[str, str], ids: set[str], most: int) -> list[str]:
+        return list(islice((one for one in self._cases[key] if one not in ids), most))
 
     def _tip(self, case_id: str) -> Case | None:
         """Return the tip that has a row for a case: the tip itself, or the one whose thread has the answer."""

@@ -169,7 +169,7 @@ class Queue:
         if not self._has_row(case):
             return None
         keys = {order: key(case) for order, key in SORT_KEYS.items()}
-        return QueueRow(case, keys, _views(case), _search_text(case))
+        return QueueRow(case, keys, _views(case), _search_text(case), danger=case.danger, children=case.children)
 
     def _has_row(self, case: Case) -> bool:
         threads = self._records.threads(case.answers_to) if case.answers_to is not None else []
@@ -183,13 +183,16 @@ class Queue:
         """Return what a row must pass, the quickest first; a locked tip passes only where nothing is asked."""
         place, today = chosen.place.casefold(), self._today()
         asked: list[tuple[object, Callable[[QueueRow], bool]]] = [
-            (chosen.narrowed, lambda row: row.case.state is not State.OBJECTIONABLE),
+            (
+                chosen.view == State.OBJECTIONABLE and chosen.narrowed,
+                lambda row: row.case.state is not State.OBJECTIONABLE,
+            ),
             (chosen.mine, lambda row: row.case.holder == who),
             (chosen.due, lambda row: is_due(row.case, today)),
             (chosen.translator, lambda row: row.case.translator),
             (chosen.files, lambda row: bool(row.case.files)),
-            (chosen.danger, lambda row: row.case.danger),
-            (chosen.children, lambda row: row.case.children),
+            (chosen.danger, lambda row: row.danger),
+            (chosen.children, lambda row: row.children),
             (chosen.kind, lambda row: chosen.kind in row.case.known_kinds),
             (chosen.answerable, lambda row: readable_reply_to(row.case) is not None),
             (chosen.common, lambda row: self._common.count(row.case) > 0),

@@ -21,12 +21,14 @@ _FEW = 100  # rows that are put into their places one by one; more of them are s
 
 @dataclass(frozen=True)
 class QueueRow:
-    """One case of the queue: its place in each order, the views that show it, and its text in small letters."""
+    """One case of the queue: its place in each order, the views that show it, and what a search asks of every row."""
 
     case: Case
     keys: Mapping[str, SortKey]  # by order
     views: tuple[str, ...]
     search_text: str
+    danger: bool
+    children: bool
 
 
 class QueueRows:
