@@ -40,10 +40,11 @@ def begin_answer(context: ReferralContext, tip: str, who: str, question_id: str,
     """Let `who` redact one of the sources as the answer to a question, for the authority that asked alone.
 
     What was taken out of the tip is taken out of a later answer too, as far as the list of words has room. Raises
-    RefusedError: `question-decided`, `gone`, and as `Cases.claim` and `Case.require_redactor` do.
+    RefusedError: `question-decided`, `gone`, and as `Case.require_holder` and `Cases.claim` do.
     """
     cases = context.cases
     case = cases.get(tip)
+    case.require_holder(who)
     question = require_undecided(cases, case, question_id)
     source = next((one for one in answer_sources(cases, case, question) if one.id == untrusted_source), None)
     if source is None:

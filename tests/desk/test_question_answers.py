@@ -107,6 +107,18 @@ def test_a_question_that_is_declined_while_its_answer_is_built_gets_no_answer(of
     assert desk.waiting_deliveries()["police"][0] == 1, "the first referral alone"
 
 
+def test_only_who_works_on_the_tip_begins_an_answer_and_finds_an_answer_that_another_began(office, desk):
+    """Ben does not work on the tip, so he begins nothing; once he has the tip, its page leads to what Ana holds."""
+    case, asked, begun = _answered(office, desk)
+    for source in (case.id, begun.id):
+        with pytest.raises(RefusedError, match="claimed"):
+            begin_answer(desk.referral_context, case.id, "Ben", asked.id, source)
+    desk.cases.release(case.id, "Ben", force=True)
+    desk.cases.claim(case.id, "Ben")
+    page = Browser(desk, "Ben").get(f"/tips/{case.id}/asked/{asked.id}").text
+    assert "Ana is working on this answer" in page
+
+
 def test_two_people_release_an_answer_and_a_refusal(tmp_path):
     """With release = 2, nothing goes back to an authority that one person alone has looked at."""
     office = Office(tmp_path)
