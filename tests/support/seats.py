@@ -12,7 +12,6 @@ from tests.support.security_key import SoftwareKey
 HOST = "desk.example"
 ORIGIN = "https://desk.example:8443"
 PASSPHRASE = "kererū over four hills"
-SECRETS = (PASSPHRASE, "kererū over", "over four hills")
 
 
 class Clock:

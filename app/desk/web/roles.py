@@ -22,10 +22,10 @@ _LOOPBACK = frozenset[Role]()  # no seat: only a desk on loopback has these page
 
 _NAMES: Mapping[frozenset[Role], str] = {
     _EVERYBODY: """
-        session.lock session.stay session.tell_left session.stop_loading seats.read_news seats.show_own seats.begin_key
+        session.lock session.stay session.tell_left seats.read_news seats.show_own seats.begin_key
     """,
     _STAFF: """
-        session.set_shortcuts session.show_help
+        session.set_shortcuts session.show_help session.stop_loading
         queue.show queue.tell_arrivals queue.claim queue.give_back queue.export_chosen queue.save_export
         queue.open_inbox queue.show_progress queue.stop_job
         closing.close closing.close_many closing.undo closing.reopen

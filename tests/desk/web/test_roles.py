@@ -73,6 +73,20 @@ def test_each_role_gets_its_rows_and_no_others(seated, role):
     assert checked > 50
 
 
+def test_a_desk_that_opens_its_store_is_stopped_by_staff_alone(seated, desk):
+    """While the desk opens its tips, each role sees how far it is, and only people who work on tips can stop it."""
+    kaia = seated.person("Kaia")
+    tui = seated.person("Tui", Role.TRANSLATOR, kaia.seat)
+    desk.loading.ended = False
+    assert "Stop</button>" in kaia.get("/").text
+    page = tui.get("/translate").text
+    assert "Opening the tips" in page
+    assert "Stop</button>" not in page
+    assert tui.post("/loading/stop").status_code == 403
+    assert not desk.loading.stopped
+    desk.loading.ended = True
+
+
 def test_an_address_without_a_row_is_refused(seated):
     """A page that somebody adds and does not write into the table opens to nobody, a supervisor neither."""
     seated.app._got_first_request = False
