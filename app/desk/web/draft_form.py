@@ -60,7 +60,8 @@ def read_draft(case: Case, fields: Mapping[str, str]) -> RedactionDraft:
 
 def form_draft(case: Case, fields: Mapping[str, str], form: MultiDict[str, str]) -> RedactionDraft:
     """Return the draft that a form says; what names no field, file or authority of ours is left out."""
-    kept = form.getlist("keep")
+    kept, shown = form.getlist("keep"), form.getlist("shown")
+    new = [name for name in fields if is_later(name) and name not in shown]
     question = open_question(case) if form.get("answers") == case.draft.question else None
     chosen = [question.authority] if question else form.getlist("authority")
     paths = {file.path for file in case.files}
@@ -69,7 +70,8 @@ def form_draft(case: Case, fields: Mapping[str, str], form: MultiDict[str, str])
         case.draft,
         marks=read_marks(form.getlist("m"), fields),
         terms=tuple(dict.fromkeys(term for term in lines if term)),
-        left_out=tuple(name for name in fields if name not in kept and not is_file(name)),
+        # A later message that the form did not show is not known yet: its suggestions are black when it is first shown.
+        left_out=tuple(name for name in fields if name not in (*kept, *new) and not is_file(name)),
         later=tuple(name for name in fields if name in kept and is_later(name)),
         files=tuple(path for path in form.getlist("file") if path in paths),
         summary=clean_text(form.get("summary", "")),

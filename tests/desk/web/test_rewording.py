@@ -143,6 +143,23 @@ def test_what_changed_after_own_words_were_saved_is_said(two_people):
     assert "this has changed" not in ana.get(f"/tips/{one}/refer").text
 
 
+def test_a_message_that_comes_in_while_somebody_redacts_is_black_when_it_is_first_shown(two_people):
+    """A form that was made before the message came does not make its suggestions known: they are black afterwards."""
+    office, desk, ana, _, one = two_people
+    office.drop(tip({"what": "Ring me on 027 555 0123."}, answers_to=reply_to().locator, reply=reply_to()))
+    receive(desk)
+    ana.post(f"/tips/{one}/redact", m=MARKS, keep=["what"], summary="x", authority=["police"])
+    (name,) = re.findall(r'name="shown" value="(later-\w+)"', page := ana.get(f"/tips/{one}/redact").text)
+    marks = re.findall(r'name="m" value="([^"]+)" checked', page)
+    assert any(mark.startswith(name) for mark in marks)
+    ana.post(f"/tips/{one}/redact", m=marks, keep=["what", name], shown=[name], summary="x", authority=["police"])
+    after = ana.get(f"/tips/{one}/refer").text.partition('id="after"')[2]
+    assert "Ring me on" in after
+    assert "027 555 0123" not in after
+    ana.post(f"/tips/{one}/redact", keep=["what", name], shown=[name], summary="x", authority=["police"])
+    assert "027 555 0123" in ana.get(f"/tips/{one}/refer").text.partition('id="after"')[2], "a handler may keep words"
+
+
 def test_own_words_can_begin_from_the_translation_or_again_from_the_original(two_people):
     """A button puts what is left of the translation, or of the original, into the field of a text."""
     _, desk, ana, _, one = two_people
