@@ -105,6 +105,7 @@ class RedactionDraft:
     translator: str = ""  # the id of the translator to whom a prepared text goes; "" for a referral to the authorities
     rewordings: Mapping[str, Rewording] = field(default_factory=dict)
     later: tuple[str, ...] = ()
+    seen: str = ""  # the digest of the translation whose words a handler had in view while redacting
     looked: bool = False  # a handler has saved the draft once, with the suggestions in view
     question: str = ""  # the id of the authority's question that the draft answers, to that authority alone
 

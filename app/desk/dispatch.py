@@ -22,13 +22,16 @@ from app.desk.known_names import LISTED, KnownNames, load_known_names
 from app.desk.later_messages import is_later, later_messages, message_text, referred_names
 from app.desk.redaction import (
     ONLY_SUGGESTED,
+    TRANSLATION,
     Redaction,
     find_removed,
     is_file,
     is_our_field,
+    is_translation_new,
     left_out_at_first,
     redactable_texts,
     suggest_removals,
+    with_known_marks,
 )
 from app.desk.referral import Referral
 from app.desk.rewording import used_rewordings
@@ -84,7 +87,8 @@ class ReferralContext:
     def redaction(self, case: Case) -> Redaction:
         """Return the redaction of a tip by its own draft; raises RefusedError, or BusyError, for its files."""
         fields = self.texts(case)
-        return Redaction.of(fields, case.draft, suggest_removals(fields, self.phrases, self.names))
+        draft = with_known_marks(case.draft, fields)
+        return Redaction.of(fields, draft, suggest_removals(fields, self.phrases, self.names))
 
     def find(self, name: str, text: str) -> tuple[Finding, ...]:
         """Return what may show who the sender is in one text that a handler writes in place of a field."""
@@ -107,10 +111,11 @@ def first_draft(
     return replace(case.draft, marks=marks, left_out=left_out_at_first(suggestions), authorities=chosen)
 
 
-def with_new_later(redaction: Redaction) -> Redaction:
-    """Return a redaction with the certain suggestions marked in later messages that the draft does not know yet."""
+def with_new_texts(redaction: Redaction) -> Redaction:
+    """Return a redaction with the certain suggestions marked in what is new: later messages, or another translation."""
     draft = redaction.draft
     new = [name for name in redaction.fields if is_later(name) and name not in (*draft.later, *draft.left_out)]
+    new += [TRANSLATION] if is_translation_new(redaction.fields, draft) else []
     marks = _certain_marks({name: redaction.suggestions.get(name, ()) for name in new})
     return redaction.with_draft(replace(draft, marks={**draft.marks, **marks})) if marks else redaction
 
@@ -152,12 +157,13 @@ def build_referral(
 ) -> Referral:
     """Return what an authority or a translator would get, before it is signed.
 
-    A translator gets the redacted original where an authority gets own words. Raises RefusedError: `nothing-left`,
-    `file`, `still-there` (what was taken out stands elsewhere, as in the summary), `no-own-words`, and `leftover` (what
-    was taken out, or a sentence of the sender, stands in own words and no handler has let it stand).
+    A translator gets the redacted original where an authority gets own words, and no translation that nobody has
+    redacted. Raises RefusedError: `nothing-left`, `file`, `still-there` (what was taken out stands elsewhere, as in
+    the summary), `no-own-words`, `leftover` (what was taken out, or a sentence of the sender, stands in own words, and
+    no handler let it stand), and `translation-new` (no handler has redacted the translation of now).
     """
     own = own_words(redaction) if purpose == "referral" else {}
-    left = {name: own.get(name, text) for name, text in redaction.left.items() if not is_file(name)}
+    left = _texts_left(redaction, own, purpose)
     names = referred_names(left)
     kept = _kept_files(case, redaction, context.attachments)
     question = answered_question(context.cases, case) if purpose == "referral" else None
@@ -183,6 +189,16 @@ def build_referral(
     )
     _require_nothing_removed(made, _without_allowed(redaction, left, own), redaction.removed)
     return made
+
+
+def _texts_left(redaction: Redaction, own: Mapping[str, str], purpose: str) -> dict[str, str]:
+    """Return what goes of each text, own words in its place; a translation only after somebody has redacted it."""
+    left = {name: own.get(name, text) for name, text in redaction.left.items() if not is_file(name)}
+    if TRANSLATION in left and TRANSLATION not in own and is_translation_new(redaction.fields, redaction.draft):
+        if purpose == "referral":
+            raise RefusedError("translation-new")
+        del left[TRANSLATION]
+    return left
 
 
 def own_words(redaction: Redaction) -> dict[str, str]:

@@ -44,6 +44,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "nothing-left": "There is nothing to refer. Keep at least one answer.",
         "referral-too-long": "The words are too long for one envelope. Leave an answer out, or make the text shorter.",
         "still-there": "Words that you took out still stand in the referral or its summary. Take them out too.",
+        "translation-new": "The translation is new or was changed. Redact its words first, then save.",
         "leftover": "Your own words hold something that was taken out or is the sender's. Change or allow each place.",
         "no-own-words": "You chose your own words for an answer and wrote none. Write some, or choose another way.",
         "expired": "The key of an authority has expired, so nothing was sent. Ask for the new key.",

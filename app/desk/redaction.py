@@ -8,7 +8,8 @@ What a handler marks is removed wherever it stands in every field, in other lett
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ ANSWERED = "answered-questions"  # what a sender said to questions of the desk, 
 
 _EDGES = " \t\n.,;:!?()[]{}\"'«»-–—/\\，。、；：！？（）「」"
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_DIGEST_DIGITS = 32
 _MIN_DIGITS = 4  # of a word that is taken out elsewhere as a number
 
 
@@ -162,6 +164,23 @@ def is_our_field(name: str) -> bool:
     """Whether the desk or the form gave a field its name; any other name is the sender's, and may hold words."""
     known = {TRANSLATION, ANSWERED, *(field.name for field in SCHEMA.fields)}
     return name in known or bool(later_label(name))
+
+
+def text_digest(text: str) -> str:
+    """Return 32 hexadecimal digits of the SHA-256 of a text, by which a later change of the text is seen."""
+    return sha256(text.encode("utf-8", "replace")).hexdigest()[:_DIGEST_DIGITS]
+
+
+def is_translation_new(fields: Mapping[str, str], draft: RedactionDraft) -> bool:
+    """Whether the fields hold a translation that no handler has looked at where a tip is redacted."""
+    return TRANSLATION in fields and draft.seen != text_digest(fields[TRANSLATION])
+
+
+def with_known_marks(draft: RedactionDraft, fields: Mapping[str, str]) -> RedactionDraft:
+    """Return a draft without the marks of a translation that was changed: they would meet other words now."""
+    if TRANSLATION not in draft.marks or not is_translation_new(fields, draft):
+        return draft
+    return replace(draft, marks={name: spans for name, spans in draft.marks.items() if name != TRANSLATION})
 
 
 def is_sent(name: str, draft: RedactionDraft) -> bool:

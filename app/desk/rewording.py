@@ -8,17 +8,14 @@ texts that the handler had in view, so that the desk can say when one of them ha
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from hashlib import sha256
 
 from app.desk.case_fields import RedactionDraft, Rewording
 from app.desk.later_messages import is_later
 from app.desk.leftovers import SENTENCE
-from app.desk.redaction import Redaction, is_sent, rewordable
+from app.desk.redaction import Redaction, is_sent, rewordable, text_digest
 
 MAX_OWN_WORDS = 20_000
 """The most characters of own words in place of one text; a translation may have as many."""
-
-_DIGEST_DIGITS = 32  # hexadecimal
 
 
 class Way(StrEnum):
@@ -88,8 +85,8 @@ def newly_allowed(before: RedactionDraft, after: RedactionDraft) -> dict[str, in
 
 
 def digests_of(fields: Mapping[str, str]) -> dict[str, str]:
-    """Return the digest of each text that can be reworded: 32 hexadecimal digits of the SHA-256."""
-    return {name: _digest(fields[name]) for name in rewordable(fields)}
+    """Return the digest of each text that can be reworded."""
+    return {name: text_digest(fields[name]) for name in rewordable(fields)}
 
 
 def changed_since(rewording: Rewording, fields: Mapping[str, str]) -> tuple[str, ...]:
@@ -128,8 +125,4 @@ def seen_mark(redaction: Redaction) -> str:
         sorted(draft.left_out),
         sorted(draft.later),
     )
-    return _digest(repr(tuple(parts)))
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode("utf-8", "replace")).hexdigest()[:_DIGEST_DIGITS]
+    return text_digest(repr(tuple(parts)))

@@ -19,7 +19,7 @@ from app.desk.errors import RefusedError
 from app.desk.known_names import LISTED
 from app.desk.later_messages import is_later
 from app.desk.marks import MarkablePiece, read_marks
-from app.desk.redaction import MAX_TERMS, is_file
+from app.desk.redaction import MAX_TERMS, is_file, with_known_marks
 from app.desk.web.context import current_desk, current_handler
 
 _MAX_SUMMARY = 2000
@@ -66,9 +66,10 @@ def form_draft(case: Case, fields: Mapping[str, str], form: MultiDict[str, str])
     chosen = [question.authority] if question else form.getlist("authority")
     paths = {file.path for file in case.files}
     lines = [clean_text(line).strip() for line in (*form.get("terms", "").splitlines(), *form.getlist("term"))]
-    return replace(
+    draft = replace(
         case.draft,
         marks=read_marks(form.getlist("m"), fields),
+        seen=form.get("seen", ""),
         terms=tuple(dict.fromkeys(term for term in lines if term)),
         # A later message that the form did not show is not known yet: its suggestions are black when it is first shown.
         left_out=tuple(name for name in fields if name not in (*kept, *new) and not is_file(name)),
@@ -79,3 +80,4 @@ def form_draft(case: Case, fields: Mapping[str, str], form: MultiDict[str, str])
         question=question.id if question else "",
         looked=True,
     )
+    return with_known_marks(draft, fields)

@@ -20,12 +20,12 @@ from app.desk.dispatch import (
     confirm_key,
     first_draft,
     is_key_confirmed,
-    with_new_later,
+    with_new_texts,
 )
 from app.desk.errors import RefusedError
 from app.desk.later_messages import later_messages
 from app.desk.marks import read_boxes, write_boxes
-from app.desk.redaction import MAX_NAMES, rewordable
+from app.desk.redaction import MAX_NAMES, TRANSLATION, rewordable, text_digest
 from app.desk.referral import NOTICE, referral_words
 from app.desk.release import (
     prepare_hand_over,
@@ -47,6 +47,12 @@ from app.desk.windows import draft_mark, require_mark
 from app.vault.keys import key_fingerprint
 
 _MAX_DIGITS = 4
+# By a refusal, the page on which a handler can do what it asks for.
+_PAGES = {
+    "translation-new": "referral.show_draft",
+    "leftover": "rewording.show",
+    "no-own-words": "rewording.show",
+}
 
 blueprint = Blueprint("referral", __name__)
 
@@ -65,7 +71,7 @@ def _draft_page(tip: str, refusal: RefusedError | None = None) -> AnyResponse:
         redaction = redaction.with_draft(form_draft(case, desk.referral_context.texts(case), typed.values))
     elif not case.draft.looked:
         redaction = redaction.with_draft(first_draft(case, redaction.suggestions, desk.config.authorities))
-    redaction = with_new_later(redaction)
+    redaction = with_new_texts(redaction)
     pieces = redaction.pieces()
     suggested = [piece for of_field in pieces.values() for piece in of_field if piece.kind]
     names, later = redaction.names_to_check(), later_messages(case, desk.cases)
@@ -84,6 +90,7 @@ def _draft_page(tip: str, refusal: RefusedError | None = None) -> AnyResponse:
         authorities=desk.config.authorities.values(),
         ways={name: chosen_way(name, redaction.draft) for name in pieces},
         later=later,
+        seen=text_digest(redaction.fields.get(TRANSLATION, "")),
         later_others=[one for one in case.thread if not one.who and one not in later.values()],
         question=open_question(case),
         typed=typed,
@@ -175,9 +182,10 @@ def show_preview(tip: str) -> AnyResponse:
     try:
         return _preview(tip)
     except RefusedError as refusal:
-        if refusal.code not in {"leftover", "no-own-words"} or current_desk().cases.get(tip).state is State.WAITING:
+        if refusal.code not in _PAGES:
             raise
-        return see_other(url_for("rewording.show", tip=tip), refusal.message)
+        waits = current_desk().cases.get(tip).state is State.WAITING  # sent back first, on the page of the tip
+        return see_other(url_for("case.show" if waits else _PAGES[refusal.code], tip=tip), refusal.message)
 
 
 def _preview(tip: str, refusal: RefusedError | None = None) -> AnyResponse:

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.core.unicode import clean_text
 from app.desk.case import Case
 from app.desk.case_fields import RedactionDraft
-from app.desk.dispatch import REMOVED_KINDS, with_new_later
+from app.desk.dispatch import REMOVED_KINDS, with_new_texts
 from app.desk.errors import RefusedError
 from app.desk.later_messages import later_messages
 from app.desk.leftovers import LeftoverGate
@@ -60,7 +60,7 @@ def show(tip: str) -> AnyResponse:
     if not case.draft.looked:
         notice = "Look at the words that the desk suggests first. Then you can write your own."
         return see_other(url_for("referral.show_draft", tip=tip), notice)
-    redaction = with_new_later(current_desk().referral_context.redaction(case))
+    redaction = with_new_texts(current_desk().referral_context.redaction(case))
     return _page(case, redaction)
 
 
@@ -68,7 +68,7 @@ def show(tip: str) -> AnyResponse:
 def save(tip: str) -> AnyResponse:
     """Keep what was typed and chosen, then go where the button says."""
     desk, case, who = current_desk(), case_to_redact(tip), current_handler()
-    redaction = with_new_later(desk.referral_context.redaction(case))
+    redaction = with_new_texts(desk.referral_context.redaction(case))
     typed = _with_new_beginning(redaction, _read_typed(redaction, request.form))
     if request.form.get("seen") != seen_mark(redaction):
         return _page(case, redaction, status=RefusedError("changed").answer)
@@ -84,7 +84,7 @@ def save(tip: str) -> AnyResponse:
 @blueprint.post("/tips/<tip>/reword/watch")
 def watch(tip: str) -> AnyResponse:
     """Return what the gate and the finder say of one text as it is typed; nothing is kept."""
-    redaction = with_new_later(current_desk().referral_context.redaction(case_to_redact(tip)))
+    redaction = with_new_texts(current_desk().referral_context.redaction(case_to_redact(tip)))
     numbers = {name: number for number, name in enumerate(rewordable(redaction.fields), 1)}
     name = request.form.get("name", "")
     if name not in numbers:

@@ -174,6 +174,50 @@ def test_a_translator_gets_the_redacted_text_and_no_file(browser, desk, office):
     assert 'value="translation:0-5"' in browser.get(f"/tips/{tip_id}/redact").text
 
 
+def test_a_translation_that_was_changed_must_be_looked_at_again(browser, desk, office):
+    """Marks of a former translation never move to other words: nothing goes until somebody has redacted the new one."""
+    one = office.drop(tip({"what": "Itong tao ay nakakulong."}))
+    receive(desk)
+    browser.post(f"/tips/{one}/claim")
+    browser.post(f"/tips/{one}/translation", text="Mele Fifita says that he is locked in.")
+    fields = {"keep": ["what", "translation"], "summary": "x", "authority": ["police"]}
+    former = re.search(r'name="seen" value="(\w+)"', browser.get(f"/tips/{one}/redact").text)[1]
+    browser.post(f"/tips/{one}/redact", m=["translation:0-11"], seen=former, **fields)
+    assert "[removed]</ins> says that" in browser.get(f"/tips/{one}/refer").text
+    browser.post(f"/tips/{one}/translation", text="He is locked in, says Mele Fifita. Ring me on 021 555 0199.")
+    assert browser.get(f"/tips/{one}/refer").location.endswith("/redact")
+    version = desk.cases.get(one).version
+    assert browser.post(f"/tips/{one}/refer", version=version, confirmed=["police"]).status_code == 409
+    case, context = desk.cases.get(one), desk.referral_context
+    made = build_referral(case, context.redaction(case), "x", context, purpose="translation")
+    assert "translation" not in made.fields
+    page = browser.get(f"/tips/{one}/redact").text
+    assert "The translation is new or was changed" in page
+    marks = [*re.findall(r'name="m" value="([^"]+)" checked', page), "translation:22-33"]
+    browser.post(f"/tips/{one}/redact", m=marks, seen=former, **fields)
+    assert browser.get(f"/tips/{one}/refer").location.endswith("/redact"), "that form was of the former translation"
+    seen = re.search(r'name="seen" value="(\w+)"', page)[1]
+    browser.post(f"/tips/{one}/redact", m=marks, seen=seen, **fields)
+    after = browser.get(f"/tips/{one}/refer").text.partition('id="after"')[2]
+    assert "says <ins>[removed]</ins>. Ring me on <ins>[removed]</ins>." in after
+
+
+def test_a_prepared_referral_whose_translation_was_changed_does_not_go(two_people):
+    """Nobody has redacted the translation of now: the second person cannot release it, and sends it back to work."""
+    desk, ana, ben, one = two_people
+    ana.post(f"/tips/{one}/redact", keep=["what", "translation"], summary="x", authority=["police"])
+    ana.post(f"/tips/{one}/refer", version=desk.cases.get(one).version)
+    ana.post(f"/tips/{one}/translation", text="Mele says so.")
+    version = desk.cases.get(one).version
+    assert ben.post(f"/tips/{one}/refer", version=version, confirmed=["police"]).status_code == 409
+    assert ben.get(f"/tips/{one}/refer").location.endswith(one)
+    page = ben.get(f"/tips/{one}").text
+    assert "The translation is new or was changed" in page
+    assert re.search(r'action="[^"]+/refer/back"', page)
+    ben.post(f"/tips/{one}/refer/back")
+    assert desk.cases.get(one).holder == "Ben"
+
+
 def test_a_text_file_is_redacted_with_the_rest_and_a_long_one_stays(browser, desk, office):
     """What is marked goes from a text file too; one too long to be marked is not sent, and the page says so."""
     short, long = b"Mele Fifita wrote this list of names.", b"word " * 20_000

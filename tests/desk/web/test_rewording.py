@@ -132,6 +132,12 @@ def test_what_changed_after_own_words_were_saved_is_said(two_people):
     office.drop(tip({"what": "Ring me on 027 555 0123."}, answers_to=reply_to().locator, reply=reply_to()))
     receive(desk)
     ana.post(f"/tips/{one}/translation", text="Men are here.")
+    assert ana.get(f"/tips/{one}/refer").location.endswith("/redact"), "the translation is to be redacted first"
+    page = ana.get(f"/tips/{one}/redact").text
+    seen, names = re.search(r'name="seen" value="(\w+)"', page)[1], re.findall(r'name="shown" value="([^"]+)"', page)
+    marks = re.findall(r'name="m" value="([^"]+)" checked', page)
+    fields = {"m": marks, "keep": ["what", "translation"], "seen": seen, "shown": names, "summary": "Men are held."}
+    ana.post(f"/tips/{one}/redact", authority=["police"], **fields)
     for path in ("reword", "refer"):
         page = ana.get(f"/tips/{one}/{path}").text
         assert re.search(r"this has changed:</strong> Translation, What the sender wrote later", page)
