@@ -35,10 +35,11 @@ class Presence:
         self._windows: dict[str, _OpenWindow] = {}
         self._lock = threading.Lock()
 
-    def note(self, tip: str, window: str, handler: str, *, is_over: Callable[[], bool]) -> str:
+    def note(self, tip: str, window: str, handler: str, *, is_over: Callable[[], bool], again: bool = False) -> str:
         """Note that a window has a tip open, and return who else has, as a sentence; "" for nobody.
 
-        `is_over` says whether the session of the window has ended.
+        `is_over` says whether the session of the window has ended. A window that asks `again` hears of the handler's
+        other windows too: when a page is shown, the page before it in the same window has not said yet that it is gone.
         """
         with self._lock:
             self._windows.pop(window, None)
@@ -48,7 +49,7 @@ class Presence:
             others = [self._windows[name] for name in self._here(tip) if name != window]
         names = dict.fromkeys(one.handler for one in others if one.handler != handler)
         sentences = [f"{name} has this tip open too." for name in names]
-        if any(one.handler == handler for one in others):
+        if again and any(one.handler == handler for one in others):
             sentences.append("You have this tip open in another window too.")
         return " ".join(sentences)
 

@@ -7,7 +7,7 @@ import pytest
 from app.desk.config import ListenAddress
 from app.desk.web.factory import create_app, listen, serving
 from tests.support.browser import PHONE, chromium, violations
-from tests.support.desk import Office, receive, reply_to, tip, wait_for
+from tests.support.desk import Office, jpeg, picture, receive, reply_to, tip, wait_for
 
 pytestmark = pytest.mark.needs("browser")
 
@@ -40,8 +40,8 @@ class _Served:
     def url(self, path):
         return self.sessions.address + path
 
-    def new_tip(self, words):
-        made = self.office.drop(tip({"what": words}, reply=reply_to()))
+    def new_tip(self, words, files=()):
+        made = self.office.drop(tip({"what": words}, reply=reply_to(), files=files))
         receive(self.desk)
         return made
 
@@ -182,3 +182,38 @@ def test_two_people_on_one_tip_see_each_other_without_a_reload(served):
     wait_for(lambda: ana.clock.run_for(10_000) or beside.first.text_content() == "")
     for page in (ana, ben):
         page.context.close()
+
+
+def test_marks_that_were_dragged_come_back_and_one_window_is_one_window(served):
+    """Words marked with the mouse and boxes that were added come back; going from page to page is no second window."""
+    made = served.new_tip("Three people sleep in a shed", files=(jpeg(1, picture(320, 240)),))
+    page = served.sign_in("Ana")
+    page.clock.install()
+    page.goto(served.url(f"/tips/{made}"))
+    page.get_by_role("button", name="Claim this tip").click()
+    page.get_by_role("link", name="Redact and refer").click()
+    labels = page.locator(".words").first.locator("label")
+    labels.first.wait_for()
+    start, end = labels.nth(0).bounding_box(), labels.nth(2).bounding_box()
+    page.mouse.move(start["x"] + 3, start["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(end["x"] + 3, end["y"] + 5, steps=25)
+    page.mouse.up()
+    page.goto(served.url(f"/tips/{made}/boxes/1"))
+    add = page.get_by_role("button", name="Add a box")
+    add.click()
+    drawn = page.input_value("#boxes")
+    page.goto(served.url(f"/tips/{made}/redact"))
+    wait_for(lambda: served.desk.typed.forms("Ana", made) == {"redaction", "boxes-1"})
+    page.goto(served.url(f"/tips/{made}/redact"))
+    checked = [labels.nth(place).locator("input").is_checked() for place in range(4)]
+    assert checked == [True, True, True, False]
+    assert not served.desk.cases.get(made).draft.looked
+    page.goto(served.url(f"/tips/{made}/boxes/1"))
+    assert page.input_value("#boxes") == drawn
+    assert violations(page) == []
+    beside = page.locator("[data-beside] [role=status]").first
+    with page.expect_response("**/beside*"):
+        page.clock.run_for(10_000)
+    wait_for(lambda: page.clock.run_for(10_000) or beside.text_content() == "")
+    page.context.close()

@@ -5,7 +5,7 @@ The server logs no request, names no software, and drops a connection that is si
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from flask import Flask
@@ -158,6 +158,7 @@ def listen(bind: ListenAddress, show_link: Callable[[str], None], build: Callabl
     host = f"[{bind.host}]" if ":" in bind.host else bind.host
     sessions = Sessions(f"http://{host}:{server.server_port}", show_link=show_link)
     server.app = build(sessions)
+    _end_idle_sessions(server, sessions)
     sessions.new_link()
     return server
 
@@ -170,8 +171,20 @@ def listen_on_network(
     from app.desk.web.seat_sessions import SeatSessions  # noqa: PLC0415
 
     server = TlsServer(bind, tls_context(host.cert, host.key))
-    server.app = build(SeatSessions(host.name, host.origin, desk.seats))
+    sessions = SeatSessions(host.name, host.origin, desk.seats)
+    server.app = build(sessions)
+    _end_idle_sessions(server, sessions)
     return server
+
+
+def _end_idle_sessions(server: BaseWSGIServer, sessions: Sessions) -> None:
+    """Let a server end idle sessions also while no browser asks: the terminal then shows a link without delay."""
+
+    def end_idle() -> None:
+        with suppress(OSError):  # a terminal that is gone ends no server
+            sessions.end_idle()
+
+    server.service_actions = end_idle  # type: ignore[method-assign]  # socketserver calls this in each of its rounds
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def tell(tip: str) -> dict[str, str]:
     case.require_shown()
     version = int(since) if since.isascii() and since.isdigit() and len(since) <= _MAX_DIGITS else case.version
     return {
-        "others": _note(case.id, request.args.get("window", "")[:_MAX_WINDOW]),
+        "others": _note(case.id, request.args.get("window", "")[:_MAX_WINDOW], again=True),
         "changed": changed_sentence(desk.journal, case, version, current_handler()),
     }
 
@@ -58,6 +58,6 @@ def leave(tip: str) -> AnyResponse:  # noqa: ARG001  # the address names the tip
     return Response(status=204)
 
 
-def _note(tip: str, window: str) -> str:
+def _note(tip: str, window: str, *, again: bool = False) -> str:
     session = current_session()
-    return current_desk().presence.note(tip, window, session.handler, is_over=lambda: bool(session.ended))
+    return current_desk().presence.note(tip, window, session.handler, is_over=lambda: bool(session.ended), again=again)

@@ -37,7 +37,9 @@ def test_two_people_on_one_tip_are_told_at_once_until_one_leaves(browser, desk, 
     for window in desk.presence._windows.values():
         window.seen -= 91
     assert _page(browser, f"/tips/{one}")[1] == "", "a browser that is gone has nothing open"
-    assert _page(browser, f"/tips/{one}")[1] == "You have this tip open in another window too."
+    asked, others = _page(browser, f"/tips/{one}")
+    assert others == "", "the page before this one, in the same window, has not said that it is gone"
+    assert browser.get(asked["ask"]).json["others"] == "You have this tip open in another window too."
     assert not [entry for entry in desk.journal.entries if "beside" in entry.did]
 
 

@@ -8,7 +8,7 @@ from urllib.request import HTTPCookieProcessor, build_opener
 from app.desk.config import ListenAddress
 from app.desk.web.factory import create_app, listen, serving
 from app.desk.web.session import Sessions
-from tests.support.desk import ORIGIN, Browser
+from tests.support.desk import ORIGIN, Browser, wait_for
 
 
 def test_the_link_works_once(browser):
@@ -79,6 +79,23 @@ def test_only_the_session_that_nobody_uses_ends(browser, desk):
     _let_pass(browser, 300)
     assert other.get(browser.path("/who"), base_url=ORIGIN).status_code == 200
     assert browser.get("/help").status_code == 403
+
+
+def test_the_terminal_shows_a_link_although_the_browser_is_gone(desk):
+    """Given a session whose browser was closed, the link comes after 15 minutes, without any request."""
+    links, made = [], []
+
+    def build(sessions):
+        made.append(sessions)
+        return create_app(desk, sessions, demo=False)
+
+    server = listen(ListenAddress("127.0.0.1", 0), links.append, build)
+    with serving(server):
+        build_opener(HTTPCookieProcessor(CookieJar())).open(links[0])
+        assert len(links) == 1
+        for session in made[0]._sessions.values():
+            session.used -= 900
+        wait_for(lambda: len(links) == 2)
 
 
 def test_a_handler_never_gets_another_handlers_page(browser, desk, one):
