@@ -61,7 +61,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "written": "This reply was saved before. The desk did not save the reply again.",
         "no-question": "Tick at least one question first.",
         "many-questions": "Tick five questions at most. Each question takes one of the messages that leave every hour.",
-        "question-decided": "This question was answered or declined before. Look at the question again.",
+        "question-decided": "Somebody decided about this question before. Look at what became of it.",
         "question-party": "This authority is not in desk.toml any more, so you cannot answer it.",
         "question-reason": "Choose why you decline the question first.",
         "question-other": "An answer goes to the authority that asked, and to no other. Look at the tip again.",

@@ -213,7 +213,9 @@ def test_the_page_of_a_question_leads_from_the_question_to_the_answer(office, de
     again = browser.post(f"{where}/put", text=asked.text)
     assert (again.status_code, "still the words of the authority" in again.text) == (422, True)
     assert browser.post(f"{where}/put", text="Which day does the van come?").status_code == 303
-    assert "Put to the sender" in browser.get(where).text
+    again = browser.post(f"{where}/put", text="Which day does the van come?")
+    assert (again.status_code, "Nothing was sent." in again.text) == (409, False), "the first press sent it"
+    assert "Put to the sender" in again.text
     later = office.drop(tip({"what": "On Mondays."}, answers_to=reply_to().locator))
     receive(desk)
     begun = browser.post(f"{where}/answer", source=later)

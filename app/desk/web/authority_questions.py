@@ -70,7 +70,10 @@ def put(tip: str, question_id: str) -> AnyResponse:
             return _page(case, question, text=text, ticked=ids, warnings=warnings, status=422)
         put_to_sender(desk.cases, desk.replies, case, current_handler(), question_id, untrusted_text=text, ids=ids)
     except RefusedError as error:
-        return _page(case, question, text=text, ticked=ids, problem=error.message, status=error.answer)
+        # A second press of the button may find that the first has sent the question.
+        problem = error.message if error.code == "question-decided" else f"{error.message} Nothing was sent."
+        case, question = _find(tip, question_id)
+        return _page(case, question, text=text, ticked=ids, problem=problem, status=error.answer)
     notice = "The desk will send the question to the site within some hours. You find the sender’s answer here."
     return see_other(_address(tip, question_id), notice)
 
