@@ -9,6 +9,7 @@ the seats of others, never one's own, and at least one supervisor always stays.
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 
@@ -222,7 +223,9 @@ class Seats:
             codes = " ".join(part for part in (f"seat:{seat.id}", what, f"{_MARK}{version}") if part)
             self._journal.write(JournalEntry(by.name if by else MACHINE, did, "", codes))
         except Exception:
-            self._write(before, version - 1)
+            self._seats, self._version = before, version - 1
+            with suppress(RefusedError):  # a disk that is full for the journal may be full for this, too
+                self._write(before, version - 1)
             raise
 
     def _write(self, seats: dict[str, Seat], version: int) -> None:

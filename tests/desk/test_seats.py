@@ -194,6 +194,24 @@ def test_a_change_that_cannot_be_journaled_is_undone(desk, seats, now, monkeypat
     assert Seats(desk.store, desk.journal, desk.key, clock=now).get(tui.id) == tui
 
 
+def test_a_disk_that_fills_up_in_the_middle_changes_nothing(desk, seats, monkeypatch):
+    """Where neither the journal nor the former file can be written, the seat is as before, and works on later."""
+    kaia = enrolled(seats, "Kaia")
+    tui = enrolled(seats, "Tui", Role.HANDLER, kaia)
+
+    def fail(*_):
+        monkeypatch.setattr(desk.store, "write", fail)
+        raise RefusedError("disk-full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.journal, "write", fail)
+        assert refused(lambda: seats.set_disabled(kaia, tui.id, tui.version, disabled=True)) == "disk-full"
+    monkeypatch.undo()
+    assert seats.get(tui.id) == tui
+    seats.set_role(kaia, tui.id, tui.version, Role.TRANSLATOR)
+    assert seats.get(tui.id).role is Role.TRANSLATOR
+
+
 def test_a_desk_that_was_killed_before_the_journal_line_opens_and_says_so(desk, seats, now, monkeypatch):
     """A change of the file that has no line yet, because the power failed, stays and gets a line."""
     kaia = enrolled(seats, "Kaia")

@@ -3,6 +3,8 @@
 A link that works once is shown once, in the answer to the press that made it, and is kept nowhere.
 """
 
+from collections.abc import Sequence
+
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -96,7 +98,19 @@ def _page(refusal: RefusedError | None = None, *, link: str = "", made: Seat | N
         made=made,
         problem=refusal.message if refusal else "",
         name=request.form.get("name", "") if refusal else "",
+        missing=_missing_seats(seats),
     )
+
+
+def _missing_seats(seats: Sequence[Seat]) -> list[str]:
+    """Return which further seats this desk needs: nobody recovers the only supervisor, or releases alone."""
+    sentences = []
+    if sum(one.supervises for one in seats) == 1:
+        sentences.append("There is one supervisor. Make a second one, who can help if the first one loses the key.")
+    staff = sum(one.in_use and one.role in {Role.HANDLER, Role.SUPERVISOR} for one in seats)
+    if staff < current_desk().config.release:
+        sentences.append("Nothing can leave this desk yet: two people must agree, and only one has a seat for that.")
+    return sentences
 
 
 def _own_seat() -> Seat:

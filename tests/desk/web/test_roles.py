@@ -234,7 +234,11 @@ def test_two_seats_release_and_one_does_not(tmp_path):
     with office.desk() as desk:
         seated = SeatedDesk(desk)
         kaia = seated.person("Kaia")
+        alone = kaia.get("/seats").text
+        assert "There is one supervisor" in alone
+        assert "Nothing can leave this desk yet" in alone
         mere = seated.person("Mere", Role.SUPERVISOR, kaia.seat)
+        assert 'class="warn">There is' not in kaia.get("/seats").text
         made = drop(office, desk, tip({"what": WORDS}))
         desk.cases.claim(made, "Kaia")
         draft = replace(
