@@ -13,7 +13,7 @@ from tests.support.desk import Office, jpeg, picture, program, reply_to, tip, wa
 from tests.support.paths import read_below
 
 FIELDS = ("what", "where", "when", "people", "victims", "how-known", "odd")
-WRITTEN = ("note", "translation", "summary", "term", "reply", "search", "said")
+WRITTEN = ("note", "translation", "summary", "term", "reply", "search", "said", "own", "watched")
 
 
 def canaries():
@@ -67,7 +67,13 @@ def test_nothing_decrypted_is_ever_on_the_disk(tmp_path):
         }
         desk.post(f"/tips/{one}/redact", m="what:6-12", file="files/1.jpg", **fields)
         desk.post(f"/tips/{one}/boxes/1", boxes="1 10 10 50 50")
-        assert words["where"] in desk.get(f"/tips/{one}/refer")
+        desk.post(f"/tips/{one}/reword/watch", name="what", text=f"half of {words['watched']}")
+        seen = desk.get(f"/tips/{one}/reword").partition('name="seen" value="')[2].partition('"')[0]
+        own = {"name-1": "what", "way-1": "own", "text-1": f"It is {words['own']}"}
+        assert desk.post(f"/tips/{one}/reword", seen=seen, **own)[0] == 303
+        look = desk.get(f"/tips/{one}/refer")
+        assert words["where"] in look
+        assert words["own"] in look
         assert desk.request("GET", f"/tips/{one}/burnt/1")[0] == 200
         version = desk.get(f"/tips/{one}/refer").partition('name="version" value="')[2].partition('"')[0]
         desk.post(f"/tips/{one}/refer", version=version, confirmed="police")
