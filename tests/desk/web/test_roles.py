@@ -109,6 +109,23 @@ def test_a_menu_shows_only_what_its_role_may_do(seated):
         assert ("/seats" in page) is (role is Role.SUPERVISOR)
 
 
+def test_a_tip_is_given_to_people_who_work_on_tips(seated, desk, one):
+    """The colleagues to whom a tip can be given are the seats for that work, and not the names of desk.toml."""
+    kaia = seated.person("Kaia")
+    tui = seated.person("Tui", Role.HANDLER, kaia.seat)
+    seated.person("Hine", Role.TRANSLATOR, kaia.seat)
+    kaia.post(f"/tips/{one.id}/claim")
+    page = kaia.get(f"/tips/{one.id}").text
+    offered = page.partition('name="colleague"')[2].partition("</select>")[0]
+    assert "Tui" in offered
+    assert not any(name in offered for name in ("Hine", "Ana", "Kaia"))
+    assert kaia.post(f"/tips/{one.id}/give", colleague="Hine").status_code >= 400
+    assert kaia.post(f"/tips/{one.id}/give", colleague="Ana").status_code >= 400
+    assert kaia.post(f"/tips/{one.id}/give", colleague="Tui").status_code == 303
+    assert desk.cases.get(one.id).holder == "Tui"
+    assert "Given to you by Kaia" in tui.get(f"/tips/{one.id}").text
+
+
 def test_a_translator_reads_the_redacted_words_alone(seated, desk, one):
     """Of a tip that waits for a translation a translator reads what a handler left in; from no address more."""
     kaia = seated.person("Kaia")
