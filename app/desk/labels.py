@@ -166,6 +166,7 @@ _NEWS = {
 _FAULTS = {
     "auth": "The password or key was refused",
     "closed": "The other end closed the connection",
+    "disk": "A disk or a folder could not be written to",
     "file": "A file could not be read",
     "too-large": "The other end takes no file of this size",
     "receiver-full": "The other end has no room left",
@@ -203,7 +204,7 @@ def told_label(value: str) -> str:
 
 def fault_label(code: str) -> str:
     """Return why some work or a delivery failed, in words, with the code for the person who runs the desk."""
-    words = SENTENCES.get(code, "").rstrip(".") or _FAULTS.get(code, "The desk has a fault")
+    words = _FAULTS.get(code) or SENTENCES.get(code, "The desk has a fault").rstrip(".")
     return f"{words} ({code})"
 
 
@@ -240,6 +241,11 @@ def news_label(news: SeatNews) -> str:
 def work_label(name: str) -> str:
     """Return the name of some background work."""
     return _WORK.get(name, name)
+
+
+def ago_label(count: int) -> str:
+    """Return how long ago something was, in days."""
+    return f"{days_label(count)} ago" if count else "today"
 
 
 def days_label(count: int) -> str:

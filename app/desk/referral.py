@@ -28,8 +28,9 @@ from app.vault.tip_bundles import Bundle, FileEntry, count_file_parts, join_file
 
 FORMAT = "haumaru-referral/1"
 NOTICE = (
-    "The sender is anonymous and nothing in here has been verified. Files are cleaned copies. Those who are named may "
-    "themselves be victims. Do not act in a way that lets anyone infer who told. Do not try to find out who sent it."
+    "The sender is anonymous, and nobody has checked if the words are true. The files are cleaned copies. The people "
+    "named here may be victims. Never do anything that could show a suspect who the sender is. Never try to find out "
+    "who the sender is."
 )
 
 IN_DESKS_WORDS = "in the desk's words"

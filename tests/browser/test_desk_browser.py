@@ -231,9 +231,9 @@ def test_nothing_that_a_sender_wrote_is_run(desk, page):
     assert said == []
 
 
-def _claimed(page, desk, office, what, **more):
+def _claimed(page, desk, office, what, *, danger="no", **more):
     """A new tip that this handler works on; its path."""
-    one = office.drop(tip({"what": what}, **more))
+    one = office.drop(tip({"what": what, "danger": danger}, **more))
     wait_for(lambda: one in _html(page, desk.url("/?view=new")))
     page.goto(desk.url(f"/tips/{one}"))
     page.get_by_role("button", name="Claim this tip").click()
@@ -287,6 +287,24 @@ def test_own_words_are_watched_as_they_are_typed(desk, office, page):
     page.get_by_role("button", name="Look at what").click()
     page.wait_for_url("**/refer*")
     assert "A person is held." in page.locator("[aria-labelledby=after]").inner_text()
+
+
+def test_one_key_closes_no_danger_and_what_was_closed_is_undone(desk, office, page):
+    """`e` closes no danger before a reason is chosen and the box is ticked; then Undo opens the tip again."""
+    path = _claimed(page, desk, office, "They beat him in the yard", danger="yes")
+    page.locator("h1").click()
+    for act in (lambda: None, lambda: page.select_option("#reason", "test")):
+        act()
+        page.locator("h1").click()
+        page.keyboard.press("e")
+        assert page.locator("#finish").is_visible()
+        assert page.get_by_role("button", name="Give this tip back").is_visible(), "the tip is still open"
+    page.check("input[name=danger-over]")
+    page.locator("h1").click()
+    page.keyboard.press("e")
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_url(f"**{path}")
+    assert page.get_by_role("button", name="Give this tip back").is_visible()
 
 
 def _screens(page, desk, office):

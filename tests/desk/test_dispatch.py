@@ -289,7 +289,7 @@ def test_a_referral_waits_until_the_authority_can_be_reached(tmp_path, office):
         browser.post(f"/tips/{one}/refer", version=desk.cases.get(one).version, confirmed=["police"])
         desk.forwarder.run_once()
         assert desk.waiting_deliveries() == {"police": (1, "disk")}
-        assert "The last try failed (disk)" in browser.get("/").text
+        assert "The last try failed. A disk or a folder could not be written to (disk)" in browser.get("/").text
         assert not away.exists(), "an absolute folder may be a mount: it is not made"
         away.mkdir()
         now["is"] += 3600

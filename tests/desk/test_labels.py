@@ -10,6 +10,7 @@ from app.desk.labels import (
     STATE_LABELS,
     VIEW_LABELS,
     action_label,
+    ago_label,
     answer_label,
     days_label,
     work_label,
@@ -63,6 +64,7 @@ def test_an_answer_is_shown_in_words(value, words):
 def test_one_day_is_one_day():
     """A number of days is written as a person says it."""
     assert [days_label(count) for count in (0, 1, 2)] == ["0 days", "1 day", "2 days"]
+    assert [ago_label(count) for count in (0, 1, 2)] == ["today", "1 day ago", "2 days ago"]
 
 
 def test_dangers_at_the_place_stand_out(office, desk, browser):

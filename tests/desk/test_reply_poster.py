@@ -12,6 +12,7 @@ from app.core.errors import ReplyError, ReplyKnownError
 from app.delivery.outbox import Outbox
 from app.delivery.reply_store import ReplyStore, read_reply_post
 from app.desk.config import REPLY_SITE_ID
+from app.desk.labels import fault_label
 from app.vault.reply import open_reply
 from tests.support.desk import NOON, Browser, Office, receive, reply_to, tip
 from tests.support.servers import Certificates, https
@@ -156,7 +157,9 @@ def test_a_reply_is_posted_until_the_site_has_it(tmp_path, endpoint):
             clock.next_hour(desk)
             assert desk.waiting_deliveries() == {REPLY_SITE_ID: (1, code)}
             assert "not on the site yet" in Browser(desk).get(f"/tips/{case.id}/reply").text
-            assert f"1 reply waits for the site. The last try failed ({code})" in Browser(desk).get("/").text
+            assert (
+                f"1 reply waits for the site. The last try failed. {fault_label(code)}." in Browser(desk).get("/").text
+            )
         site.statuses = [204]
         clock.next_hour(desk)
         assert desk.waiting_deliveries() == {}

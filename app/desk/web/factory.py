@@ -29,6 +29,7 @@ from app.desk.labels import (
     VIEW_LABELS,
     WITHDRAWAL_LABELS,
     action_label,
+    ago_label,
     answer_label,
     days_label,
     fault_label,
@@ -107,6 +108,7 @@ def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
     """Return the filters of the templates: words for what a handler reads, and what the desk knows of a case."""
     return {
         "action": action_label,
+        "ago": ago_label,
         "answer": answer_label,
         "answer_case": _answer_case(desk),
         "days": days_label,
