@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from app.desk.case import Case
-from app.desk.common_details import MAX_COUNTED, MAX_LISTED
+from app.desk.common_details import MAX_COUNTED, MAX_LISTED, CommonDetails
 from app.desk.queue import QueueFilter
 from app.vault.tip import TipId
-from tests.support.desk import DAY, Browser, receive, reply_to, tip
+from tests.support.desk import DAY, Browser, phrases, receive, reply_to, tip
+from tests.support.paths import ROOT
 
 
 def made(number: int, text: str) -> Case:
@@ -123,3 +124,16 @@ def test_a_changed_text_is_compared_anew(office, answers):
         assert len(desk.common.of(desk.cases.get(f"{0:026}"))) == 1
         desk.cases.records.publish(replace(made(1, ""), answers=answers))
         assert desk.common.of(desk.cases.get(f"{0:026}")) == []
+
+
+def test_a_help_line_joins_nothing_however_it_is_written(office):
+    """The numbers that the site shows, and the desk's own contact, are no tip's: in any form they join nothing."""
+    contacts = (ROOT / "content" / "contacts.toml").read_text(encoding="utf-8")
+    with office.desk() as desk:
+        common = CommonDetails(desk.cases.records, phrases(), never=[contacts, "Example desk, 04 555 0100"])
+        for number, text in enumerate(
+            ("I called +64 9 927 3971, 04 555 0100", "(09) 927-3971 is busy, +64 4 555 0100 too")
+        ):
+            desk.cases.records.publish(made(number, text))
+        assert common.of(desk.cases.get(f"{0:026}")) == []
+        assert len(desk.common.of(desk.cases.get(f"{0:026}"))) == 1
