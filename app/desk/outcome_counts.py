@@ -72,8 +72,8 @@ class OutcomeCounts:
 
     def preview(self) -> PublishedOutcomes:
         """Return the figures that `publish` would save now; raises RefusedError `no-month`."""
-        until = self._last_month()
-        return self._outcomes(self._cells(until), until)
+        months = self._finished_months()
+        return self._outcomes(self._cells(months), months)
 
     def publish(self, who: str) -> bytes:
         """Keep the figures for good, journal that, and return the signed file: the same until another month is over.
@@ -81,30 +81,31 @@ class OutcomeCounts:
         Raises RefusedError: `no-month`, and faults of the disk.
         """
         with self._lock:
-            until = self._last_month()
-            cells = self._cells(until)
+            months = self._finished_months()
+            cells = self._cells(months)
             raw = {name: [cell.figure, cell.day] for name, cell in cells.items()}
             self._cases.store.write(_FIGURES_FILE, json.dumps(raw).encode())
-            self._cases.journal.write(JournalEntry(who, "published", "", until))
-            return sign_outcomes(self._outcomes(cells, until), self._key)
+            self._cases.journal.write(JournalEntry(who, "published", "", months[-1]))
+            return sign_outcomes(self._outcomes(cells, months), self._key)
 
-    def _last_month(self) -> str:
+    def _finished_months(self) -> list[str]:
+        """Return every month since the journal begins, the oldest first; raises RefusedError `no-month`.
+
+        To begin with the month of the first tip would say when a tip came.
+        """
+        first = min((one.at[:7] for one in self._cases.journal.entries), default="9999-12")
         until = add_months(month_of(self._cases.today() - timedelta(days=SETTLE_DAYS)), -1)
-        if until < self._first_month():
+        if until < first:
             raise RefusedError("no-month")
-        return until
+        return list(_months(first, until))
 
-    def _first_month(self) -> str:
-        """Return the month in which the journal begins: that of the first tip would say when a tip came."""
-        return min((one.at[:7] for one in self._cases.journal.entries), default="9999-12")
-
-    def _cells(self, until: str) -> dict[str, _PublishedCell]:
+    def _cells(self, months: list[str]) -> dict[str, _PublishedCell]:
         """Return the figures that were made before, and those whose time has come since."""
         today = self._cases.today().isoformat()
         # What was made on a day that lies ahead was made under a wrong clock.
         made = {name: cell for name, cell in self._read().items() if cell.day <= today}
         rows = statistics_rows(self._cases.all(), kept_rows(self._cases.store))
-        counts = _count(rows, list(_months(self._first_month(), until)), until)
+        counts = _count(rows, months)
         new = {name: _PublishedCell(self._figure(name, count), today) for name, count in counts.items()}
         return {**new, **made}
 
@@ -125,14 +126,13 @@ class OutcomeCounts:
             return {}
         return {name: _PublishedCell(figure, day) for name, (figure, day) in raw.items()}
 
-    def _outcomes(self, cells: _PublishedCells, until: str) -> PublishedOutcomes:
-        every = list(_months(self._first_month(), until))
-        months, years = every[: -MAX_MONTHS - 1 : -1], _counted_years(every, until)[: -MAX_YEARS - 1 : -1]
+    def _outcomes(self, cells: _PublishedCells, months: list[str]) -> PublishedOutcomes:
+        until, years = months[-1], _counted_years(months)
         return PublishedOutcomes(
             agency=self._agency,
             until=until,
-            months=tuple(_month_outcomes(cells, month, until) for month in months),
-            years=tuple(_year_outcomes(cells, year) for year in years),
+            months=tuple(_month_outcomes(cells, month, until) for month in months[: -MAX_MONTHS - 1 : -1]),
+            years=tuple(_year_outcomes(cells, year) for year in years[: -MAX_YEARS - 1 : -1]),
         )
 
 
@@ -147,9 +147,9 @@ def geometric_number(draw: int) -> int:
     return 0
 
 
-def _count(rows: Iterable[Mapping[str, Any]], months: list[str], until: str) -> dict[str, int]:
+def _count(rows: Iterable[Mapping[str, Any]], months: list[str]) -> dict[str, int]:
     """Return the true count of each figure whose time has come, by the figure's name."""
-    counts = dict.fromkeys(_names(months, until), 0)
+    counts = dict.fromkeys(_names(months), 0)
     for row in rows:
         for name in _names_of_row(row):
             if name in counts:
@@ -157,12 +157,12 @@ def _count(rows: Iterable[Mapping[str, Any]], months: list[str], until: str) -> 
     return counts
 
 
-def _names(months: list[str], until: str) -> Iterator[str]:
+def _names(months: list[str]) -> Iterator[str]:
     for month in months:
         yield f"{month} received"
-        if is_counted(month, until):
+        if is_counted(month, months[-1]):
             yield from (f"{month} referred", f"{month} closed")
-    for year in _counted_years(months, until):
+    for year in _counted_years(months):
         yield from (f"{year} reason {reason}" for reason in REASONS)
         yield from (f"{year} kind {kind.value}" for kind in SCHEMA.kinds)
 
@@ -194,8 +194,8 @@ def _months(first: str, last: str) -> Iterator[str]:
         first = add_months(first, 1)
 
 
-def _counted_years(months: list[str], until: str) -> list[int]:
-    return [int(year) for year in sorted({month[:4] for month in months}) if is_counted(f"{year}-12", until)]
+def _counted_years(months: list[str]) -> list[int]:
+    return [int(year) for year in sorted({month[:4] for month in months}) if is_counted(f"{year}-12", months[-1])]
 
 
 def _month_outcomes(cells: _PublishedCells, month: str, until: str) -> MonthOutcomes:

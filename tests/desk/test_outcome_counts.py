@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from fractions import Fraction
@@ -228,6 +229,17 @@ def test_a_figure_that_was_published_never_changes(months):
         read_outcomes(first, agency="intake", key=public_bytes(signing_key(0)), today=date(2026, 3, 8)).until
         == "2026-02"
     )
+
+
+def test_two_people_who_save_at_once_get_the_same_file(months):
+    """Eight saves at the same moment give one file, byte for byte, and each has its line in the journal."""
+    months.keep(*(case("2026-02") for _ in range(30)))
+    months.clock["is"] = noon(date(2026, 3, 8))
+    counts = months.counts()
+    with ThreadPoolExecutor(8) as people:
+        files = set(people.map(counts.publish, ["Ana", "Ben"] * 4))
+    assert len(files) == 1
+    assert [one.did for one in months.desk.journal.entries].count("published") == 8
 
 
 def test_the_same_random_numbers_come_again_after_a_backup(months):
