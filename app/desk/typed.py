@@ -25,9 +25,11 @@ TYPED_FOLDER = "typed"
 KEPT_DAYS = 7
 MAX_TYPED = 500_000  # characters of all the fields of one form
 MAX_OF_HANDLER = 60  # texts; beyond it the one that nobody has typed in for longest goes
+MAX_TYPED_OF_HANDLER = 4_000_000  # characters of all of them, likewise
 _BLOCK_BYTES = 4096  # the length of a file shows the length of its text no finer
 _MAX_ENDED = 1000
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_WORDS = re.compile(r"text(-\d+)?|summary|terms|boxes")
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -47,6 +49,16 @@ class TypedText:
     def first(self, name: str) -> str:
         """Return the first value of a field, "" where there is none."""
         return next((value for field, value in self.fields if field == name), "")
+
+    @property
+    def length(self) -> int:
+        """How many characters the fields have."""
+        return sum(len(name) + len(value) for name, value in self.fields)
+
+    @property
+    def words(self) -> str:
+        """What somebody typed into the fields for texts, without marks and ticks."""
+        return "\n\n".join(value for field, value in self.fields if _WORDS.fullmatch(field) and value.strip())
 
 
 class TypedTexts:
@@ -136,8 +148,13 @@ class TypedTexts:
         return [(name, one) for name, one in found if windows is None or one.window in windows]
 
     def _bound(self, handler: str) -> None:
-        names = [name for name, one in self._texts.items() if one and one.handler == handler]
-        self._delete(names[: max(0, len(names) - MAX_OF_HANDLER)])
+        texts = {name: one for name, one in self._texts.items() if one and one.handler == handler}
+        left, length = len(texts), sum(one.length for one in texts.values())
+        for name, one in texts.items():
+            if left <= MAX_OF_HANDLER and length <= MAX_TYPED_OF_HANDLER:
+                break
+            left, length = left - 1, length - one.length
+            self._delete([name])
 
     def _delete(self, names: Iterable[str]) -> None:
         over = [name for name in names if name in self._texts]
@@ -169,7 +186,7 @@ def _checked(untrusted_text: TypedText) -> TypedText:
     """Return a text whose names have the form of ours; raises RefusedError `gone` or `too-long`."""
     if not (_NAME.fullmatch(untrusted_text.form) and _NAME.fullmatch(untrusted_text.window)):
         raise RefusedError("gone")
-    if sum(len(name) + len(value) for name, value in untrusted_text.fields) > MAX_TYPED:
+    if untrusted_text.length > MAX_TYPED:
         raise RefusedError("too-long")
     return replace(untrusted_text, fields=tuple((_whole(name), _whole(value)) for name, value in untrusted_text.fields))
 

@@ -146,6 +146,14 @@ def test_the_texts_of_one_handler_are_bounded(office, desk):
     assert _words(desk, tips[0], who="Ben") == [WORDS]
 
 
+def test_all_texts_of_one_handler_together_are_bounded(desk, one):
+    """Ten texts of half a million characters: the oldest go, and those that stay have four million at most."""
+    for number in range(10):
+        desk.typed.keep(_text(one, "x" * 490_000, form=f"boxes-{number}"))
+    kept = desk.typed.forms("Ana", one)
+    assert kept == {f"boxes-{number}" for number in range(2, 10)}
+
+
 def test_a_full_disk_keeps_the_text_as_it_was_before(desk, one, monkeypatch):
     """Given a disk that is full, keeping is refused with `disk-full`, and the earlier text is still there."""
     desk.typed.keep(_text(one))

@@ -13,6 +13,7 @@ from app.desk.case import Case
 from app.desk.errors import RefusedError
 from app.desk.redaction import answer_texts
 from app.desk.service import Desk
+from app.desk.typed import TypedText
 from app.desk.web.context import current_desk, current_handler, handler_names, render_page
 from app.desk.web.queue_filter import filter_query, read_filter
 from app.desk.web.typed import typed_form
@@ -22,6 +23,8 @@ _OTHER_PAGES = {
     "redaction": ("Redact", "referral.show_draft"),
     "rewording": ("Own words", "rewording.show"),
 }
+
+_PAGES_OF_HOLDER = frozenset({"redaction", "rewording"})
 
 
 def case_page(case: Case, refusal: RefusedError | None = None, *, at: str = "") -> AnyResponse:
@@ -46,6 +49,7 @@ def case_page(case: Case, refusal: RefusedError | None = None, *, at: str = "") 
         note=typed_form(case.id, "note"),
         translation=typed_form(case.id, "translation"),
         unsaved_elsewhere=_unsaved_elsewhere(case),
+        unsaved_before=_unsaved_before(case),
         status=refusal.answer if refusal else 200,
         refusal=refusal,
         refused_at=at,
@@ -56,7 +60,15 @@ def case_page(case: Case, refusal: RefusedError | None = None, *, at: str = "") 
 def _unsaved_elsewhere(case: Case) -> list[tuple[str, str]]:
     """Return the other pages of a case on which this handler has not saved something: their names and addresses."""
     forms = current_desk().typed.forms(current_handler(), case.id)
-    return [(words, url_for(page, tip=case.id)) for form, (words, page) in _OTHER_PAGES.items() if form in forms]
+    shown = {form: page for form, page in _OTHER_PAGES.items() if form in forms - _unsaved_before(case).keys()}
+    return [(words, url_for(page, tip=case.id)) for words, page in shown.values()]
+
+
+def _unsaved_before(case: Case) -> dict[str, list[TypedText]]:
+    """Return what this handler has not saved on pages that only the person working on the case can open."""
+    handler, typed = current_handler(), current_desk().typed
+    forms = _PAGES_OF_HOLDER & typed.forms(handler, case.id) if case.holder != handler else ()
+    return {form: typed.of(handler, case.id, form) for form in sorted(forms)}
 
 
 def refused_page(tip: str, refusal: RefusedError, *, at: str) -> AnyResponse:

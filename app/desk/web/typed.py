@@ -92,7 +92,7 @@ def discard(tip: str) -> AnyResponse:
     """Throw away what this handler typed in one window and did not save."""
     form = request.form.get("typed", "")
     current_desk().typed.end(current_handler(), tip, form, {request.form.get("window", "")})
-    page, _, number = form.partition("-")
+    page, _, number = form.partition("-") if request.form.get("back") != "tip" else ("", "", "")
     place = int(number) if number.isascii() and number.isdigit() else None
     return see_other(url_for(_PAGES.get(page, "case.show"), tip=tip, number=place), "What you had not saved is gone.")
 

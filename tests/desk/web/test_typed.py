@@ -295,3 +295,18 @@ def test_closing_and_handing_over_are_refused_beside_their_forms(browser, desk, 
     answer = browser.post(f"/tips/{one}/translator", version=version - 1, translator="translator")
     assert "This tip was changed while you worked" in answer.text
     assert browser.post("/tips/nothing/close", reason="test").status_code == 404
+
+
+def test_a_redaction_of_a_tip_that_somebody_else_took_is_read_and_thrown_away_on_its_page(browser, desk, one):
+    """Given Ben who took the tip meanwhile, Ana reads her summary on the page of the tip, and "Discard" ends it."""
+    page = _claimed(browser, one)
+    fields = json.dumps([("m", "what:0-5"), ("summary", WORDS)])
+    browser.post(f"/tips/{one}/typed", **_form(page, "redaction") | {"number": 1, "fields": fields})
+    desk.cases.release(one, "Ben", force=True)
+    desk.cases.claim(one, "Ben")
+    page = browser.get(f"/tips/{one}").text
+    assert f">{WORDS}</div>" in page
+    assert WORDS not in Browser(desk, "Ben").get(f"/tips/{one}/redact").text
+    answer = browser.post(f"/tips/{one}/typed/discard", **_form(page, "redaction"))
+    assert answer.location.endswith(f"/tips/{one}")
+    assert WORDS not in browser.get(f"/tips/{one}").text
