@@ -84,6 +84,9 @@ def test_the_tips_that_follow_are_claimed_given_back_and_closed_with_the_one_tha
     assert [case.id for case in desk.joined.repeats(desk.cases.get(one))] == [two]
     assert entries(desk, "closed") == [("Ana", two, f"repeat {one}")]
     assert desk.cases.get(four).open
+    browser.post("/close/undo")
+    undone = desk.cases.get(two)
+    assert (undone.state, undone.holder, undone.repeats, undone.follows) == (State.NEW, "", "", one)
 
 
 def test_a_repeat_names_which_tip_it_repeats(desk, ids):

@@ -41,7 +41,7 @@ def close(tip: str) -> AnyResponse:
         return refused_page(tip, refusal, at="finish")
     failed = tell_sender(lambda: desk.statuses.note_closed(case))
     desk.attachments.forget(tip)
-    _note_closed({tip: was_held})
+    note_closed({tip: was_held})
     following = desk.queue.next_new(case, read_filter(request.args), who)
     if following is None:
         return see_other(url_for("queue.show"), f"The tip is closed.{failed}")
@@ -65,7 +65,7 @@ def close_many() -> AnyResponse:
             untold += bool(tell_sender(partial(desk.statuses.note_closed, case)))
         except HaumaruError as error:
             left[_LEFT.get(error.code, _STILL_OPEN)] += 1
-    _note_closed(closed)
+    note_closed(closed)
     lines = {"Tips closed": len(closed), **left, "Senders to whom the desk could not write": untold}
     notice = " ".join(f"{words}: {count}." for words, count in lines.items() if count or words == "Tips closed")
     return see_other(url_for("queue.show"), notice if closed or left else NOTHING_CHOSEN)
@@ -110,6 +110,7 @@ def _read_original() -> str:
     return current_desk().joined.read_number(typed).id if wanted else ""
 
 
-def _note_closed(closed: dict[str, bool]) -> None:
+def note_closed(closed: dict[str, bool]) -> None:
+    """Let this handler undo the closing of these tips for a while; of each, whether somebody worked on it before."""
     if closed:
         current_session().last_closed = LastClosed(closed, current_handler(), time.monotonic())

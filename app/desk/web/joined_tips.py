@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.desk.errors import RefusedError
 from app.desk.web.case_page import refused_page
+from app.desk.web.closing import note_closed
 from app.desk.web.context import current_desk, current_handler, see_other, tell_sender
 
 _LEFT = {
@@ -49,7 +50,9 @@ def take_apart(tip: str) -> AnyResponse:
 def close_repeats(tip: str) -> AnyResponse:
     """Close the tips that follow a tip as its repeats, and tell each sender if the handler left that box ticked."""
     desk = current_desk()
+    held = {one.id: bool(one.holder) for one in desk.joined.followers(desk.cases.get(tip))}
     closed, left = desk.joined.close_repeats(tip, current_handler())
+    note_closed({case.id: held.get(case.id, False) for case in closed})
     counts = Counter({"Tips closed": len(closed)})
     for case in closed:
         desk.attachments.forget(case.id)
