@@ -74,6 +74,10 @@ def test_the_tips_that_follow_are_claimed_given_back_and_closed_with_the_one_tha
     assert [desk.cases.get(each).holder for each in ids] == ["Ana", "Ana", "Ben", "Ana"]
     browser.post(f"/tips/{one}/release")
     assert [desk.cases.get(each).holder for each in ids] == ["", "", "Ben", ""]
+    browser.post(f"/tips/{one}/give", colleague="Ben")
+    assert [desk.cases.get(each).holder for each in ids] == ["Ben"] * 4
+    for each in (one, two, four):
+        desk.cases.release(each, "Ben")
     browser.post(f"/tips/{one}/close-repeats")
     page = browser.get(f"/tips/{one}").text
     assert "Tips closed: 1." in page
@@ -110,6 +114,17 @@ def test_a_repeat_names_which_tip_it_repeats(desk, ids):
         close_case(desk.cases, one, "Ana", "repeat", repeats=three)
     browser.post(f"/tips/{three}/reopen")
     assert desk.cases.get(three).repeats == ""
+
+
+def test_of_equal_tips_closed_together_each_repeats_the_oldest(office, desk):
+    """Closed as repeats at once, equal tips name the oldest of them, which names none."""
+    words = {"what": "Buy our watches now, the best price in town, all brands, free delivery to your door"}
+    made = sorted(office.drop(tip(words)) for _ in range(3))
+    receive(desk)
+    browser = Browser(desk)
+    browser.post("/close", tip=made, reason="repeat")
+    assert [desk.cases.get(one).repeats for one in made] == ["", made[0], made[0]]
+    assert {desk.cases.get(one).reason for one in made} == {"repeat"}
 
 
 @pytest.mark.parametrize("end", ["lock", "destroy"])

@@ -4,6 +4,7 @@ Both are journaled with the name of the colleague and the day; neither holds a w
 gave the tip in the queue and on the tip's page, and is told of it while the desk is open in a browser.
 """
 
+from contextlib import suppress
 from datetime import date
 
 from flask import Blueprint, request, url_for
@@ -24,9 +25,12 @@ def give(tip: str) -> AnyResponse:
     """Give a tip to a colleague, who then works on it."""
     desk, colleague = current_desk(), request.form.get("colleague", "")
     try:
-        desk.assignments.give(tip, current_handler(), colleague, handler_names())
+        case = desk.assignments.give(tip, current_handler(), colleague, handler_names())
     except RefusedError as refusal:
         return refused_page(tip, refusal, at="work")
+    for one in desk.joined.followers(case):  # what another works on stays with that person
+        with suppress(RefusedError):
+            desk.assignments.give(one.id, current_handler(), colleague, handler_names())
     return see_other(url_for("queue.show"), f"The tip is given to {colleague}.")
 
 

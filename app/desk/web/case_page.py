@@ -40,7 +40,7 @@ def case_page(case: Case, refusal: RefusedError | None = None, *, at: str = "") 
         common=desk.common.of(case),
         joined=desk.joined.others(case),
         repeats=desk.joined.repeats(case),
-        original=_suggested_original(case),
+        original=suggested_original(case),
         parent=desk.cases.parent(case),
         today=desk.cases.today(),
         translators=desk.config.translators.values(),
@@ -79,7 +79,7 @@ def refused_page(tip: str, refusal: RefusedError, *, at: str) -> AnyResponse:
     return case_page(case, refusal, at=at)
 
 
-def _suggested_original(case: Case) -> str:
+def suggested_original(case: Case) -> str:
     """Return the id of the tip that a case most likely repeats, for a handler to see and change; "" for none.
 
     The tip that the case follows, or the oldest of those with almost the same words.

@@ -12,10 +12,11 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.core.errors import HaumaruError
+from app.desk.arrival_notice import find_shown
 from app.desk.case_fields import REASONS, Outcome
 from app.desk.closing import REPEAT, close_case, reopen_case, undo_closing
 from app.desk.errors import RefusedError
-from app.desk.web.case_page import refused_page
+from app.desk.web.case_page import refused_page, suggested_original
 from app.desk.web.context import LastClosed, current_desk, current_handler, current_session, see_other, tell_sender
 from app.desk.web.queue import NOTHING_CHOSEN
 from app.desk.web.queue_filter import read_filter
@@ -57,10 +58,14 @@ def close_many() -> AnyResponse:
     untold = 0
     if reason not in REASONS:
         raise RefusedError("no-reason")
-    for tip in request.form.getlist("tip"):
+    tips = request.form.getlist("tip")
+    # Suggested before the first is closed: of equal tips the oldest stays what the others repeat.
+    shown = [case for case in (find_shown(desk.cases, tip) for tip in tips) if case]
+    originals: dict[str, str] = {case.id: suggested_original(case) for case in shown if reason == REPEAT}
+    for tip in tips:
         try:
             was_held = bool(desk.cases.get(tip).holder)
-            case = close_case(desk.cases, tip, current_handler(), reason)
+            case = close_case(desk.cases, tip, current_handler(), reason, repeats=originals.get(tip, ""))
             closed[tip] = was_held
             untold += bool(tell_sender(partial(desk.statuses.note_closed, case)))
         except HaumaruError as error:
