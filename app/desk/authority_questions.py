@@ -116,17 +116,9 @@ class AuthorityQuestions:
                 return None
             raise EnvelopeError("question-case" if sent else "question-unknown")
         case = self._cases.parent(found[0]) or found[0]
-        if len(waiting_questions(case)) >= MAX_WAITING_QUESTIONS:
+        if len(case.undecided) >= MAX_WAITING_QUESTIONS:
             raise EnvelopeError("question-many")
         return case
-
-
-def waiting_questions(case: Case) -> list[CaseQuestion]:
-    """Return the questions of authorities about which a handler has not decided."""
-    if case.state is State.OBJECTIONABLE:
-        return []
-    answered = {sent.question for sent in case.referrals}
-    return [one for one in case.questions if not (one.put or one.declined or one.id in answered)]
 
 
 def find_question(cases: Cases, case: Case, question_id: str) -> tuple[Case, CaseQuestion]:
@@ -227,7 +219,7 @@ def with_changed_question(case: Case, question: CaseQuestion) -> Case:
 
 
 def _waiting_question(case: Case, question_id: str) -> CaseQuestion:
-    found = next((one for one in waiting_questions(case) if one.id == question_id), None)
+    found = next((one for one in case.undecided if one.id == question_id), None)
     if found is None:
         raise RefusedError("question-decided")
     return found

@@ -105,6 +105,19 @@ class Case:
         """Whether there is still something to do."""
         return self.state in OPEN_STATES
 
+    @property
+    def undecided(self) -> tuple[CaseQuestion, ...]:
+        """The questions of authorities about which a handler has not decided."""
+        if self.state is State.OBJECTIONABLE:
+            return ()
+        answered = {sent.question for sent in self.referrals}
+        return tuple(one for one in self.questions if not (one.put or one.declined or one.id in answered))
+
+    @property
+    def waits(self) -> bool:
+        """Whether something waits for a handler: words of the sender that nobody has read, or a question."""
+        return self.unread or bool(self.undecided)
+
     def proves(self, part: Part) -> bool:
         """Return whether a part belongs to this tip: the key in the words proves it."""
         return bool(self.part_count) and is_proven(

@@ -188,10 +188,13 @@ class Cases:
                 self.records.forget(case)
 
     def overdue(self, retain_days: int) -> list[Case]:
-        """Return the cases closed `retain_days` ago, or withdrawn, and their threads' answers; never a locked one."""
+        """Return the cases closed `retain_days` ago, or withdrawn, and their threads' answers; never a locked one.
+
+        A case in which something waits for a handler stays: words that nobody has read, or a question.
+        """
         limit = self.today() - timedelta(days=retain_days)
         closed = [case for case in self.all() if case.state is State.CLOSED and case.closed]
-        over = [case for case in closed if (case.closed and case.closed <= limit) or is_told(case)]
+        over = [case for case in closed if (case.closed and case.closed <= limit and not case.waits) or is_told(case)]
         threads = {message.id for case in over for message in case.thread if not message.who}
         return [*over, *(case for case in self.all() if case.id in threads and case not in over)]
 

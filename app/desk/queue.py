@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from app.desk.assignment import due_day, is_due
-from app.desk.authority_questions import waiting_questions
 from app.desk.case import Case
 from app.desk.case_fields import State
 from app.desk.case_records import CaseRecords
@@ -229,7 +228,7 @@ def _views(case: Case) -> tuple[str, ...]:
     views = [str(case.state)]
     if case.state is not State.OBJECTIONABLE:
         views.append("all")
-    asked_back, asked = bool(open_requests(case)), bool(waiting_questions(case))
+    asked_back, asked = bool(open_requests(case)), bool(case.undecided)
     if asked_back or asked or case.unread or case.state in {State.NEW, State.WORK, State.WAITING}:
         views.append("open")
     if asked_back:

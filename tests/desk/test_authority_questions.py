@@ -8,7 +8,7 @@ import pytest
 
 from app.delivery.outbox import Envelope
 from app.desk.arrival_notice import notice_arrivals
-from app.desk.authority_questions import MAX_WAITING_QUESTIONS, put_to_sender, question_state, waiting_questions
+from app.desk.authority_questions import MAX_WAITING_QUESTIONS, put_to_sender, question_state
 from app.desk.case_fields import QuestionState
 from app.desk.case_json import decode_case, encode_case
 from app.desk.closing import close_case
@@ -94,7 +94,7 @@ def test_a_question_arrives_from_the_receiver_and_from_a_mailbox_too(office, des
     assert len(envelope.data) == ENVELOPE_BYTES, "the receiver takes no other length"
     assert deposit_envelope(office.inbox, envelope)
     receive(desk)
-    assert [one.id for one in waiting_questions(desk.cases.get(case.id))] == [asked.id]
+    assert [one.id for one in desk.cases.get(case.id).undecided] == [asked.id]
 
 
 def test_a_question_is_known_again_after_a_restart(office):
@@ -105,7 +105,7 @@ def test_a_question_is_known_again_after_a_restart(office):
         drop(office, asked)
         receive(desk)
     with office.desk() as desk:
-        assert [one.text for one in waiting_questions(desk.cases.get(case.id))] == [TEXT]
+        assert [one.text for one in desk.cases.get(case.id).undecided] == [TEXT]
         drop(office, asked)
         receive(desk)
         assert [code for _, code in desk.inbox.set_aside()] == ["question-again"]
@@ -172,7 +172,7 @@ def test_one_case_has_at_most_twenty_questions_that_wait(office, desk):
     for _ in range(MAX_WAITING_QUESTIONS + 1):
         drop(office, question(office, case))
     receive(desk)
-    assert len(waiting_questions(desk.cases.get(case.id))) == MAX_WAITING_QUESTIONS
+    assert len(desk.cases.get(case.id).undecided) == MAX_WAITING_QUESTIONS
     assert [code for _, code in desk.inbox.set_aside()] == ["question-many"]
 
 
@@ -189,7 +189,7 @@ def test_two_handlers_at_once_put_a_question_to_the_sender_once(office, desk):
     written = [(one.who, one.kind, one.value or one.text) for one in desk.cases.get(case.id).thread if one.who == "Ana"]
     assert written == [("Ana", "message", "Which day does the van come?"), ("Ana", "question", "dogs")]
     assert question_state(desk.cases, done, done.questions[0]) is QuestionState.PUT
-    assert waiting_questions(done) == []
+    assert done.undecided == ()
 
 
 def test_a_question_that_was_put_waits_over_a_restart_for_its_post(office):
@@ -215,7 +215,7 @@ def test_nothing_is_put_to_a_sender_who_left_no_way_back(office, desk):
     asked = ask(office, desk, case)
     with pytest.raises(RefusedError, match="no-reply"):
         put_to_sender(desk.cases, desk.replies, desk.cases.get(case.id), "Ana", asked.id, untrusted_text="x", ids=())
-    assert len(waiting_questions(desk.cases.get(case.id))) == 1
+    assert len(desk.cases.get(case.id).undecided) == 1
 
 
 def test_a_question_about_a_referred_answer_comes_into_the_tip_of_the_thread(office, desk):

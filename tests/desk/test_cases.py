@@ -135,6 +135,24 @@ def test_closed_tips_are_destroyed_when_their_time_is_over(office):
         assert len(desk.cases.all()) == 2, "an envelope that was here once is known for good"
 
 
+def test_a_closed_tip_in_which_something_waits_is_not_destroyed(office):
+    """Words of the sender that nobody has read keep a closed tip for as long as nobody reads them, and no longer."""
+    one, later = office.drop(tip()), {"now": NOON}
+    with office.desk(clock=lambda: later["now"]) as desk:
+        receive(desk)
+        close_case(desk.cases, one, "Ana", "nothing", Outcome.NO_ACTION)
+        desk.cases.change(one, "Ana", "noted", lambda now: replace(now, unread=True))
+        for _ in range(3):
+            later["now"] += 31 * 86400
+            desk.destroy_overdue()
+            assert desk.cases.all()
+        desk.cases.change(one, "Ana", "read-answer", lambda now: now.read())
+        for there in (True, False):
+            later["now"] += 86400
+            desk.destroy_overdue()
+            assert bool(desk.cases.all()) is there
+
+
 def test_a_locked_tip_is_wiped_and_never_changes(office):
     """Objectionable: its words leave the record, its envelope stays sealed, and nothing can be done with it."""
     one = office.drop(tip(files=(jpeg(),)))

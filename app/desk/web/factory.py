@@ -13,7 +13,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from app.desk.arrival_notice import find_shown
 from app.desk.asking import question_states, questions_by_topic, warned_replies
-from app.desk.authority_questions import question_state, waiting_questions
+from app.desk.authority_questions import question_state
 from app.desk.case import Case
 from app.desk.case_fields import OUTCOMES, REASONS, State
 from app.desk.common_details import DETAIL_LABELS
@@ -124,7 +124,6 @@ def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
         "question": question_text,
         "question_states": question_states,
         "warned_replies": warned_replies,
-        "waiting_questions": waiting_questions,
         "said": said_text,
         "sent": sent_label,
         "status": status_label,
