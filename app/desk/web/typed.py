@@ -29,7 +29,7 @@ _PAGES = {
     "boxes": "referral.show_boxes",
 }
 _MAX_NUMBER_DIGITS = 9
-_REFUSED_STATUS = 400
+_SAVED_STATUS = 303
 
 blueprint = Blueprint("typed", __name__)
 
@@ -125,11 +125,11 @@ def keep_changed(tip: str, values: MultiDict[str, str]) -> None:
 
 
 def settle_typed(response: Response) -> Response:
-    """End what was kept of a form once it is saved, and keep a form whose page says that it was refused."""
+    """End what was kept of a form once it is saved, which leads to another page; keep any other form of a request."""
     if "trusted_session" in g and _is_typed() and "typed_kept" not in g and request.blueprint != "typed":
-        if response.status_code >= _REFUSED_STATUS:
+        if response.status_code != _SAVED_STATUS:
             keep_refused()
-        else:
+        elif g.trusted_session.handler:
             _end_saved()
     return response
 

@@ -310,3 +310,15 @@ def test_a_redaction_of_a_tip_that_somebody_else_took_is_read_and_thrown_away_on
     answer = browser.post(f"/tips/{one}/typed/discard", **_form(page, "redaction"))
     assert answer.location.endswith(f"/tips/{one}")
     assert WORDS not in browser.get(f"/tips/{one}").text
+
+
+def test_a_form_that_no_view_has_read_ends_nothing(browser, desk, one):
+    """Given a form that meets the page of a store that is still opened, what was kept stays, and nothing is saved."""
+    page = browser.get(f"/tips/{one}").text
+    _keep(browser, one, "note", page, text=WORDS)
+    desk.loading.ended = False
+    sent = _form(page, "note") | {"number": 1}
+    assert browser.post(f"/tips/{one}/note", text=f"{WORDS}, whole", **sent).status_code == 200
+    desk.loading.ended = True
+    assert desk.cases.get(one).notes == ()
+    assert f">{WORDS}, whole</textarea>" in browser.get(f"/tips/{one}").text
