@@ -62,11 +62,12 @@ def test_what_could_harm_the_reader_is_warned_of(text, count):
 def test_a_warned_reply_goes_only_when_asked_again(desk, case):
     """With a warning nothing is kept until the handler ticks that it was read again."""
     browser = Browser(desk)
-    first = browser.post(f"/tips/{case.id}/reply", text="What is your name?")
+    fields = {"text": "What is your name?", "typed": "reply", "window": "one", "number": "1"}
+    first = browser.post(f"/tips/{case.id}/reply", **fields)
     assert first.status_code == 422
     assert "What is your name?" in first.text, "what was written is still there"
     assert desk.cases.get(case.id).thread == ()
-    browser.post(f"/tips/{case.id}/reply", text="What is your name?", sure="yes")
+    browser.post(f"/tips/{case.id}/reply", **fields, sure="yes")
     assert len(desk.cases.get(case.id).thread) == 1
 
 
