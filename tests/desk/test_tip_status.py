@@ -219,10 +219,10 @@ def test_newer_statuses_stand_for_older_ones_that_wait(desk, browser, one):
 def test_a_tip_that_is_opened_again_is_not_told_closed(desk, browser, one):
     """Opened again before "closed" has left, the sender reads nothing of it; after, that the tip is opened again."""
     browser.get(f"/tips/{one}")
-    browser.post(f"/tips/{one}/close", reason="finished", tell="yes")
+    browser.post(f"/tips/{one}/close", reason="nothing", tell="yes")
     browser.post(f"/tips/{one}/reopen")
     assert [message.value for _, message in desk.replies.waiting(NOON + 9 * HOUR)] == ["opened"]
-    browser.post(f"/tips/{one}/close", reason="finished", tell="yes")
+    browser.post(f"/tips/{one}/close", reason="nothing", tell="yes")
     desk.cases.note_posted(desk.cases.get(one).thread[-1].id)
     browser.post(f"/tips/{one}/reopen")
     assert [each.value for each in desk.cases.get(one).thread if not each.held] == ["opened", "closed", "opened"]

@@ -30,11 +30,11 @@ class OpenedPage:
 
 def open_page(case: Case) -> OpenedPage:
     """Note that a page of a case is shown, and return what the page says of others."""
-    window, shown = secrets.token_hex(8), request.root_path + request.full_path
-    others = ""
+    window, others = secrets.token_hex(8), ""
     if BACKGROUND_HEADER not in request.headers:
         others = _note(case.id, window)
-    again = shown.rstrip("?") if request.method == "GET" else url_for("case.show", tip=case.id)
+    here = request.url_rule if request.method == "GET" else None
+    again = url_for(here.endpoint, **(request.view_args or {})) if here else url_for("case.show", tip=case.id)
     return OpenedPage(window, others, again)
 
 
