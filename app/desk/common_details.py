@@ -22,7 +22,8 @@ from app.vault.tip import SCHEMA
 MAX_LISTED = 20  # tips that are listed for one detail
 MAX_COUNTED = 20  # other tips that the queue counts for one row: a flood of one number must not make the desk slow
 _MAX_FOUND = 99  # other tips that a page counts for one detail
-_FEW = 50  # tips that a page may wait for
+_FEW = 20  # tips that a page may wait for
+_MAX_TEXT, _MAX_DETAILS = 20_000, 200  # characters and details of one tip that are compared, whatever a stranger sealed
 DETAIL_LABELS: Mapping[str, str] = {
     "plate": "number plate",
     "phone": "phone number",
@@ -150,8 +151,9 @@ class CommonDetails:
                     self._cases[one[:2]][case_id] = None
 
     def _find(self, case: Case) -> tuple[SameDetail, ...]:
-        text = clean_text("\n".join(filter(None, map(case.text, SCHEMA.text_names))))
-        return tuple(one for one in same_details(text, self._phrases) if one[:2] not in self._never)
+        text = clean_text("\n".join(filter(None, map(case.text, SCHEMA.text_names)))[:_MAX_TEXT])
+        found = (one for one in same_details(text, self._phrases) if one[:2] not in self._never)
+        return tuple(islice(found, _MAX_DETAILS))
 
     def _forget(self, case_id: str) -> None:
         self._stale.pop(case_id, None)

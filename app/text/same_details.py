@@ -7,7 +7,8 @@ have by chance, such as 111 or an amount of money, is left out. The time is line
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import phonenumbers
@@ -91,9 +92,11 @@ def same_details(text: str, phrases: PhraseTrie, lookups: PhoneLookups | None = 
     shapes = find_patterns(plain, cues, lookups or PhoneLookups(), about_suspects=False)
     found = [(one, _form(one.kind, plain[one.start : one.end])) for one in shapes]
     found += [*_plates(plain), *_firms(plain)]
+    streets = {cue.start for cue in cues.get("street", ())}
     for one in find_details(plain, to_ascii_form(plain), cues):
         if one.kind == "place":
-            form = _address_form(words, one, cues.get("street", ()), phrases.stop_words)
+            first, last = (bisect_left(words, place, key=lambda word: word.start) for place in (one.start, one.end))
+            form = _address_form(words[first:last], streets, phrases.stop_words)
             found.append((Finding(one.start, one.end, "address"), form))
     details = {
         (_KINDS.get(one.kind, one.kind), form): text[one.start : one.end].strip()
@@ -184,10 +187,11 @@ def _form(kind: str, text: str) -> str:
     return letters if kind in _KINDS and len(letters) >= _MIN_DOCUMENT else ""
 
 
-def _address_form(words: Sequence[Word], place: Finding, streets: Iterable[Finding], stop: frozenset[str]) -> str:
-    """Return the number, name and kind of a street; "" where one of them is missing, or the words are no name."""
-    inside = [word for word in words if place.start <= word.start and word.end <= place.end]
-    cues = {cue.start for cue in streets}
+def _address_form(inside: Sequence[Word], cues: Collection[int], stop: frozenset[str]) -> str:
+    """Return the number, name and kind of a street; "" where one of them is missing, or the words are no name.
+
+    `cues` are the places of the words for a street.
+    """
     kind = next((word for word in inside if word.start in cues), None)
     numbers = [at for at, word in enumerate(inside) if word.forms[0].isdigit()]
     if kind is None or not numbers:

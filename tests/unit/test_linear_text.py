@@ -13,6 +13,7 @@ from app.site.report.file_rows import file_rows
 from app.text.find import find_in_fields
 from app.text.patterns import MAX_PHONE_LOOKUPS, PhoneLookups
 from app.text.phrases import load_phrases
+from app.text.same_details import same_details
 from app.text.skeleton import skeleton_words
 from app.text.words import fold_word, without_accents
 from tests.support.desk import known_names, languages
@@ -46,6 +47,9 @@ HOSTILE = [
         "priya ",
         "王小",
         "I am the cousin of my boss ",
+        "12 Kowhai Road ",
+        "KTR 482 ",
+        "Golden Lotus ",
     ),
     *("\n", "\t", " ", " \n", "我", "我叫", "मेरा ", "क\u094d\u200d", "👩\u200d", "\U0001d160", "ﷺ", "аb", "М\u0435l"),
 ]
@@ -94,6 +98,7 @@ TRANSFORMATIONS = {
     "redaction of marks": _mark_every_word,
     "names of the desk": lambda text, _: known_names().find(text, ()),
     "similarity": lambda text, _: text_sketch(text),
+    "details in common": same_details,
     "language": lambda text, _: languages().guess(text),
 }
 
