@@ -9,12 +9,10 @@ from fractions import Fraction
 from hashlib import sha256
 
 import pytest
-from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.desk.case import case_from_words
 from app.desk.case_fields import SentReferral, State
-from app.desk.cli import cli
 from app.desk.errors import RefusedError
 from app.desk.journal import JournalEntry
 from app.desk.outcome_counts import OutcomeCounts, geometric_number
@@ -22,7 +20,7 @@ from app.desk.statistics import keep_rows, statistics_tables
 from app.vault.published_outcomes import read_outcomes
 from app.vault.signature import public_bytes
 from app.vault.tip import new_tip_id
-from tests.support.desk import tip, words_of
+from tests.support.desk import run_desk, tip, words_of
 
 LARGEST = 40
 RANGE = range(26)  # true counts that are tried
@@ -298,15 +296,15 @@ def test_the_command_saves_a_signed_file(office):
         desk.journal.write(JournalEntry("Ana", "noted"))
     target = office.folder / "outcomes.json"
     command = ["outcomes", "--config", str(office.config), "-o", str(target)]
-    done = CliRunner().invoke(cli, command)
-    assert done.exit_code == 0, done.output
+    done = run_desk(*command)
+    assert done.returncode == 0, done.stderr
     outcomes = read_outcomes(
         target.read_bytes(), agency="intake", key=public_bytes(office.key), today=datetime.now(UTC).date()
     )
     assert outcomes.months[-1].month == "2026-09"
-    again = CliRunner().invoke(cli, command)
-    assert (again.exit_code, "exists already" in again.output) == (2, True)
+    again = run_desk(*command)
+    assert (again.returncode, "exists already" in again.stderr) == (2, True)
     office.config.write_text(office.config.read_text().partition("[site]")[0])
-    missing = CliRunner().invoke(cli, [*command[:-1], str(office.folder / "other.json")])
-    assert "[site] replies" in str(missing.exception)
+    missing = run_desk(*command[:-1], office.folder / "other.json")
+    assert "[site] replies" in missing.stderr
     assert not (office.folder / "other.json").exists()

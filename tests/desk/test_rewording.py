@@ -5,19 +5,17 @@ import re
 from dataclasses import replace
 
 import pytest
-from click.testing import CliRunner
 
 from app.desk.case_fields import RedactionDraft, Rewording, State
 from app.desk.case_json import decode_case, encode_case
 from app.desk.case_standard import standard_record
-from app.desk.cli import cli
 from app.desk.dispatch import build_referral, confirm_key
 from app.desk.envelopes import open_envelope
 from app.desk.errors import RefusedError
 from app.desk.referral import referral_json, referral_text, referral_words
 from app.desk.release import send_referrals, send_to_translator
 from app.desk.rewording import changed_since, digests_of
-from tests.support.desk import receive, reply_to, tip
+from tests.support.desk import receive, reply_to, run_desk, tip
 
 SENT = "My mate Mele Fifita reckons seven blokes kip in the packhouse by the river, mind you. Ring 021 555 0199."
 LATER = "Truth be told they shifted the blokes last night to a shed out the back of Huntly, mind you."
@@ -69,14 +67,10 @@ def test_an_authority_opens_our_words_and_nothing_that_the_sender_wrote(office, 
             assert secret.strip().lower() not in every.lower(), secret
     assert case.id not in every
     assert sent.answers == case.answers
-    opened = CliRunner().invoke(
-        cli, ["open", str(envelope), "-i", str(office.folder / "police.txt"), "--signer", office.signer]
-    )
-    assert json.loads(opened.output)["reworded"] == ["what", "written-later-1"]
-    verified = CliRunner().invoke(
-        cli, ["verify", str(envelope), "-i", str(office.folder / "police.txt"), "--signer", office.signer]
-    )
-    assert verified.output.rstrip().endswith("for Example Police; in the desk's words: what, written-later-1")
+    opened = run_desk("open", envelope, "-i", office.folder / "police.txt", "--signer", office.signer)
+    assert json.loads(opened.stdout)["reworded"] == ["what", "written-later-1"]
+    verified = run_desk("verify", envelope, "-i", office.folder / "police.txt", "--signer", office.signer)
+    assert verified.stdout.rstrip().endswith("for Example Police; in the desk's words: what, written-later-1")
     assert "What is happening (in the desk's words):" in referral_text(words)
     assert standard_record(sent) == standard_record(replace(sent, draft=replace(sent.draft, rewordings={})))
 

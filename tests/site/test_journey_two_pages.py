@@ -52,7 +52,7 @@ def test_every_other_page_is_english_in_the_frame_of_the_language(site):
         for path in site.prerendered.pages
         if path.startswith(f"/{CODE}/") and path.removeprefix(f"/{CODE}/") not in PAGES and "/sheets/" not in path
     ]
-    assert len(others) == 14
+    assert len(others) == 15
     for path in others:
         page = site.get(path)
         main = page.document.one("main")

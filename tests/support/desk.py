@@ -325,6 +325,12 @@ class Program:
         return self.process.communicate(timeout=60)
 
 
+def run_desk(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run one command of `haumaru-desk` in a process of its own, which closes itself off for good."""
+    command = [sys.executable, "-m", "app.desk.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=ROOT)
+
+
 @contextmanager
 def program(config: Path, **more) -> Iterator[Program]:
     """Run `haumaru-desk serve` until the block ends."""

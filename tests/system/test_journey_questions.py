@@ -1,5 +1,7 @@
 """Questions that need no translator, through the running programs: asked by id, read in Tongan, answered by a tick."""
 
+import re
+
 import pytest
 
 from tests.support.desk import first_tip, replying_program, wait_for
@@ -49,6 +51,6 @@ def test_a_question_goes_round_in_the_language_of_the_sender(tmp_path):
                 ("What languages do the people speak?", WORDS),
             ):
                 assert f'<dt>{question}</dt><dd dir="auto">{said}</dd>' in thread
-            assert WORDS in desk.get(f"/tips/{one}/redact")
+            assert WORDS in re.sub(r"<[^>]*>", "", desk.get(f"/tips/{one}/redact"))
             _, faults = desk.stop()
             assert faults == ""

@@ -12,7 +12,7 @@ from app.delivery.leases import Leases
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import DerivationQueue, derive_keys, new_code, parse_code
 from app.delivery.schema import blobs, cells, spares
-from app.site.report import withdraw_step
+from app.site.agencies import AgencyConfig
 from app.vault.age_open import unseal
 from app.vault.keys import new_identity, recipient_of
 from app.vault.tip_bundles import read_words
@@ -220,7 +220,7 @@ def test_a_closed_form_still_destroys_and_does_not_claim_to_have_asked(site, dat
     waits, left = send(site), send(site)
     leave(database, derive_keys(left).envelope_id(0))
     before = len(tips(database))
-    with patch.object(withdraw_step, "is_closed", return_value=True):
+    with patch.object(AgencyConfig, "is_closed", return_value=True):
         assert title(take_back(site, waits)[1]).startswith("We destroyed your report")
         refused = take_back(site, left)[1]
     assert (refused.status, title(refused)) == (503, "Take your report back?")

@@ -25,6 +25,7 @@ CONTEXTS = {
     SignatureContext.JOURNAL: b"haumaru/journal/1",
     SignatureContext.DAY_KEYS: b"haumaru/day-keys/1",
     SignatureContext.SEATS: b"haumaru/seats/1",
+    SignatureContext.QUESTION: b"haumaru/question/1",
     SignatureContext.OUTCOMES: b"haumaru/outcomes/1",
 }
 
