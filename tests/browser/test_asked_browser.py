@@ -57,6 +57,7 @@ def page(desk):
         yield page
 
 
+@pytest.mark.slow
 @pytest.mark.needs("java", "node")
 def test_every_page_of_a_question_is_accessible_and_valid(desk, page, paths, tmp_path):
     """Neither axe-core nor Nu finds a fault, at 320 px too, and nothing is wider than the screen."""

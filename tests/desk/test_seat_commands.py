@@ -97,6 +97,7 @@ def code_of(said):
     return re.search(r"/enrol/([\w-]{43})\n", said)[1]
 
 
+@pytest.mark.slow
 def test_seats_need_a_desk_on_a_network_that_is_closed(place):
     """Without a host, for a wrong role and beside an open desk the command says what to do, and makes nothing."""
     bare = place.seat("add", "--role", "supervisor", "Kaia", HAUMARU_DESK_HOST="", HAUMARU_DESK_TLS_CERT="")
@@ -113,6 +114,7 @@ def test_seats_need_a_desk_on_a_network_that_is_closed(place):
     assert code_of(place.seat("recover", "Kaia").stdout) != code_of(made.stdout)
 
 
+@pytest.mark.slow
 def test_a_desk_on_a_network_from_its_first_seat_to_a_tip(place):
     """The first supervisor enrols and reads a tip; plain HTTP and other hosts get nothing, and nothing leaks."""
     office = place.office
@@ -162,12 +164,14 @@ def secrets_of(place, code):
     return found | {"passphrase": PASSPHRASE.encode(), "code": code.encode(), "tip": b"cool store", "name": b"Kaia"}
 
 
+@pytest.mark.slow
 def test_a_start_without_a_supervisor_says_what_to_do(place):
     """A desk on a network that nobody can supervise says how the first seat is made."""
     with place.serving() as running:
         assert "haumaru-desk seat add --role supervisor" in running.stdout.readline()
 
 
+@pytest.mark.slow
 def test_a_restart_and_two_at_once_keep_the_seats(place):
     """Two commands at once make two seats or one of them is told; a desk that is killed opens again with both."""
     threads = [threading.Thread(target=place.seat, args=("add", "--role", "handler", name)) for name in ("Kaia", "Tui")]

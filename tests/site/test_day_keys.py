@@ -258,6 +258,7 @@ def test_keys_txt_has_the_key_of_the_day_and_its_fingerprint(path, keys, today):
     assert published_keys(agency, time.time() + SECONDS).splitlines() == lines[:3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("days", "words", "warned"),
     [

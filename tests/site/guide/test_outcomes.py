@@ -160,6 +160,7 @@ def test_without_a_reply_key_or_a_readable_file_nothing_is_shown(tmp_path):
     assert read_outcome_files(None, agencies, TODAY) == ((), ())
 
 
+@pytest.mark.slow
 def test_each_of_two_agencies_has_its_own_file(tmp_path):
     """With two agencies each file bears an id; one without an id, or under the other's id, is a fault and not shown."""
     own = content(tmp_path)
