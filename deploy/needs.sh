@@ -22,6 +22,7 @@ dovecot:dovecot:dovecot-imapd
 gettext:msgfmt:gettext
 espeak:espeak-ng:espeak-ng
 unzip:unzip:unzip
+openssl:openssl:openssl
 "
 PATH="$PATH:/usr/sbin:/sbin:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"
 missing=()

@@ -41,6 +41,7 @@ COMMANDS = {
     "gettext": ("msgfmt",),
     "espeak": ("espeak-ng",),
     "unzip": ("unzip",),
+    "openssl": ("openssl",),
     "hadolint": ("hadolint",),
     "typst": (),
 }

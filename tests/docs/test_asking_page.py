@@ -28,8 +28,7 @@ run.node("age.mjs", "seal", source, target, *recipients[1::2])
 """
 
 
-@pytest.mark.needs("node")
-@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is missing")
+@pytest.mark.needs("node", "openssl")
 def test_a_question_made_with_openssl_and_an_age_tool_arrives_in_the_case(tmp_path):
     """The program of the page, as it stands there, makes an envelope of the usual length that the desk takes."""
     office, tools = Office(tmp_path), tmp_path / "tools"

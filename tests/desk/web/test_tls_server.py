@@ -11,7 +11,7 @@ import trustme
 
 from app.core.errors import ConfigError
 from app.desk.config import ListenAddress
-from app.desk.web import tls_server
+from app.desk.web import factory, tls_server
 from app.desk.web.tls_server import MAX_OF_ADDRESS, TlsServer, tls_context
 from tests.support.desk import wait_for
 
@@ -26,17 +26,11 @@ def files(tmp_path_factory):
 
 
 @contextmanager
-def serving(files, **more):
+def tls_server_of(files, **more):
     server = TlsServer(ListenAddress("127.0.0.1", 0), tls_context(*files), **more)
     server.app = answer
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with factory.serving(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def answer(environ, start_response):
@@ -71,7 +65,7 @@ def heard(connection: socket.socket) -> bytes:
 
 def test_a_silent_connection_keeps_nobody_waiting(files):
     """While twenty connections say nothing, and one speaks HTTP without TLS, a handler is answered."""
-    with serving(files) as server:
+    with tls_server_of(files) as server:
         silent = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(20)]
         with socket.create_connection(("127.0.0.1", server.server_port)) as plain:
             plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -83,7 +77,7 @@ def test_a_silent_connection_keeps_nobody_waiting(files):
 
 def test_a_connection_that_drips_is_cut(files):
     """A connection that sends a byte now and then, and never a request, is cut when its time is over."""
-    with serving(files, head_seconds=0.5) as server:
+    with tls_server_of(files, head_seconds=0.5) as server:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with socket.create_connection(("127.0.0.1", server.server_port)) as raw, context.wrap_socket(raw) as drip:
@@ -103,7 +97,7 @@ def test_a_connection_that_drips_is_cut(files):
 
 def test_one_address_gets_no_more_than_its_share(files):
     """An address that holds its share of connections gets no further one, and gets one again when they end."""
-    with serving(files) as server:
+    with tls_server_of(files) as server:
         held = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(MAX_OF_ADDRESS)]
         wait_for(lambda: server._addresses.total() == MAX_OF_ADDRESS)
         with pytest.raises(OSError):  # noqa: PT011  # closed, reset or cut in the handshake
@@ -116,7 +110,7 @@ def test_one_address_gets_no_more_than_its_share(files):
 
 def test_old_tls_is_refused(files):
     """TLS 1.2 and 1.3 are spoken, and nothing older."""
-    with serving(files) as server:
+    with tls_server_of(files) as server:
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             assert ask(server.server_port, minimum_version=version, maximum_version=version)[0] == b"https GET"
     assert tls_context(*files).minimum_version is ssl.TLSVersion.TLSv1_2
@@ -138,7 +132,7 @@ def test_a_wrong_certificate_is_said(files, tmp_path):
 
 def test_an_error_of_a_connection_prints_nothing(files, capfd):
     """What a stranger sends is on no terminal, in no log."""
-    with serving(files) as server:
+    with tls_server_of(files) as server:
         with socket.create_connection(("127.0.0.1", server.server_port)) as plain:
             plain.sendall(b"SECRET / HTTP/1.1\r\n\r\n" * 20)
             heard(plain)
