@@ -18,6 +18,7 @@ from app.vault.tip import TipId
 
 _PREFIX = "haumaru:memory:"
 _AGENCIES, _HELD_SIZES, _ATTEMPTS, _LEVEL = (_PREFIX + name for name in ("agencies", "sizes", "attempts", "level"))
+_KEY_BYTES = 32
 _LIFETIME = 3 * 3600  # no held tip is extended beyond two hours
 _SENT = b"sent"
 _SECONDS = 5
@@ -66,26 +67,31 @@ class RedisMemoryStore:
         self._reserve = self._redis.register_script(_RESERVE)
         self._number = self._redis.register_script(_NUMBER)
 
-    def use_form(self, key: bytes, words_id: TipId, now: float) -> TipId | None:
-        """Note that a form is being sent; see MemoryStore. The caller excludes others that send the same form."""
+    def use_forms(self, keys: Sequence[bytes], words_id: TipId, now: float) -> Mapping[bytes, TipId]:
+        """Note that forms are being sent; see MemoryStore."""
         with _as_memory_errors():
-            earlier, sent = self._form(key, now)
-            if sent:
+            forms = {key: self._form(key, now) for key in keys}
+            if any(sent for _, sent in forms.values()):
                 raise AlreadySentError
             with self._redis.pipeline() as pipe:
-                pipe.set(_form_name(key), f"{words_id} {quarter_hour_end(now)}", ex=_LIFETIME)
-                pipe.hset(_ATTEMPTS, words_id, key)
+                for key in keys:
+                    pipe.set(_form_name(key), f"{words_id} {quarter_hour_end(now)}", ex=_LIFETIME)
+                pipe.hset(_ATTEMPTS, words_id, b"".join(keys))
                 pipe.expire(_ATTEMPTS, _LIFETIME)
                 pipe.execute()
-            return earlier
+            return {key: earlier for key, (earlier, _) in forms.items() if earlier is not None}
 
-    def mark_sent(self, key: bytes, now: float) -> None:
-        """Note that a form or a held tip was sent; see MemoryStore."""
+    def mark_sent(self, keys: Sequence[bytes], now: float) -> None:
+        """Note that forms or held tips were sent; see MemoryStore."""
         with _as_memory_errors():
-            earlier, _ = self._form(key, now)
-            self._redis.set(_form_name(key), b"%b %d" % (_SENT, quarter_hour_end(now)), ex=_LIFETIME)
-            if earlier is not None:
-                self._redis.hdel(_ATTEMPTS, earlier)
+            attempts = {earlier for key in keys if (earlier := self._form(key, now)[0]) is not None}
+            over = [each for each in attempts if set(self._attempt(each)) <= set(keys)]
+            with self._redis.pipeline() as pipe:
+                for key in keys:
+                    pipe.set(_form_name(key), b"%b %d" % (_SENT, quarter_hour_end(now)), ex=_LIFETIME)
+                if over:
+                    pipe.hdel(_ATTEMPTS, *over)
+                pipe.execute()
 
     def number_answer(self, thread: bytes, form: bytes, *, ends: int, now: float) -> int:
         """Return the place of a form's answer among those of a thread; see MemoryStore."""
@@ -178,7 +184,7 @@ class RedisMemoryStore:
         if not gone:
             return
         with _as_memory_errors():
-            keys = [key for key in self._redis.hmget(_ATTEMPTS, gone) if key]
+            keys = [key for each in gone for key in self._attempt(each)]
             with self._redis.pipeline() as pipe:
                 for agency in self._redis.smembers(_AGENCIES):
                     pipe.srem(_decoys_name(agency.decode()), *gone)
@@ -232,6 +238,11 @@ class RedisMemoryStore:
         if int(ends) <= now:
             return None, False
         return (None, True) if words == _SENT else (TipId(words.decode()), False)
+
+    def _attempt(self, words_id: TipId) -> list[bytes]:
+        """Return the keys of the forms that are being sent as a tip."""
+        keys = self._redis.hget(_ATTEMPTS, words_id) or b""
+        return [keys[at : at + _KEY_BYTES] for at in range(0, len(keys), _KEY_BYTES)]
 
     def _mark_attempt_sent(self, pipe: Any, key: bytes) -> None:
         row = self._redis.get(_form_name(key))

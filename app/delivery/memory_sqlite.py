@@ -12,10 +12,11 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from errno import ENOSPC
+from itertools import chain
 from pathlib import Path
 
 from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
-from app.delivery.clock import quarter_hour_end
+from app.delivery.clock import QUARTER_HOUR_SECONDS, quarter_hour_end
 from app.delivery.memory_store import DECOY, MOMENTS_SOON, PART, WORDS, EnvelopeKind
 from app.vault.tip import TipId
 
@@ -37,6 +38,18 @@ CREATE INDEX IF NOT EXISTS kinds ON envelopes (kind, agency);
 CREATE TABLE IF NOT EXISTS agreed (one INTEGER PRIMARY KEY, moment INTEGER NOT NULL, level INTEGER NOT NULL);
 """
 
+# What every tip asks is one statement each: between the statements of a transaction, which locks the file, a thread may
+# have to wait for the others of its process. ROWS stands for as many rows as there are.
+_FORMS = "SELECT key, words FROM forms WHERE key IN (VALUES ROWS) AND ends > ?"
+_USE_FORMS = """
+INSERT INTO forms VALUES ROWS
+ON CONFLICT (key) DO UPDATE SET words = excluded.words, sent = 0, ends = excluded.ends WHERE NOT sent OR ends <= ?
+"""
+_TAKE_DECOYS = """
+DELETE FROM envelopes WHERE id IN (SELECT id FROM envelopes WHERE agency = ? AND kind = ? ORDER BY random() LIMIT ?)
+RETURNING id
+"""
+
 
 class SqliteMemoryStore:
     """The memory store in one folder; create the object after forking."""
@@ -47,22 +60,23 @@ class SqliteMemoryStore:
         self._connection: sqlite3.Connection | None = None
         self._opened = (0, 0)  # device and inode of the file that the connection has open
         self._lock = threading.Lock()
+        self._quarter = 0  # the quarter-hour in which this process last looked for forms whose time is over
 
-    def use_form(self, key: bytes, words_id: TipId, now: float) -> TipId | None:
-        """Note that a form is being sent; see MemoryStore."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM forms WHERE ends <= ?", (now,))
-            row = connection.execute("SELECT words, sent FROM forms WHERE key = ?", (key,)).fetchone()
-            if row and row[1]:
+    def use_forms(self, keys: Sequence[bytes], words_id: TipId, now: float) -> Mapping[bytes, TipId]:
+        """Note that forms are being sent; see MemoryStore. The caller excludes others that send the same forms."""
+        self._forget_ended_forms(now)
+        rows = [(key, words_id, 0, quarter_hour_end(now)) for key in keys]
+        with self._connected() as connection:
+            earlier = _run(connection, _FORMS, [(key,) for key in keys], now).fetchall()
+            if _run(connection, _USE_FORMS, rows, now).rowcount < len(keys):
                 raise AlreadySentError
-            values = (key, words_id, quarter_hour_end(now))
-            connection.execute("INSERT OR REPLACE INTO forms VALUES (?, ?, 0, ?)", values)
-            return TipId(row[0]) if row else None
+        return {key: TipId(words) for key, words in earlier}
 
-    def mark_sent(self, key: bytes, now: float) -> None:
-        """Note that a form or a held tip was sent; see MemoryStore."""
-        with self._transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO forms VALUES (?, '', 1, ?)", (key, quarter_hour_end(now)))
+    def mark_sent(self, keys: Sequence[bytes], now: float) -> None:
+        """Note that forms or held tips were sent; see MemoryStore."""
+        rows = [(key, "", 1, quarter_hour_end(now)) for key in keys]
+        with self._connected() as connection:
+            _run(connection, "INSERT OR REPLACE INTO forms VALUES ROWS", rows)
 
     def number_answer(self, thread: bytes, form: bytes, *, ends: int, now: float) -> int:
         """Return the place of a form's answer among those of a thread; see MemoryStore."""
@@ -78,7 +92,7 @@ class SqliteMemoryStore:
 
     def was_sent(self, key: bytes, now: float) -> bool:
         """Return whether a form or a held tip was sent."""
-        with self._transaction() as connection:
+        with self._connected() as connection:
             wanted = "SELECT 1 FROM forms WHERE key = ? AND sent AND ends > ?"
             return connection.execute(wanted, (key, now)).fetchone() is not None
 
@@ -146,10 +160,8 @@ class SqliteMemoryStore:
 
     def take_decoys(self, agency: str, count: int) -> list[TipId]:
         """Return at most `count` listed decoys, chosen at random, which are listed no longer."""
-        chosen = "SELECT id FROM envelopes WHERE agency = ? AND kind = ? ORDER BY random() LIMIT ?"
-        with self._transaction() as connection:
-            found = connection.execute(chosen, (agency, DECOY.name, count)).fetchall()
-            connection.executemany("DELETE FROM envelopes WHERE id = ?", found)
+        with self._connected() as connection:
+            found = connection.execute(_TAKE_DECOYS, (agency, DECOY.name, count)).fetchall()
         return [TipId(each) for (each,) in found]
 
     def note_tip(self, agency: str, words_id: TipId, part_ids: Sequence[TipId]) -> None:
@@ -166,13 +178,13 @@ class SqliteMemoryStore:
 
     def kinds(self, agency: str) -> Mapping[TipId, EnvelopeKind]:
         """Return what is known of an agency's envelopes; one that is missing counts as a tip's words."""
-        with self._transaction() as connection:
+        with self._connected() as connection:
             rows = connection.execute("SELECT id, kind, rank FROM envelopes WHERE agency = ?", (agency,))
             return {TipId(each): EnvelopeKind(kind, rank) for each, kind, rank in rows}
 
     def count_words(self) -> int:
         """Return how many envelopes, of all agencies, are known as the words of tips."""
-        with self._transaction() as connection:
+        with self._connected() as connection:
             found = connection.execute("SELECT count(*) FROM envelopes WHERE kind = ?", (WORDS,))
             return int(found.fetchone()[0])
 
@@ -184,7 +196,7 @@ class SqliteMemoryStore:
 
     def level(self) -> int:
         """Return the number of envelopes up to which the outbox is filled for each agency; 0 if none was agreed."""
-        with self._transaction() as connection:
+        with self._connected() as connection:
             row = connection.execute("SELECT level FROM agreed").fetchone()
             return int(row[0]) if row else 0
 
@@ -203,22 +215,36 @@ class SqliteMemoryStore:
             self._close()
 
     def _insert(self, rows: Sequence[tuple[str, str, str, int]]) -> None:
-        with self._transaction() as connection:
-            connection.executemany("INSERT OR REPLACE INTO envelopes VALUES (?, ?, ?, ?)", rows)
+        with self._connected() as connection:
+            _run(connection, "INSERT OR REPLACE INTO envelopes VALUES ROWS", rows)
+
+    def _forget_ended_forms(self, now: float) -> None:
+        """Forget the forms whose time is over, once in a quarter-hour: their times end with one."""
+        quarter = int(now) // QUARTER_HOUR_SECONDS
+        if quarter != self._quarter:
+            with self._connected() as connection:
+                connection.execute("DELETE FROM forms WHERE ends <= ?", (now,))
+            self._quarter = quarter
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        """Return the connection; each statement is a transaction of its own."""
         with _as_memory_errors(), self._lock:
             connection = self._current_connection()
             with self._without_damage():
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield connection
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
-                connection.execute("COMMIT")
+                yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
 
     def _current_connection(self) -> sqlite3.Connection:
         """Return a connection to the file that stands in the folder now: another one may have deleted the folder."""
@@ -288,6 +314,12 @@ def _as_memory_errors() -> Iterator[None]:
         raise (HeldFullError if error.errno == ENOSPC else MemoryStoreError) from None
     except sqlite3.Error:
         raise MemoryStoreError from None
+
+
+def _run(connection: sqlite3.Connection, sql: str, rows: Sequence[Sequence[object]], *values: object) -> sqlite3.Cursor:
+    """Run a statement in which ROWS stands for these rows, with further values after them."""
+    row = f"({', '.join('?' * len(rows[0]))})"
+    return connection.execute(sql.replace("ROWS", ", ".join([row] * len(rows))), [*chain.from_iterable(rows), *values])
 
 
 def _identity(file: Path) -> tuple[int, int]:

@@ -50,14 +50,15 @@ class MemoryStore(Protocol):
 
     # Forms and held tips, for the site.
 
-    def use_form(self, key: bytes, words_id: TipId, now: float) -> TipId | None:
-        """Note that a form is being sent as the tip `words_id`; return the tip of an earlier attempt, or None.
+    def use_forms(self, keys: Sequence[bytes], words_id: TipId, now: float) -> Mapping[bytes, TipId]:
+        """Note that forms are being sent as the tip `words_id`; return the tips of earlier attempts, by their keys.
 
-        Only the outbox can say whether that earlier attempt succeeded. Raises AlreadySentError if the form was sent.
+        Only the outbox can say whether an earlier attempt succeeded. Raises AlreadySentError if one of the forms was
+        sent; then the others may be noted. The caller excludes others that send the same forms.
         """
 
-    def mark_sent(self, key: bytes, now: float) -> None:
-        """Note that a form or a held tip was sent; forgotten after 45 to 60 minutes."""
+    def mark_sent(self, keys: Sequence[bytes], now: float) -> None:
+        """Note that forms or held tips were sent; forgotten after 45 to 60 minutes."""
 
     def number_answer(self, thread: bytes, form: bytes, *, ends: int, now: float) -> int:
         """Return the place, 1 for the first, of a form's answer among those of a thread until `ends` (unix seconds).

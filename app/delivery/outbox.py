@@ -119,8 +119,8 @@ class Outbox:
             finally:
                 for agency, each in kept:
                     self._list_decoy(agency, each)
-            for key in keys:
-                self._remember(lambda memory: memory.mark_sent(key, now), None)  # noqa: B023  # called at once
+            if keys:
+                self._remember(lambda memory: memory.mark_sent(keys, now), None)
             part_ids = [part.id for part in parts]
             place.settle(lambda: self._remember(lambda memory: memory.note_tip(words.agency, words.id, part_ids), None))
         for cover in covers:
@@ -155,14 +155,13 @@ class Outbox:
     def use_up(self, words_id: TipId, memory: MemoryStore, *, draft: bytes, mark: bytes, now: float) -> None:
         """Use up the draft of a held tip without sending the tip, whose words are `words_id`: no `put` takes it then.
 
-        `mark` is the key that says so, and is marked first: a process that is killed in between leaves no draft that
-        only looks sent. Raises AlreadySentError if the tip was put before, and OutboxError.
+        `mark` is the key that says so, and is marked in the same step: no draft only looks sent. Raises
+        AlreadySentError if the tip was put before, and OutboxError.
         """
         key = memory_key(draft)
         with self.database.write() as connection:
             self._use_forms(connection, [key], words_id, now)
-            memory.mark_sent(mark, now)
-            memory.mark_sent(key, now)
+            memory.mark_sent([mark, key], now)
 
     def put_decoy(self, decoy: Envelope) -> None:
         """Put a decoy into the outbox as a tip of one envelope goes in; raises OutboxError."""
@@ -197,7 +196,7 @@ class Outbox:
                     insert_all(connection, [decoy])
                     replaced.append((each, decoy))
             if mark and replaced[:1] == pairs[:1]:  # before the commit: whoever finds it destroyed finds the mark
-                self._remember(lambda memory: memory.mark_sent(mark, now), None)
+                self._remember(lambda memory: memory.mark_sent([mark], now), None)
         gone = [each for each, _ in replaced]
         self._remember(lambda memory: memory.forget(gone), None)
         for _, decoy in replaced:
@@ -311,11 +310,15 @@ class Outbox:
         """
         for key in keys:
             self.database.lock_exclusive(connection, int.from_bytes(key[:8], "big", signed=True))
-            earlier = self._remember(lambda memory: memory.use_form(key, words_id, now), None)  # noqa: B023
-            if earlier is not None and present_ids(connection, [earlier]):
-                # That tip may be of this very transaction, and not durable yet: the form stays unsent, as its attempt.
-                self._remember(lambda memory: memory.use_form(key, earlier, now), None)  # noqa: B023
-                raise AlreadySentError
+        if not keys:
+            return
+        none: Mapping[bytes, TipId] = {}
+        earlier = self._remember(lambda memory: memory.use_forms(keys, words_id, now), none)
+        if earlier and present_ids(connection, [*earlier.values()]):
+            # That tip may be of this very transaction, and not durable yet: the forms stay unsent, as its attempt.
+            for key, tip in earlier.items():
+                self._remember(lambda memory: memory.use_forms([key], tip, now), none)  # noqa: B023  # called at once
+            raise AlreadySentError
 
     def _take_decoys(self, agency: str, number: int) -> list[TipId]:
         return self._remember(lambda memory: memory.take_decoys(agency, number), [])

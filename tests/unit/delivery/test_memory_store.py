@@ -55,45 +55,76 @@ def ids(number: int) -> list[TipId]:
 def test_a_form_that_was_sent_is_known_to_all(stores):
     """A form is sent once: whoever asks later, in any process, hears that it was sent."""
     one, other = stores
-    assert one.use_form(KEY, new_tip_id(), NOW) is None
+    assert one.use_forms([KEY], new_tip_id(), NOW) == {}
     assert not other.was_sent(KEY, NOW)
-    one.mark_sent(KEY, NOW)
+    one.mark_sent([KEY], NOW)
     assert other.was_sent(KEY, NOW)
     with pytest.raises(AlreadySentError):
-        other.use_form(KEY, new_tip_id(), NOW)
-    assert other.use_form(OTHER, new_tip_id(), NOW) is None
+        other.use_forms([KEY], new_tip_id(), NOW)
+    assert other.use_forms([OTHER], new_tip_id(), NOW) == {}
 
 
 def test_an_attempt_that_was_killed_is_known(stores):
     """The next attempt learns which tip the earlier one was sending, again and again."""
     one, other = stores
     first, second, third = ids(3)
-    assert one.use_form(KEY, first, NOW) is None
-    assert other.use_form(KEY, second, NOW) == first
-    assert one.use_form(KEY, third, NOW) == second
+    assert one.use_forms([KEY], first, NOW) == {}
+    assert other.use_forms([KEY], second, NOW) == {KEY: first}
+    assert one.use_forms([KEY], third, NOW) == {KEY: second}
 
 
 def test_a_form_whose_tip_was_delivered_counts_as_sent(stores):
     """A killed attempt that had put its tip counts as sent once that tip leaves the outbox."""
     one, other = stores
     first, second = ids(2)
-    one.use_form(KEY, first, NOW)
-    one.use_form(OTHER, second, NOW)
+    one.use_forms([KEY], first, NOW)
+    one.use_forms([OTHER], second, NOW)
     other.forget([first])
     with pytest.raises(AlreadySentError):
-        one.use_form(KEY, new_tip_id(), NOW)
-    assert one.use_form(OTHER, new_tip_id(), NOW) == second
+        one.use_forms([KEY], new_tip_id(), NOW)
+    assert one.use_forms([OTHER], new_tip_id(), NOW) == {OTHER: second}
+
+
+def test_every_form_of_a_tip_counts_as_sent_once_the_tip_was_delivered(stores):
+    """A killed attempt may have noted its tip under several keys; where one was marked before, the others still are."""
+    one, other = stores
+    (tip,) = ids(1)
+    one.use_forms([KEY, OTHER], tip, NOW)
+    assert other.use_forms([KEY, OTHER], tip, NOW) == {KEY: tip, OTHER: tip}
+    one.mark_sent([KEY], NOW)
+    assert not other.was_sent(OTHER, NOW)
+    other.forget([tip])
+    assert one.was_sent(KEY, NOW)
+    assert one.was_sent(OTHER, NOW)
+
+
+def test_a_tip_that_is_delivered_while_its_form_is_used_again_counts_as_sent(memory_folder):
+    """An attempt that has read the earlier one is refused where that tip leaves the outbox at this very moment."""
+    one, other = SqliteMemoryStore(memory_folder), SqliteMemoryStore(memory_folder)
+    (first,) = ids(1)
+    one.use_forms([KEY], first, NOW)
+
+    def deliver(statement: str) -> None:
+        if statement.lstrip().startswith("INSERT INTO forms"):
+            other.forget([first])
+
+    one._current_connection().set_trace_callback(deliver)
+    with pytest.raises(AlreadySentError):
+        one.use_forms([KEY], new_tip_id(), NOW)
+    assert other.was_sent(KEY, NOW)
+    one.close()
+    other.close()
 
 
 def test_forms_are_forgotten(stores):
     """A form is known for 30 to 45 minutes."""
     one, _ = stores
-    one.mark_sent(KEY, NOW)
-    one.use_form(OTHER, new_tip_id(), NOW)
+    one.mark_sent([KEY], NOW)
+    one.use_forms([OTHER], new_tip_id(), NOW)
     assert one.was_sent(KEY, NOW + 1800)
     assert not one.was_sent(KEY, NOW + 2700)
-    assert one.use_form(KEY, new_tip_id(), NOW + 2700) is None
-    assert one.use_form(OTHER, new_tip_id(), NOW + 2700) is None
+    assert one.use_forms([KEY], new_tip_id(), NOW + 2700) == {}
+    assert one.use_forms([OTHER], new_tip_id(), NOW + 2700) == {}
 
 
 # Answers
@@ -318,12 +349,12 @@ def test_the_folder_is_private(memory_folder):
     folder = memory_folder / "run"
     store = SqliteMemoryStore(folder)
     store.hold(KEY, b"secret" * 1000, ends=ENDS, limit=LIMIT, now=NOW)
-    store.mark_sent(OTHER, NOW)
+    store.mark_sent([OTHER], NOW)
     found = {path: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
     assert set(found.values()) == {0o600, 0o700}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     store.drop_held(KEY)
-    store.use_form(KEY, new_tip_id(), NOW + 9000)
+    store.use_forms([KEY], new_tip_id(), NOW + 9000)
     store.close()
     left = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert b"secret" not in left
@@ -336,7 +367,7 @@ def test_a_store_that_is_away_says_so(tmp_path):
     for store in (SqliteMemoryStore(tmp_path / "file"), RedisMemoryStore("redis://127.0.0.1:1")):
         for ask in (
             lambda store=store: store.kinds("intake"),
-            lambda store=store: store.use_form(KEY, new_tip_id(), NOW),
+            lambda store=store: store.use_forms([KEY], new_tip_id(), NOW),
             lambda store=store: store.hold(KEY, b"data", ends=ENDS, limit=LIMIT, now=NOW),
         ):
             with pytest.raises(MemoryStoreError):

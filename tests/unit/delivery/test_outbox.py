@@ -414,11 +414,11 @@ class Memory(SqliteMemoryStore):
 
     killed_at = ""
 
-    def _transaction(self):
+    def _connected(self):
         caller = sys._getframe(1).f_code.co_name
         if caller == self.killed_at:
             raise Killed
-        return super()._transaction()
+        return super()._connected()
 
 
 @pytest.fixture
@@ -453,7 +453,7 @@ def test_killed_after_the_commit(mortal, secret, delivered):
     assert not any(each.id in mortal.memory.kinds("intake") for each in tip), "unknown, so a tip"
 
 
-@pytest.mark.parametrize("call", ["take_decoys", "use_form"])
+@pytest.mark.parametrize("call", ["take_decoys", "use_forms"])
 def test_killed_before_the_commit(mortal, call):
     """A form whose tip was not put may be sent, and is then sent once."""
     kill_at(mortal, call, nonce=b"n")
