@@ -31,7 +31,7 @@ from app.desk.key_files import ask_passphrase, read_identities, read_signing_key
 from app.desk.language_guess import load_language_guess
 from app.desk.outcome_commands import outcomes
 from app.desk.receiver import EnvelopeReceiver, serve_receiver
-from app.desk.seat_commands import seat_group, warn_without_supervisor
+from app.desk.seat_commands import seat_group, warn_of_seats
 from app.desk.service import open_desk
 from app.desk.store import SealedStore
 from app.desk.terminal import escape_line
@@ -107,7 +107,7 @@ def serve(path: Path) -> None:
         if config.host:
             server = factory.listen_on_network(config.bind, config.host, desk, build)
             click.echo(f"People sign in at {config.host.origin}/")
-            warn_without_supervisor(desk.seats)
+            warn_of_seats(desk.seats, config.release)
         else:
             server = factory.listen(config.bind, _print_desk_link, build)
         signal.signal(signal.SIGTERM, _interrupt)

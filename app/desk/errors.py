@@ -93,6 +93,12 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "seat-changed": "This seat was changed while you worked. Nothing was done. Look at the seat again.",
         "seat-link": "This link does not work. Each link works once, within a day. Ask a supervisor for a new link.",
         "own-seat": "Nobody can change their own seat. Ask another supervisor.",
+        "seat-not-used": "Nobody who works on tips uses this seat now. Nothing was done.",
+        "seat-confirmed": "You gave the link of this seat, or confirmed it before. Another colleague must confirm it.",
+        "not-counted": "Your seat does not count as one of two people yet. Your seat's page says who can confirm it.",
+        "preparer-not-counted": "The seat of the person who prepared this was made or recovered, and no colleague has "
+        "confirmed it yet. So you two do not count as two people. A colleague can confirm that seat, or another person "
+        "can prepare this again.",
         "last-supervisor": "At least one supervisor must stay who can sign in. Nothing was changed.",
         "role": "Your seat may not do this. Ask a supervisor.",
         "passphrase-short": "The passphrase is too short. Use at least 12 characters, for example four words.",

@@ -9,8 +9,7 @@ from types import MappingProxyType
 from app.desk.case import Case
 from app.desk.case_fields import State
 from app.desk.errors import SENTENCES
-from app.desk.seat import Role, SeatNews
-from app.desk.seats import MACHINE
+from app.desk.seat import MACHINE, Role, Seat, SeatNews
 from app.desk.thread import ThreadMessage
 from app.vault.tip import SCHEMA
 
@@ -112,6 +111,7 @@ _ACTIONS = {
     "opened-to-translate": "opened the redacted text to translate it",
     "seat-added": "added a seat",
     "seat-enrolled": "chose a passphrase and registered a key",
+    "seat-confirmed": "confirmed a seat",
     "seat-recovered": "took the keys and the passphrase of a seat away",
     "seat-role": "changed the role of a seat",
     "seat-disabled": "closed a seat",
@@ -156,6 +156,7 @@ ROLE_LABELS: Mapping[Role, str] = MappingProxyType(
 )
 _NEWS = {
     "seat-added": "{by} added a seat for {seat}.",
+    "seat-confirmed": "{by} confirmed the seat of {seat}.",
     "seat-recovered": "{by} took the keys and the passphrase of {seat} away, and made a new link.",
     "seat-key-added": "{by} registered a further key.",
     "seat-role": "{by} changed the role of {seat}.",
@@ -163,6 +164,10 @@ _NEWS = {
     "seat-enabled": "{by} opened the seat of {seat} again.",
     "copied-key": "The key of {seat} may have been copied, so the desk refused it. Take its keys away now.",
 }
+TOO_FEW_COUNT = (
+    "Nothing can leave this desk yet: two people must agree, and the seats of fewer than two people count. Close the "
+    "desk, and confirm the seats of two people at the desk's own machine: haumaru-desk seat confirm NAME"
+)
 _FAULTS = {
     "auth": "The password or key was refused",
     "closed": "The other end closed the connection",
@@ -234,8 +239,20 @@ def action_label(code: str) -> str:
 
 def news_label(news: SeatNews) -> str:
     """Return what a person reads of a change of a seat."""
-    by = "Somebody at the desk's own machine" if news.by == MACHINE else news.by
-    return _NEWS.get(news.did, "{by}: {seat}").format(by=by, seat=news.seat)
+    return _NEWS.get(news.did, "{by}: {seat}").format(by=_person(news.by), seat=news.seat)
+
+
+def backers_label(seat: Seat) -> str:
+    """Return who gave the link of a seat, who confirmed the seat, and on which days."""
+    if not seat.backers:
+        return "An earlier version of the desk, which did not note who gave a link, made this seat."
+    given, *confirmed = [(_person(one.name), one.day) for one in seat.backers]
+    sentences = [f"{given[0]} gave the link on {given[1]}."]
+    return " ".join([*sentences, *(f"{name} confirmed the seat on {day}." for name, day in confirmed)])
+
+
+def _person(name: str) -> str:
+    return "Somebody at the desk's own machine" if name == MACHINE else name
 
 
 def work_label(name: str) -> str:

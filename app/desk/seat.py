@@ -1,7 +1,8 @@
 """A seat: one person's place at a desk on a network, with a role, a passphrase, security keys and one-time links.
 
 All values are frozen. A seat's name is never given again, so a name in the journal stands for one seat for good. A seat
-is in use once its person has set a passphrase and registered a key; a seat that is not in use opens nothing.
+is in use once its person has set a passphrase and registered a key; a seat that is not in use opens nothing. A seat
+counts as one of two people once two people stand behind it, so that nobody can be two people alone.
 """
 
 import json
@@ -14,9 +15,12 @@ from typing import Any
 
 from app.desk.errors import RefusedError
 
-FORMAT = "haumaru-seats/1"
+FORMAT = "haumaru-seats/2"
+_FORMER = "haumaru-seats/1"  # without who stands behind a seat
+MACHINE = "desk"  # who acts where somebody uses the desk's own machine
 MAX_NAME = 60  # characters
 _MAX_NEWS = 20
+_NEEDED_BACKERS = 2
 
 
 class Role(StrEnum):
@@ -62,6 +66,19 @@ class SeatNews:
 
 
 @dataclass(frozen=True)
+class SeatBacker:
+    """Somebody who stands behind a seat: who gave its link, or who confirmed it later.
+
+    `name` is that of the own seat, or `desk` at the desk's own machine; `day` is in New Zealand (ISO 8601); `counted`
+    says whether the own seat counted on that day.
+    """
+
+    name: str
+    day: str
+    counted: bool
+
+
+@dataclass(frozen=True)
 class Seat:
     """One seat; `version` grows with each change of what its person may do, and ends the seat's sessions."""
 
@@ -76,6 +93,7 @@ class Seat:
     disabled: bool = False
     version: int = 0
     news: tuple[SeatNews, ...] = ()
+    backers: tuple[SeatBacker, ...] = ()  # since the last link, who gave it first; none in a file of the former format
 
     @property
     def in_use(self) -> bool:
@@ -86,6 +104,21 @@ class Seat:
     def supervises(self) -> bool:
         """Whether this is the seat of a supervisor who can sign in."""
         return self.in_use and self.role is Role.SUPERVISOR
+
+    @property
+    def handles_tips(self) -> bool:
+        """Whether this is the seat of somebody who can sign in and works on tips."""
+        return self.in_use and self.role in {Role.HANDLER, Role.SUPERVISOR}
+
+    @property
+    def counts(self) -> bool:
+        """Whether this seat can be one of the two people who release something."""
+        is_backed = self.is_backed_by(MACHINE) or sum(one.counted for one in self.backers) >= _NEEDED_BACKERS
+        return self.handles_tips and is_backed
+
+    def is_backed_by(self, name: str) -> bool:
+        """Return whether the person of a name gave the link of this seat, or confirmed this seat."""
+        return any(one.name == name for one in self.backers)
 
     def with_news(self, news: SeatNews) -> "tuple[SeatNews, ...]":
         """Return the news of this seat with one more; the oldest goes where there are too many."""
@@ -115,9 +148,10 @@ def encode_seats(seats: Mapping[str, Seat], version: int) -> bytes:
 def decode_seats(data: bytes) -> tuple[dict[str, Seat], int]:
     """Return what `encode_seats` wrote; raises ValueError, KeyError or TypeError for anything else."""
     raw: dict[str, Any] = json.loads(data)
-    if raw["format"] != FORMAT:
+    if raw["format"] not in {FORMAT, _FORMER}:
         raise ValueError
-    seats = [_decode_seat(one) for one in raw["seats"]]
+    rows = raw["seats"] if raw["format"] == FORMAT else [{**one, "backers": []} for one in raw["seats"]]
+    seats = [_decode_seat(one) for one in rows]
     return {one.id: one for one in seats}, int(raw["version"])
 
 
@@ -133,6 +167,7 @@ def _decode_seat(raw: dict[str, Any]) -> Seat:
             "link": link and SeatLink(**link),
             "browsers": tuple(raw["browsers"]),
             "news": _decode_news(raw["news"]),
+            "backers": tuple(SeatBacker(**one) for one in raw["backers"]),
         }
     )
 

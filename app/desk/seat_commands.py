@@ -16,7 +16,7 @@ from app.desk.config import HostConfig, load_desk_config
 from app.desk.errors import RefusedError
 from app.desk.journal import Journal
 from app.desk.key_files import read_identities, read_signing_key_file
-from app.desk.labels import ROLE_LABELS
+from app.desk.labels import ROLE_LABELS, TOO_FEW_COUNT, backers_label
 from app.desk.seat import Role, Seat
 from app.desk.seats import Seats
 from app.desk.store import SealedStore
@@ -65,19 +65,39 @@ def recover_seat(env: Mapping[str, str], path: Path, name: str) -> None:
         _print_link(host, seat, seats.recover(None, seat.id, seat.version))
 
 
+@seat_group.command("confirm")
+@_CONFIG
+@click.argument("name")
+@click.pass_obj
+def confirm_seat(env: Mapping[str, str], path: Path, name: str) -> None:
+    """Confirm that a seat is used by the person of this name, so that it counts as one of two people.
+
+    Speak with the person first. Use this command for the first people of a desk where two must release, and where too
+    few colleagues are left who could confirm a seat.
+    """
+    with _opened_seats(path, env) as (_, seats):
+        seat = _named(seats, name)
+        seats.confirm(None, seat.id, seat.version)
+        click.echo(escape_line(f"The seat of {seat.name} counts as one of two people."))
+
+
 @seat_group.command("list")
 @_CONFIG
 @click.pass_obj
 def list_seats(env: Mapping[str, str], path: Path) -> None:
-    """Print the name, the role and the state of each seat."""
+    """Print the name, the role and the state of each seat, and who stands behind it."""
     with _opened_seats(path, env) as (_, seats):
         for seat in seats.all():
             state = "closed" if seat.disabled else "in use" if seat.in_use else "has not used the link yet"
-            click.echo(escape_line(f"{seat.name}: {ROLE_LABELS[seat.role]}, {state}"))
+            waits = ", not confirmed yet" if seat.handles_tips and not seat.counts else ""
+            click.echo(escape_line(f"{seat.name}: {ROLE_LABELS[seat.role]}, {state}{waits}. {backers_label(seat)}"))
 
 
-def warn_without_supervisor(seats: Seats) -> None:
-    """Say how to make a seat for a supervisor where nobody can sign in as one."""
+def warn_of_seats(seats: Seats, release: int) -> None:
+    """Say how to make a seat for a supervisor where nobody can sign in as one, or which seats two people need."""
+    handling, counted = sum(one.handles_tips for one in seats.all()), sum(one.counts for one in seats.all())
+    if release > 1 and handling >= release > counted:
+        click.echo(TOO_FEW_COUNT)
     if not any(one.supervises or (one.role is Role.SUPERVISOR and one.link) for one in seats.all()):
         click.echo("No supervisor can sign in. Close the desk, then run haumaru-desk seat add --role supervisor NAME")
 

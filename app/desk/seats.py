@@ -3,7 +3,8 @@
 Each change happens under one lock: it is written, then journaled, then published; where the journal fails, the file is
 as before. Sealing alone proves nothing, because anybody may seal to the desk's public key: so the desk signs the file,
 and the journal holds the number of its last change, by which an older file in its place is found. A supervisor changes
-the seats of others, never one's own, and at least one supervisor always stays.
+the seats of others, never one's own, and at least one supervisor always stays. Each link that is given takes away who
+stood behind the seat before.
 """
 
 import secrets
@@ -16,12 +17,15 @@ from hashlib import sha256
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import SignatureError
+from app.delivery.clock import nz_day
 from app.desk.errors import RefusedError
 from app.desk.journal import Journal, JournalEntry
 from app.desk.seat import (
+    MACHINE,
     PassphraseVerifier,
     Role,
     Seat,
+    SeatBacker,
     SeatLink,
     SeatNews,
     SecurityKey,
@@ -33,7 +37,6 @@ from app.desk.seat import (
 from app.desk.store import SealedStore
 from app.vault.signature import SignatureContext, public_bytes, sign, verify
 
-MACHINE = "desk"  # who acts where somebody uses the desk's own machine
 LINK_SECONDS = 24 * 3600
 _FILE = "seats.age"
 _MAX_SEATS = 200
@@ -93,7 +96,8 @@ class Seats:
             if len(self._seats) >= _MAX_SEATS:
                 raise RefusedError("seats-full")
             code, link = self._new_link()
-            seat = Seat(secrets.token_hex(8), name, role, secrets.token_bytes(32), link=link)
+            handle, backers = secrets.token_bytes(32), (self._backer(by),)
+            seat = Seat(secrets.token_hex(8), name, role, handle, link=link, backers=backers)
             told = self._told({}, "seat-added", seat, by.name if by else MACHINE)
             self._keep({**told, seat.id: seat}, by, "seat-added", seat, role)
             return self._seats[seat.id], code
@@ -106,7 +110,7 @@ class Seats:
             seat_id,
             version,
             "seat-recovered",
-            lambda now: replace(now, verifier=None, keys=(), browsers=(), link=link),
+            lambda now: replace(now, verifier=None, keys=(), browsers=(), link=link, backers=(self._backer(by),)),
         )
         return code
 
@@ -118,6 +122,27 @@ class Seats:
         """Close a seat to its person, or open it again; a link that is open ends."""
         did = "seat-disabled" if disabled else "seat-enabled"
         self._change(by, seat_id, version, did, lambda now: replace(now, disabled=disabled, link=None))
+
+    # What colleagues do.
+
+    def confirm(self, by: Seat | None, seat_id: str, version: int) -> None:
+        """Note that `by` has spoken with the person who uses a seat, and stands behind the seat from today.
+
+        Raises RefusedError `seat-changed`, `seat-not-used`, `own-seat`, `not-counted` where the seat of `by` does not
+        count, or `seat-confirmed` where `by` stands behind the seat already.
+        """
+        with self._lock:
+            now, backer = self._unchanged(seat_id, version), self._backer(by)
+            if by and by.id == seat_id:
+                raise RefusedError("own-seat")
+            if not backer.counted:
+                raise RefusedError("not-counted")
+            if not now.handles_tips:
+                raise RefusedError("seat-not-used")
+            if now.is_backed_by(backer.name):
+                raise RefusedError("seat-confirmed")
+            changed = {now.id: replace(now, backers=(*now.backers, backer))}
+            self._keep(self._told(changed, "seat-confirmed", now, backer.name), by, "seat-confirmed", now)
 
     # What the person of a seat does.
 
@@ -204,6 +229,11 @@ class Seats:
         """Raise RefusedError `role` unless `by` is a supervisor now, under the lock of every change."""
         if by and not self.get(by.id).supervises:
             raise RefusedError("role")
+
+    def _backer(self, by: Seat | None) -> SeatBacker:
+        """Return how somebody stands behind a seat from today; whoever uses the machine has the desk's keys."""
+        day = nz_day(self._clock()).isoformat()
+        return SeatBacker(by.name, day, self.get(by.id).counts) if by else SeatBacker(MACHINE, day, counted=True)
 
     def _unchanged(self, seat_id: str, version: int) -> Seat:
         seat = self.get(seat_id)

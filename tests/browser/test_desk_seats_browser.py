@@ -13,7 +13,7 @@ from tests.support.browser import DESK, PHONE, chromium, violations
 from tests.support.desk import Office, receive, reply_to, tip, wait_for
 from tests.support.nu import nu_errors
 from tests.support.ports import free_port
-from tests.support.seats import PASSPHRASE
+from tests.support.seats import PASSPHRASE, enrolled
 
 pytestmark = pytest.mark.needs("browser")
 
@@ -24,7 +24,7 @@ class _Team:
     def __init__(self, chrome, folder):
         self.chrome, self.folder, self.port = chrome, folder, free_port()
         (folder / "office").mkdir()
-        self.office = Office(folder / "office")
+        self.office = Office(folder / "office", release=2)
         made = trustme.CA().issue_cert("localhost")
         made.cert_chain_pems[0].write_to_path(folder / "desk.crt")
         made.private_key_pem.write_to_path(folder / "desk.key")
@@ -158,12 +158,16 @@ def test_every_page_of_seats_is_accessible_and_valid(team, kaia):
     team.enrol(translator, "Hine", Role.TRANSLATOR)
     reader = team.page()
     team.enrol(reader, "Io", Role.FIGURES)
+    mere = enrolled(team.desk.seats, "Mere Supervisor")
+    new = team.page()
+    team.enrol(new, "Pou with a rather long name of many letters", Role.HANDLER, by=mere)
     pages = {
         "sign-in": (stranger, "/sign-in?why=idle"),
         "enrol": (stranger, f"/enrol/{code}"),
         "no-link": (stranger, "/enrol/none"),
         "seats": (kaia, "/seats"),
         "seat": (kaia, "/seat"),
+        "new-seat": (new, "/seat"),
         "list": (translator, "/translate"),
         "translate": (translator, f"/translate/{one}"),
         "refused": (translator, "/seats"),
@@ -179,7 +183,7 @@ def test_every_page_of_seats_is_accessible_and_valid(team, kaia):
         sources[name] = answer.body()
     assert nu_errors(sources, team.folder) == []
     assert seat.in_use is False
-    for page in (translator, reader, stranger):
+    for page in (translator, reader, stranger, new):
         page.context.close()
 
 
@@ -201,4 +205,20 @@ def test_a_typed_note_comes_back_after_signing_in_again(team):
     page.click("text=Continue")
     page.wait_for_url(team.url(f"/tips/{made}"))
     assert page.input_value("#note") == "Half of a note"
+    page.context.close()
+
+
+def test_a_colleague_confirms_a_new_seat_with_the_keyboard(team, kaia):
+    """A handler opens the own seat's page, ticks that the two have spoken, and presses the button; the page says so."""
+    page = team.page(viewport=PHONE)
+    team.enrol(page, "Aroha", Role.HANDLER)
+    new = enrolled(team.desk.seats, "Niko", Role.HANDLER, team.desk.seats.named("Kaia Rangi"))
+    page.get_by_role("link", name="your seat").click()
+    page.get_by_role("checkbox", name="I have spoken with Niko, who uses this seat").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_text("You have confirmed the seat of Niko").wait_for()
+    assert violations(page) == []
+    assert team.desk.seats.get(new.id).counts
     page.context.close()

@@ -21,11 +21,12 @@ import trustme
 
 from app.core.errors import ConfigError
 from app.desk.config import load_desk_config
+from app.desk.seat import Role
 from app.desk.store import SealedStore
 from tests.support.desk import Office, tip, wait_for
 from tests.support.paths import BIN, ROOT, read_below
 from tests.support.ports import free_port
-from tests.support.seats import PASSPHRASE
+from tests.support.seats import PASSPHRASE, SeatedDesk
 from tests.support.security_key import SoftwareKey
 
 WORDS = "Forty people sleep behind the cool store"
@@ -110,7 +111,7 @@ def test_seats_need_a_desk_on_a_network_that_is_closed(place):
     again = place.seat("add", "--role", "handler", "kaia")
     assert again.returncode == 1
     assert "A seat has or had this name" in again.stderr
-    assert place.seat("list").stdout == "Kaia: Supervisor, has not used the link yet\n"
+    assert place.seat("list").stdout.startswith("Kaia: Supervisor, has not used the link yet. Somebody at the desk's")
     assert code_of(place.seat("recover", "Kaia").stdout) != code_of(made.stdout)
 
 
@@ -169,6 +170,29 @@ def test_a_start_without_a_supervisor_says_what_to_do(place):
     """A desk on a network that nobody can supervise says how the first seat is made."""
     with place.serving() as running:
         assert "haumaru-desk seat add --role supervisor" in running.stdout.readline()
+
+
+@pytest.mark.slow
+def test_a_seat_is_confirmed_at_the_desk_s_own_machine(tmp_path):
+    """Where two must release and one supervisor made all other seats, the start says what to do, and the command helps.
+
+    A seat that nobody uses yet is not confirmed.
+    """
+    place = Place(Office(tmp_path, release=2), tmp_path)
+    with place.office.desk() as desk:
+        seated = SeatedDesk(desk)
+        kaia = seated.person("Kaia")
+        seated.person("Tui", Role.HANDLER, kaia.seat)
+        desk.seats.add(kaia.seat, "Rui", Role.HANDLER)
+    with place.serving() as running:
+        assert "haumaru-desk seat confirm NAME" in running.stdout.readline()
+    assert "Tui: Handler, in use, not confirmed yet. Kaia gave the link on 2026-11-22.\n" in place.seat("list").stdout
+    assert place.seat("confirm", "Tui").stdout == "The seat of Tui counts as one of two people.\n"
+    assert place.seat("confirm", "Rui").returncode == 1
+    assert place.seat("confirm", "Nobody").returncode == 1
+    line = next(one for one in place.seat("list").stdout.splitlines() if one.startswith("Tui"))
+    assert "not confirmed" not in line
+    assert "Somebody at the desk's own machine confirmed the seat" in line
 
 
 @pytest.mark.slow

@@ -8,13 +8,11 @@ import pytest
 
 from app.desk.errors import RefusedError
 from app.desk.passphrases import Passphrases, require_strong
-from app.desk.seat import PassphraseVerifier, Role, SecurityKey, encode_seats
+from app.desk.seat import Role, encode_seats
 from app.desk.seats import LINK_SECONDS, Seats
 from app.desk.sign_in_tries import SignInTries
 from tests.support.desk import NOON
-
-VERIFIER = PassphraseVerifier(bytes(16), bytes(32))
-KEY = SecurityKey(b"credential")
+from tests.support.seats import KEY, VERIFIER, enrolled
 
 
 class Now:
@@ -35,11 +33,6 @@ def now():
 @pytest.fixture
 def seats(desk, now):
     return Seats(desk.store, desk.journal, desk.key, clock=now)
-
-
-def enrolled(seats, name, role=Role.SUPERVISOR, by=None):
-    _, code = seats.add(by, name, role)
-    return seats.enrol(code, VERIFIER, KEY, f"browser of {name}")
 
 
 def refused(job) -> str:

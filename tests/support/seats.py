@@ -3,7 +3,8 @@
 import html
 import re
 
-from app.desk.seat import Role, Seat
+from app.desk.seat import PassphraseVerifier, Role, Seat, SecurityKey
+from app.desk.seats import Seats
 from app.desk.service import Desk
 from app.desk.web.factory import create_app
 from app.desk.web.seat_sessions import SeatSessions
@@ -12,6 +13,14 @@ from tests.support.security_key import SoftwareKey
 HOST = "desk.example"
 ORIGIN = "https://desk.example:8443"
 PASSPHRASE = "kererū over four hills"
+VERIFIER = PassphraseVerifier(bytes(16), bytes(32))
+KEY = SecurityKey(b"credential")
+
+
+def enrolled(seats: Seats, name: str, role: Role = Role.SUPERVISOR, by: Seat | None = None) -> Seat:
+    """Return the seat of somebody who has used a one-time link, without a browser."""
+    _, code = seats.add(by, name, role)
+    return seats.enrol(code, VERIFIER, KEY, f"browser of {name}")
 
 
 class Clock:

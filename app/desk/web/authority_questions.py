@@ -35,7 +35,7 @@ from app.desk.question_answers import (
 )
 from app.desk.replies import reply_warnings
 from app.desk.web.context import current_desk, current_handler, render_page, see_other
-from app.desk.web.roles import require_confirming
+from app.desk.web.roles import require_confirming, require_two_people
 from app.desk.web.typed import typed_form
 from app.vault.keys import key_fingerprint
 from app.vault.signature import encode_public_key
@@ -134,6 +134,7 @@ def _send_refusal(case: Case, question_id: str) -> AnyResponse:
     party = _party(question)
     if party is None:
         raise RefusedError("question-party")
+    require_two_people(question.by)
     two_persons = desk.config.release > 1
     send_refusal(case, party, question_id, desk.referral_context, handler, two_persons=two_persons)
     return see_other(_address(case.id, question_id), "The desk has signed and sealed the refusal, and will send it.")

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.core.errors import HaumaruError
 from app.core.log import log_error
 from app.desk.case import Case
-from app.desk.seat import Role, Seat
+from app.desk.seat import Seat
 from app.desk.service import Desk
 from app.files.clean import CleanedFile
 
@@ -85,7 +85,7 @@ def handler_names() -> tuple[str, ...]:
     desk = current_desk()
     if current_session().seat is None:
         return desk.config.handlers
-    return tuple(one.name for one in desk.seats.all() if one.in_use and one.role in {Role.HANDLER, Role.SUPERVISOR})
+    return tuple(one.name for one in desk.seats.all() if one.handles_tips)
 
 
 def form_token() -> Markup:

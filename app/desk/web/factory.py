@@ -31,6 +31,7 @@ from app.desk.labels import (
     action_label,
     ago_label,
     answer_label,
+    backers_label,
     days_label,
     fault_label,
     hazards_label,
@@ -133,6 +134,7 @@ def _filters(desk: Desk) -> dict[str, Callable[..., Any]]:
         "work": work_label,
         "asked_state": lambda question, case: str(question_state(desk.cases, case, question)),
         "news": news_label,
+        "backers": backers_label,
         "asked_back": lambda case: is_asked_back(case, desk.cases),
         "open_request": lambda case: needs_answer(case, desk.cases),
     }

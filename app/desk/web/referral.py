@@ -41,7 +41,7 @@ from app.desk.tip_status import authority_kind
 from app.desk.web.case_page import refused_page
 from app.desk.web.context import current_desk, current_handler, file_to_show, render_page, see_other, tell_sender
 from app.desk.web.draft_form import case_to_redact, count_suggested, form_draft, open_question, read_draft
-from app.desk.web.roles import may_confirm_keys
+from app.desk.web.roles import may_confirm_keys, require_two_people
 from app.desk.web.typed import typed_form
 from app.desk.windows import draft_mark, require_mark
 from app.vault.keys import key_fingerprint
@@ -243,6 +243,7 @@ def _send(tip: str) -> AnyResponse:
     desk, handler, shown = current_desk(), current_handler(), url_for("case.show", tip=tip)
     case, failed = _case_as_shown(tip), ""
     parties, context, despite = _chosen_parties(case), desk.referral_context, _despite()
+    require_two_people(case.draft.by if case.state is State.WAITING else "")
     _note_confirmed_keys(parties, leaves=case.state is State.WAITING or desk.config.release == 1)
     if case.state is State.WAITING:
         if case.draft.translator:
@@ -284,6 +285,7 @@ def _hand_to_translator(tip: str) -> AnyResponse:
     case.require_redactor(handler)
     parties = [one for one in desk.config.translators.values() if one.id == request.form.get("translator")]
     _require_translator(parties)
+    require_two_people()
     _note_confirmed_keys(parties, leaves=True)
     if desk.config.release > 1:
         prepare_hand_over(case, parties[0], desk.referral_context, handler, despite=_despite())

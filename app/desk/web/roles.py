@@ -11,7 +11,7 @@ from flask import request, url_for
 
 from app.desk.errors import RefusedError
 from app.desk.seat import Role
-from app.desk.web.context import current_session, session_or_none
+from app.desk.web.context import current_desk, current_session, session_or_none
 
 _EVERYBODY = frozenset(Role)
 _STAFF = frozenset({Role.HANDLER, Role.SUPERVISOR})
@@ -39,6 +39,7 @@ _NAMES: Mapping[frozenset[Role], str] = {
         assignment.give assignment.set_due thread.put_ready_text presence.tell presence.leave
         asked.show asked.put asked.decline asked.answer asked.settle_refusal
         joined_tips.join joined_tips.take_apart joined_tips.close_repeats
+        seats.confirm
     """,
     _FIGURES: "records.show_figures records.save_figures outcome_counts.show_outcomes",
     _STAFF | _TRANSLATOR: "typed.keep typed.discard",
@@ -80,6 +81,21 @@ def require_confirming() -> None:
     """Raise RefusedError `confirm-role` unless the person of this session may say that a key was compared by voice."""
     if not may_confirm_keys():
         raise RefusedError("confirm-role")
+
+
+def require_two_people(preparer: str = "") -> None:
+    """Raise RefusedError unless the seat of this session counts as one of two people, and that of `preparer` too.
+
+    The codes are `not-counted` and `preparer-not-counted`. Where one person is enough, and on loopback, all count.
+    """
+    desk, seat = current_desk(), current_session().seat
+    if seat is None or desk.config.release == 1:
+        return
+    if not seat.counts:
+        raise RefusedError("not-counted")
+    other = desk.seats.named(preparer)
+    if preparer and not (other and other.counts):
+        raise RefusedError("preparer-not-counted")
 
 
 def home_url() -> str:

@@ -9,6 +9,7 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.desk.errors import RefusedError
+from app.desk.labels import TOO_FEW_COUNT
 from app.desk.seat import Role, Seat
 from app.desk.web.context import current_desk, current_session, render_page, see_other
 from app.desk.web.roles import home_url
@@ -56,6 +57,20 @@ def change(seat: str) -> AnyResponse:
     return see_other(url_for("seats.show"), f"The seat of {name} is changed. Its sessions have ended.")
 
 
+@blueprint.post("/seats/<seat>/confirm")
+def confirm(seat: str) -> AnyResponse:
+    """Stand behind the seat of a colleague, once the box says that the two have spoken."""
+    seats, url = current_desk().seats, url_for("seats.show_own")
+    name = seats.get(seat).name
+    if request.form.get("spoken") != "yes":
+        return see_other(url, f"Nothing was done. Speak with {name} first, tick the box, then press the button again.")
+    try:
+        seats.confirm(_own_seat(), seat, _read_version())
+    except RefusedError as error:
+        return _own_page(error)
+    return see_other(url, f"You have confirmed the seat of {name}.")
+
+
 @blueprint.post("/seats/end-all")
 def end_all() -> AnyResponse:
     """End every session, one's own too."""
@@ -65,8 +80,8 @@ def end_all() -> AnyResponse:
 
 @blueprint.get("/seat")
 def show_own() -> AnyResponse:
-    """Show one's own seat, and the form that begins to register a further key."""
-    return render_page("own_seat.html", seat=_own_seat(), problem="")
+    """Show one's own seat, its forms, and the colleagues whose seats do not count yet."""
+    return _own_page()
 
 
 @blueprint.post("/seat")
@@ -76,8 +91,7 @@ def begin_key() -> AnyResponse:
     is_slowed = sessions.tries.wait(seat.name, seat, *where_from()) > 0
     if is_slowed or not sessions.passphrases.matches(request.form.get("passphrase", ""), seat.verifier):
         sessions.tries.note_wrong(seat.name, seat, *where_from())
-        refusal = RefusedError("wrong-passphrase")
-        return render_page("own_seat.html", refusal.answer, seat=seat, problem=refusal.message)
+        return _own_page(RefusedError("wrong-passphrase"))
     return to_key("sign_in.show_new_key", sessions.begin(seat, adds=True))
 
 
@@ -86,6 +100,25 @@ def read_news() -> AnyResponse:
     """Note that the person of this seat has read the news."""
     current_desk().seats.forget_news(_own_seat())
     return see_other(home_url())
+
+
+def _own_page(refusal: RefusedError | None = None) -> AnyResponse:
+    """Return the page of one's own seat; where two people release, with the colleagues who wait to be confirmed."""
+    desk, seat = current_desk(), _own_seat()
+    needs_two = desk.config.release > 1 and seat.handles_tips
+    return render_page(
+        "own_seat.html",
+        refusal.answer if refusal else 200,
+        seat=seat,
+        problem=refusal.message if refusal else "",
+        needs_two=needs_two,
+        waiting=[one for one in desk.seats.all() if needs_two and _can_confirm(seat, one)],
+    )
+
+
+def _can_confirm(seat: Seat, other: Seat) -> bool:
+    waits = other.handles_tips and not other.counts and other.id != seat.id
+    return seat.counts and waits and not other.is_backed_by(seat.name)
 
 
 def _page(refusal: RefusedError | None = None, *, link: str = "", made: Seat | None = None) -> AnyResponse:
@@ -107,9 +140,11 @@ def _missing_seats(seats: Sequence[Seat]) -> list[str]:
     sentences = []
     if sum(one.supervises for one in seats) == 1:
         sentences.append("There is one supervisor. Make a second one, who can help if the first one loses the key.")
-    staff = sum(one.in_use and one.role in {Role.HANDLER, Role.SUPERVISOR} for one in seats)
-    if staff < current_desk().config.release:
+    release = current_desk().config.release
+    if sum(one.handles_tips for one in seats) < release:
         sentences.append("Nothing can leave this desk yet: two people must agree, and only one has a seat for that.")
+    elif release > 1 and sum(one.counts for one in seats) < release:
+        sentences.append(TOO_FEW_COUNT)
     return sentences
 
 

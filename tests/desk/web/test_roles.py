@@ -254,7 +254,7 @@ def test_two_seats_release_and_one_does_not(tmp_path):
         alone = kaia.get("/seats").text
         assert "There is one supervisor" in alone
         assert "Nothing can leave this desk yet" in alone
-        mere = seated.person("Mere", Role.SUPERVISOR, kaia.seat)
+        mere = seated.person("Mere", Role.SUPERVISOR)
         assert 'class="warn">There is' not in kaia.get("/seats").text
         made = drop(office, desk, tip({"what": WORDS}))
         desk.cases.claim(made, "Kaia")
@@ -280,7 +280,7 @@ def test_two_seats_hand_over_and_one_does_not(tmp_path):
     with office.desk() as desk:
         seated = SeatedDesk(desk)
         kaia = seated.person("Kaia")
-        tui = seated.person("Tui", Role.HANDLER, kaia.seat)
+        tui = seated.person("Tui", Role.HANDLER)
         made = drop(office, desk, tip({"what": WORDS}))
         desk.cases.claim(made, "Kaia")
         desk.cases.redact(made, "Kaia", replace(desk.cases.get(made).draft, looked=True))
