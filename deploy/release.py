@@ -83,6 +83,8 @@ is no part of them.
 The names in `app/desk/names.toml` are from the US Census of 2010 and US Social Security (public domain), and from
 Faker and jieba (MIT: Daniele Faraglia and contributors; Sun Junyi). Ordinary words were taken out of the list with
 SCOWL's, of which the list holds nothing.
+The passphrases in `app/desk/common_passphrases.txt` are from SecLists (MIT: Daniel Miessler); Mark Burnett, who counted
+them, gave his list to the public domain.
 `dist/*.cdx.json` lists the packages with which a release was checked.
 
 Our wheel contains none of the packages below. If you give somebody an image, you give them these packages too. The GPL

@@ -103,7 +103,11 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "role": "Your seat may not do this. Ask a supervisor.",
         "passphrase-short": "The passphrase is too short. Use at least 12 characters, for example four words.",
         "passphrase-long": "The passphrase is too long. Use at most 200 characters.",
-        "passphrase-common": "This passphrase is easy to guess. Use four words that do not belong together.",
+        "passphrase-letters": "This passphrase has few different letters. Use four words that do not belong together.",
+        "passphrase-common": "Many people use this passphrase, so a thief tries it early. Use four words that do not "
+        "belong together.",
+        "passphrase-context": "This passphrase is little more than your name, the name of the desk, or a word that a "
+        "thief tries first. Use four words that do not belong together.",
         "security-key": "The key did not answer as it should, so nothing was done. Try again.",
         "signed-out": "You are not signed in any more, so nothing was done. Sign in again.",
         "host-name": "This desk works only under its own name. Use the address that a supervisor gave you.",

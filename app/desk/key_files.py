@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.core.errors import ConfigError, KeyTextError
 from app.desk.day_key_store import is_day_key_file, read_day_key_file
+from app.desk.errors import RefusedError
+from app.desk.passphrase_rules import require_long, require_uncommon
 from app.vault.age_open import read_identity_file
 from app.vault.keys import Identity
 from app.vault.signature import decode_public_key, read_signing_key
@@ -19,7 +21,6 @@ _FAULTS = {
     "passphrase": "the passphrase is wrong",
     "no-match": "no identity file before this one opens this file of a day key; give the desk's identity file first",
 }
-_MIN_PASSPHRASE = 12  # characters (ASVS 6.2.1 asks for 8)
 
 
 def read_identities(paths: Iterable[Path], env: Mapping[str, str]) -> tuple[Identity, ...]:
@@ -82,9 +83,16 @@ def _read_signing_key(path: Path, env: Mapping[str, str], option: str) -> Ed2551
 
 
 def ask_passphrase(prompt: str, env: Mapping[str, str], *, new: bool = False) -> str:
-    """Return a passphrase from the environment or the terminal; a new one is typed twice and has a least length."""
+    """Return a passphrase from the environment or the terminal; a new one is typed twice, is long and uncommon.
+
+    Raises click.UsageError, which says why a new one is refused.
+    """
     given = env.get("HAUMARU_PASSPHRASE")
     passphrase: str = given or click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)
-    if new and len(passphrase) < _MIN_PASSPHRASE:
-        raise click.UsageError(f"the passphrase is too short; use at least {_MIN_PASSPHRASE} characters")
+    try:
+        if new:
+            require_long(passphrase)
+            require_uncommon(passphrase)
+    except RefusedError as error:
+        raise click.UsageError(error.message) from None
     return passphrase

@@ -44,6 +44,10 @@ def test_keygen_writes_a_private_file_and_prints_the_public_half_alone(tmp_path)
     assert path.read_bytes() == before
     short = run("keygen", "-o", tmp_path / "short.txt", HAUMARU_PASSPHRASE="short")
     assert short.returncode == 2
+    assert "at least 12 characters" in short.stderr
+    common = run("keygen", "-o", tmp_path / "short.txt", HAUMARU_PASSPHRASE="123qwe123qwe")
+    assert common.returncode == 2
+    assert "Many people use this passphrase" in common.stderr
     assert not (tmp_path / "short.txt").exists()
 
 

@@ -74,7 +74,7 @@ class SeatSessions(Sessions):
         self.cookie_options = {"secure": True, "httponly": True, "samesite": "Strict"}  # for the whole host
         self.seats: Seats = seats
         self.keys = SecurityKeys(host, origin)
-        self.passphrases, self.tries = Passphrases(), SignInTries(clock=steady)
+        self.passphrases, self.tries = Passphrases(host.split(".")), SignInTries(clock=steady)
         self._pending: dict[str, PendingSignIn] = {}
 
     def begin(

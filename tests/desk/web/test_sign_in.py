@@ -143,7 +143,9 @@ def test_a_weak_passphrase_and_a_wrong_repeat_are_said_beside_the_form(office, d
     browser = office.browser()
     for passphrase, again, reason in (
         ("tiny", "tiny", "too short"),
-        ("Kaia Kaia Kaia", "Kaia Kaia Kaia", "easy to guess"),
+        ("Kaia Kaia Kaia", "Kaia Kaia Kaia", "has few different letters"),
+        ("desk example 1", "desk example 1", "little more than your name, the name of the desk"),
+        ("123qwe123qwe", "123qwe123qwe", "Many people use this passphrase"),
         (PASSPHRASE, "something else", "not the same"),
     ):
         page = browser.post(f"/enrol/{code}", passphrase=passphrase, again=again)
