@@ -120,8 +120,8 @@ class HeldGoneError(OutboxError):
     code = "held-gone"
     status = 410
     message = N_(
-        "Nothing was sent just now. Your report is no longer here. "
-        "Your report was sent before, or its time ran out and we deleted your report."
+        "Nothing was sent just now. Your files are no longer here. "
+        "Your report was sent before, or its time ran out and we deleted your files."
     )
 
 

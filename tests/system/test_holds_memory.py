@@ -116,7 +116,7 @@ def test_a_sender_is_told_what_the_loss_of_the_memory_store_has_cost(place):
         assert answer.status == 410, answer.words
         assert "Nothing was sent just now" in answer.words
         assert "Nothing has been sent to anyone" not in answer.words  # nobody knows that any more
-        assert "Your report is no longer here" in answer.words
+        assert "Your files are no longer here" in answer.words
         assert "Held and lost" in answer.words
     assert visitor.post("/en/report", [*hold("Sent anew"), ("step", "confirm")]).status == 200
     # Nothing knows any more that this form was sent: it is sent again, and the page says so.

@@ -52,8 +52,8 @@ ANSWER = Journey(
         HeldDestroyedError.message: N_("Your answer and its files have been deleted from this site."),
         HeldFullError.message: N_("We cannot accept files at the moment. Please send your answer without files."),
         HeldGoneError.message: N_(
-            "Nothing was sent just now. Your answer is no longer here. "
-            "Your answer was sent before, or its time ran out and we deleted your answer."
+            "Nothing was sent just now. Your files are no longer here. "
+            "Your answer was sent before, or its time ran out and we deleted your files."
         ),
         HeldLimitError.message: N_("We cannot keep this answer any longer. Send or delete your answer now."),
         OutboxError.message: N_("We could not keep your answer safe, so your answer was not sent."),

@@ -190,7 +190,7 @@ def test_each_of_the_three_answers_of_destroy_is_true(tmp_path):
     for step in ("discard", "confirm", "extend"):
         answer = site.post("/en/report", {**sent, "step": step})
         assert (answer.status, kept(answer)) == (410, "typed with care")
-        assert "no longer here. Your report was sent before, or" in answer.text
+        assert "Your files are no longer here. Your report was sent before, or" in answer.text
         assert answer.document.one("title").text.startswith("There is a problem")
         assert not claims_not_sent(answer)
 
