@@ -103,6 +103,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "role": "Your seat may not do this. Ask a supervisor.",
         "passphrase-short": "The passphrase is too short. Use at least 12 characters, for example four words.",
         "passphrase-long": "The passphrase is too long. Use at most 200 characters.",
+        "passphrase-again": "The two new passphrases are not the same. Write the new passphrase again, twice.",
+        "passphrase-same": "This is your passphrase now. Choose another one.",
         "passphrase-letters": "This passphrase has few different letters. Use four words that do not belong together.",
         "passphrase-common": "Many people use this passphrase, so a thief tries it early. Use four words that do not "
         "belong together.",

@@ -187,12 +187,20 @@ class Seats:
         Raises RefusedError `seat-changed` where the seat was changed, or the key used, since the key was asked.
         """
         with self._lock:
-            now = self._unchanged(seat.id, seat.version)
-            if seat.keys != now.keys:
-                raise RefusedError("seat-changed")
-            keys = tuple(key if one.credential == key.credential else one for one in now.keys)
+            now = self._key_used(seat, key)
             browsers = tuple(dict.fromkeys((*now.browsers, _digest(browser))))[-_MAX_BROWSERS:]
-            self._keep({now.id: replace(now, keys=keys, browsers=browsers)}, now, "signed-in", now)
+            self._keep({now.id: replace(now, browsers=browsers)}, now, "signed-in", now)
+            return self._seats[now.id]
+
+    def change_passphrase(self, seat: Seat, verifier: PassphraseVerifier, key: SecurityKey, browser: str) -> Seat:
+        """Give a seat another passphrase after its person typed the present one and used `key`; supervisors are told.
+
+        Every session ends, and no browser but this one is known to the seat. Raises as `note_sign_in` does.
+        """
+        with self._lock:
+            now = self._key_used(seat, key)
+            changed = replace(now, verifier=verifier, browsers=(_digest(browser),), version=now.version + 1)
+            self._keep(self._told({now.id: changed}, "seat-passphrase", now, now.name), now, "seat-passphrase", now)
             return self._seats[now.id]
 
     def note_copied_key(self, seat: Seat) -> None:
@@ -234,6 +242,13 @@ class Seats:
         """Return how somebody stands behind a seat from today; whoever uses the machine has the desk's keys."""
         day = nz_day(self._clock()).isoformat()
         return SeatBacker(by.name, day, self.get(by.id).counts) if by else SeatBacker(MACHINE, day, counted=True)
+
+    def _key_used(self, seat: Seat, key: SecurityKey) -> Seat:
+        """Return a seat as it is now, with the sign count of the key that was used; raises `seat-changed`."""
+        now = self._unchanged(seat.id, seat.version)
+        if seat.keys != now.keys:
+            raise RefusedError("seat-changed")
+        return replace(now, keys=tuple(key if one.credential == key.credential else one for one in now.keys))
 
     def _unchanged(self, seat_id: str, version: int) -> Seat:
         seat = self.get(seat_id)

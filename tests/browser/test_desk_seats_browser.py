@@ -97,6 +97,28 @@ def test_a_person_signs_in_with_a_security_key_and_the_keyboard(team):
     page.context.close()
 
 
+def test_a_person_changes_the_own_passphrase(team):
+    """The form on the own seat's page leads to the key, which answers by itself; the page then says what happened."""
+    page = team.page(viewport=PHONE)
+    team.enrol(page, "Hemi", Role.HANDLER)
+    page.goto(team.url("/seat"))
+    page.fill("#present", PASSPHRASE)
+    page.fill("#new", "seven kayaks near the bridge")
+    page.fill("#again", "seven kayaks near a bridge")
+    page.get_by_role("button", name="Change the passphrase").click()
+    page.get_by_text("The two new passphrases are not the same").wait_for()
+    assert violations(page) == []
+    assert page.input_value("#present") == ""
+    page.fill("#present", PASSPHRASE)
+    page.fill("#new", "seven kayaks near the bridge")
+    page.fill("#again", "seven kayaks near the bridge")
+    page.keyboard.press("Enter")
+    page.get_by_text("Your passphrase is changed.").wait_for()
+    assert page.url == team.url("/seat")
+    assert page.get_by_text("Hemi chose another passphrase.").is_visible()
+    page.context.close()
+
+
 def test_a_key_that_does_not_answer_is_said_aloud(team):
     """Without a key the page says what to do, in a status; without JavaScript the page says that a key needs it."""
     page = team.page()

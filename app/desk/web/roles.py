@@ -23,6 +23,7 @@ _LOOPBACK = frozenset[Role]()  # no seat: only a desk on loopback has these page
 _NAMES: Mapping[frozenset[Role], str] = {
     _EVERYBODY: """
         session.lock session.stay session.tell_left seats.read_news seats.show_own seats.begin_key
+        seats.begin_passphrase
     """,
     _STAFF: """
         session.set_shortcuts session.show_help session.stop_loading

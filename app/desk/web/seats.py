@@ -13,8 +13,8 @@ from app.desk.labels import TOO_FEW_COUNT
 from app.desk.seat import Role, Seat
 from app.desk.web.context import current_desk, current_session, render_page, see_other
 from app.desk.web.roles import home_url
-from app.desk.web.seat_sessions import current_seat_sessions
-from app.desk.web.sign_in import to_key, where_from
+from app.desk.web.seat_sessions import SeatSessions, current_seat_sessions
+from app.desk.web.sign_in import read_new_passphrase, to_key, where_from
 
 _MAX_DIGITS = 9
 
@@ -88,11 +88,23 @@ def show_own() -> AnyResponse:
 def begin_key() -> AnyResponse:
     """Compare the passphrase again, then ask for a further key: an open browser alone adds none."""
     sessions, seat = current_seat_sessions(), _own_seat()
-    is_slowed = sessions.tries.wait(seat.name, seat, *where_from()) > 0
-    if is_slowed or not sessions.passphrases.matches(request.form.get("passphrase", ""), seat.verifier):
-        sessions.tries.note_wrong(seat.name, seat, *where_from())
-        return _own_page(RefusedError("wrong-passphrase"))
+    try:
+        _require_passphrase(sessions, seat)
+    except RefusedError as error:
+        return _own_page(error)
     return to_key("sign_in.show_new_key", sessions.begin(seat, adds=True))
+
+
+@blueprint.post("/seat/passphrase")
+def begin_passphrase() -> AnyResponse:
+    """Compare the present passphrase and look at the new one, then ask for the key: only then it changes."""
+    sessions, seat = current_seat_sessions(), _own_seat()
+    try:
+        _require_passphrase(sessions, seat)
+        verifier = sessions.passphrases.new_verifier(_read_other_passphrase(), seat.name)
+    except RefusedError as error:
+        return _own_page(error)
+    return to_key("sign_in.show_key", sessions.begin(seat, verifier=verifier))
 
 
 @blueprint.post("/news")
@@ -114,6 +126,21 @@ def _own_page(refusal: RefusedError | None = None) -> AnyResponse:
         needs_two=needs_two,
         waiting=[one for one in desk.seats.all() if needs_two and _can_confirm(seat, one)],
     )
+
+
+def _require_passphrase(sessions: SeatSessions, seat: Seat) -> None:
+    """Raise RefusedError `wrong-passphrase` unless the form has the passphrase of a seat, and no wait is on."""
+    is_slowed = sessions.tries.wait(seat.name, seat, *where_from()) > 0
+    if is_slowed or not sessions.passphrases.matches(request.form.get("passphrase", ""), seat.verifier):
+        sessions.tries.note_wrong(seat.name, seat, *where_from())
+        raise RefusedError("wrong-passphrase")
+
+
+def _read_other_passphrase() -> str:
+    passphrase = read_new_passphrase("new")
+    if passphrase == request.form.get("passphrase", ""):
+        raise RefusedError("passphrase-same")
+    return passphrase
 
 
 def _can_confirm(seat: Seat, other: Seat) -> bool:

@@ -10,7 +10,7 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.desk.errors import RefusedError
-from app.desk.seat import Seat, SecurityKey
+from app.desk.seat import PassphraseVerifier, Seat, SecurityKey
 from app.desk.web.context import render_page
 from app.desk.web.roles import home_url_of
 from app.desk.web.seat_sessions import BROWSER_COOKIE, SIGN_IN_COOKIE, PendingSignIn, current_seat_sessions
@@ -18,6 +18,7 @@ from app.desk.web.session import require_own_origin
 
 _BROWSER_SECONDS = 180 * 86_400
 _WRONG = "The name or the passphrase is wrong. Try again."
+_CHANGED = "Your passphrase is changed. All other sessions of your seat have ended."
 _WHY = {
     "idle": "The desk locked, because nobody used it for 15 minutes. Sign in again to see the same page.",
     "session": "You are signed out.",
@@ -74,6 +75,8 @@ def check_key() -> AnyResponse:
         sessions.seats.note_copied_key(seat)
         raise
     sessions.tries.forget(seat.name, seat, *where_from())
+    if pending.verifier:
+        return _passphrase_changed(pending, pending.verifier, key)
     browser = _browser_secret()
     return _signed_in(sessions.seats.note_sign_in(seat, key, browser), browser)
 
@@ -88,13 +91,10 @@ def show_link(code: str) -> AnyResponse:
 def choose_passphrase(code: str) -> AnyResponse:
     """Take the passphrase of a new seat, then ask for its key; the link is used up when the key is there."""
     require_own_origin()
-    sessions, passphrase = current_seat_sessions(), request.form.get("passphrase", "")
+    sessions = current_seat_sessions()
     seat = sessions.seats.find_link(code)
-    if passphrase != request.form.get("again", ""):
-        problem = "The two passphrases are not the same. Write the passphrase again, twice."
-        return render_page("enrol.html", 409, seat=seat, code=code, problem=problem)
     try:
-        verifier = sessions.passphrases.new_verifier(passphrase, seat.name)
+        verifier = sessions.passphrases.new_verifier(read_new_passphrase("passphrase"), seat.name)
     except RefusedError as error:
         return render_page("enrol.html", error.answer, seat=seat, code=code, problem=error.message)
     return to_key("sign_in.show_new_key", sessions.begin(seat, code=code, verifier=verifier))
@@ -142,6 +142,7 @@ def _key_page(pending: PendingSignIn, refusal: RefusedError | None = None) -> An
         refusal.answer if refusal else 200,
         options=pending.ask(challenge),
         enrols=enrols,
+        changes=bool(pending.verifier) and not enrols,
         problem=refusal.message if refusal else "",
     )
 
@@ -158,27 +159,54 @@ def to_key(endpoint: str, cookie: str) -> AnyResponse:
     return answer
 
 
-def _signed_in(seat: Seat, browser: str) -> AnyResponse:
+def _signed_in(seat: Seat, browser: str, *, url: str = "", notice: str = "") -> AnyResponse:
+    """Return the answer that starts a session: at `url`, or where this person was, or where the role begins."""
     sessions = current_seat_sessions()
     pending, former = request.cookies.get(SIGN_IN_COOKIE, ""), request.cookies.get(sessions.cookie_name, "")
-    cookie = sessions.sign_in(seat, pending, former, notice=_strangers_sentence(sessions.tries.strangers(seat.name)))
-    answer = redirect(sessions.take_last_page(seat.name) or home_url_of(seat.role), 303)
+    notice = notice or _strangers_sentence(sessions.tries.strangers(seat.name))
+    cookie = sessions.sign_in(seat, pending, former, notice=notice)
+    answer = redirect(url or sessions.take_last_page(seat.name) or home_url_of(seat.role), 303)
     answer.set_cookie(sessions.cookie_name, cookie, **sessions.cookie_options)
     answer.set_cookie(BROWSER_COOKIE, browser, max_age=_BROWSER_SECONDS, **sessions.cookie_options)
     answer.delete_cookie(SIGN_IN_COOKIE, **sessions.cookie_options)
     return answer
 
 
-def _key_added(pending: PendingSignIn, key: SecurityKey) -> AnyResponse:
-    """Keep a further key of somebody who is still signed in at the same seat."""
+def _passphrase_changed(pending: PendingSignIn, verifier: PassphraseVerifier, key: SecurityKey) -> AnyResponse:
+    """Keep the new passphrase of somebody who is still signed in at the same seat, and go on in a session of its own.
+
+    Every other session of the seat ends, and so does this browser's session of before.
+    """
+    _require_session_of(pending)
+    browser = _browser_secret()
+    seat = current_seat_sessions().seats.change_passphrase(pending.seat, verifier, key, browser)
+    return _signed_in(seat, browser, url=url_for("seats.show_own"), notice=_CHANGED)
+
+
+def _require_session_of(pending: PendingSignIn) -> None:
+    """Raise RefusedError `signed-out` unless the person of a pending change is still signed in here."""
     sessions = current_seat_sessions()
     session = sessions.get(request.cookies.get(sessions.cookie_name, ""))
     if session is None or session.seat is None or session.seat.id != pending.seat.id:
         raise RefusedError("signed-out")
+
+
+def _key_added(pending: PendingSignIn, key: SecurityKey) -> AnyResponse:
+    """Keep a further key of somebody who is still signed in at the same seat."""
+    sessions = current_seat_sessions()
+    _require_session_of(pending)
     sessions.seats.add_key(pending.seat, key)
     answer = redirect(url_for("seats.show_own"), 303)
     answer.delete_cookie(SIGN_IN_COOKIE, **sessions.cookie_options)
     return answer
+
+
+def read_new_passphrase(field: str) -> str:
+    """Return a new passphrase that was typed twice, first in `field`; raises RefusedError `passphrase-again`."""
+    passphrase = request.form.get(field, "")
+    if passphrase != request.form.get("again", ""):
+        raise RefusedError("passphrase-again")
+    return passphrase
 
 
 def where_from() -> tuple[str, str]:
