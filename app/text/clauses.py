@@ -15,11 +15,11 @@ each language reads the words once, so the time is linear in the text.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, groupby
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, chain, groupby
 from typing import Final, NamedTuple
 
-from app.text.phrases import Frame, PhraseMatch, PhraseRule
+from app.text.phrases import Frame, MatchesByKind, PhraseMatch, PhraseRule
 from app.text.words import Word
 
 MAX_CLAUSE_WORDS: Final = 30
@@ -44,19 +44,18 @@ class FramedWords(NamedTuple):
     kind: str
 
 
-def find_framed(
-    words: Sequence[Word], matches: Iterable[PhraseMatch], frames: Mapping[str, Frame], own: "OwnClauses"
-) -> Iterator[FramedWords]:
+def find_framed(matches: MatchesByKind, frames: Mapping[str, Frame], own: "OwnClauses") -> Iterator[FramedWords]:
     """Yield what frames find in the words of a text; `matches` are all of `PhraseTrie.matches`.
 
     A frame of one language does not count in a passage that is written in another.
     """
-    clauses = tuple(accumulate(not word.joined for word in words))
+    begun = {match.rule.opener for match in matches.get("frame-first", ())}
     opened: dict[str, tuple[int, int]] = {}
     steps = (
         match
-        for match in matches
-        if match.rule.kind in FRAME_STEPS and own.is_written_in(match.rule.opener.partition(" ")[0], match.first)
+        for step in FRAME_STEPS
+        for match in matches.get(step, ())
+        if match.rule.opener in begun and own.is_written_in(match.rule.opener.partition(" ")[0], match.first)
     )
     for first, last, (step, name) in sorted(steps, key=_place_of_step):
         if step == "frame-first" and opened.get(name, (0, -1))[1] < last:
@@ -65,7 +64,7 @@ def find_framed(
             opened.pop(name, None)
         elif step == "frame-then" and name in opened:
             start, end = opened[name]
-            if end < first <= end + 1 + frames[name].apart and clauses[start] == clauses[first]:
+            if end < first <= end + 1 + frames[name].apart and own.passage_of[start] == own.passage_of[first]:
                 yield FramedWords(start, last, frames[name].kind)
 
 
@@ -74,20 +73,20 @@ def _place_of_step(match: PhraseMatch) -> tuple[int, int, int]:
 
 
 class OwnClauses:
-    """The clauses of one text by the lists of each language; `matches` are all of `PhraseTrie.matches`."""
+    """The clauses of one text by the lists of each language; `matches` are all of `PhraseTrie.matches`.
 
-    def __init__(self, words: Sequence[Word], matches: Iterable[PhraseMatch]) -> None:
+    `passage_of` has the number of the passage in which each word stands: the words from one gap to the next.
+    """
+
+    def __init__(self, words: Sequence[Word], matches: MatchesByKind) -> None:
         self._words = words
-        self._passages = tuple(accumulate(not word.joined for word in words))
+        self.passage_of = tuple(accumulate(not word.joined for word in words))
         self._by_language: dict[str, list[PhraseMatch]] = defaultdict(list)
         self._scores: dict[int, Counter[str]] = defaultdict(Counter)
-        self._never: list[PhraseMatch] = []
-        for match in matches:
-            if match.rule.kind == "never":
-                self._never.append(match._replace(rule=PhraseRule("clause-harmless")))
-            elif match.rule.kind.startswith(_PREFIX):
-                self._by_language[match.rule.opener].append(match)
-                self._scores[self._passages[match.first]][match.rule.opener] += 1
+        self._never = [match._replace(rule=PhraseRule("clause-harmless")) for match in matches.get("never", ())]
+        for match in chain.from_iterable(found for kind, found in matches.items() if kind.startswith(_PREFIX)):
+            self._by_language[match.rule.opener].append(match)
+            self._scores[self.passage_of[match.first]][match.rule.opener] += 1
         self._written = {passage: self._languages_of(passage) for passage in self._scores}
 
     def find(self) -> Iterator[tuple[int, int]]:
@@ -107,7 +106,7 @@ class OwnClauses:
 
     def is_written_in(self, code: str, place: int) -> bool:
         """Return whether no other language has more words of its lists than this in the passage of a word."""
-        passage = self._passages[place]
+        passage = self.passage_of[place]
         return passage not in self._written or code in self._written[passage]
 
     def _languages_of(self, passage: int) -> frozenset[str]:

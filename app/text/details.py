@@ -10,13 +10,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from app.text.patterns import has_digit
 from app.text.phrases import Finding
 
 MAX_ADDRESS: Final = 40
 """The most characters between the number of a house and the word for the street."""
 
 # Not after an initial: "N. Baluyot".
-_SENTENCE_END: Final = re.compile(r"(?<!\b[A-Z])\.(?=\s|$)|[!?](?=\s|$)|[।。！？\n]")
+_SENTENCE_END: Final = re.compile(r"[.!?](?<!\b[A-Z]\.)(?=\s|$)|[।。！？\n]")
 _CUE_REACH: Final = 20
 _CUE_REACH_AFTER: Final = 2
 _STREET_BEFORE: Final = 2
@@ -48,16 +49,17 @@ class OwnSentences:
 
 def find_details(text: str, ascii_text: str, cues: Mapping[str, Sequence[Finding]]) -> Iterator[Finding]:
     """Yield findings of the kinds `number`, `time` and `place`; `ascii_text` is `to_ascii_form` of the text."""
-    for pattern, searched in ((_CODE, text), (_LONG_NUMBER, ascii_text)):
-        yield from (Finding(*match.span(), "number") for match in pattern.finditer(searched))
+    yield from (Finding(*match.span(), "number") for match in _CODE.finditer(text))
+    if not has_digit(ascii_text):
+        return
+    yield from (Finding(*match.span(), "number") for match in _LONG_NUMBER.finditer(ascii_text))
     yield from (Finding(*match.span(), "time") for match in _DATE.finditer(ascii_text))
-    for match in _NUMBER.finditer(ascii_text):
+    for match in _NUMBER.finditer(ascii_text) if "number" in cues else ():
         start, end = match.start(), match.start() + len(match.group().rstrip(".-/"))
-        if _gap_before(cues.get("number", ()), start) <= _CUE_REACH or (
-            _gap_after(cues.get("number", ()), end) <= _CUE_REACH_AFTER
-        ):
+        if _gap_before(cues["number"], start) <= _CUE_REACH or _gap_after(cues["number"], end) <= _CUE_REACH_AFTER:
             yield Finding(start, end, "number")
-    yield from _addresses(ascii_text, cues.get("street", ()))
+    if "street" in cues:
+        yield from _addresses(ascii_text, cues["street"])
 
 
 def _addresses(ascii_text: str, streets: Sequence[Finding]) -> Iterator[Finding]:

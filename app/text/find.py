@@ -7,7 +7,6 @@ word of the text leaves these functions but in what they return. Both refuse not
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import astuple
 from types import MappingProxyType
 from typing import Final
 
@@ -18,7 +17,7 @@ from app.text.hidden_marks import find_hidden_marks
 from app.text.own_names import closing_names, likely_names
 from app.text.own_phrases import Candidate, last_own_word, phrase_candidates
 from app.text.patterns import PhoneLookups, find_patterns, follows_own_cue, to_ascii_form
-from app.text.phrases import Finding, PhraseMatch, PhraseTrie
+from app.text.phrases import Finding, MatchesByKind, PhraseTrie, cues_of
 from app.text.words import WORD_PATTERN, Word, split_words
 
 REMOVED_PLACEHOLDER: Final = "[removed]"
@@ -114,23 +113,19 @@ def find_identifying(
     are found as everywhere.
     """
     words = split_words(text)
-    matches = tuple(phrases.matches(words))
-    cues: dict[str, list[Finding]] = {}
-    for first, last, rule in matches:
-        if rule.kind == "own" or rule.kind.startswith("near-"):
-            cue = Finding(words[first].start, words[last].end, rule.kind)
-            cues.setdefault(rule.kind.removeprefix("near-"), []).append(cue)
-    shapes = [*find_patterns(text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)]
+    matches = phrases.matches(words)
+    cues = cues_of(words, matches)
+    ascii_text = to_ascii_form(text)
+    shapes = [*find_patterns(ascii_text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)]
+    dates = [Finding(words[first].start, words[last].end, "time") for first, last, _ in matches.get("date", ())]
+    details = [*find_details(text, ascii_text, cues), *likely_names(text, words, phrases), *_whole_dates(dates)]
     clauses = OwnClauses(words, matches)
-    own = OwnSentences(text, [*(cue.end for cue in cues.get("me", ())), *(words[at].end for at in clauses.own_words())])
-    details = [*find_details(text, to_ascii_form(text), cues), *likely_names(text, words, phrases)]
-    dates = _whole_dates(
-        Finding(words[first].start, words[last].end, "time") for first, last, rule in matches if rule.kind == "date"
-    )
-    shapes += [
-        each for each in (*details, *dates) if own.holds(each) and (not about_suspects or follows_own_cue(cues, each))
-    ]
-    signoffs = [(first, last) for first, last, rule in matches if rule.kind == "signoff"]
+    if details:
+        own = OwnSentences(
+            text, [*(cue.end for cue in cues.get("me", ())), *(words[at].end for at in clauses.own_words())]
+        )
+        shapes += [each for each in details if own.holds(each) and (not about_suspects or follows_own_cue(cues, each))]
+    signoffs = [(first, last) for first, last, _ in matches.get("signoff", ())]
     shapes += closing_names(text, words, signoffs, phrases)
     in_phrases = phrase_candidates(text, words, matches, phrases, about_suspects=about_suspects)
     shapes += find_hidden_marks(text)
@@ -186,16 +181,14 @@ def _is_speech(quoted: bytearray, finding: Finding) -> bool:
     return finding.kind in _DESCRIPTIONS and 2 * quoted.count(1, finding.start, finding.end) > length
 
 
-def _described(
-    words: Sequence[Word], matches: Sequence[PhraseMatch], trie: PhraseTrie, clauses: OwnClauses
-) -> list[Candidate]:
+def _described(words: Sequence[Word], matches: MatchesByKind, trie: PhraseTrie, clauses: OwnClauses) -> list[Candidate]:
     """Return what frames find, and the clauses in which writers describe themselves; they may overlap."""
     framed = [
         Candidate(
             Finding(words[first].start, words[last_own_word(words, last, kind, trie.stop_words)].end, kind),
             words[last].end,
         )
-        for first, last, kind in find_framed(words, matches, trie.frames, clauses)
+        for first, last, kind in find_framed(matches, trie.frames, clauses)
     ]
     whole = (Finding(words[first].start, words[last].end, "self") for first, last in clauses.find())
     return framed + [Candidate(each, each.end) for each in whole]
@@ -212,9 +205,7 @@ def _with_described(text: str, found: Sequence[Finding], described: Iterable[Can
         taken[each.start : each.end] = b"\x01" * (each.end - each.start)
     kept = list(found)
     begins: set[int] = set()
-    for (start, end, kind), core in sorted(
-        ((astuple(each.finding), each.core) for each in described), key=lambda each: (each[0][0] - each[0][1], each)
-    ):
+    for (start, end, kind), core in sorted(described, key=lambda each: (each.finding.start - each.finding.end, each)):
         overlap = taken.find(1, start, end)
         if overlap < 0 or overlap >= core or (kind == "self" and overlap > start and overlap in begins):
             stop = end if overlap < 0 else start + len(text[start:overlap].rstrip(" -,"))
@@ -251,8 +242,7 @@ def _resolve_overlaps(text: str, candidates: Iterable[Candidate]) -> tuple[Findi
     taken = bytearray(len(text))
     kept: list[Finding] = []
     for (start, end, kind), core in sorted(
-        ((astuple(each.finding), each.core) for each in candidates),
-        key=lambda each: (_RANK[each[0][2]], each[0][0] - each[0][1], each),
+        candidates, key=lambda each: (_RANK[each.finding.kind], each.finding.start - each.finding.end, each)
     ):
         overlap = taken.find(1, start, end)
         if -1 < overlap < core:

@@ -190,6 +190,8 @@ def likely_names(text: str, words: Sequence[Word], trie: PhraseTrie) -> Iterator
     while place < len(words):
         first = place
         place += 1
+        if not _is_written_as_name(words[first]):
+            continue
         if not (_is_listed(words[first], trie) or _is_capital_within(text, words, first, trie)):
             continue
         while place < len(words) and words[place].joined and words[place].capital:
@@ -198,9 +200,13 @@ def likely_names(text: str, words: Sequence[Word], trie: PhraseTrie) -> Iterator
             yield Finding(words[first].start, words[place - 1].end, "person")
 
 
+def _is_written_as_name(word: Word) -> bool:
+    """Return whether a word has a capital letter, or is of a script without capital letters."""
+    return word.capital or word.forms[0] >= "\u0900"
+
+
 def _is_listed(word: Word, trie: PhraseTrie) -> bool:
-    written_as_name = word.capital or word.forms[0][:1] >= "\u0900"
-    return written_as_name and not word.han and not trie.given_names.isdisjoint(word.forms)
+    return not word.han and not trie.given_names.isdisjoint(word.forms)
 
 
 def _is_capital_within(text: str, words: Sequence[Word], place: int, trie: PhraseTrie) -> bool:

@@ -4,14 +4,15 @@ The phrases are data (`content/<lang>/identity.toml`). Each phrase looks at a bo
 time is linear in the text.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from app.text.own_names import introduced_name, named_alone
-from app.text.phrases import WARNED_SECTIONS, Finding, PhraseMatch, PhraseTrie
+from app.text.phrases import WARNED_SECTIONS, Finding, MatchesByKind, PhraseMatch, PhraseTrie
 from app.text.words import Word
 
-_PHRASE_KINDS: Final = frozenset({*WARNED_SECTIONS, "named-alone"}) - {"signoff", "date"}
+_PHRASE_KINDS: Final = frozenset({*WARNED_SECTIONS, "named-alone", "self-opening"}) - {"signoff", "date"}
 # How many words after a phrase may belong to the finding, unless a more certain finding has them.
 _MAX_WORDS_AFTER: Final = {"name": 4, "self": 5, "relation": 3, "role": 3}
 
@@ -27,12 +28,12 @@ class Candidate(NamedTuple):
 
 
 def phrase_candidates(
-    text: str, words: Sequence[Word], matches: Iterable[PhraseMatch], trie: PhraseTrie, *, about_suspects: bool
+    text: str, words: Sequence[Word], matches: MatchesByKind, trie: PhraseTrie, *, about_suspects: bool
 ) -> Iterator[Candidate]:
     """Yield what phrases such as "my name is" say, each with the words that belong to it."""
-    for match in matches:
+    for match in chain.from_iterable(matches.get(kind, ()) for kind in _PHRASE_KINDS):
         kind = _kind_there(words, match)
-        if kind not in _PHRASE_KINDS or (about_suspects and kind == "time"):
+        if not kind or (about_suspects and kind == "time"):
             continue
         if kind in _NAME_SPANS:
             start, end = _NAME_SPANS[kind](words, match, trie)

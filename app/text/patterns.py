@@ -58,7 +58,7 @@ _ACCOUNT_NEAR: Final = re.compile(
 )
 _LOOKS_LIKE_ACCOUNT: Final = re.compile(r"[\d_.][a-z_]|[a-z_][\d_.]")
 _CLOCK: Final = re.compile(
-    r"(?<![\d:.,$])(?<!\d-)(?:[01]?\d|2[0-4])(?:(?P<minute>[:hg][0-5]\d(?::[0-5]\d)?)|(?P<dot>\.[0-5]\d))?"
+    r"(?=\d)(?<![\d:.,$])(?<!\d-)(?:[01]?\d|2[0-4])(?:(?P<minute>[:hg][0-5]\d(?::[0-5]\d)?)|(?P<dot>\.[0-5]\d))?"
     r"(?P<half> ?[ap](?:\.m\.|m\b))?(?![\d:]|[.,]\d)"
 )
 _MINUTES_AFTER_UNIT: Final = re.compile(r" ?[0-5]\d(?!\d)分?")
@@ -74,14 +74,16 @@ _DEGREES_MINUTES: Final = re.compile(
     r"(?<!\d)\d{1,3} ?° ?\d{1,2}(?:\.\d{1,8})? ?['m](?: ?\d{1,2}(?:\.\d{1,8})? ?[\"']{0,2})?(?: ?[nsew]\b)?"
 )
 _PLUS_CODE: Final = re.compile(r"(?<!\w)(?:[23456789cfghjmpqrvwx]{4}){1,2}\+[23456789cfghjmpqrvwx]{2,3}(?!\w)")
+# Every match holds one of its pattern's signs: a text without them, as most are, need not be searched.
 _SIMPLE_PATTERNS: Final = (
-    ("email", _EMAIL),
-    ("handle", _HANDLE),
-    ("time", _ISO_TIMESTAMP),
-    ("time", _TIME_IN_HOURS),
-    ("place", _DEGREES_MINUTES),
-    ("place", _PLUS_CODE),
+    ("email", _EMAIL, ("@", "(", "[", "{", " dot ")),
+    ("handle", _HANDLE, ("@", "_")),
+    ("time", _ISO_TIMESTAMP, ("-",)),
+    ("time", _TIME_IN_HOURS, ("hrs", "hours")),
+    ("place", _DEGREES_MINUTES, ("°",)),
+    ("place", _PLUS_CODE, ("+",)),
 )
+_DIGIT: Final = re.compile(r"\d")
 _PROFILE: Final = re.compile(
     r"(?:https?://)?(?:[a-z-]{1,12}\.)?(?:facebook\.com|fb\.com|m\.me|instagram\.com|tiktok\.com|twitter\.com"
     r"|x\.com|t\.me|wa\.me|weibo\.com|linkedin\.com|zalo\.me|snapchat\.com|threads\.net|youtube\.com)/."
@@ -115,13 +117,12 @@ class PhoneLookups:
         return is_phone_number(text) if self._left >= 0 else _MIN_PHONE_DIGITS <= digits <= _MAX_PHONE_DIGITS
 
 
-def find_patterns(text: str, cues: Cues, lookups: PhoneLookups, *, about_suspects: bool) -> Iterator[Finding]:
-    """Yield all that identifies a person by its shape in a cleaned text; findings may overlap.
+def find_patterns(ascii_text: str, cues: Cues, lookups: PhoneLookups, *, about_suspects: bool) -> Iterator[Finding]:
+    """Yield all that identifies a person by its shape in a text of `to_ascii_form`; findings may overlap.
 
     With `about_suspects`, only links are found, and what follows a cue of the kind `own`, such as "call me on", within
     `CUE_DISTANCE` characters.
     """
-    ascii_text = to_ascii_form(text)
     for finding in _all_findings(ascii_text, cues, lookups):
         if not about_suspects or finding.kind == "link" or follows_own_cue(cues, finding):
             yield finding
@@ -150,13 +151,21 @@ def _ascii_character(character: str) -> str:
 
 
 def _all_findings(ascii_text: str, cues: Cues, lookups: PhoneLookups) -> Iterator[Finding]:
-    for kind, pattern in _SIMPLE_PATTERNS:
-        yield from (Finding(*match.span(), kind) for match in pattern.finditer(ascii_text))
-    yield from _link_findings(ascii_text)
-    yield from _coordinate_findings(ascii_text)
+    for kind, pattern, signs in _SIMPLE_PATTERNS:
+        if any(sign in ascii_text for sign in signs):
+            yield from (Finding(*match.span(), kind) for match in pattern.finditer(ascii_text))
+    if "/" in ascii_text or "www." in ascii_text:
+        yield from _link_findings(ascii_text)
     yield from _account_findings(ascii_text, cues)
-    yield from _time_findings(ascii_text, cues)
-    yield from find_numbers(ascii_text, cues, lookups)
+    if has_digit(ascii_text):
+        yield from _coordinate_findings(ascii_text)
+        yield from _time_findings(ascii_text, cues)
+        yield from find_numbers(ascii_text, cues, lookups)
+
+
+def has_digit(ascii_text: str) -> bool:
+    """Return whether a text of `to_ascii_form` has a digit, without which it has no number."""
+    return _DIGIT.search(ascii_text) is not None
 
 
 def follows_own_cue(cues: Cues, finding: Finding) -> bool:
@@ -250,9 +259,9 @@ def find_numbers(ascii_text: str, cues: Cues, lookups: PhoneLookups) -> Iterator
     for match in _BANK.finditer(ascii_text):
         if "-" in match.group() or bankaccount.is_valid(match.group()):
             yield Finding(*match.span(), "bank")
-    for match in _DOCUMENT_NUMBER.finditer(ascii_text):
-        for kind in ("passport", "licence"):
-            if is_near_cue(cues.get(kind, ()), *match.span()):
+    for kind in cues.keys() & {"passport", "licence"}:
+        for match in _DOCUMENT_NUMBER.finditer(ascii_text):
+            if is_near_cue(cues[kind], *match.span()):
                 yield Finding(*match.span(), kind)
     yield from _digit_findings(ascii_text, cues, lookups)
 

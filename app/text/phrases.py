@@ -53,8 +53,7 @@ ANY_NUMBER = "#"
 _PHRASE_WORD = re.compile(f"{ANY_NUMBER}|{WORD_PATTERN.pattern}")
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """Characters `start` to `end` of a text that may identify its writer; `kind` is a key of `find.FINDING_REASONS`."""
 
     start: int
@@ -67,6 +66,9 @@ class PhraseRule(NamedTuple):
 
     kind: str
     opener: str = ""
+
+
+_NEVER = PhraseRule("never")
 
 
 class Frame(NamedTuple):
@@ -92,49 +94,74 @@ class PhraseMatch(NamedTuple):
     rule: PhraseRule
 
 
+MatchesByKind = Mapping[str, Sequence[PhraseMatch]]
+"""All phrases found in a text, by the kind of their rule, each kind in the order of the text."""
+
+
+def cues_of(words: Sequence[Word], matches: MatchesByKind) -> dict[str, list[Finding]]:
+    """Return the places of cue words, by the kind of number or name to which they give its meaning."""
+    return {
+        kind.removeprefix("near-"): [Finding(words[first].start, words[last].end, kind) for first, last, _ in found]
+        for kind, found in matches.items()
+        if kind == "own" or kind.startswith("near-")
+    }
+
+
 @dataclass(frozen=True)
 class PhraseTrie:
-    """Every language's phrases in one trie: `edges` lead from a node and a word to nodes, `rules` belong to nodes."""
+    """Every language's phrases in one trie: `edges` lead from a node and a word to nodes, `rules` belong to nodes.
 
-    edges: Mapping[tuple[int, str], tuple[int, ...]]
+    A node from which no edge leads is not in `edges`.
+    """
+
+    edges: Mapping[int, Mapping[str, tuple[int, ...]]]
     rules: Mapping[int, frozenset[PhraseRule]]
     stop_words: frozenset[str]
     given_names: frozenset[str]
     number_words: frozenset[str]
     frames: Mapping[str, Frame]
 
-    def matches(self, words: Sequence[Word]) -> Iterator[PhraseMatch]:
-        """Yield every phrase in the words: from each start the longest, and none that starts within a `never` phrase.
+    def matches(self, words: Sequence[Word]) -> MatchesByKind:
+        """Return every phrase in the words: from each start the longest, and none that starts within a `never` phrase.
 
         Cue words (`own`, `near-…`) and the words of frames are found even within longer phrases.
         """
+        matches: dict[str, list[PhraseMatch]] = {}
         after_never = 0
         forms = [(*word.forms, ANY_NUMBER) if self._is_number(word) else word.forms for word in words]
         for first in range(len(words)):
-            found = list(self._rules_from(words, forms, first)) if first >= after_never else []
-            if found and any(rule.kind == "never" for rule in found[-1][1]):
+            found = self._rules_from(words, forms, first) if first >= after_never else []
+            if found and _NEVER in found[-1][1]:
                 after_never = found[-1][0] + 1
-                yield PhraseMatch(first, found[-1][0], PhraseRule("never"))
-                continue
+                found = [(found[-1][0], {_NEVER})]
             for last, rules in found:
-                longest = last == found[-1][0]
+                is_longest = last == found[-1][0]
                 for rule in rules:
-                    if longest or rule.kind not in WARNED_SECTIONS:
-                        yield PhraseMatch(first, last, rule)
+                    if is_longest or rule.kind not in WARNED_SECTIONS:
+                        matches.setdefault(rule.kind, []).append(PhraseMatch(first, last, rule))
+        return matches
 
     def _rules_from(
         self, words: Sequence[Word], forms: Sequence[tuple[str, ...]], first: int
-    ) -> Iterator[tuple[int, frozenset[PhraseRule]]]:
+    ) -> list[tuple[int, set[PhraseRule]]]:
         edges, rules = self.edges, self.rules
-        nodes = [0]
+        tables = [edges[0]]  # the edges of the nodes that the words so far lead to
+        found: list[tuple[int, set[PhraseRule]]] = []
         for place in range(first, min(first + MAX_PHRASE_WORDS, len(words))):
-            if place > first and not words[place].joined:
-                return
-            nodes = [child for node in nodes for form in forms[place] for child in edges.get((node, form), ())]
-            if found := [rules[node] for node in nodes if node in rules]:
-                yield place, frozenset().union(*found)
-            if not nodes:
-                return
+            if not tables or (place > first and not words[place].joined):
+                break
+            here: set[PhraseRule] = set()
+            after: list[Mapping[str, tuple[int, ...]]] = []
+            for table in tables:
+                for form in forms[place]:
+                    for node in table.get(form, ()):
+                        here.update(rules.get(node, ()))
+                        if node in edges:
+                            after.append(edges[node])
+            if here:
+                found.append((place, here))
+            tables = after
+        return found
 
     def _is_number(self, word: Word) -> bool:
         return word.forms[0].isdigit() or word.forms[0] in self.number_words
@@ -170,9 +197,9 @@ def load_phrases(root: Path) -> PhraseTrie:
 
 def _build_trie(
     entries: Sequence[PhraseEntry],
-) -> tuple[dict[tuple[int, str], tuple[int, ...]], dict[int, frozenset[PhraseRule]]]:
+) -> tuple[dict[int, dict[str, tuple[int, ...]]], dict[int, frozenset[PhraseRule]]]:
     """Build the trie: each word is an edge under its own spelling and one without accents, both to the same node."""
-    edges: dict[tuple[int, str], tuple[int, ...]] = {}
+    edges: dict[int, dict[str, tuple[int, ...]]] = {0: {}}
     node_of: dict[tuple[int, str, bool], int] = {}
     rules: dict[int, frozenset[PhraseRule]] = {}
     for rule, words, accented in entries:
@@ -180,10 +207,11 @@ def _build_trie(
         for word in words:
             parent, node = node, node_of.setdefault((node, word, accented), len(node_of) + 1)
             for form in {word} if accented else {word, without_accents(word)}:
-                children = edges.get((parent, form), ())
-                edges[parent, form] = children if node in children else (*children, node)
+                children = edges.setdefault(parent, {}).get(form, ())
+                edges[parent][form] = children if node in children else (*children, node)
             if word == ANY_NUMBER:
-                edges[node, word] = tuple({*edges.get((node, word), ()), node})
+                again = edges.setdefault(node, {})
+                again[word] = tuple({*again.get(word, ()), node})
         rules[node] = rules.get(node, frozenset()) | {rule}
     return edges, rules
 

@@ -15,7 +15,7 @@ import phonenumbers
 
 from app.text.details import find_details
 from app.text.patterns import PHONE_REGIONS, PhoneLookups, find_patterns, to_ascii_form
-from app.text.phrases import Finding, PhraseTrie
+from app.text.phrases import Finding, PhraseTrie, cues_of
 from app.text.words import Word, fold_word, split_words, without_accents
 
 
@@ -84,16 +84,13 @@ def same_details(text: str, phrases: PhraseTrie, lookups: PhoneLookups | None = 
     """Return what in a cleaned text (`clean_text`) other texts may name too, each once, in the order of the text."""
     plain = _with_plain_characters(text)
     words = split_words(plain)
-    cues: dict[str, list[Finding]] = {}
-    for first, last, rule in phrases.matches(words):
-        if rule.kind.startswith("near-"):
-            cue = Finding(words[first].start, words[last].end, rule.kind)
-            cues.setdefault(rule.kind.removeprefix("near-"), []).append(cue)
-    shapes = find_patterns(plain, cues, lookups or PhoneLookups(), about_suspects=False)
+    cues = cues_of(words, phrases.matches(words))
+    ascii_text = to_ascii_form(plain)
+    shapes = find_patterns(ascii_text, cues, lookups or PhoneLookups(), about_suspects=False)
     found = [(one, _form(one.kind, plain[one.start : one.end])) for one in shapes]
     found += [*_plates(plain), *_firms(plain)]
     streets = {cue.start for cue in cues.get("street", ())}
-    for one in find_details(plain, to_ascii_form(plain), cues):
+    for one in find_details(plain, ascii_text, cues):
         if one.kind == "place":
             first, last = (bisect_left(words, place, key=lambda word: word.start) for place in (one.start, one.end))
             form = _address_form(words[first:last], streets, phrases.stop_words)

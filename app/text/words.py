@@ -47,21 +47,26 @@ def split_words(text: str) -> tuple[Word, ...]:
     found: list[Word] = []
     end = 0
     for match in WORD_PATTERN.finditer(text):
-        between = text[end : min(match.start(), end + 5)]
+        start = match.start()
+        between = text[end : min(start, end + 5)]
         joined = bool(found) and (_is_separator(between) or _follows_initial(text, found[-1], between))
         raw = match.group()
-        folded = fold_word(raw)
-        # "My cousin's house" holds "my cousin", and "we're" holds "we".
-        shortened = _SHORTENED.fullmatch(raw)
-        short = (fold_word(shortened[1]),) if shortened else ()
-        han = len(raw) == 1 and unicodedata.category(raw) == "Lo" and raw > "\u3400"
+        han = raw > "\u3400" and len(raw) == 1 and unicodedata.category(raw) == "Lo"
         end = match.end()
-        found.append(Word(match.start(), end, (folded, *short), joined, raw[0].isupper(), han))
+        found.append(Word(start, end, _forms(raw), joined, raw[0].isupper(), han))
     return tuple(found)
 
 
+def _forms(raw: str) -> tuple[str, ...]:
+    if raw.isascii() and raw.isalnum():
+        return (raw.lower(),)  # most words, which have nothing to fold but their capitals
+    # "My cousin's house" holds "my cousin", and "we're" holds "we".
+    shortened = _SHORTENED.fullmatch(raw)
+    return (fold_word(raw), fold_word(shortened[1])) if shortened else (fold_word(raw),)
+
+
 def _is_separator(between: str) -> bool:
-    return _SEPARATOR.fullmatch(between) is not None and between.count("\n") < 2  # noqa: PLR2004
+    return between == " " or (_SEPARATOR.fullmatch(between) is not None and between.count("\n") < 2)  # noqa: PLR2004
 
 
 def _follows_initial(text: str, before: Word, between: str) -> bool:
