@@ -27,7 +27,7 @@ from app.core.errors import ConfigError, OutboxError
 from app.delivery.clock import SteadyClock, nz_midnight
 from app.delivery.schema import SCHEMA_VERSION, blob_id, looks, metadata, verified_blob, version, windows
 from app.delivery.shared_writes import SharedWrites
-from app.delivery.sqlite_database import BUSY_SECONDS, SqliteWriters, open_sqlite, set_pragmas
+from app.delivery.sqlite_database import BUSY_SECONDS, SqliteWriters, open_sqlite, set_pragmas, set_up_file
 
 _LOG_BYTES = 2 * 1024 * 1024  # beyond which the log is emptied though others wait: that delays them by a millisecond
 _DAY_AND_MORE_SECONDS = 26 * 3600  # from one midnight into the next day, in which a day has 23 to 25 hours
@@ -101,7 +101,7 @@ class Database:
             if self.path is not None:
                 _create_private_file(self.path)
                 with closing(self._engine.raw_connection()) as raw:
-                    raw.cursor().execute("PRAGMA journal_mode=WAL")
+                    set_up_file(raw.cursor())
         with self._transaction() as connection:
             if self.path is None and connection.execute(text("SHOW fsync")).scalar() != "on":
                 raise OutboxError("fsync-off")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from sqlalchemy import Connection
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_SECONDS = 30
@@ -34,13 +35,18 @@ def set_pragmas(connection: sqlite3.Connection, *, busy_milliseconds: int) -> No
     for pragma in (
         f"busy_timeout={busy_milliseconds}",
         f"page_size={PAGE_BYTES}",
-        "auto_vacuum=INCREMENTAL",  # holds for a new file alone, and only before its first table
         "synchronous=FULL",
         "secure_delete=ON",
         f"wal_autocheckpoint={WAL_PAGES}",
         "trusted_schema=OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def set_up_file(cursor: DBAPICursor) -> None:
+    """Set what the file keeps to, whichever connection uses it; writes to the file."""
+    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # holds for a new file alone, and only before its first table
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 class SqliteWriters:

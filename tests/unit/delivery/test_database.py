@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -189,6 +190,23 @@ def test_the_log_is_empty_between_writes(file, memory_folder):
         for _ in range(10):
             other.settle(ids(other).pop(), decoy=make())
         assert file.stat().st_size == size, "one envelope goes, one comes"
+
+
+def test_reading_leaves_no_trace_in_the_log(file):
+    """A new connection that only reads writes nothing: the log stays empty, and its time says the day alone."""
+    with opened(file) as box, ThreadPoolExecutor(4) as pool:
+        box.put([make()])
+        log, together = file.with_name("outbox.db-wal"), threading.Barrier(4)
+
+        def read(_number: int) -> None:
+            with box.database.read() as connection:
+                together.wait(60)
+                connection.execute(select(cells.c.id)).all()
+
+        list(pool.map(read, range(4)))
+        assert box.database._engine.pool.checkedin() == 4
+        assert log.stat().st_size == 0
+        assert datetime.fromtimestamp(log.stat().st_mtime, UTC).minute == 0
 
 
 def test_the_files_lose_what_is_gone(file, memory_folder):
