@@ -27,7 +27,7 @@ from app.core.errors import ConfigError, OutboxError
 from app.delivery.clock import SteadyClock, nz_midnight
 from app.delivery.schema import SCHEMA_VERSION, blob_id, looks, metadata, verified_blob, version, windows
 from app.delivery.shared_writes import SharedWrites
-from app.delivery.sqlite_database import BUSY_SECONDS, SqliteWriters, open_sqlite, set_pragmas, set_up_file
+from app.delivery.sqlite_database import BUSY_SECONDS, SqliteWriters, open_sqlite, set_up_file
 
 _LOG_BYTES = 2 * 1024 * 1024  # beyond which the log is emptied though others wait: that delays them by a millisecond
 _DAY_AND_MORE_SECONDS = 26 * 3600  # from one midnight into the next day, in which a day has 23 to 25 hours
@@ -73,23 +73,25 @@ class Database:
         if backend == "sqlite" and parsed.database not in {None, "", ":memory:"}:
             self.path: Path | None = Path(str(parsed.database))
             self._engine = create_engine(
-                parsed, hide_parameters=True, pool_size=64, max_overflow=0, pool_timeout=BUSY_SECONDS
+                parsed,
+                hide_parameters=True,
+                paramstyle="named",  # as driver_of(…).execute needs it
+                pool_size=64,
+                max_overflow=0,
+                pool_timeout=BUSY_SECONDS,
             )
             event.listen(self._engine, "connect", open_sqlite)
-            self._processes = SqliteWriters(self.path.parent)
-            event.listen(self._engine, "begin", self._processes.begin)
+            self._sqlite = SqliteWriters(self._engine, self.path.parent)
         elif backend == "postgresql":
             self.path = None
             self._engine = _postgres(url)
         else:
             raise ConfigError(("The outbox's url must be a SQLite file or a PostgreSQL; correct it",))
         self._prepared = False
-        self._reads = self._engine.execution_options(reads=True)
         # SQLite admits one writer at a time and lets others poll: threads wait for this lock instead.
         self._writers = threading.Lock()
         self._shared = SharedWrites(self.write)
         self._day = (0.0, 0.0)  # the midnights before and after the last time that the files were dated
-        self._checkpoints: sqlite3.Connection | None = None  # waits for nobody, unlike the pool's connections
 
     def prepare(self) -> None:
         """Create the missing parts: folder (0700), file (0600), write-ahead log, tables; raises OutboxError.
@@ -141,7 +143,7 @@ class Database:
         """Open one short transaction for reading; raises OutboxError."""
         if not self._prepared:
             self.prepare()
-        with as_outbox_errors(), self._reads.begin() as connection:
+        with as_outbox_errors(), self._engine.begin() as connection:
             yield connection
 
     def read_blob(self, name: bytes, *tables: Table) -> bytes:
@@ -187,11 +189,8 @@ class Database:
     def close(self) -> None:
         """Close every connection, after the write that another thread may have begun."""
         with suppress(OutboxError), _acquired(self._writers):
-            if self._checkpoints is not None:
-                self._checkpoints.close()
-                self._checkpoints = None
             if self.path is not None:
-                self._processes.close()
+                self._sqlite.close()
         self._engine.dispose()
 
     def quick_check(self) -> None:
@@ -205,7 +204,11 @@ class Database:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         with as_outbox_errors():
-            with self._one_writer(), self._engine.begin() as connection:
+            if self.path is None:
+                with self._engine.begin() as connection:
+                    yield connection
+                return
+            with _acquired(self._writers), self._sqlite.transaction() as connection:
                 yield connection
             self._empty_log()
 
@@ -219,15 +222,12 @@ class Database:
         with suppress(sqlite3.Error, OSError), _releasing(self._writers):
             if self._next_empties_the_log():
                 return
-            if self._checkpoints is None:
-                self._checkpoints = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-                set_pragmas(self._checkpoints, busy_milliseconds=0)
-            self._checkpoints.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._sqlite.empty_log()
             self._set_file_times(time.time())
 
     def _next_empties_the_log(self) -> bool:
         """Return whether a write waits that will empty the log, and the log is short."""
-        waits = self._shared.anyone_waits or self._processes.others_wait()
+        waits = self._shared.anyone_waits or self._sqlite.others_wait()
         return waits and Path(f"{self.path}-wal").stat().st_size < _LOG_BYTES
 
     def _set_file_times(self, now: float) -> None:
@@ -245,24 +245,13 @@ class Database:
             with suppress(FileNotFoundError):
                 os.utime(f"{self.path}{ending}", (end, moment))
 
-    @contextmanager
-    def _one_writer(self) -> Iterator[None]:
-        if self.path is None:
-            yield
-            return
-        with _acquired(self._writers):
-            try:
-                yield
-            finally:
-                self._processes.end()
-
 
 @contextmanager
 def as_outbox_errors() -> Iterator[None]:
     """Raise every fault of the database or its files as an OutboxError with a safe code."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeDecodeError, MemoryError) as fault:
+    except (SQLAlchemyError, sqlite3.Error, psycopg.Error, OSError, UnicodeDecodeError, MemoryError) as fault:
         raise OutboxError(_code(fault)) from None
 
 
@@ -275,7 +264,7 @@ def _code(fault: Exception) -> str:
         return "memory"  # or a damaged length that asks for all of it
     if isinstance(original, sqlite3.Error):
         return _SQLITE_CODES.get(getattr(original, "sqlite_errorcode", 0) & 0xFF, "database")
-    if isinstance(fault, DBAPIError):
+    if isinstance(original, psycopg.Error):
         state = getattr(original, "sqlstate", None)
         away = state is None or state.startswith(("08", "57P"))
         return "database-away" if away else _POSTGRES_CODES.get(str(state), "database")

@@ -114,6 +114,7 @@ class Outbox:
         # What one tip finds waiting must not change before the tip itself is noted as waiting.
         with self._coming.place() as place:
             try:
+                places.take_enough()
                 room = None if most_waiting is None else (place, most_waiting)
                 kept = self._put(_Put(places, words.id, keys, now, room))
             finally:
@@ -260,7 +261,7 @@ class Outbox:
         connection: Connection,
     ) -> list[tuple[str, TipId]]:
         """Insert envelopes, those of which the bytes are staged last, and return what `_put` returns."""
-        places = put.places
+        places = put.places.for_one_run()
         self._use_forms(connection, put.keys, put.words_id, put.now)
         if put.room is not None:
             place, most = put.room
@@ -271,8 +272,7 @@ class Outbox:
         if staged:
             with ids_put_once():
                 insert_rows(connection, [(each.id, each.agency) for each in staged])
-        there = set(present_ids(connection, [each for _, each in places.taken]))
-        return [(agency, each) for agency, each in places.taken if each in there]
+        return places.still_there(connection)
 
     def _stage(self, envelopes: Sequence[Envelope], places: DecoyPlaces[Envelope]) -> None:
         with self.database.write() as connection:

@@ -8,14 +8,14 @@ came, and not for which agency.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import AlreadySentError
-from app.delivery.schema import delete_untried_envelope, insert_envelope, labels, stored_blob
+from app.delivery.schema import KEY_ERRORS, delete_untried_envelope, insert_envelope, labels, stored_blob
 from app.vault.tip import TipId
 
 _PRESENT = select(labels.c.id).where(labels.c.id.in_(bindparam("ids", expanding=True)))
@@ -40,29 +40,49 @@ class _EnvelopeRow(Protocol):
 _Row = TypeVar("_Row", bound=_EnvelopeRow)
 
 
+@dataclass(frozen=True)
 class DecoyPlaces(Generic[_Row]):
     """The places that some envelopes take, of decoys of their own agencies.
 
-    `take` chooses so many decoys of an agency, which are listed no longer; `taken` are those, with their agencies.
-    `envelopes` are in the order in which their rows are inserted.
+    `envelopes` are in the order in which their rows are inserted. `take` chooses so many decoys of an agency, which are
+    listed no longer; `taken` are those, with their agencies. Of these, `left` wait to be deleted, and `freed` are.
     """
 
-    def __init__(self, take: Callable[[str, int], list[TipId]], envelopes: Sequence[_Row]) -> None:
-        self.envelopes = envelopes
-        self._take, self._wanted = take, Counter(each.agency for each in envelopes)
-        self._left: dict[str, list[TipId]] = {agency: [] for agency in self._wanted}
-        self.taken: list[tuple[str, TipId]] = []
+    take: Callable[[str, int], list[TipId]]
+    envelopes: Sequence[_Row]
+    taken: list[tuple[str, TipId]] = field(default_factory=list)
+    left: dict[str, list[TipId]] = field(default_factory=dict)
+    freed: set[TipId] = field(default_factory=set)
+
+    def take_enough(self) -> None:
+        """Take a decoy for each envelope, if there are so many; to be called while others can write."""
+        for agency, wanted in Counter(each.agency for each in self.envelopes).items():
+            self.left[agency] = self._take_some(agency, wanted)
+
+    def for_one_run(self) -> "DecoyPlaces[_Row]":
+        """Return the places as one run of a write finds them: a further run, after that was undone, finds the same."""
+        return replace(self, left={agency: [*ids] for agency, ids in self.left.items()}, freed={*self.freed})
 
     def free_one(self, connection: Connection, agency: str) -> None:
         """Delete one decoy of an agency that was never tried, if there is one."""
-        left = self._left[agency]
-        while True:
-            if not left:
-                left += self._take(agency, self._wanted[agency])
-                self.taken += [(agency, each) for each in left]
-            if not left or delete_untried_envelope(connection, left.pop()):
+        left = self.left[agency]
+        while left:
+            decoy = left.pop()
+            if delete_untried_envelope(connection, decoy):
+                self.freed.add(decoy)
                 break
-        self._wanted[agency] = max(1, self._wanted[agency] - 1)
+            left += self._take_some(agency, 1)  # in place of one that was tried, or has left, since it was listed
+
+    def still_there(self, connection: Connection) -> list[tuple[str, TipId]]:
+        """Return the decoys that were taken and are in the outbox still."""
+        kept = [(agency, each) for agency, each in self.taken if each not in self.freed]
+        there = set(present_ids(connection, [each for _, each in kept]))
+        return [(agency, each) for agency, each in kept if each in there]
+
+    def _take_some(self, agency: str, number: int) -> list[TipId]:
+        found = self.take(agency, number)
+        self.taken.extend((agency, each) for each in found)
+        return found
 
 
 def insert_all(
@@ -91,7 +111,7 @@ def ids_put_once() -> Iterator[None]:
     """Raise AlreadySentError where an id is there already."""
     try:
         yield
-    except IntegrityError:
+    except KEY_ERRORS:
         raise AlreadySentError from None
 
 

@@ -9,8 +9,11 @@ envelope.
 """
 
 import hashlib
+import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+import psycopg
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -31,11 +34,13 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.expression import ClauseElement
 
 from app.core.errors import OutboxError
 from app.delivery.clock import SteadyClock, nz_day
 
 SCHEMA_VERSION = 3
+KEY_ERRORS = (sqlite3.IntegrityError, psycopg.IntegrityError)  # what a driver raises where a key is there already
 
 metadata = MetaData()
 _slot = BigInteger().with_variant(Integer, "sqlite")  # SQLite takes only INTEGER for the rows' own numbers
@@ -114,14 +119,38 @@ posted = _table(
     Column("expires", Date, nullable=False),
 )
 
-# The statements that every tip runs are made once: making one takes longer than running it.
-_INSERT_CELLS, _INSERT_LABELS = insert(cells), insert(labels)
-_DELETE_CELL = delete(cells).where(cells.c.id == bindparam("tip"))
-_DELETE_UNTRIED_CELL = _DELETE_CELL.where(~cells.c.tried & cells.c.owner.is_(None))
-_DELETE_LABEL = delete(labels).where(labels.c.id == bindparam("tip"))
+
+class _Statement:
+    """A statement that every tip runs: compiled once, and run by the driver, since SQLAlchemy takes longer to run it.
+
+    Its values are named as its parameters, or as the columns of the row that it inserts.
+    """
+
+    def __init__(self, made: ClauseElement) -> None:
+        self._made = made
+        self._sql: dict[str, str] = {}  # by the name of the database
+
+    def run(self, connection: Connection, **values: str | int | bytes) -> int:
+        """Return the number of rows that the statement inserted or deleted; raises what the driver raises."""
+        name = connection.dialect.name
+        if name not in self._sql:
+            self._sql[name] = str(self._made.compile(dialect=connection.dialect, column_keys=list(values)))
+        return int(driver_of(connection).execute(self._sql[name], values).rowcount)
+
+
+_INSERT_CELL, _INSERT_LABEL = _Statement(insert(cells)), _Statement(insert(labels))
+_cell = delete(cells).where(cells.c.id == bindparam("tip"))
+_DELETE_CELL = _Statement(_cell)
+_DELETE_UNTRIED_CELL = _Statement(_cell.where(~cells.c.tried & cells.c.owner.is_(None)))
+_DELETE_LABEL = _Statement(delete(labels).where(labels.c.id == bindparam("tip")))
 _BLOBS = (blobs, spares, messages, message_spares)
-_INSERT_BLOB = {table: insert(table) for table in _BLOBS}
-_DELETE_BLOB = {table: delete(table).where(table.c.slot == bindparam("wanted")) for table in _BLOBS}
+_INSERT_BLOB = {table: _Statement(insert(table)) for table in _BLOBS}
+_DELETE_BLOB = {table: _Statement(delete(table).where(table.c.slot == bindparam("wanted"))) for table in _BLOBS}
+
+
+def driver_of(connection: Connection) -> Any:
+    """Return the driver's own connection, of sqlite3 or psycopg: both have `execute`, with values by their names."""
+    return connection.connection.dbapi_connection
 
 
 def blob_id(name: bytes) -> int:
@@ -135,7 +164,7 @@ def stored_blob(data: bytes) -> bytes:
 
 
 def insert_envelope(connection: Connection, tip: str, agency: str, stored: bytes) -> None:
-    """Insert an envelope, with everything that delivery needs twice; raises IntegrityError where the id is taken.
+    """Insert an envelope, with everything that delivery needs twice; raises one of KEY_ERRORS where the id is there.
 
     `stored` is the stored value of its bytes.
     """
@@ -144,10 +173,10 @@ def insert_envelope(connection: Connection, tip: str, agency: str, stored: bytes
 
 
 def insert_rows(connection: Connection, envelopes: Sequence[tuple[str, str]]) -> None:
-    """Insert the ids and agencies of envelopes whose bytes are there; raises IntegrityError where an id is taken."""
-    rows = [{"id": tip, "agency": agency} for tip, agency in envelopes]
-    connection.execute(_INSERT_CELLS, rows)
-    connection.execute(_INSERT_LABELS, rows)
+    """Insert the ids and agencies of envelopes whose bytes are there; raises one of KEY_ERRORS where an id is there."""
+    for insert_row in (_INSERT_CELL, _INSERT_LABEL):
+        for tip, agency in envelopes:
+            insert_row.run(connection, id=tip, agency=agency)
 
 
 def stage_bytes(connection: Connection, tip: str, data: bytes) -> None:
@@ -181,7 +210,7 @@ def delete_slots(connection: Connection, slots: Iterable[int]) -> None:
 
 def delete_envelope(connection: Connection, tip: str) -> None:
     """Delete an envelope with both its copies; deleting an envelope twice is no error."""
-    connection.execute(_DELETE_CELL, {"tip": tip})
+    _DELETE_CELL.run(connection, tip=tip)
     _delete_all_but_cell(connection, tip)
 
 
@@ -190,7 +219,7 @@ def delete_untried_envelope(connection: Connection, tip: str) -> bool:
 
     Only this statement decides whether a decoy may give its place to a tip.
     """
-    if connection.execute(_DELETE_UNTRIED_CELL, {"tip": tip}).rowcount == 0:
+    if _DELETE_UNTRIED_CELL.run(connection, tip=tip) == 0:
         return False
     _delete_all_but_cell(connection, tip)
     return True
@@ -235,15 +264,17 @@ def delete_expired(connection: Connection, now: float) -> None:
 
 
 def _delete_all_but_cell(connection: Connection, tip: str) -> None:
-    connection.execute(_DELETE_LABEL, {"tip": tip})
+    _DELETE_LABEL.run(connection, tip=tip)
     _delete_blob(connection, _BOTH, tip.encode())
 
 
 def _insert_blob(connection: Connection, tables: tuple[Table, Table], name: bytes, stored: bytes) -> None:
+    slot = blob_id(name)
     for table in tables:
-        connection.execute(_INSERT_BLOB[table], {"slot": blob_id(name), "data": stored})
+        _INSERT_BLOB[table].run(connection, slot=slot, data=stored)
 
 
 def _delete_blob(connection: Connection, tables: tuple[Table, Table], name: bytes) -> None:
+    slot = blob_id(name)
     for table in tables:
-        connection.execute(_DELETE_BLOB[table], {"wanted": blob_id(name)})
+        _DELETE_BLOB[table].run(connection, wanted=slot)

@@ -1,8 +1,9 @@
 """Lets writes that come at the same time share one transaction, so that all of them wait for the disk once.
 
 The first thread that comes leads: it begins the transaction, runs what has come meanwhile, commits, and hands the lead
-on. Nobody is told of a write before its transaction is durable. A write that is refused is undone by itself; where
-anything else fails, all of the transaction is undone, and each write is tried again in a transaction of its own.
+on. Nobody is told of a write before its transaction is durable. A write that is refused before it changed anything is
+no matter of the others; where anything else fails, all of the transaction is undone, and each write is tried again in a
+transaction of its own.
 """
 
 from collections import deque
@@ -14,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import Connection
 
 from app.core.errors import HaumaruError
+from app.delivery.schema import driver_of
 
 MOST_TOGETHER = 16  # writes of one transaction
 
@@ -36,14 +38,14 @@ class _Write(Generic[_T]):
         self._answer = self._run(connection)
 
     def run_with_others(self, connection: Connection) -> None:
-        """Run the write so that a refusal, which is one of our own errors, undoes nothing of the others."""
-        connection.exec_driver_sql("SAVEPOINT own")
+        """Run the write; raise a refusal, which is one of our own errors, only if the write has changed something."""
+        before = driver_of(connection).total_changes
         try:
             self.run(connection)
         except HaumaruError as fault:
-            connection.exec_driver_sql("ROLLBACK TO own")
+            if driver_of(connection).total_changes != before:
+                raise
             self.fault = fault
-        connection.exec_driver_sql("RELEASE own")
 
     def wait(self) -> None:
         """Wait until the write is done, or until its thread has to lead."""
@@ -65,7 +67,7 @@ class _Write(Generic[_T]):
 
 
 class SharedWrites:
-    """The writes of one process; `begin` opens a transaction that is durable when its block ends."""
+    """The writes of one process to SQLite; `begin` opens a transaction that is durable when its block ends."""
 
     def __init__(self, begin: Callable[[], AbstractContextManager[Connection]]) -> None:
         self._begin = begin

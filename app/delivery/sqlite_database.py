@@ -1,39 +1,36 @@
 """SQLite as the outbox's database: the settings of a connection, and how a writer waits for its turn.
 
-SQLite admits one writer at a time. A process that waits for another process asks each millisecond: SQLite's own waits
-grow to a tenth of a second, while a tip takes a few milliseconds. Meanwhile it has a lock on the folder of the file, so
-that the other process knows that somebody waits.
+SQLite admits one writer at a time, so the threads of a process share one connection that writes. A process that waits
+for another process asks each millisecond: SQLite's own waits grow to a tenth of a second, while a tip takes a few
+milliseconds. Meanwhile it has a lock on the folder of the file, so that the other process knows that somebody waits.
 """
 
 import fcntl
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from app.core.errors import HaumaruError
+from app.delivery.schema import driver_of
 
 BUSY_SECONDS = 30
 PAGE_BYTES = 8192
 WAL_PAGES = 2048  # 16 MiB: SQLite empties the log itself beyond that, should readers keep us from doing so
-_BUSY_MILLISECONDS = BUSY_SECONDS * 1000
 _POLL_SECONDS = 0.001
 
 
 def open_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    """Set up a new connection of an engine."""
-    connection.isolation_level = None  # SqliteWriters.begin begins transactions
-    set_pragmas(connection, busy_milliseconds=_BUSY_MILLISECONDS)
-
-
-def set_pragmas(connection: sqlite3.Connection, *, busy_milliseconds: int) -> None:
-    """Set what a connection keeps to; a commit is then on the disk, and deleted bytes are overwritten."""
+    """Set up a new connection of an engine: a commit is then on the disk, and deleted bytes are overwritten."""
+    connection.isolation_level = None  # SqliteWriters begins transactions
     for pragma in (
-        f"busy_timeout={busy_milliseconds}",
+        f"busy_timeout={BUSY_SECONDS * 1000}",
         f"page_size={PAGE_BYTES}",
         "synchronous=FULL",
         "secure_delete=ON",
@@ -56,23 +53,35 @@ class SqliteWriters:
     folder cannot be locked, nobody is seen to wait.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None  # the one that writes
         self._folder, self._handle = folder, -1
         self.waits = False
+        event.listen(engine, "begin", self._begin)
 
-    def begin(self, connection: Connection) -> None:
-        """Begin a transaction, at once as the one writer unless the connection has the execution option `reads`."""
-        # A transaction that begins as a reader fails at its first write if another has written meanwhile.
-        if connection.get_execution_options().get("reads", False):
-            connection.exec_driver_sql("BEGIN")
-        else:
-            self._begin_writing(cast("sqlite3.Connection", connection.connection.driver_connection))
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open one transaction on the connection that writes; raises what SQLite and SQLAlchemy raise."""
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+                self._connection.detach()  # from the pool, whose connections wait in SQLite
+                driver_of(self._connection).execute("PRAGMA busy_timeout=0")
+            with self._connection.begin():
+                yield self._connection
+        except HaumaruError:  # a refusal, which SQLite knows nothing of
+            raise
+        except BaseException:
+            self._close_connection()  # a fault may have left it unusable
+            raise
+        finally:
+            self._wait_no_longer()
 
-    def end(self) -> None:
-        """Note that this process waits no longer: its transaction has ended, or never begun."""
-        if self.waits:
-            self.waits = False
-            fcntl.flock(self._handle, fcntl.LOCK_UN)
+    def empty_log(self) -> None:
+        """Copy SQLite's log into the database and cut it to nothing, unless somebody else writes or reads."""
+        if self._connection is not None:
+            driver_of(self._connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def others_wait(self) -> bool:
         """Return whether another process waits to write."""
@@ -86,34 +95,49 @@ class SqliteWriters:
         return False
 
     def close(self) -> None:
-        """Close the folder."""
+        """Close the connection and the folder."""
+        self._close_connection()
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
 
+    def _begin(self, connection: Connection) -> None:
+        """Begin a transaction, at once as the one writer where the connection is the one that writes."""
+        # A transaction that begins as a reader fails at its first write if another has written meanwhile.
+        if connection is self._connection:
+            self._begin_writing(driver_of(connection))
+        else:
+            driver_of(connection).execute("BEGIN")
+
     def _begin_writing(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction as the one writer; ask often: SQLite itself waits longer and longer."""
         end = time.monotonic() + BUSY_SECONDS
-        connection.execute("PRAGMA busy_timeout=0")
-        try:
-            while True:
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                except sqlite3.OperationalError as fault:
-                    if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                        raise
-                    self._wait()
-                    time.sleep(_POLL_SECONDS)
-                else:
-                    return
-        finally:
-            connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as fault:
+                if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+                self._wait()
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
 
     def _wait(self) -> None:
         if not self.waits:
             with suppress(OSError):  # another process may be looking just now
                 self._lock(fcntl.LOCK_SH)
                 self.waits = True
+
+    def _wait_no_longer(self) -> None:
+        if self.waits:
+            self.waits = False
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
+
+    def _close_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _lock(self, kind: int) -> None:
         if self._handle < 0:

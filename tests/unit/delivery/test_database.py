@@ -17,14 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import BigInteger, Date, DateTime, Integer, event, insert, select, update
+from sqlalchemy import BigInteger, Date, DateTime, Integer, insert, select, update
 
 from app.core.errors import ConfigError, OutboxError
 from app.delivery import sqlite_database
 from app.delivery.database import Database
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.schema import SCHEMA_VERSION, blobs, cells, metadata, version
+from app.delivery.schema import SCHEMA_VERSION, blobs, cells, driver_of, metadata, version
 from app.delivery.sqlite_database import PAGE_BYTES
 from app.vault.tip import TipId, new_tip_id
 from tests.support import databases
@@ -368,13 +368,17 @@ def fill(box: Outbox) -> None:
 
 
 def test_full_database(file, caplog):
-    """A database that has reached its limit keeps nothing more, and says `disk-full`."""
+    """A database that has reached its limit keeps nothing more, and says `disk-full`; without the limit it works."""
     with opened(file) as box:
-        with closing(box.database._engine.raw_connection()) as raw:
-            raw.cursor().execute("PRAGMA max_page_count=100")
+        with box.database.write() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count=100")
         with pytest.raises(OutboxError) as caught:
             fill(box)
         assert told(caught, caplog) == "disk-full"
+        # The limit is of the connection that writes, which is opened anew after a fault.
+        assert ask(box, "PRAGMA page_count") <= 100
+        fill(box)
+        assert len(ids(box)) > 20
 
 
 def test_not_a_database(tmp_path, caplog):
@@ -477,13 +481,14 @@ def test_a_waiting_writer_asks_often(file, monkeypatch):
 
 
 def test_a_tip_of_words_runs_few_statements(file, memory_folder):
-    """A tip's words take the place of a decoy with nine statements: one more of each would be one for each tip."""
+    """A tip's words take the place of a decoy with eight statements: one more of each would be one for each tip."""
     with opened(file, SqliteMemoryStore(memory_folder)) as box:
         box.put_decoy(make())
         ran: list[str] = []
-        event.listen(box.database._engine, "before_cursor_execute", lambda *run: ran.append(run[2]))
+        driver_of(box.database._sqlite._connection).set_trace_callback(ran.append)
         box.put([make()], nonce=b"one")
-        assert [each.split()[0] for each in ran] == ["DELETE"] * 4 + ["INSERT"] * 4 + ["SELECT"]
+        words = [each.split()[0] for each in ran]
+        assert words == ["BEGIN", *["DELETE"] * 4, *["INSERT"] * 4, "COMMIT", "PRAGMA"]
         assert len(ids(box)) == 1
 
 

@@ -16,8 +16,9 @@ from app.delivery import database as database_module
 from app.delivery import outbox as outbox_module
 from app.delivery import sqlite_database
 from app.delivery.memory_sqlite import SqliteMemoryStore
+from app.delivery.memory_store import DECOY
 from app.delivery.outbox import Envelope, Outbox
-from app.delivery.schema import cells
+from app.delivery.schema import cells, driver_of
 from app.vault.tip import TipId, new_tip_id
 from tests.support.databases import opened
 
@@ -80,8 +81,8 @@ def test_tips_that_wait_at_the_same_time_share_one_transaction(sqlite):
     assert sqlite.database.path.with_name("outbox.db-wal").stat().st_size == 0
 
 
-def test_a_refused_tip_is_undone_by_itself(sqlite):
-    """A tip that was sent before is refused, and the others of its transaction are stored."""
+def test_a_refused_tip_is_no_matter_of_the_others(sqlite):
+    """A tip that was sent before is refused, and the others of its transaction are stored by that transaction."""
     there, tips, made = make(), [make() for _ in range(AT_ONCE)], commits(sqlite)
     sqlite.put([there])
     tips[3] = make(there.id)
@@ -90,6 +91,21 @@ def test_a_refused_tip_is_undone_by_itself(sqlite):
     assert faults(futures) == [None] * 3 + [AlreadySentError] + [None] * 4
     assert len(made) == 2
     assert ids(sqlite) == {tip.id for tip in tips}
+
+
+def test_a_tip_that_is_refused_late_stores_the_others_in_the_places_of_decoys(file, memory_folder):
+    """A tip whose id is there already is refused after a decoy's deletion: that decoy stays, the others give way."""
+    with opened(file, SqliteMemoryStore(memory_folder)) as box:
+        there, tips = make(), [make() for _ in range(AT_ONCE)]
+        box.put([there])
+        for _ in range(AT_ONCE):
+            box.put_decoy(make())
+        tips[3] = make(there.id)
+        with kept_waiting(box, *put_all(box, tips)) as futures:
+            pass
+        assert faults(futures) == [None] * 3 + [AlreadySentError] + [None] * 4
+        [decoy] = ids(box) - {tip.id for tip in tips}
+        assert box.memory.kinds("intake")[decoy] == DECOY
 
 
 class BrokenError(Exception):
@@ -147,10 +163,11 @@ def test_a_writer_that_never_comes_to_its_turn_says_so_to_all_that_wait(sqlite, 
 def test_a_form_clicked_twice_in_one_transaction_is_one_tip(file, memory_folder):
     """Of one form clicked eight times, one tip is put, and the others hear that the form was sent."""
     with opened(file, SqliteMemoryStore(memory_folder)) as box:
-        clicks = put_all(box, [make() for _ in range(AT_ONCE)], nonce=b"n" * 16)
+        clicks, made = put_all(box, [make() for _ in range(AT_ONCE)], nonce=b"n" * 16), commits(box)
         with kept_waiting(box, *clicks) as futures:
             pass
         assert faults(futures) == [None] + [AlreadySentError] * 7
+        assert len(made) == 1
         assert len(ids(box)) == 1
         assert box.was_sent(b"n" * 16, NOW)
 
@@ -185,7 +202,8 @@ def checkpoints(box: Outbox) -> list[str]:
     """The statements that empty the log, as the outbox runs them from now on."""
     box.put([make()])
     found: list[str] = []
-    box.database._checkpoints.set_trace_callback(found.append)
+    connection = driver_of(box.database._sqlite._connection)
+    connection.set_trace_callback(lambda sql: found.append(sql) if "checkpoint" in sql else None)
     return found
 
 
@@ -205,12 +223,12 @@ def test_the_log_is_left_to_another_process_that_waits(file, monkeypatch):
         first = pool.submit(one.put, [make()])
         begun.wait(60)
         second = pool.submit(other.put, [make()])
-        while not other.database._processes.waits:
+        while not other.database._sqlite.waits:
             time.sleep(0.001)
         go.set()
         assert faults([first, second]) == [None, None]
         assert [len(each) for each in emptied] == [0, 1]
-        assert [box.database._processes.waits for box in (one, other)] == [False, False]
+        assert [box.database._sqlite.waits for box in (one, other)] == [False, False]
         assert file.with_name("outbox.db-wal").stat().st_size == 0
         one.put([make()])
         assert len(emptied[0]) == 1
