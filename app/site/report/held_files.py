@@ -7,13 +7,14 @@ How much is searched and how much is shown is bounded, and the page says so wher
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.files.clean import CleanedFile
 from app.text.find import remove_spans
 from app.text.phrases import Finding
+from app.text.words import WORD_PATTERN
 from app.vault.tip import TipFile
 from app.vault.tip_bundles import FileEntry
 
@@ -21,6 +22,7 @@ TEXT_TYPE = "text/plain"
 FURTHER = -1  # in place of a start: every finding that has no room on the page
 MAX_SEARCHED = 200_000  # characters of one text file
 _MAX_WORDS_SHOWN = 80  # characters of one finding
+_MAX_REPEATED_WORDS = 4  # of a finding that is looked for in other places: a name, a number
 # Bytes of the page that findings may take, of all files together: an estimate of their HTML.
 _FINDINGS_ROOM = 64_000
 _FINDING_BYTES = 500
@@ -133,13 +135,36 @@ def _note_of(file: CleanedFile, find: FindWords, *, room: int) -> dict[str, obje
 
 
 def _groups(text: str, find: FindWords) -> dict[int, list[Finding]]:
-    """Return the findings in a text by the start of the first with the same words."""
-    firsts: dict[tuple[str, str], int] = {}
+    """Return the findings in a text by the start of the first with the same words, wherever these words stand.
+
+    What is found may depend on the sentence around it, but the sender does not see the text of the file: who ticks a
+    name takes the name out, not some of the places where it stands.
+    """
+    text = text[:MAX_SEARCHED]
+    firsts: dict[tuple[str, str], Finding] = {}
     groups: dict[int, list[Finding]] = {}
-    for each in find(text[:MAX_SEARCHED]):
-        first = firsts.setdefault((each.kind, text[each.start : each.end].casefold()), each.start)
-        groups.setdefault(first, []).append(each)
+    found = find(text)
+    for each in found:
+        first = firsts.setdefault((each.kind, text[each.start : each.end].casefold()), each)
+        groups.setdefault(first.start, []).append(each)
+    by_words = {words: first for (_, words), first in reversed(firsts.items())}
+    places = {(each.start, each.end) for each in found}
+    longest = max(map(len, by_words), default=0)
+    for start, end in _runs_of_words(text, longest):
+        again = by_words.get(text[start:end].casefold())
+        if again and (start, end) not in places:
+            groups[again.start].append(Finding(start, end, again.kind))
     return groups
+
+
+def _runs_of_words(text: str, longest: int) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each run of a few words that has at most `longest` characters, in time linear in both."""
+    words = [match.span() for match in WORD_PATTERN.finditer(text)] if longest else []
+    for at, (start, _) in enumerate(words):
+        for _, end in words[at : at + _MAX_REPEATED_WORDS]:
+            if end - start > longest:
+                break
+            yield start, end
 
 
 def _shown(text: str, groups: Mapping[int, Sequence[Finding]], room: int) -> list[tuple[int, str]]:
