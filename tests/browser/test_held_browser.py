@@ -86,3 +86,19 @@ def test_what_is_done_before_sending_works_without_a_script(running, page):
     page.check("input[name=cut] >> nth=0")
     press(page, "button[value=confirm]")
     assert found == dict.fromkeys(found, ([], True))
+
+
+def test_what_was_taken_out_opens_without_a_touch_on_a_button_below(running, page):
+    """The line that shows all that was taken out is as high as a button, and apart from those that change the file."""
+    photo, exif = BytesIO(), Image.Exif()
+    exif.update({271: "Samsung", 272: "SM-A135F", 306: "2026:11:20 09:11:00", 315: "Sione T"})
+    Image.new("RGB", (60, 80), "green").save(photo, "JPEG", exif=exif)
+    page.goto(f"{running.base_url}/en/report")
+    page.fill("#what", "They lock the door.")
+    press(page, "main button[value=check]")
+    page.set_input_files("#files", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo.getvalue()})
+    press(page, "main button[value=send]")
+    line = page.locator("ul.held summary").bounding_box()
+    button = page.locator("button[value='blur:1']").bounding_box()
+    assert line["height"] >= 44
+    assert button["y"] - (line["y"] + line["height"]) >= 8

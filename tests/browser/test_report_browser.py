@@ -14,6 +14,8 @@ from tests.support.visit import KNOWN
 pytestmark = pytest.mark.needs("browser")
 
 STORY = "My name is Rangi Sample. Call 021 555 0199, they lock the door at 9.45pm."
+WRONG_CODE = "account across address bridge garden window yellow zebra"
+SHOWS_ALL = "e => e.scrollWidth <= e.clientWidth && e.scrollHeight <= e.clientHeight"
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +171,55 @@ def test_a_change_takes_the_sender_to_the_question(running, browser, size):
         assert 0 <= box["y"] < size["height"] - 20, (name, box)
         assert not bar["y"] - 20 < box["y"] < bar["y"] + bar["height"], (name, box, bar)
     assert page.is_checked("input[name=paid][value=wages-back]")
+    page.close()
+
+
+@pytest.mark.parametrize("lang", ["en", "to", "hi"])
+def test_a_whole_code_is_seen_on_a_small_phone(running, browser, lang):
+    """A sender who typed one wrong word at 320 pixels sees all eight words, and all eight numbers, in the box."""
+    page = browser.new_page(viewport=PHONE)
+    page.goto(f"{running.base_url}/{lang}/reply")
+    for wrong in (WRONG_CODE, " ".join(["2048"] * 8)):
+        page.fill("#code", wrong)
+        press(page, "main button[value=read]")
+        assert page.input_value("#code") == wrong
+        assert page.locator("#code[aria-invalid=true]").evaluate(SHOWS_ALL)
+    page.close()
+
+
+def test_nothing_stands_close_below_the_code_and_its_buttons(running, browser):
+    """On the sent page a line of space is between the code, the button that compares it, and the words below each."""
+    page = browser.new_page(viewport=PHONE)
+    page.goto(f"{running.base_url}/to/report")
+    page.fill("#what", STORY)
+    page.check("input[name=reply]")
+    press(page, "main button[value=check]")
+    press(page, "main button[value=send]")
+    code, card = page.locator("#receipt-code"), page.locator(".card")
+    after_code, button = card.locator("p:has(#receipt-code) + p"), card.locator("button[value=kept]")
+    for above, below in ((code, after_code), (button, card.locator("#more p"))):
+        end, start = above.bounding_box(), below.bounding_box()
+        assert start["y"] - (end["y"] + end["height"]) >= 16
+    page.fill("#typed", WRONG_CODE)
+    assert page.locator("#typed").evaluate(SHOWS_ALL)
+    page.close()
+
+
+def test_only_the_field_with_the_error_is_marked(running, browser):
+    """Files that must be chosen again mark their field, not all questions about files, so the field stays wide."""
+    page = browser.new_page(viewport=PHONE)
+    page.goto(f"{running.base_url}/en/report")
+    page.fill("#what", STORY)
+    press(page, "main button[value=check]")
+    page.set_input_files("#files", {"name": "odd.bin", "mimeType": "video/mp4", "buffer": bytes(range(256))})
+    press(page, "main button[value=send]")
+    press(page, "main button[value=edit]")
+    press(page, "main button[value=check]")
+    marked = page.evaluate(
+        "[...document.querySelectorAll('main form *')].filter(e => parseInt(getComputedStyle(e).borderLeftWidth) > 4)"
+        ".map(e => e.querySelector('label')?.htmlFor)"
+    )
+    assert marked == ["files"]
     page.close()
 
 
