@@ -2,6 +2,9 @@
 
 import pytest
 
+from app.text.details import OwnSentences
+from app.text.phrases import Finding
+
 FOUND = [
     ("My visa number is 12345678 and he knows.", "number", "12345678"),
     ("I followed them in my car, plate KLM123.", "number", "KLM123"),
@@ -40,6 +43,15 @@ def test_a_suspects_detail_is_not_found(kinds, text):
 def test_another_sentence_about_the_writer_changes_nothing(kinds):
     """Only the sentence with the detail is looked at for words such as "my"."""
     assert [kind for kind, _ in kinds("I saw it. The van has plate LKP882.")] == []
+
+
+@pytest.mark.parametrize("end", [". ", "! ", "? ", "। ", "。", "！", "？", "\n"])
+def test_each_sign_that_ends_a_sentence_ends_it(end):
+    """In every language a detail after the end of the writer's own sentence is in another sentence."""
+    text = f"own{end}AB123"
+    sentences = OwnSentences(text, [3])
+    assert sentences.holds(Finding(0, 3, "number"))
+    assert not sentences.holds(Finding(len(text) - 5, len(text), "number"))
 
 
 def test_a_number_in_words_counts_as_a_number(kinds):
