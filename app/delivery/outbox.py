@@ -314,7 +314,7 @@ class Outbox:
             return
         none: Mapping[bytes, TipId] = {}
         earlier = self._remember(lambda memory: memory.use_forms(keys, words_id, now), none)
-        if earlier and present_ids(connection, [*earlier.values()]):
+        if present_ids(connection, [*earlier.values()]):
             # That tip may be of this very transaction, and not durable yet: the forms stay unsent, as its attempt.
             for key, tip in earlier.items():
                 self._remember(lambda memory: memory.use_forms([key], tip, now), none)  # noqa: B023  # called at once

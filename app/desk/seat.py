@@ -8,7 +8,7 @@ counts as one of two people once two people stand behind it, so that nobody can 
 import json
 import unicodedata
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -137,6 +137,12 @@ def name_form(untrusted_name: str) -> str:
     """Return the form in which two names are compared: without accents, spaces, and capital letters (UAX #15)."""
     plain = unicodedata.normalize("NFKD", untrusted_name.casefold())
     return "".join(one for one in plain if one.isalnum())
+
+
+def too_few_count(seats: Iterable[Seat], release: int) -> bool:
+    """Return whether `release` people have seats for tips, and the seats of fewer count, where two must agree."""
+    handling = [one for one in seats if one.handles_tips]
+    return release > 1 and len(handling) >= release > sum(one.counts for one in handling)
 
 
 def encode_seats(seats: Mapping[str, Seat], version: int) -> bytes:

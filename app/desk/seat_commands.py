@@ -17,7 +17,7 @@ from app.desk.errors import RefusedError
 from app.desk.journal import Journal
 from app.desk.key_files import read_identities, read_signing_key_file
 from app.desk.labels import ROLE_LABELS, TOO_FEW_COUNT, backers_label
-from app.desk.seat import Role, Seat
+from app.desk.seat import Role, Seat, too_few_count
 from app.desk.seats import Seats
 from app.desk.store import SealedStore
 from app.desk.terminal import escape_line
@@ -95,8 +95,7 @@ def list_seats(env: Mapping[str, str], path: Path) -> None:
 
 def warn_of_seats(seats: Seats, release: int) -> None:
     """Say how to make a seat for a supervisor where nobody can sign in as one, or which seats two people need."""
-    handling, counted = sum(one.handles_tips for one in seats.all()), sum(one.counts for one in seats.all())
-    if release > 1 and handling >= release > counted:
+    if too_few_count(seats.all(), release):
         click.echo(TOO_FEW_COUNT)
     if not any(one.supervises or (one.role is Role.SUPERVISOR and one.link) for one in seats.all()):
         click.echo("No supervisor can sign in. Close the desk, then run haumaru-desk seat add --role supervisor NAME")

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from app.desk.errors import RefusedError
 from app.desk.labels import TOO_FEW_COUNT
-from app.desk.seat import Role, Seat
+from app.desk.seat import Role, Seat, too_few_count
 from app.desk.web.context import current_desk, current_session, render_page, see_other
 from app.desk.web.roles import home_url
 from app.desk.web.seat_sessions import SeatSessions, current_seat_sessions
@@ -170,7 +170,7 @@ def _missing_seats(seats: Sequence[Seat]) -> list[str]:
     release = current_desk().config.release
     if sum(one.handles_tips for one in seats) < release:
         sentences.append("Nothing can leave this desk yet: two people must agree, and only one has a seat for that.")
-    elif release > 1 and sum(one.counts for one in seats) < release:
+    elif too_few_count(seats, release):
         sentences.append(TOO_FEW_COUNT)
     return sentences
 
