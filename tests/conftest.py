@@ -106,6 +106,13 @@ def running(tmp_path_factory) -> Iterator[Running]:
         yield site
 
 
+@pytest.fixture(autouse=True)
+def _what_came_before_is_read(request):
+    """Read the inbox before each test that uses the shared demonstration, so that the test waits for its own tip."""
+    if "running" in request.fixturenames:
+        request.getfixturevalue("running").delivered()
+
+
 @pytest.fixture
 def visitor(running) -> Visitor:
     """Somebody who reads the demonstration's pages without a browser."""
