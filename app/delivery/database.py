@@ -2,10 +2,10 @@
 
 A `write` that returns is on the disk; the first write prepares the database, which may have been away at start.
 Every fault of the database is raised as an OutboxError with a code that is safe to log, without SQL or a value.
-SQLite's log is emptied after each write, or after the next where somebody waits to write, so that no commit in the log
-shows how many rows came together, and deleted bytes are overwritten; on PostgreSQL such traces remain, as the threat
-model says. Refuses a database in memory, of another schema version (`schema-older`, `schema-newer`), and a PostgreSQL
-without fsync.
+SQLite's log is emptied after each write, so that no commit in the log shows how many rows came together, and deleted
+bytes are overwritten; while tips come one upon another, a twentieth of a second after the last of them. On PostgreSQL
+such traces remain, as the threat model says. Refuses a database in memory, of another schema version (`schema-older`,
+`schema-newer`), and a PostgreSQL without fsync.
 """
 
 import os
@@ -28,8 +28,10 @@ from app.delivery.clock import SteadyClock, nz_midnight
 from app.delivery.schema import SCHEMA_VERSION, blob_id, looks, metadata, verified_blob, version, windows
 from app.delivery.shared_writes import SharedWrites
 from app.delivery.sqlite_database import BUSY_SECONDS, SqliteWriters, open_sqlite, set_up_file
+from app.delivery.when_quiet import WhenQuiet
 
-_LOG_BYTES = 2 * 1024 * 1024  # beyond which the log is emptied though others wait: that delays them by a millisecond
+# Without a tip, after which the log is emptied: to cut the log and let it grow again takes as long as to write a tip.
+_QUIET_SECONDS = 0.05
 _DAY_AND_MORE_SECONDS = 26 * 3600  # from one midnight into the next day, in which a day has 23 to 25 hours
 LOCK = 0x4861756D  # PostgreSQL's advisory lock, for work of one process at a time
 _FIRST_VERSION_TABLE = "envelopes"  # the first version of the schema had it, and no table `version`
@@ -90,7 +92,8 @@ class Database:
         self._prepared = False
         # SQLite admits one writer at a time and lets others poll: threads wait for this lock instead.
         self._writers = threading.Lock()
-        self._shared = SharedWrites(self.write)
+        self._shared = SharedWrites(self._write_among_others)
+        self._log_emptied = WhenQuiet(self._empty_log, seconds=_QUIET_SECONDS)
         self._day = (0.0, 0.0)  # the midnights before and after the last time that the files were dated
 
     def prepare(self) -> None:
@@ -104,7 +107,7 @@ class Database:
                 _create_private_file(self.path)
                 with closing(self._engine.raw_connection()) as raw:
                     set_up_file(raw.cursor())
-        with self._transaction() as connection:
+        with self._transaction(self._empty_log) as connection:
             if self.path is None and connection.execute(text("SHOW fsync")).scalar() != "on":
                 raise OutboxError("fsync-off")
             self.lock_exclusive(connection)
@@ -124,7 +127,15 @@ class Database:
         """Open one short transaction: durable when the block ends, undone when it raises; raises OutboxError."""
         if not self._prepared:
             self.prepare()
-        with self._transaction() as connection:
+        with self._transaction(self._empty_log) as connection:
+            yield connection
+
+    @contextmanager
+    def _write_among_others(self) -> Iterator[Connection]:
+        """Open one short transaction as `write` does; the log waits while such transactions come one upon another."""
+        if not self._prepared:
+            self.prepare()
+        with self._transaction(self._log_emptied.ask) as connection:
             yield connection
 
     def write_with_others(self, write: Callable[[Connection], _T]) -> _T:
@@ -178,7 +189,7 @@ class Database:
         """
         if self.path is None:
             return
-        with self._transaction() as connection:
+        with self._transaction(self._empty_log) as connection:
             free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
             # Python steps such a statement once, and SQLite gives back one page a step.
             for _ in range(min(pages, free)):
@@ -187,7 +198,8 @@ class Database:
             self._set_file_times(now)
 
     def close(self) -> None:
-        """Close every connection, after the write that another thread may have begun."""
+        """Empty the log and close every connection, after the write that another thread may have begun."""
+        self._empty_log()
         with suppress(OutboxError), _acquired(self._writers):
             if self.path is not None:
                 self._sqlite.close()
@@ -202,7 +214,7 @@ class Database:
                 raise OutboxError("corrupt")
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, empty_log: Callable[[], None]) -> Iterator[Connection]:
         with as_outbox_errors():
             if self.path is None:
                 with self._engine.begin() as connection:
@@ -210,7 +222,7 @@ class Database:
                 return
             with _acquired(self._writers), self._sqlite.transaction() as connection:
                 yield connection
-            self._empty_log()
+            empty_log()
 
     def _empty_log(self) -> None:
         """Copy SQLite's log into the database and cut it to nothing, unless somebody else writes, reads or waits.
@@ -220,15 +232,9 @@ class Database:
         if self.path is None or not self._writers.acquire(blocking=False):
             return
         with suppress(sqlite3.Error, OSError), _releasing(self._writers):
-            if self._next_empties_the_log():
-                return
-            self._sqlite.empty_log()
-            self._set_file_times(time.time())
-
-    def _next_empties_the_log(self) -> bool:
-        """Return whether a write waits that will empty the log, and the log is short."""
-        waits = self._shared.anyone_waits or self._sqlite.others_wait()
-        return waits and Path(f"{self.path}-wal").stat().st_size < _LOG_BYTES
+            if not self._shared.anyone_waits and not self._sqlite.others_wait():
+                self._sqlite.empty_log()
+                self._set_file_times(time.time())
 
     def _set_file_times(self, now: float) -> None:
         """Date the files to the day, and their last reading to its end.
@@ -326,6 +332,6 @@ def _postgres(url: str) -> Engine:
 
 def _create_private_file(path: Path) -> None:
     if not path.parent.exists():
-        path.parent.mkdir(mode=0o700, parents=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # another process may be making it
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)

@@ -22,7 +22,7 @@ from app.delivery.schema import driver_of
 
 BUSY_SECONDS = 30
 PAGE_BYTES = 8192
-WAL_PAGES = 2048  # 16 MiB: SQLite empties the log itself beyond that, should readers keep us from doing so
+WAL_PAGES = 256  # 2 MiB: SQLite copies a longer log into the file, and then writes the log from its beginning
 _POLL_SECONDS = 0.001
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from app.delivery import sqlite_database
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import blobs, labels, spares
@@ -69,11 +70,12 @@ def envelope() -> Envelope:
 def crashing(tmp_path, monkeypatch) -> Iterator[Crashing]:
     file = tmp_path / "real" / "outbox.db"
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        # The log is copied and emptied step by step, by the tests.
+        monkeypatch.setattr(sqlite_database, "WAL_PAGES", 0)
         box = Outbox(f"sqlite:///{file}", SqliteMemoryStore(Path(folder)))
         for _ in range(DECOYS):
             box.put_decoy(envelope())
-        # The log is emptied after each write: here step by step, by the tests.
-        monkeypatch.setattr(box.database, "_empty_log", lambda: None)
+        monkeypatch.setattr(box.database._sqlite, "empty_log", lambda: None)
         yield Crashing(file, box)
         box.database.close()
 

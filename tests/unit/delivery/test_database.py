@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -20,12 +21,13 @@ import pytest
 from sqlalchemy import BigInteger, Date, DateTime, Integer, insert, select, update
 
 from app.core.errors import ConfigError, OutboxError
+from app.delivery import database as database_module
 from app.delivery import sqlite_database
 from app.delivery.database import Database
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import SCHEMA_VERSION, blobs, cells, driver_of, metadata, version
-from app.delivery.sqlite_database import PAGE_BYTES
+from app.delivery.sqlite_database import PAGE_BYTES, WAL_PAGES
 from app.vault.tip import TipId, new_tip_id
 from tests.support import databases
 from tests.support.databases import BACKENDS, opened
@@ -172,8 +174,9 @@ def test_the_files_do_not_tell_a_tip_from_decoys(tmp_path, memory_folder):
     assert files[0] == files[1]
 
 
-def test_the_log_is_empty_between_writes(file, memory_folder):
+def test_the_log_is_empty_between_writes(file, memory_folder, monkeypatch):
     """After each write, by whichever process, the log is empty and the file says the day alone."""
+    monkeypatch.setattr(database_module, "_QUIET_SECONDS", 0)
     log = file.with_name("outbox.db-wal")
     with opened(file) as one, opened(file) as other:
         one.memory = other.memory = SqliteMemoryStore(memory_folder)
@@ -190,6 +193,50 @@ def test_the_log_is_empty_between_writes(file, memory_folder):
         for _ in range(10):
             other.settle(ids(other).pop(), decoy=make())
         assert file.stat().st_size == size, "one envelope goes, one comes"
+
+
+def test_the_log_is_empty_soon_after_many_tips(file):
+    """Tips that come one upon another share one emptying, after the last of them; the file then says the day alone."""
+    log = file.with_name("outbox.db-wal")
+    with opened(file) as box:
+        box.put([make()])
+        assert log.stat().st_size == 0, "one alone"
+        while log.stat().st_size == 0:
+            box.put([make()])
+        until = time.monotonic() + 60
+        while log.stat().st_size > 0:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        until = time.monotonic() + 60
+        while datetime.fromtimestamp(file.stat().st_mtime, UTC).minute:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def test_a_database_that_is_closed_leaves_an_empty_log(file, monkeypatch):
+    """A program that ends right after a tip empties the log first."""
+    monkeypatch.setattr(database_module, "_QUIET_SECONDS", 1)
+    log = file.with_name("outbox.db-wal")
+    with opened(file) as box, closing(sqlite3.connect(file)) as another_process:
+        another_process.execute("SELECT 1 FROM cells")
+        for _ in range(2):
+            box.put([make()])
+        assert log.stat().st_size > 0
+        box.database.close()
+        assert log.stat().st_size == 0
+
+
+def test_the_log_stays_short_while_tips_come(file, monkeypatch):
+    """However long tips come one upon another, the log is written from its beginning again and again."""
+    monkeypatch.setattr(database_module, "_QUIET_SECONDS", 2)
+    log = file.with_name("outbox.db-wal")
+    with opened(file) as box:
+        lengths = []
+        for _ in range(40):
+            box.put([make()])
+            lengths.append(log.stat().st_size)
+    assert max(lengths[1:20]) == max(lengths[20:])
+    assert 0 < max(lengths) < 1.5 * WAL_PAGES * PAGE_BYTES
 
 
 def test_reading_leaves_no_trace_in_the_log(file):
@@ -231,8 +278,9 @@ def test_the_files_lose_what_is_gone(file, memory_folder):
         assert hashlib.sha256(secret).digest() not in after
 
 
-def test_a_file_that_was_long_is_given_back_page_by_page(file):
+def test_a_file_that_was_long_is_given_back_page_by_page(file, monkeypatch):
     """After a backlog the file becomes short again, a few pages each time, and nothing of it is lost or moved."""
+    monkeypatch.setattr(database_module, "_QUIET_SECONDS", 0)
     with opened(file) as box:
         envelopes = [make() for _ in range(40)]
         for envelope in envelopes:

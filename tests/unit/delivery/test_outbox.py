@@ -238,7 +238,7 @@ def test_a_cut_log_loses_nothing_acknowledged(file, tmp_path):
     """Whatever is cut off the log's end after an acknowledgement, the acknowledged tips are there."""
     log = file.with_name("outbox.db-wal")
     with opened(file) as box:
-        box.database._empty_log = lambda: None
+        box.database._sqlite.empty_log = lambda: None
         acknowledged = []
         for _ in range(12):
             tip = make_tip(1, 20_000)

@@ -186,18 +186,6 @@ def test_a_form_clicked_twice_whose_commit_failed_is_not_counted_as_sent(file, m
             box.put([make()], nonce=b"n" * 16, now=NOW)
 
 
-def test_a_log_that_is_long_is_emptied_though_others_wait(sqlite, monkeypatch):
-    """The log is left to the next writer only while it is short, so that a busy day does not fill it."""
-    seen = []
-    monkeypatch.setattr(type(sqlite.database._shared), "anyone_waits", property(lambda _self: True))
-    log = sqlite.database.path.with_name("outbox.db-wal")
-    for limit in (2**30, 1):
-        monkeypatch.setattr(database_module, "_LOG_BYTES", limit)
-        sqlite.put([make()])
-        seen.append(log.stat().st_size > 0)
-    assert seen == [True, False]
-
-
 def checkpoints(box: Outbox) -> list[str]:
     """The statements that empty the log, as the outbox runs them from now on."""
     box.put([make()])
@@ -209,6 +197,7 @@ def checkpoints(box: Outbox) -> list[str]:
 
 def test_the_log_is_left_to_another_process_that_waits(file, monkeypatch):
     """Of two processes that write one after the other the second alone empties the log, of both."""
+    monkeypatch.setattr(database_module, "_QUIET_SECONDS", 0)
     insert, begun, go = outbox_module.insert_all, Event(), Event()
 
     def wait_once(*arguments: object, **stored: object) -> None:
