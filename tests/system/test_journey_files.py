@@ -99,12 +99,14 @@ def test_a_held_tip_sent_twice_is_sent_once(running, visitor):
 
 
 def test_more_time_can_be_had(visitor):
-    """The button for 30 minutes more shows the same page again, with the same files."""
+    """The button for 30 minutes more shows the same page again, with the same files, and says that there is time."""
     answer = held(visitor, "not in a hurry", [("a.txt", b"x")])
     again = press(visitor, answer, "extend")
     assert (again.status, again.heading) == (200, "Not sent yet")
     table = re.compile(r'<ul class="files held">.*?</ul>', re.DOTALL)
     assert table.search(again.text)[0] == table.search(answer.text)[0]
+    said = [page.words.count("You have 30 minutes from now.") for page in (answer, again)]
+    assert said == [0, 1]
     assert press(visitor, again, "confirm").status == 200
 
 

@@ -84,11 +84,13 @@ class FileSteps:
         response = self.run(form, held, "cut")
         return response if response.status_code >= HTTPStatus.BAD_REQUEST else None
 
-    def held_again(self, form: TipForm, held: HeldTip, problem: PageError | None) -> Response:
+    def held_again(
+        self, form: TipForm, held: HeldTip, problem: PageError | None, *, extended: bool = False
+    ) -> Response:
         """Return the page of a held tip with what is held of each file, where that can be read now."""
         with suppress(OutboxError, BusyError):
             held = self._with_files(held)
-        return self._responses.held(form, held, problem)
+        return self._responses.held(form, held, problem, extended=extended)
 
     def _with_files(self, held: HeldTip) -> HeldTip:
         with self._opened(held) as bundles:

@@ -236,13 +236,14 @@ class ReportResponses:
             max_upload=self._context.config.report.max_upload,
         )
 
-    def held(self, form: TipForm, held: HeldTip, problem: PageError | None) -> Response:
+    def held(self, form: TipForm, held: HeldTip, problem: PageError | None, *, extended: bool = False) -> Response:
         """Return what will be sent, of each file what was taken out, before the tip is sent or destroyed.
 
+        `extended` says that the tip's 30 minutes have just begun anew.
         Where a long text leaves no room in the length of the page, what is seen of the last files is left out.
         """
         for count in range(len(held.rows), -1, -1):
-            response = self._held_page("report/held.html", form, held, problem, detailed=count)
+            response = self._held_page("report/held.html", form, held, problem, detailed=count, extended=extended)
             if len(response.get_data()) <= WITH_FILES_BYTES:
                 break
         g.page_bytes = WITH_FILES_BYTES

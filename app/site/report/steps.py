@@ -262,7 +262,7 @@ class TipSteps(Generic[_Form]):
             return self._files.held_again(form, held, PageError(error.status, self._say(error.message)))
         except (OutboxError, BusyError) as error:
             return self._held_error(form, error)
-        return self._files.held_again(form, held, None)
+        return self._files.held_again(form, held, None, extended=True)
 
     def _change_file(self, form: _Form, *, name: str) -> Response:
         try:
