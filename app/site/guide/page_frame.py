@@ -1,8 +1,9 @@
 """The frame that all pages of the site share: head, menu, languages, emergency notes and footer.
 
 What a frame holds depends on the language and the page's path alone. For the pages of report and reply the frame is
-rendered once, in pieces, and each answer fills what is between the pieces (`templates/report/pieces.html`). A piece is
-rendered without any value of a request, so that nothing of one visitor can reach another.
+rendered once, in pieces, and each answer fills what is between the pieces (`templates/report/pieces.html`). What stands
+between them and never changes is rendered once too: a template names it with `once`. All of that is rendered without
+any value of a request, so that nothing of one visitor can reach another.
 """
 
 import re
@@ -14,6 +15,7 @@ from typing import Any
 from flask import current_app, request, url_for
 from flask_babel import force_locale, get_translations
 from flask_babel import gettext as _
+from jinja2 import Template
 from markupsafe import Markup
 
 from app.core.i18n import Language, locale_of
@@ -62,6 +64,7 @@ class PageFrame:
         # What is made once, by language and by path: both come from our own routes, so that no visitor makes more.
         self._frames: dict[tuple[str, str], dict[str, Any]] = {}
         self._pieces: dict[tuple[str, ...], tuple[Markup, ...]] = {}
+        self._parts: dict[tuple[object, ...], Markup] = {}
         self._addresses: dict[tuple[object, ...], str] = {}
 
     def render(
@@ -98,7 +101,15 @@ class PageFrame:
                 self._pieces[key] = _render_pieces(blank, frame)
             return self._pieces[key]
 
-        return mark_english(current_app.jinja_env.get_template(template).render(frame, pieces=pieces, **values))
+        def once(part: str, **constants: object) -> Markup:
+            key = (code, here, part, frame["reviewed"], behind, *constants.values())
+            if key not in self._parts:
+                if any(isinstance(value, str | bytes) for value in constants.values()):
+                    raise TypeError(f"{part} may hold no text of a request")
+                self._parts[key] = Markup(_template(part).render(frame, **constants))  # noqa: S704  # our own
+            return self._parts[key]
+
+        return mark_english(_template(template).render(frame, pieces=pieces, once=once, **values))
 
     def _english_main(self, template: str, frame: Mapping[str, Any], values: Mapping[str, Any]) -> Markup:
         """Return what stands in `<main>` of a template where all of it is English, but for the links."""
@@ -114,7 +125,7 @@ class PageFrame:
                 "gettext": gettext,
                 "_": gettext,
             }
-            page = current_app.jinja_env.get_template(template).render({**frame, **words}, **values)
+            page = _template(template).render({**frame, **words}, **values)
         main = _MAIN.search(page)
         assert main is not None, f"{template} has no <main>"
         return Markup(main[1])  # noqa: S704  # rendered by us a moment ago
@@ -178,10 +189,14 @@ class PageFrame:
 def _render_pieces(blank: str, frame: Mapping[str, Any]) -> tuple[Markup, ...]:
     """Return what stands before, between and behind the holes of a blank page."""
     hole = secrets.token_hex(16)
-    page = current_app.jinja_env.get_template(blank).render(frame, hole=hole)
+    page = _template(blank).render(frame, hole=hole)
     pieces = tuple(Markup(piece) for piece in page.split(hole))  # noqa: S704  # rendered, and without a visitor's words
     assert len(pieces) == _HOLES + 1, f"{blank} must have {_HOLES} holes"
     return pieces
+
+
+def _template(name: str) -> Template:
+    return current_app.jinja_env.get_template(name)
 
 
 def _template_gettext() -> Callable[..., Markup]:

@@ -34,7 +34,7 @@ class Journey:
     look: str
     name: str
     pages: int
-    sentences: Mapping[str, str] = field(default_factory=dict)
+    sentences: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def say(self, sentence: str) -> str:
         """Return the sentence of this journey, a key of translation, for a sentence about a report."""
