@@ -7,6 +7,7 @@ through the `csrf_class` of WTForms (docs/decisions/0002), so a FlaskForm checks
 
 import secrets
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +15,7 @@ from flask import request
 from flask_wtf import FlaskForm
 from itsdangerous import BadSignature, Signer
 from wtforms.csrf.core import CSRF
+from wtforms.meta import DefaultMeta
 from wtforms.validators import ValidationError
 
 from app.core.errors import N_, HaumaruError
@@ -117,6 +119,12 @@ class StatelessToken(CSRF):
             raise ValidationError(error.message) from None
 
 
+@cache
+def _bound_once(unbound_field: Any, name: str, prefix: str, translations: Any) -> Any:
+    """Return a field of no form, which is never filled; copies share its label, flags, validators and choices."""
+    return unbound_field.bind(None, name, prefix, translations, _meta=DefaultMeta())
+
+
 class TokenForm(FlaskForm):  # type: ignore[misc]
     """A form whose token alone proves that it is ours."""
 
@@ -132,6 +140,15 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
         def wrap_formdata(self, form: Any, formdata: Any) -> Any:  # noqa: ARG002
             """Fill the fields from form data alone: a file under the name of a text field is no text, nor is JSON."""
             return request.form or None
+
+        def bind_field(self, form: Any, unbound_field: Any, options: Any) -> Any:
+            """Return a copy of a field that was bound once; the token's field, which holds its form, is bound anew."""
+            if unbound_field.field_class is self.csrf_class.field_class:
+                return super().bind_field(form, unbound_field, options)
+            once = _bound_once(unbound_field, **options)
+            field = object.__new__(type(once))  # the class itself would make an unbound field
+            vars(field).update(vars(once), meta=self, _form=form)
+            return field
 
     token: Token | None = None
     token_error: TokenError | None = None
