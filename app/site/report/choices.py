@@ -11,7 +11,6 @@ from flask import request
 
 from app.site.report.forms import TipForm, spans_by_field
 from app.site.report.ticked import (
-    Spans,
     TickedWords,
     read_ticked,
     ticked_spans,
@@ -45,7 +44,7 @@ def sends_without_files() -> bool:
 
 def kept_choices(form: TipForm) -> list[tuple[str, str]]:
     """Return the names and values of the hidden fields in which the page that asks the questions keeps the choices."""
-    ticked = write_ticked(_ticked(form))
+    ticked = write_ticked(_ticked(form.texts))
     return [*([("ticked", ticked)] if ticked else []), *([("chosen", "yes")] if files_are_missing() else [])]
 
 
@@ -53,18 +52,15 @@ def ticked_findings(
     form: TipForm, findings: Mapping[str, Sequence[Finding]]
 ) -> tuple[dict[str, tuple[Finding, ...]], frozenset[str]]:
     """Return the findings with a row for all ticked words that still stand, and the values of the boxes to tick."""
-    spans = _spans(form)
-    rows = {name: with_ticked(form.texts.get(name, ""), found, spans.get(name, ())) for name, found in findings.items()}
+    texts = form.texts
+    spans = ticked_spans(texts, _ticked(texts))
+    rows = {name: with_ticked(texts.get(name, ""), found, spans.get(name, ())) for name, found in findings.items()}
     return rows, frozenset(f"{name}:{start}-{end}" for name in rows for start, end in spans.get(name, ()))
 
 
-def _spans(form: TipForm) -> Spans:
-    return ticked_spans(form.texts, _ticked(form))
-
-
-def _ticked(form: TipForm) -> list[TickedWords]:
+def _ticked(texts: Mapping[str, str]) -> list[TickedWords]:
     """Return the words whose boxes were ticked in this request, and those that an earlier page had."""
     # A hidden field holds a cleaned text, of which a browser writes the line ends as two characters.
-    texts = {name: text.replace("\r\n", "\n") for name, text in form.texts.items() if len(text) <= _MOST_CHARACTERS}
-    boxes = ticked_words(texts, spans_by_field(request.form.getlist("remove")))
+    short = {name: text.replace("\r\n", "\n") for name, text in texts.items() if len(text) <= _MOST_CHARACTERS}
+    boxes = ticked_words(short, spans_by_field(request.form.getlist("remove")))
     return [*boxes, *read_ticked(request.form.get("ticked", ""))]

@@ -115,8 +115,9 @@ class TipForm(TokenForm):
 
     def take_out(self, untrusted_spans: Iterable[str]) -> None:
         """Take spans (`field:start-end`) out of the texts, so that the pages that follow do not have them any more."""
+        texts = self.texts
         for name, spans in spans_by_field(untrusted_spans).items():
-            if name in self.texts:
+            if name in texts:
                 self[name].data = remove_spans(self[name].data or "", spans)
 
     def answers(self, untrusted_spans: Iterable[str]) -> Mapping[str, str | tuple[str, ...]]:
