@@ -41,7 +41,9 @@ class ExitCookie:
         A browser may send several cookies of one name (RFC 6265, section 5.4): one that is good is enough, so that a
         cookie of somebody else opens nothing.
         """
-        if request.path in _EXEMPT or not any(map(self._is_good, request.cookies.getlist(EXIT_COOKIE))):
+        if "HTTP_COOKIE" not in request.environ or request.path in _EXEMPT:
+            return None
+        if not any(map(self._is_good, request.cookies.getlist(EXIT_COOKIE))):
             return None
         return redirect(self._url, 303)
 
