@@ -13,6 +13,8 @@ import brotli
 # Bytes of a whole answer by content coding, below the ten segments that a server sends before it waits (RFC 6928);
 # plain pages are as long as answers to a POST. Browsers take gzip over plain HTTP, as from an onion service.
 PADDED_LENGTHS = {"br": 12_000, "gzip": 14_000, "": 64 * 1024}
+# The levels of compression that are tried until a page fits; the last takes long, and is tried only where asked for.
+_LEVELS = {"br": (2, 5, 11), "gzip": (1, 6, 9)}
 # This key of the WSGI environment asks for the strongest compression where a page would not fit otherwise.
 MAX_EFFORT = "haumaru.max_effort"
 # The longest headers that a server in front of the application adds to every answer.
@@ -36,15 +38,17 @@ def head_length(status: str, headers: Iterable[tuple[str, str]]) -> int:
 def pad_response(page: bytes, coding: str, *, head: int, size: int = 0, max_effort: bool = False) -> bytes:
     """Return a page in a coding, padded so that with `head` bytes of headers it has the coding's length or a multiple.
 
-    Another length is `size`. `max_effort` compresses thirty times as long where a page would not fit otherwise.
+    Another length is `size`. The page is compressed with the least effort that fits; `max_effort` compresses thirty
+    times as long where the page would not fit otherwise.
     """
     size = size or PADDED_LENGTHS[coding]
     if not coding:
         return page + b" " * (-(head + len(page)) % size)
     compress = _brotli if coding == "br" else _gzip
-    compressed = compress(page, max_effort=False)
-    if max_effort and head + len(compressed) > size:
-        compressed = compress(page, max_effort=True)
+    for level in _LEVELS[coding] if max_effort else _LEVELS[coding][:-1]:
+        compressed = compress(page, level)
+        if head + len(compressed) <= size:
+            break
     gap = -(head + len(compressed)) % size
     if coding == "br":
         # Each byte of padding is a metadata block of length 0 (RFC 7932, 9.2); the last byte ends the stream.
@@ -52,14 +56,14 @@ def pad_response(page: bytes, coding: str, *, head: int, size: int = 0, max_effo
     return _pad_gzip(compressed, gap) if gap else compressed
 
 
-def _brotli(page: bytes, *, max_effort: bool) -> bytes:
-    compressor = brotli.Compressor(quality=11 if max_effort else 5)
+def _brotli(page: bytes, level: int) -> bytes:
+    compressor = brotli.Compressor(quality=level)
     # The flush aligns the end of the text to a whole byte.
     return bytes(compressor.process(page) + compressor.flush() + compressor.finish())
 
 
-def _gzip(page: bytes, *, max_effort: bool) -> bytes:
-    return gzip.compress(page, 9 if max_effort else 6, mtime=0)
+def _gzip(page: bytes, level: int) -> bytes:
+    return gzip.compress(page, level, mtime=0)
 
 
 def _pad_gzip(compressed: bytes, gap: int) -> bytes:
