@@ -4,9 +4,12 @@ from collections import Counter
 
 import jinja2
 import pytest
+from flask import current_app
 from jinja2 import nodes
 
 from app.core.resources import ROOT
+from app.delivery.receipt_codes import new_code
+from app.site.guide import page_frame
 from app.site.guide.page_frame import PageFrame
 from tests.support.visit import open_site
 
@@ -23,6 +26,11 @@ def fill(site, step, lang, **answers):
 def html(answer):
     """The page as it was sent."""
     return answer.response.get_data(as_text=True)
+
+
+def memory(frame):
+    """How many frames, pieces, parts and addresses are kept."""
+    return [len(kept) for kept in (frame._frames, frame._pieces, frame._parts, frame._addresses)]
 
 
 @pytest.fixture
@@ -59,6 +67,31 @@ def test_the_frame_is_rendered_once_in_a_language(tmp_path, rendered):
             assert fill(site, "check", lang).status == 200
     assert rendered["report/check.html"] == 20
     assert rendered["report/blank_form.html"] == 2
+    for part in ("take_out", "files", "send_or_edit"):
+        assert rendered[f"report/{part}.html"] == 2
+
+
+def test_a_part_that_is_kept_takes_no_text(tmp_path, frames, monkeypatch):
+    """A template that hands a visitor's text to a part that is rendered once fails, and nothing is kept."""
+    site, template = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s"), page_frame._template
+
+    def faulty(name):
+        wrong = "{{ once('report/phone.html', words=form.what.data) }}"
+        return current_app.jinja_env.from_string(wrong) if name == "report/check.html" else template(name)
+
+    monkeypatch.setattr(page_frame, "_template", faulty)
+    assert fill(site, "check", "en").status == 500
+    assert not any(frame._parts for frame in frames)
+
+
+def test_the_two_journeys_share_no_part(tmp_path):
+    """The look at an answer speaks of an answer in one language, after the look at a report was shown in it."""
+    site = open_site(tmp_path, ("en",), REPORT_MIN_FILL="0s")
+    assert "Go back and change my report" in html(fill(site, "check", "en"))
+    token = site.get("/en/reply").document.one("input", name="csrf_token").attrs["value"]
+    look = site.post("/en/reply", {"csrf_token": token, "code": new_code(), "what": "more words", "step": "answer"})
+    assert "Go back and change my answer" in html(look)
+    assert "Go back and change my report" not in html(look)
 
 
 def test_nothing_of_a_visitor_stays_in_the_frame(tmp_path, frames):
@@ -74,7 +107,8 @@ def test_nothing_of_a_visitor_stays_in_the_frame(tmp_path, frames):
         site.post(f"/{lang}/reply", {"code": CANARY, "step": "read"}, **by_every_way)
         site.get(f"/{lang}/{CANARY}", **by_every_way)
     kept = [piece for frame in frames for pieces in frame._pieces.values() for piece in pieces]
-    assert len(kept) >= 4 * 2 * 3
+    kept += [part for frame in frames for part in frame._parts.values()]
+    assert len(kept) >= 4 * 2 * 3 + 3 * 2
     assert not any(CANARY in piece for piece in kept)
     assert not any(CANARY in repr(values) for frame in frames for values in frame._frames.items())
     for lang in ("en", "hi"):
@@ -87,12 +121,15 @@ def test_a_visitor_adds_no_frame(tmp_path, frames):
     site = open_site(tmp_path, ("en",))
     for path in ("/en/report", "/en/reply", "/en/nothing"):
         site.get(path)
-    sizes = [(len(frame._frames), len(frame._pieces), len(frame._addresses)) for frame in frames]
+    fill(site, "check", "en")
+    sizes = [memory(frame) for frame in frames]
     for number in range(100):
         for path in (f"/en/nothing{number}", f"/en/report?{number}", f"/x{number}/report", f"/en/report/{number}"):
             site.get(path)
         site.post("/en/report", {"step": f"no{number}", "what": f"word {number}"})
-    assert sizes == [(len(frame._frames), len(frame._pieces), len(frame._addresses)) for frame in frames]
+        if number < 10:
+            fill(site, "check", "en", what=f"word {number}", kinds=f"kind {number}")
+    assert sizes == [memory(frame) for frame in frames]
 
 
 def test_the_pieces_are_those_of_the_whole_frame(tmp_path):
