@@ -26,9 +26,8 @@ from app.core.durable import fsync_folder
 from app.core.errors import ConfigError, OutboxError
 from app.delivery.clock import SteadyClock, nz_midnight
 from app.delivery.schema import SCHEMA_VERSION, blob_id, looks, metadata, verified_blob, version, windows
-from app.delivery.shared_writes import SharedWrites
+from app.delivery.shared_writes import SharedWrites, WriteBurst
 from app.delivery.sqlite_database import BUSY_SECONDS, SqliteWriters, open_sqlite, set_up_file
-from app.delivery.when_quiet import WhenQuiet
 
 # Without a tip, after which the log is emptied: to cut the log and let it grow again takes as long as to write a tip.
 _QUIET_SECONDS = 0.05
@@ -93,7 +92,7 @@ class Database:
         # SQLite admits one writer at a time and lets others poll: threads wait for this lock instead.
         self._writers = threading.Lock()
         self._shared = SharedWrites(self._write_among_others)
-        self._log_emptied = WhenQuiet(self._empty_log, seconds=_QUIET_SECONDS)
+        self._burst = WriteBurst(self._empty_log, seconds=_QUIET_SECONDS)
         self._day = (0.0, 0.0)  # the midnights before and after the last time that the files were dated
 
     def prepare(self) -> None:
@@ -135,7 +134,7 @@ class Database:
         """Open one short transaction as `write` does; the log waits while such transactions come one upon another."""
         if not self._prepared:
             self.prepare()
-        with self._transaction(self._log_emptied.ask) as connection:
+        with self._transaction(self._burst.wrote) as connection:
             yield connection
 
     def write_with_others(self, write: Callable[[Connection], _T]) -> _T:

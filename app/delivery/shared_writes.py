@@ -3,13 +3,14 @@
 The first thread that comes leads: it begins the transaction, runs what has come meanwhile, commits, and hands the lead
 on. Nobody is told of a write before its transaction is durable. A write that is refused before it changed anything is
 no matter of the others; where anything else fails, all of the transaction is undone, and each write is tried again in a
-transaction of its own.
+transaction of its own. What has to follow a write, and costs as much as a write, follows many of them once.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from threading import Lock
+from contextlib import AbstractContextManager, suppress
+from threading import Lock, Thread
 from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Connection
@@ -140,3 +141,40 @@ class SharedWrites:
         with self._lock:
             while self._line and len(group) < MOST_TOGETHER:
                 group.append(self._line.popleft())
+
+
+class WriteBurst:
+    """What is done after each write, or once where many come one upon another: so many `seconds` after the last.
+
+    One thread at most waits, and it ends with the work. The work must not raise, and several threads may begin it.
+    """
+
+    def __init__(self, work: Callable[[], None], *, seconds: float) -> None:
+        self._work, self._seconds = work, seconds
+        self._lock = Lock()
+        self._last_write = -seconds
+        self._waits = False
+
+    def wrote(self) -> None:
+        """Do the work now, or in another thread once the writes have ceased; raises nothing."""
+        with self._lock:
+            now = time.monotonic()
+            seldom, self._last_write = now - self._last_write >= self._seconds, now
+            later = self._waits or (not seldom and self._starts_to_wait())
+        if not later:
+            self._work()
+
+    def _starts_to_wait(self) -> bool:
+        with suppress(RuntimeError):  # there is no room for one more thread
+            Thread(target=self._wait, name="write-burst").start()
+            self._waits = True
+        return self._waits
+
+    def _wait(self) -> None:
+        while True:
+            time.sleep(self._seconds)
+            with self._lock:
+                if time.monotonic() - self._last_write >= self._seconds:
+                    self._waits = False
+                    break
+        self._work()

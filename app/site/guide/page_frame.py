@@ -8,7 +8,7 @@ any value of a request, so that nothing of one visitor can reach another.
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,14 +102,20 @@ class PageFrame:
             return self._pieces[key]
 
         def once(part: str, **constants: object) -> Markup:
-            key = (code, here, part, frame["reviewed"], behind, *constants.values())
-            if key not in self._parts:
-                if any(isinstance(value, str | bytes) for value in constants.values()):
-                    raise TypeError(f"{part} may hold no text of a request")
-                self._parts[key] = Markup(_template(part).render(frame, **constants))  # noqa: S704  # our own
-            return self._parts[key]
+            return self._part(part, (code, here, frame["reviewed"], behind), frame, constants)
 
         return mark_english(_template(template).render(frame, pieces=pieces, once=once, **values))
+
+    def _part(
+        self, part: str, of_frame: Sequence[object], frame: Mapping[str, Any], constants: Mapping[str, object]
+    ) -> Markup:
+        """Return a part of a page that is rendered once for these constants and all frames that are alike."""
+        key = (part, *of_frame, *constants.values())
+        if key not in self._parts:
+            if any(isinstance(value, str | bytes) for value in constants.values()):
+                raise TypeError(f"{part} may hold no text of a request")
+            self._parts[key] = Markup(_template(part).render(frame, **constants))  # noqa: S704  # without such text
+        return self._parts[key]
 
     def _english_main(self, template: str, frame: Mapping[str, Any], values: Mapping[str, Any]) -> Markup:
         """Return what stands in `<main>` of a template where all of it is English, but for the links."""

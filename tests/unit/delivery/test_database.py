@@ -195,8 +195,9 @@ def test_the_log_is_empty_between_writes(file, memory_folder, monkeypatch):
         assert file.stat().st_size == size, "one envelope goes, one comes"
 
 
-def test_the_log_is_empty_soon_after_many_tips(file):
+def test_the_log_is_empty_soon_after_many_tips(file, monkeypatch):
     """Tips that come one upon another share one emptying, after the last of them; the file then says the day alone."""
+    monkeypatch.setattr(database_module, "_QUIET_SECONDS", 0.5)
     log = file.with_name("outbox.db-wal")
     with opened(file) as box:
         box.put([make()])

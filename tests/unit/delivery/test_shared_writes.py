@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from threading import Event
+from threading import Event, Thread, current_thread
+from threading import enumerate as enumerate_threads
 
 import pytest
 from sqlalchemy import event, select
@@ -19,6 +20,7 @@ from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.memory_store import DECOY
 from app.delivery.outbox import Envelope, Outbox
 from app.delivery.schema import cells, driver_of
+from app.delivery.shared_writes import WriteBurst
 from app.vault.tip import TipId, new_tip_id
 from tests.support.databases import opened
 
@@ -221,3 +223,60 @@ def test_the_log_is_left_to_another_process_that_waits(file, monkeypatch):
         assert file.with_name("outbox.db-wal").stat().st_size == 0
         one.put([make()])
         assert len(emptied[0]) == 1
+
+
+class Work:
+    """Work that counts how often it was done, and knows which threads did it."""
+
+    def __init__(self) -> None:
+        self.threads: list[str] = []
+
+    def __call__(self) -> None:
+        self.threads.append(current_thread().name)
+
+
+def ended(name: str = "write-burst") -> bool:
+    return all(thread.name != name for thread in enumerate_threads())
+
+
+def wait_until(done) -> None:
+    until = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_after_a_write_alone_the_work_is_done_at_once():
+    """After the first write, and after each that comes long after the last one, the work is done before it returns."""
+    work = Work()
+    burst = WriteBurst(work, seconds=0.05)
+    for number in range(3):
+        burst.wrote()
+        assert work.threads == [current_thread().name] * (number + 1)
+        time.sleep(0.06)
+    assert ended()
+
+
+def test_after_many_writes_the_work_is_done_once():
+    """Two hundred writes one upon another do the work once after the first and once in the end; no thread is left."""
+    work = Work()
+    burst = WriteBurst(work, seconds=2)
+    for _ in range(200):
+        burst.wrote()
+    assert len(work.threads) == 1
+    wait_until(ended)
+    assert work.threads[1:] == ["write-burst"]
+
+
+def test_work_is_done_at_once_where_no_thread_can_start(monkeypatch):
+    """A machine that has no room for one more thread does the work in the thread that asks."""
+
+    def refuse(_thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    work = Work()
+    burst = WriteBurst(work, seconds=60)
+    monkeypatch.setattr(Thread, "start", refuse)
+    for _ in range(3):
+        burst.wrote()
+    assert len(work.threads) == 3
