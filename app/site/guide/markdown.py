@@ -159,9 +159,10 @@ def _resolve_links(children: Sequence[Token], links: Links) -> Iterator[Token]:
             skip_close = True
         elif href:
             token.attrs["href"], words = links.resolve(href)
-            token.attrs |= _UNTRANSLATED if words else {}  # a number, or an address
+            is_bare = children[place + 1].type == "link_close"
+            token.attrs |= _UNTRANSLATED if is_bare and words else {}  # a number, or an address
             yield token
-            if children[place + 1].type == "link_close":
+            if is_bare:
                 yield Token("text", "", 0, content=words)
         elif token.type == "link_close" and skip_close:
             skip_close = False

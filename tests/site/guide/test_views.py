@@ -31,6 +31,7 @@ def test_every_page_of_every_language_passes_the_harness(site, pages):
         assert site.get(path).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.needs("java")
 def test_the_nu_html_checker_finds_no_error_on_any_page(pages, tmp_path):
     """The W3C's checker finds no fault in the HTML and CSS of any page in any language."""
