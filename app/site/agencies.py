@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -64,7 +65,7 @@ class AgencyConfig:
     promises: tuple[str, ...] = ()  # sentences, keys of translation
     day_keys: DayKeyFile | None = None  # with which reports are sealed to the key of the day alone
 
-    @property
+    @cached_property
     def fingerprints(self) -> tuple[str, ...]:
         """The fingerprint of each recipient, to compare with what the agency publishes elsewhere."""
         return tuple(key_fingerprint([recipient]) for recipient in self.recipients)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from app.delivery import database as database_module
 from app.delivery.leases import Leases
 from app.delivery.memory_sqlite import SqliteMemoryStore
 from app.delivery.outbox import Envelope, Outbox
@@ -35,6 +36,12 @@ LEAST_LOCAL, USABLE = 1003, PAGE_BYTES - 4
 DEVIATIONS = 4.5  # of the AUC at chance: of fourteen measures, one passes this by chance in 10,000 runs
 
 Measures = dict[str, dict[str, float]]  # by envelope, then by name
+
+
+@pytest.fixture(autouse=True)
+def _at_rest(monkeypatch):
+    """Copies are taken at rest: the simulated tips come one upon another, and SQLite's log is emptied after each."""
+    monkeypatch.setattr(database_module, "_QUIET_SECONDS", 0)
 
 
 def envelope() -> Envelope:

@@ -28,6 +28,10 @@ _HOLES = 3
 _MAIN = re.compile(r"<main[^>]*>(.*)</main>", re.DOTALL)
 
 
+class Constant:
+    """A value that is made at start and holds nothing of a request: a part that is rendered once may depend on it."""
+
+
 @dataclass(frozen=True)
 class MenuLink:
     """One link of the menu; `lang` is the language of its title."""
@@ -110,11 +114,11 @@ class PageFrame:
         self, part: str, of_frame: Sequence[object], frame: Mapping[str, Any], constants: Mapping[str, object]
     ) -> Markup:
         """Return a part of a page that is rendered once for these constants and all frames that are alike."""
-        key = (part, *of_frame, *constants.values())
+        key = (part, *of_frame, *constants.items())
         if key not in self._parts:
-            if any(isinstance(value, str | bytes) for value in constants.values()):
-                raise TypeError(f"{part} may hold no text of a request")
-            self._parts[key] = Markup(_template(part).render(frame, **constants))  # noqa: S704  # without such text
+            if not all(isinstance(value, bool | int | Constant) for value in constants.values()):
+                raise TypeError(f"{part} may hold nothing of a request")
+            self._parts[key] = Markup(_template(part).render(frame, **constants))  # noqa: S704  # without such words
         return self._parts[key]
 
     def _english_main(self, template: str, frame: Mapping[str, Any], values: Mapping[str, Any]) -> Markup:

@@ -18,12 +18,13 @@ from app.core.errors import (
     OutboxError,
 )
 from app.files.protocol import REFUSALS
+from app.site.guide.page_frame import Constant
 
 TOO_LARGE = N_("Your report is too big, so nothing was sent. Send fewer or smaller files, or less text.")
 
 
 @dataclass(frozen=True)
-class Journey:
+class Journey(Constant):
     """Where the pages of a journey post to, the step that shows the look before sending, and the journey's sentences.
 
     A tab shows `name`, and which of the `pages` this is: the last is for files, and the look stands before it.
