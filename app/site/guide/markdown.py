@@ -159,8 +159,9 @@ def _resolve_links(children: Sequence[Token], links: Links) -> Iterator[Token]:
             skip_close = True
         elif href:
             token.attrs["href"], words = links.resolve(href)
-            is_bare = children[place + 1].type == "link_close"
-            token.attrs |= _UNTRANSLATED if is_bare and words else {}  # a number, or an address
+            is_bare = children[place + 1].type == "link_close"  # becomes a number, or an address
+            is_name = href.partition(":")[0] in _PROTOCOLS  # of a page or a body elsewhere
+            token.attrs |= _UNTRANSLATED if words and (is_bare or is_name) else {}
             yield token
             if is_bare:
                 yield Token("text", "", 0, content=words)
