@@ -13,7 +13,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -91,8 +92,8 @@ class Database:
         self._prepared = False
         # SQLite admits one writer at a time and lets others poll: threads wait for this lock instead.
         self._writers = threading.Lock()
-        self._shared = SharedWrites(self._write_among_others)
-        self._burst = WriteBurst(self._empty_log, seconds=_QUIET_SECONDS)
+        burst = WriteBurst(self._empty_log, seconds=_QUIET_SECONDS)
+        self._shared = SharedWrites(partial(self._write, burst.wrote))
         self._day = (0.0, 0.0)  # the midnights before and after the last time that the files were dated
 
     def prepare(self) -> None:
@@ -121,21 +122,9 @@ class Database:
                 fsync_folder(self.path.parent)
         self._prepared = True
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> AbstractContextManager[Connection]:
         """Open one short transaction: durable when the block ends, undone when it raises; raises OutboxError."""
-        if not self._prepared:
-            self.prepare()
-        with self._transaction(self._empty_log) as connection:
-            yield connection
-
-    @contextmanager
-    def _write_among_others(self) -> Iterator[Connection]:
-        """Open one short transaction as `write` does; the log waits while such transactions come one upon another."""
-        if not self._prepared:
-            self.prepare()
-        with self._transaction(self._burst.wrote) as connection:
-            yield connection
+        return self._write(self._empty_log)
 
     def write_with_others(self, write: Callable[[Connection], _T]) -> _T:
         """Run a write in a durable transaction, which writes of other threads may share; return what it returns.
@@ -211,6 +200,13 @@ class Database:
         with self.read() as connection:
             if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
                 raise OutboxError("corrupt")
+
+    @contextmanager
+    def _write(self, empty_log: Callable[[], None]) -> Iterator[Connection]:
+        if not self._prepared:
+            self.prepare()
+        with self._transaction(empty_log) as connection:
+            yield connection
 
     @contextmanager
     def _transaction(self, empty_log: Callable[[], None]) -> Iterator[Connection]:

@@ -116,7 +116,7 @@ class PageFrame:
         """Return a part of a page that is rendered once for these constants and all frames that are alike."""
         key = (part, *of_frame, *constants.items())
         if key not in self._parts:
-            if not all(isinstance(value, bool | int | Constant) for value in constants.values()):
+            if not all(isinstance(value, int | Constant) for value in constants.values()):
                 raise TypeError(f"{part} may hold nothing of a request")
             self._parts[key] = Markup(_template(part).render(frame, **constants))  # noqa: S704  # without such words
         return self._parts[key]

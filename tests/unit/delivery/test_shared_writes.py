@@ -23,6 +23,7 @@ from app.delivery.schema import cells, driver_of
 from app.delivery.shared_writes import WriteBurst
 from app.vault.tip import TipId, new_tip_id
 from tests.support.databases import opened
+from tests.support.faults import until
 
 NOW = 1_795_326_000.0
 AT_ONCE = 8
@@ -239,13 +240,6 @@ def ended(name: str = "write-burst") -> bool:
     return all(thread.name != name for thread in enumerate_threads())
 
 
-def wait_until(done) -> None:
-    until = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < until
-        time.sleep(0.005)
-
-
 def test_after_a_write_alone_the_work_is_done_at_once():
     """After the first write, and after each that comes long after the last one, the work is done before it returns."""
     work = Work()
@@ -264,7 +258,7 @@ def test_after_many_writes_the_work_is_done_once():
     for _ in range(200):
         burst.wrote()
     assert len(work.threads) == 1
-    wait_until(ended)
+    until(ended, "the end of the thread")
     assert work.threads[1:] == ["write-burst"]
 
 
