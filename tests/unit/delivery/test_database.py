@@ -230,7 +230,7 @@ def test_the_log_stays_short_while_tips_come(file, monkeypatch):
         for _ in range(40):
             box.put([make()])
             lengths.append(log.stat().st_size)
-    assert max(lengths[1:20]) == max(lengths[20:])
+    assert sum(size > 0 for size in lengths) == 39, "all but the first are left in the log"
     assert 0 < max(lengths) < 1.5 * WAL_PAGES * PAGE_BYTES
 
 
