@@ -20,13 +20,13 @@ run: .venv/.run ## Start the demonstration: the site on 127.0.0.1:8000 (PORT=) a
 desk: .venv/.run ## Open what the demonstration received, on 127.0.0.1:8001 (DESK_PORT=)
 	@exec $(BIN)/haumaru-desk serve --config instance/demo/desk.toml
 
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 OTHER_PROGRAMS := browser,firefox,postgres,redis,haproxy,nginx,tor,dovecot,compose,espeak
 
 test: .venv/.test ## Set up what the tests need, and run all tests (SKIP=browser,postgres leaves some out; COVERAGE=1 measures branches)
 ifdef COVERAGE
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadgroup
+	@$(BIN)/coverage run -m pytest -n $(WORKERS)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 else

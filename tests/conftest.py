@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 from tests.support.servers import Certificates
 from tests.support.site import Running, Visitor, demonstration
 
-pytest_plugins = ["tests.support.slow"]
+pytest_plugins = ["tests.support.groups", "tests.support.slow"]
 SKIPPED = frozenset(filter(None, os.environ.get("SKIP", "").split(",")))
 COMMANDS = {
     "node": ("node",),
@@ -45,8 +45,6 @@ COMMANDS = {
     "hadolint": ("hadolint",),
     "typst": (),
 }
-SYSTEM_CLEANING = ("bad_input", "holds_nodes", "journey_deployment", "journey_files", "leaks")
-CLEANING = ("tests/unit/files/", *(f"tests/system/test_{name}.py" for name in SYSTEM_CLEANING))
 
 
 def search_path() -> str:
@@ -63,16 +61,8 @@ def pytest_configure(config):
     network.use_own_network()
 
 
-def _group(nodeid: str) -> str:
-    """Return which tests run in one worker of pytest-xdist: those of a file, which share what the file starts, and
-    all that clean files, for a machine cleans for two senders at a time and some tests take both places.
-    """
-    return "cleaning" if nodeid.startswith(CLEANING) else nodeid.partition("::")[0]
-
-
 def pytest_collection_modifyitems(items):
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item.nodeid)))
         for mark in item.iter_markers("needs"):
             assert set(mark.args) <= COMMANDS.keys(), f"{item.nodeid} needs something unknown: {mark.args}"
             for name in SKIPPED.intersection(mark.args):

@@ -23,13 +23,14 @@ def results(pytester, monkeypatch):
     """A way to run one test file on a quiet machine, with a tenth of a second for the ten that count."""
     pytester.makeini(INI.format(root=ROOT))
 
-    def run(text):
+    def run(text, pace=1.0):
         pytester.makepyfile(text)
         # These tests are themselves measured by the plugin, with the true limits.
         with monkeypatch.context() as quick:
             quick.setattr(slow, "SLOW_SECONDS", 0.1)
             quick.setattr(slow, "QUICK_SECONDS", 0.05)
             quick.setattr(slow, "_machine_seconds", lambda: 0.0)
+            quick.setattr(slow, "pace", lambda: pace)
             return pytester.runpytest_inprocess()
 
     return run
@@ -40,6 +41,23 @@ def test_a_slow_test_without_the_mark_fails(results):
     done = results("import time\ndef test_waits():\n    time.sleep(0.3)\n")
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(["*make the test quicker, or mark it slow*"])
+
+
+def test_a_slow_machine_makes_no_test_slow(results):
+    """Where the same work takes four times as long, the limit is four times as long."""
+    text = "import time\ndef test_waits():\n    time.sleep(0.3)\n"
+    results(text, pace=4.0).assert_outcomes(passed=1)
+    results(text, pace=2.0).assert_outcomes(failed=1)
+
+
+def test_the_pace_is_that_of_a_loop(monkeypatch):
+    """The pace is how much longer a fixed loop takes than on the usual machine; a quicker machine counts as usual."""
+    assert slow.pace() >= 1.0
+    times = iter([9.0, *[3 * slow._USUAL_SECONDS] * 7, 0.0])
+    monkeypatch.setattr(slow, "_loop_seconds", lambda: next(times))
+    assert slow.pace() == pytest.approx(3.0)
+    monkeypatch.setattr(slow, "_loop_seconds", lambda: slow._USUAL_SECONDS / 2)
+    assert slow.pace() == 1.0
 
 
 def test_a_slow_test_with_the_mark_passes(results):
