@@ -38,11 +38,10 @@ def pdf(pages: int) -> bytes:
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_bad_file_is_refused_with_its_own_sentence(name):
     """Bombs, truncated, encrypted, empty and unknown files are each refused with a code that has a sentence."""
-    data, codes = REFUSED[name]
-    (result,) = clean_files([data])
+    (result,) = clean_files([REFUSED[name].make()])
     assert isinstance(result, RefusedFile)
     assert result.number == 1
-    assert result.code in codes
+    assert result.code in REFUSED[name].codes
     assert result.message == REFUSALS[result.code]
 
 
@@ -60,7 +59,8 @@ def test_a_file_that_is_two_things_comes_out_as_one(name):
 
 def test_bad_files_leave_the_good_ones_alone():
     """The others pass, in their order and under their own numbers."""
-    results = clean_files([jpeg(), b"", REFUSED["half a PNG"][0], b"Kia ora", REFUSED["PDF with a password"][0]])
+    half, locked = REFUSED["half a PNG"].make(), REFUSED["PDF with a password"].make()
+    results = clean_files([jpeg(), b"", half, b"Kia ora", locked])
     assert [getattr(result, "path", None) or result.code for result in results] == [
         "files/1.jpg", "empty", "damaged", "files/4.txt", "encrypted",
     ]  # fmt: skip

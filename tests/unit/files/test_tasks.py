@@ -10,7 +10,7 @@ from tests.corpus.make import NAMES
 pytestmark = [pytest.mark.needs("exiftool"), pytest.mark.filterwarnings("ignore")]
 # What ends by the sandbox's own limits of memory and time needs the sandbox.
 BY_LIMIT = {"too-heavy", "too-slow"}
-REFUSED = {name: (data, codes) for name, (data, codes) in bombs.refused().items() if not codes & BY_LIMIT}
+REFUSED = {name: bad for name, bad in bombs.refused().items() if not bad.codes & BY_LIMIT}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -24,10 +24,9 @@ def test_a_file_comes_out_the_same(specimens, cleaned, name):
 @pytest.mark.usefixtures("no_sandbox")
 def test_a_bad_file_is_refused_for_the_same_reason(name):
     """A bad file is refused in this process with one of the codes that it gets from the sandbox."""
-    data, codes = REFUSED[name]
-    (result,) = clean_files([data])
+    (result,) = clean_files([REFUSED[name].make()])
     assert isinstance(result, RefusedFile), result
-    assert result.code in codes
+    assert result.code in REFUSED[name].codes
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "letter.pdf"])
