@@ -10,8 +10,9 @@ every file at once.
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
@@ -51,6 +52,7 @@ ANY_NUMBER = "#"
 """Stands in a phrase for a number; several words of one number count as one."""
 
 _PHRASE_WORD = re.compile(f"{ANY_NUMBER}|{WORD_PATTERN.pattern}")
+_BETWEEN_WORDS = re.compile(rf"[ \-{GLOTTAL_MARKS}]")
 
 
 class Finding(NamedTuple):
@@ -173,16 +175,17 @@ def load_phrases(root: Path) -> PhraseTrie:
     Raises ConfigError with every fault of every file.
     """
     faults: list[str] = []
+    fold = cache(fold_word)  # for this call alone: most words stand in many phrases
     entries: list[PhraseEntry] = []
     frames: dict[str, Frame] = {}
     lists: dict[str, set[str]] = {key: set() for key in WORD_LISTS}
     for code in i18n.known_languages(root):
         if code not in i18n.LANGUAGES and not (root / code / "identity.toml").exists():
             continue  # a further language may have a part of the files
-        file = _IdentityFile(f"{code}/identity.toml", faults)
+        file = _IdentityFile(f"{code}/identity.toml", faults, fold)
         table = file.read_table(root / code / "identity.toml")
         for key, words in lists.items():
-            words.update(fold_word(word) for word in file.strings(table, key))
+            words.update(fold(word) for word in file.strings(table, key))
         entries.extend(file.entries(table, code))
         entries.extend(file.frame_entries(table, code, frames))
     if faults:
@@ -199,6 +202,7 @@ def _build_trie(
     entries: Sequence[PhraseEntry],
 ) -> tuple[dict[int, dict[str, tuple[int, ...]]], dict[int, frozenset[PhraseRule]]]:
     """Build the trie: each word is an edge under its own spelling and one without accents, both to the same node."""
+    plain = cache(without_accents)  # for this call alone
     edges: dict[int, dict[str, tuple[int, ...]]] = {0: {}}
     node_of: dict[tuple[int, str, bool], int] = {}
     rules: dict[int, frozenset[PhraseRule]] = {}
@@ -206,7 +210,7 @@ def _build_trie(
         node = 0
         for word in words:
             parent, node = node, node_of.setdefault((node, word, accented), len(node_of) + 1)
-            for form in {word} if accented else {word, without_accents(word)}:
+            for form in {word} if accented else {word, plain(word)}:
                 children = edges.setdefault(parent, {}).get(form, ())
                 edges[parent][form] = children if node in children else (*children, node)
             if word == ANY_NUMBER:
@@ -230,9 +234,10 @@ def _is_apart(number: object) -> bool:
 class _IdentityFile:
     """Reads one language's file, and collects every fault with the file's name and what to do."""
 
-    def __init__(self, name: str, faults: list[str]) -> None:
+    def __init__(self, name: str, faults: list[str], fold: Callable[[str], str]) -> None:
         self._name = name
         self._faults = faults
+        self._fold = fold
 
     def _add_fault(self, what: str) -> None:
         self._faults.append(f"{self._name}: {what}")
@@ -323,11 +328,8 @@ class _IdentityFile:
 
     def _entry(self, kind: str, phrase: str, *, accented: bool = False, opener: str = "") -> Iterator[PhraseEntry]:
         before, _, closing = phrase.rpartition("…") if kind == "named" else (opener, "", phrase)
-        words = tuple(fold_word(word) for word in _PHRASE_WORD.findall(closing))
-        if (
-            re.sub(rf"[ \-{GLOTTAL_MARKS}]", "", _PHRASE_WORD.sub("", closing))
-            or not 0 < len(words) <= MAX_PHRASE_WORDS
-        ):
+        words = tuple(self._fold(word) for word in _PHRASE_WORD.findall(closing))
+        if _BETWEEN_WORDS.sub("", _PHRASE_WORD.sub("", closing)) or not 0 < len(words) <= MAX_PHRASE_WORDS:
             self._add_fault(f"[{kind}] {phrase!r} is not 1 to {MAX_PHRASE_WORDS} words; write words only")
         else:
-            yield PhraseEntry(PhraseRule(kind, opener or fold_word(before.strip())), words, accented)
+            yield PhraseEntry(PhraseRule(kind, opener or self._fold(before.strip())), words, accented)
