@@ -7,8 +7,9 @@ word of the text leaves these functions but in what they return. Both refuse not
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import reduce
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.core.errors import N_
 from app.text.clauses import OwnClauses, find_framed
@@ -18,6 +19,7 @@ from app.text.own_names import closing_names, likely_names
 from app.text.own_phrases import Candidate, last_own_word, phrase_candidates
 from app.text.patterns import PhoneLookups, find_patterns, follows_own_cue, to_ascii_form
 from app.text.phrases import Finding, MatchesByKind, PhraseTrie, cues_of
+from app.text.repeated_names import OwnNames, own_names, with_repeated
 from app.text.words import WORD_PATTERN, Word, split_words
 
 REMOVED_PLACEHOLDER: Final = "[removed]"
@@ -96,11 +98,11 @@ def find_in_fields(
 
     The fields share one allowance of telephone lookups, the costliest work, so that many fields cost no more than one.
     """
-    lookups = PhoneLookups()
-    return {
-        name: find_identifying(text, phrases=phrases, about_suspects=name in suspects, lookups=lookups) if text else ()
-        for name, text in texts.items()
-    }
+    lookups, searched = PhoneLookups(), {}
+    for name, text in texts.items():
+        searched[name] = _search(text, phrases, lookups, about_suspects=name in suspects) if text else _Searched()
+    names = reduce(OwnNames.with_others, (each.names for each in searched.values()), OwnNames())
+    return {name: with_repeated(texts[name], words, found, names) for name, (words, found, _) in searched.items()}
 
 
 def find_identifying(
@@ -112,11 +114,24 @@ def find_identifying(
     and is only found where words like "call me on" say that it is the writer's. Names, relations and links with a token
     are found as everywhere.
     """
+    searched = _search(text, phrases, lookups or PhoneLookups(), about_suspects=about_suspects)
+    return with_repeated(text, searched.words, searched.found, searched.names)
+
+
+class _Searched(NamedTuple):
+    """The words of a text, what was found in them, and the writer's names among what was found."""
+
+    words: Sequence[Word] = ()
+    found: tuple[Finding, ...] = ()
+    names: OwnNames = OwnNames()
+
+
+def _search(text: str, phrases: PhraseTrie, lookups: PhoneLookups, *, about_suspects: bool) -> _Searched:
     words = split_words(text)
     matches = phrases.matches(words)
     cues = cues_of(words, matches)
     ascii_text = to_ascii_form(text)
-    shapes = [*find_patterns(ascii_text, cues, lookups or PhoneLookups(), about_suspects=about_suspects)]
+    shapes = [*find_patterns(ascii_text, cues, lookups, about_suspects=about_suspects)]
     dates = [Finding(words[first].start, words[last].end, "time") for first, last, _ in matches.get("date", ())]
     details = [*find_details(text, ascii_text, cues), *likely_names(text, words, phrases), *_whole_dates(dates)]
     clauses = OwnClauses(words, matches)
@@ -133,7 +148,8 @@ def find_identifying(
     said = [each for each in in_phrases if not _is_speech(quoted, each.finding)]
     found = _resolve_overlaps(text, [*(Candidate(each, each.end) for each in shapes), *said])
     described = _described(words, matches, phrases, clauses)
-    return _with_described(text, found, [each for each in described if not _is_speech(quoted, each.finding)])
+    whole = _with_described(text, found, [each for each in described if not _is_speech(quoted, each.finding)])
+    return _Searched(words, whole, own_names(text, words, matches, whole, phrases))
 
 
 def remove_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
