@@ -7,6 +7,7 @@ needs no network. No command writes over a file that exists.
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -103,20 +104,19 @@ def serve(path: Path) -> None:
     languages = load_language_guess(ROOT / "content")
     help_lines = [(ROOT / "content" / "contacts.toml").read_text(encoding="utf-8")]
     with open_desk(config, identities, key, phrases, languages=languages, help_lines=help_lines) as desk:
-        build = partial(factory.create_app, desk, demo=demo)
+        build, stop = partial(factory.create_app, desk, demo=demo), threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):  # an exception could come in the middle of any step
+            signal.signal(number, lambda *_: stop.set())
         if config.host:
             server = factory.listen_on_network(config.bind, config.host, desk, build)
             click.echo(f"People sign in at {config.host.origin}/")
             warn_of_seats(desk.seats, config.release)
         else:
             server = factory.listen(config.bind, _print_desk_link, build)
-        signal.signal(signal.SIGTERM, _interrupt)
         desk.start()
         with factory.serving(server):
-            try:
-                signal.pause()
-            except KeyboardInterrupt:
-                click.echo("The desk is closed.")
+            stop.wait()
+            click.echo("The desk is closed.")
 
 
 @cli.command()
@@ -190,10 +190,6 @@ def _with_desk_port(env: Mapping[str, str]) -> dict[str, str]:
 
 def _print_desk_link(link: str) -> None:
     click.echo(f"Open this link. The link works once: {link}")
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 for _command in (open_envelopes, verify, outcomes, ask, seat_group, day_keys):

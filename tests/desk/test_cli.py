@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -16,9 +17,24 @@ from app.vault.tip import new_decoy, new_tip_id
 from app.vault.tip_bundles import to_bundles
 from tests.support.desk import big_file, jpeg, receive, tip
 from tests.support.hostile import HOSTILE, obeyed
-from tests.support.paths import BIN
+from tests.support.paths import BIN, ROOT
 
 PASSPHRASE = "six words of a passphrase"
+# A desk to which a signal comes while it starts to serve, in the middle of a step.
+STOPPED_AT_ITS_START = """
+import os, signal, sys, threading
+from app.desk import cli
+
+start, number = threading.Thread.start, getattr(signal, sys.argv.pop())
+
+def start_and_stop(thread):
+    start(thread)
+    if thread._target.__name__ == "serve_forever":
+        os.kill(os.getpid(), number)
+
+threading.Thread.start = start_and_stop
+cli.main()
+"""
 
 
 def run(*arguments, **env):
@@ -198,3 +214,14 @@ def test_day_keys_are_made_while_the_desk_is_closed_and_open_envelopes_by_hand(t
     assert (done.returncode, json.loads(done.stdout)["id"]) == (0, path.name[:26])
     wrong = run("open", path, "-i", key, "-i", identity)
     assert (wrong.returncode, "give the desk's identity file first" in wrong.stderr) == (1, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
+def test_a_desk_that_is_stopped_while_it_starts_ends(office, signal):
+    """A signal in the middle of the start closes the desk, whatever step it meets."""
+    command = [sys.executable, "-c", STOPPED_AT_ITS_START, "serve", "--config", office.config, signal]
+    env = {**os.environ, "DESK_PORT": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=env, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\nThe desk is closed.\n")
