@@ -239,6 +239,8 @@ def _claimed(page, desk, office, what, *, danger="no", **more):
     page.goto(desk.url(f"/tips/{one}"))
     page.get_by_role("button", name="Claim this tip").click()
     page.get_by_role("button", name="Give this tip back").wait_for()
+    pictures = len(more.get("files", ()))  # each comes in an envelope of its own, maybe after the words
+    wait_for(lambda: page.locator("main img").count() >= pictures or not page.reload())
     return f"/tips/{one}"
 
 
