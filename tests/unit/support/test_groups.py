@@ -14,6 +14,7 @@ from tests.support.paths import ROOT
 FILES = ("tests/unit/support/test_paths.py", "tests/unit/core/test_log.py", "tests/unit/core/test_process.py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--dist", "loadgroup"]], ids=["by default", "by group"])
 def test_the_tests_of_a_file_run_in_one_process(options):
     """Two processes share three files, and each file is one process's, so what a file starts is started once."""
