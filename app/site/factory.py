@@ -59,7 +59,7 @@ from app.site.web.exit_cookie import ExitCookie
 from app.site.web.rate_limits import RateLimits, WordsPace
 from app.site.web.security import SecurityExtension, response_headers
 from app.site.web.wsgi import PrerenderedAnswer, PrerenderedPages
-from app.text.phrases import load_phrases
+from app.text.phrases import PhraseTrie, load_phrases
 from app.web.middleware import BodyLimiter, BodyRoom
 from app.web.network_shares import NetworkShares, share_names
 from app.web.networks import NetworkReader
@@ -86,6 +86,7 @@ class Prerendered:
     catalogue_reviews: Mapping[str, Review]
     handouts: Mapping[str, Handout]
     outcomes: tuple[AgencyOutcomes, ...]
+    phrases: PhraseTrie
     pages: Mapping[str, PrerenderedAnswer]
 
 
@@ -137,6 +138,7 @@ def render_guide(config: Config, secret: bytes, *, root: Path = ROOT) -> Prerend
         catalogue_reviews=catalogue_reviews,
         handouts=make_handouts(library, "" if config.site.demo else config.site.base_url),
         outcomes=read_outcome_files(config.content, config.report_agencies, nz_day(time()))[0],
+        phrases=load_phrases(root / "content"),
         pages={},
     )
     preload_tables()
@@ -174,7 +176,7 @@ def create_site_app(
 ) -> Flask:
     """Return the Flask application with every route of the site, without the middleware in front of it."""
     app, guide = _create_app(prerendered, root, clock)
-    _add_report(app, guide, prerendered, room, root=root, clock=clock)
+    _add_report(app, guide, prerendered, room, clock=clock)
     preload_app(app, prerendered.library.editions)
     return app
 
@@ -272,7 +274,7 @@ def _rate_limits(config: Config, clock: Callable[[], float]) -> RateLimits:
 
 
 def _add_report(
-    app: Flask, guide: GuideViews, prerendered: Prerendered, room: BodyRoom, *, root: Path, clock: Callable[[], float]
+    app: Flask, guide: GuideViews, prerendered: Prerendered, room: BodyRoom, *, clock: Callable[[], float]
 ) -> None:
     config, rates = prerendered.config, _rate_limits(prerendered.config, clock)
     memory, visitors = open_memory_store(config.memory), NetworkReader(clock=clock)
@@ -293,7 +295,7 @@ def _add_report(
         ),
         rates=rates,
         secret=prerendered.secret,
-        phrases=load_phrases(root / "content"),
+        phrases=prerendered.phrases,
         clean_files=partial(clean_uploads, limits=file_limits, turns=turns, films=films),
         turns=turns,
         films=films,
