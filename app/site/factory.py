@@ -122,13 +122,16 @@ def require_schema(config: Config) -> None:
         outbox.database.close()
 
 
-def prerender_site(config: Config, *, root: Path = ROOT) -> Prerendered:
+def prerender_site(config: Config, *, root: Path = ROOT, phrases: PhraseTrie | None = None) -> Prerendered:
     """Check the content and render everything that does not change; `ConfigError` with every fault."""
-    return render_guide(config, form_secret(config.server.secret_file), root=root)
+    return render_guide(config, form_secret(config.server.secret_file), root=root, phrases=phrases)
 
 
-def render_guide(config: Config, secret: bytes, *, root: Path = ROOT) -> Prerendered:
-    """Return what `prerender_site` returns, with any 32 bytes as the secret: no guidance page depends on them."""
+def render_guide(config: Config, secret: bytes, *, root: Path = ROOT, phrases: PhraseTrie | None = None) -> Prerendered:
+    """Return what `prerender_site` returns, with any 32 bytes as the secret: no guidance page depends on them.
+
+    The phrases are those of `root` where none are given.
+    """
     compile_catalogues(root / "translations")
     library, catalogue_reviews = load_editions(config, root)
     prerendered = Prerendered(
@@ -138,7 +141,7 @@ def render_guide(config: Config, secret: bytes, *, root: Path = ROOT) -> Prerend
         catalogue_reviews=catalogue_reviews,
         handouts=make_handouts(library, "" if config.site.demo else config.site.base_url),
         outcomes=read_outcome_files(config.content, config.report_agencies, nz_day(time()))[0],
-        phrases=load_phrases(root / "content"),
+        phrases=phrases or load_phrases(root / "content"),
         pages={},
     )
     preload_tables()

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ from werkzeug.test import Client, TestResponse
 from app.core import i18n
 from app.site import demo, factory
 from app.site.config import load_config
+from app.text.phrases import PhraseTrie, load_phrases
 from tests.support.paths import ROOT
 
 BASE = "http://127.0.0.1:8000"
@@ -311,6 +313,11 @@ def site_root(folder: Path, codes: tuple[str, ...] | None = None) -> Path:
     return root
 
 
+@cache
+def _phrases() -> PhraseTrie:
+    return load_phrases(ROOT / "content")
+
+
 def open_site(
     folder: Path,
     codes: tuple[str, ...] | None = None,
@@ -320,8 +327,9 @@ def open_site(
     **variables: str,
 ) -> Visitor:
     """The real site with the demonstration's configuration, its outbox and secret in `folder`."""
-    root = root or site_root(folder, codes)
+    # Every root that is made here has the phrases of all languages: one process reads them once.
+    phrases, root = None if root else _phrases(), root or site_root(folder, codes)
     path = demo.prepare_folder(folder / "demo")
     settings = load_config(path, {**os.environ, **{f"HAUMARU_{key}": value for key, value in variables.items()}})
-    parts = factory.prerender_site(settings, root=root)
+    parts = factory.prerender_site(settings, root=root, phrases=phrases)
     return Visitor(factory.build_site(parts, root=root, clock=clock), parts, base=settings.site.base_url)
