@@ -9,7 +9,9 @@ import contextlib
 import ctypes
 import os
 import resource
+import signal
 import sys
+import threading
 
 import click
 
@@ -46,6 +48,14 @@ def run_program(group: click.Group, name: str) -> None:
     except Exception as error:  # noqa: BLE001  # a traceback could show secrets or a visitor's words
         _print_error(name, f"a fault of the program ({type(error).__name__} at {place_of(error)}); please report it")
         sys.exit(1)
+
+
+def stop_on_signals() -> threading.Event:
+    """Return an event that SIGTERM and Ctrl-C set; no step is broken off, as it would be by an exception."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def _require_linux(name: str) -> None:

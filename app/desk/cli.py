@@ -5,9 +5,7 @@ needs no network. No command writes over a file that exists.
 """
 
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -104,9 +102,7 @@ def serve(path: Path) -> None:
     languages = load_language_guess(ROOT / "content")
     help_lines = [(ROOT / "content" / "contacts.toml").read_text(encoding="utf-8")]
     with open_desk(config, identities, key, phrases, languages=languages, help_lines=help_lines) as desk:
-        build, stop = partial(factory.create_app, desk, demo=demo), threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):  # an exception could come in the middle of any step
-            signal.signal(number, lambda *_: stop.set())
+        build, stop = partial(factory.create_app, desk, demo=demo), process.stop_on_signals()
         if config.host:
             server = factory.listen_on_network(config.bind, config.host, desk, build)
             click.echo(f"People sign in at {config.host.origin}/")

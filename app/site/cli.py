@@ -12,9 +12,7 @@ import gc
 import json
 import multiprocessing
 import os
-import signal
 import sys
-import threading
 from functools import partial
 from pathlib import Path
 from time import time
@@ -63,9 +61,7 @@ def forward(path: Path, *, once: bool) -> None:
     process.harden_process()
     quiet_logs()
     config = load_config(path, os.environ)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = process.stop_on_signals()
     if once:
         for outcome in factory.build_forwarder(config).run_once():
             code = f" ({outcome.code})" if outcome.code else ""

@@ -19,7 +19,7 @@ from app.text.own_names import closing_names, likely_names
 from app.text.own_phrases import Candidate, last_own_word, phrase_candidates
 from app.text.patterns import PhoneLookups, find_patterns, follows_own_cue, to_ascii_form
 from app.text.phrases import Finding, MatchesByKind, PhraseTrie, cues_of
-from app.text.repeated_names import OwnNames, own_names, with_repeated
+from app.text.repeated_names import OwnNames, names_in_findings, with_repeated
 from app.text.words import WORD_PATTERN, Word, split_words
 
 REMOVED_PLACEHOLDER: Final = "[removed]"
@@ -105,16 +105,14 @@ def find_in_fields(
     return {name: with_repeated(texts[name], words, found, names) for name, (words, found, _) in searched.items()}
 
 
-def find_identifying(
-    text: str, *, phrases: PhraseTrie, about_suspects: bool = False, lookups: PhoneLookups | None = None
-) -> tuple[Finding, ...]:
+def find_identifying(text: str, *, phrases: PhraseTrie, about_suspects: bool = False) -> tuple[Finding, ...]:
     """Return what in a cleaned text (`clean_text`) may identify its writer, in order and without overlap.
 
     `about_suspects` is for fields about the suspects. A telephone number, address, account or time there is evidence,
     and is only found where words like "call me on" say that it is the writer's. Names, relations and links with a token
     are found as everywhere.
     """
-    searched = _search(text, phrases, lookups or PhoneLookups(), about_suspects=about_suspects)
+    searched = _search(text, phrases, PhoneLookups(), about_suspects=about_suspects)
     return with_repeated(text, searched.words, searched.found, searched.names)
 
 
@@ -149,7 +147,7 @@ def _search(text: str, phrases: PhraseTrie, lookups: PhoneLookups, *, about_susp
     found = _resolve_overlaps(text, [*(Candidate(each, each.end) for each in shapes), *said])
     described = _described(words, matches, phrases, clauses)
     whole = _with_described(text, found, [each for each in described if not _is_speech(quoted, each.finding)])
-    return _Searched(words, whole, own_names(text, words, matches, whole, phrases))
+    return _Searched(words, whole, names_in_findings(text, words, matches, whole, phrases))
 
 
 def remove_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:

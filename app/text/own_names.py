@@ -190,22 +190,23 @@ def likely_names(text: str, words: Sequence[Word], trie: PhraseTrie) -> Iterator
     while place < len(words):
         first = place
         place += 1
-        if not _is_written_as_name(words[first]):
+        if not is_written_as_name(words[first]):
             continue
-        if not (_is_listed(words[first], trie) or _is_capital_within(text, words, first, trie)):
+        if not (is_listed_name(words[first], trie) or _is_capital_within(text, words, first, trie)):
             continue
         while place < len(words) and words[place].joined and words[place].capital:
             place += 1
-        if place - first <= MAX_NAME_WORDS or _is_listed(words[first], trie):
+        if place - first <= MAX_NAME_WORDS or is_listed_name(words[first], trie):
             yield Finding(words[first].start, words[place - 1].end, "person")
 
 
-def _is_written_as_name(word: Word) -> bool:
+def is_written_as_name(word: Word) -> bool:
     """Return whether a word has a capital letter, or is of a script without capital letters."""
     return word.capital or word.forms[0] >= "\u0900"
 
 
-def _is_listed(word: Word, trie: PhraseTrie) -> bool:
+def is_listed_name(word: Word, trie: PhraseTrie) -> bool:
+    """Return whether a word, other than a Chinese character, is a given name of a list."""
     return not word.han and not trie.given_names.isdisjoint(word.forms)
 
 

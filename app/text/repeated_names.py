@@ -4,11 +4,12 @@ A person who takes out "My name is Losa" must see that "Losa" stands further dow
 known from what was found as the writer's; the time is linear in the text.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
+from app.text.own_names import is_listed_name, is_written_as_name
 from app.text.phrases import Finding, MatchesByKind, PhraseTrie
 from app.text.words import Word
 
@@ -31,7 +32,7 @@ class OwnNames(NamedTuple):
         return OwnNames(self.words | others.words, self.small | others.small, tuple(han)[:_MOST_HAN])
 
 
-def own_names(
+def names_in_findings(
     text: str, words: Sequence[Word], matches: MatchesByKind, found: Iterable[Finding], trie: PhraseTrie
 ) -> OwnNames:
     """Return the names in findings of kind `name`, without words such as "my name is"; `matches` are of the text.
@@ -47,9 +48,9 @@ def own_names(
     starts = [word.start for word in words]
     own: list[Word] = []
     for finding in as_names:
-        first, stop = bisect_right(starts, finding.start - 1), bisect_right(starts, finding.end - 1)
+        first, stop = bisect_left(starts, finding.start), bisect_left(starts, finding.end)
         name = [words[at] for at in range(first, stop) if at not in beside and _is_of_name(words[at], trie)]
-        if len(name) > 1 or finding.start not in introduced or any(_is_listed(word, trie) for word in name):
+        if len(name) > 1 or finding.start not in introduced or any(is_listed_name(word, trie) for word in name):
             own += name
     plain = [word for word in own if not word.han and word.end - word.start >= _MIN_LETTERS]
     forms = frozenset(form for word in plain for form in word.forms)
@@ -67,7 +68,7 @@ def with_repeated(text: str, words: Sequence[Word], found: Sequence[Finding], na
     kept, starts = list(found), [each.start for each in found]
     added: list[Finding] = []
     for start, end in (*_again(words, names), *_han_again(text, names.han)):
-        first, stop = bisect_right(starts, start) - 1, bisect_right(starts, end - 1)
+        first, stop = bisect_right(starts, start) - 1, bisect_left(starts, end)
         met = [at for at in range(max(first, 0), stop) if kept[at].end > start]
         for at in met:
             kept[at] = kept[at]._replace(kind="name") if kept[at].kind == "person" else kept[at]
@@ -78,11 +79,7 @@ def with_repeated(text: str, words: Sequence[Word], found: Sequence[Finding], na
 
 def _is_of_name(word: Word, trie: PhraseTrie) -> bool:
     is_stop_word = not trie.stop_words.isdisjoint(word.forms) and not word.capital
-    return not is_stop_word and (word.capital or word.forms[0] >= "\u0900" or _is_listed(word, trie))
-
-
-def _is_listed(word: Word, trie: PhraseTrie) -> bool:
-    return not trie.given_names.isdisjoint(word.forms)
+    return not is_stop_word and (is_written_as_name(word) or is_listed_name(word, trie))
 
 
 def _han_names(text: str, own: Sequence[Word]) -> Iterator[str]:
@@ -103,7 +100,7 @@ def _again(words: Sequence[Word], names: OwnNames) -> Iterator[tuple[int, int]]:
     """Yield where words of the names stand, words that follow one another together."""
     before: tuple[int, int] | None = None
     for word in words:
-        is_written = word.capital or word.forms[0] >= "\u0900" or not names.small.isdisjoint(word.forms)
+        is_written = is_written_as_name(word) or not names.small.isdisjoint(word.forms)
         if not is_written or names.words.isdisjoint(word.forms):
             continue
         if before and word.joined and word.start <= before[1] + 1:
