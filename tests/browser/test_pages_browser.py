@@ -8,9 +8,10 @@ from contextlib import contextmanager, suppress
 
 import pypdfium2
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from werkzeug.serving import make_server
 
+from tests.support.browser import COLOURS, DESK, PHONE, RUN_AXE, chromium, violations
 from tests.support.firefox import firefox
 from tests.support.outcomes import published_figures
 from tests.support.paths import ROOT
@@ -19,14 +20,8 @@ from tests.support.visit import open_site
 
 pytestmark = pytest.mark.needs("browser")
 
-AXE = (ROOT / "tests/tools/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PHONE, DESK = {"width": 320, "height": 450}, {"width": 1280, "height": 800}
 LANDSCAPE = {"width": 740, "height": 360}
 EXIT = "https://exit.example/"
-COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
-RUN_AXE = """async rules => (await axe.run(document, {runOnly: rules, resultTypes: ['violations']}))
-    .violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ')).slice(0, 3).join(', '))"""
 WEATHER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
     b"<!doctype html><title>Weather</title><h1>Weather</h1>"
@@ -108,25 +103,18 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def chromium(exit_port):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", f"--host-resolver-rules=MAP exit.example:443 127.0.0.1:{exit_port}"],
-            # Playwright turns it off, and it is what made Back show the page.
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
+def chrome(exit_port):
+    with chromium(f"--host-resolver-rules=MAP exit.example:443 127.0.0.1:{exit_port}") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
-def tab(chromium):
+def tab(chrome):
     """A way to open a tab of a size, light or dark, with or without JavaScript."""
     contexts = []
 
     def open_tab(size=DESK, **options):
-        context = chromium.new_context(viewport=size, ignore_https_errors=True, **options)
+        context = chrome.new_context(viewport=size, ignore_https_errors=True, **options)
         contexts.append(context)
         return context.new_page()
 
@@ -155,13 +143,12 @@ def test_axe_finds_nothing_on_any_page_of_any_language(site, pages, tab, size):
         page.goto(site.base + path)
         if path.endswith("/self-check"):
             page.locator(".yes").first.check()
-        page.evaluate(AXE)
-        violations = page.evaluate(RUN_AXE, RULES)
+        faults = violations(page)
         page.emulate_media(color_scheme="dark")  # changes colours alone, as the next test says
-        violations += page.evaluate(RUN_AXE, COLOURS)
+        faults += page.evaluate(RUN_AXE, COLOURS)
         page.emulate_media(color_scheme="light")
-        if violations:
-            found[path] = violations
+        if faults:
+            found[path] = faults
     assert not found
 
 

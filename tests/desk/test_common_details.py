@@ -9,8 +9,9 @@ from app.desk.case import Case
 from app.desk.common_details import MAX_COUNTED, MAX_LISTED, CommonDetails
 from app.desk.queue import QueueFilter
 from app.vault.tip import TipId
-from tests.support.desk import DAY, Browser, phrases, receive, reply_to, tip
+from tests.support.desk import DAY, Browser, receive, reply_to, tip
 from tests.support.paths import ROOT
+from tests.support.phrases import phrases
 
 
 def made(number: int, text: str) -> Case:

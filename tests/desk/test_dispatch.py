@@ -29,12 +29,11 @@ from app.desk.referral import NOTICE, referral_bundles, referral_text, referral_
 from app.desk.release import prepare_referral, send_referrals, send_to_translator
 from app.desk.statistics import statistics_row
 from app.text.find import FINDING_REASONS
-from app.text.phrases import load_phrases
 from app.vault.bundle import BUNDLE_BYTES
 from app.vault.keys import new_identity, recipient_of
 from app.vault.tip import new_tip_id
 from tests.support.desk import Browser, Office, jpeg, known_names, picture, receive, tip, words_of
-from tests.support.paths import ROOT
+from tests.support.phrases import phrases
 
 SECRETS = ("Mele Fifita", "021 555 0199", "Tuesday night shift")
 
@@ -378,7 +377,7 @@ def test_a_possible_name_is_underlined_and_not_black_at_first():
         words_of(tip({"what": "I am Anna. I saw Xandrine, my visa is V0098812. Sione and priya saw it."})), ()
     )
     fields = answer_texts(case)
-    suggestions = suggest_removals(fields, load_phrases(ROOT / "content"), known_names())
+    suggestions = suggest_removals(fields, phrases(), known_names())
     draft = first_draft(case, suggestions, {})
     black = [fields["what"][start:end] for start, end in draft.marks["what"]]
     suggested = [fields["what"][one.start : one.end] for one in suggestions["what"]]

@@ -6,8 +6,9 @@ import pytest
 
 from app.text.find import find_identifying
 from app.text.words import split_words
-from tests.support.desk import known_names, phrases
+from tests.support.desk import known_names
 from tests.support.own_words import LANGUAGES, is_found, sentences
+from tests.support.phrases import phrases
 
 NAMES = (
     "Mele Sione Tupou Fonoti Faleolo Talia Sefo Losa Ioane Viliami Litia Sereima Waqa Aroha Wiremu Hemi Mereana "

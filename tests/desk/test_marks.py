@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from app.desk.errors import RefusedError
 from app.desk.marks import cut_text, read_boxes, read_marks, write_boxes
 from app.desk.redaction import suggest_removals
-from tests.support.desk import known_names, phrases
+from tests.support.desk import known_names
+from tests.support.phrases import phrases
 
 WORDS = st.text("abcdeéĀēA B漢字Zz09 .-'\n", min_size=1, max_size=60)
 

@@ -30,12 +30,11 @@ from app.files import sniff
 from app.site import demo, factory
 from app.site.config import load_config
 from app.text.find import find_identifying, remove_spans
-from app.text.phrases import PhraseTrie, load_phrases
 from app.text.skeleton import skeleton_words
 from app.vault import age_open, bundle, keys, part, reply, tip, tip_bundles
 from app.vault.age import seal
 from tests.support.growth import MOST_GROWTH, growth
-from tests.support.paths import ROOT
+from tests.support.phrases import phrases
 
 _SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 _PUBLIC = _SIGNER.public_key().public_bytes_raw()
@@ -233,15 +232,10 @@ def _request_seeds() -> list[bytes]:
     return [b"\0".join(row) for row in rows]
 
 
-@cache
-def _phrases() -> PhraseTrie:
-    return load_phrases(ROOT / "content")
-
-
 def _hygiene(data: bytes) -> None:
     said = clean_text(_text(data))
     assert clean_text(said) == said
-    found = find_identifying(said, phrases=_phrases())
+    found = find_identifying(said, phrases=phrases())
     remove_spans(said, [(one.start, one.end) for one in found])
 
 
@@ -251,7 +245,7 @@ def _cost(data: bytes) -> None:
 
     def work(text: str) -> None:
         said = clean_text(text)
-        find_identifying(said, phrases=_phrases())
+        find_identifying(said, phrases=phrases())
         text_sketch(text)
         tuple(skeleton_words(text))
         clean_document_text(text)

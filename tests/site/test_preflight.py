@@ -28,7 +28,7 @@ TODAY = nz_day(time.time())
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
-    """The demonstration's configuration; of the content, English alone is checked, which takes a tenth of the time."""
+    """The demonstration's configuration; of the content, English alone is checked, which is quicker."""
     monkeypatch.setattr(preflight, "ROOT", site_root(tmp_path / "english", ("en",)))
     return demo.prepare_folder(tmp_path / "demo")
 

@@ -10,6 +10,7 @@ from tests.support.paths import ROOT
 
 AXE = ROOT / "tests/tools/node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 PHONE, DESK = {"width": 320, "height": 450}, {"width": 1280, "height": 800}
 RUN_AXE = """async rules => (await axe.run(document, {runOnly: rules, resultTypes: ['violations']}))
     .violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ')).slice(0, 3).join(', '))"""

@@ -24,7 +24,6 @@ from app.desk.language_guess import LanguageGuess, load_language_guess
 from app.desk.service import Desk, open_desk
 from app.desk.web.factory import create_app
 from app.desk.web.session import Sessions
-from app.text.phrases import PhraseTrie, load_phrases
 from app.vault.age import seal
 from app.vault.age_open import write_identity_file
 from app.vault.keys import new_identity, recipient_of
@@ -33,6 +32,7 @@ from app.vault.signature import encode_public_key, new_signing_key, read_signing
 from app.vault.tip import ReplyTo, Tip, TipFile, TipId, new_tip_id
 from app.vault.tip_bundles import Bundle, Words, read_words, to_bundles
 from tests.support.paths import ROOT
+from tests.support.phrases import phrases
 
 DAY = date(2026, 11, 22)
 NOON = 1795302000.0  # 2026-11-22, noon in New Zealand
@@ -97,12 +97,6 @@ replies = "{replies}"
 def known_names() -> KnownNames:
     """The desk's list of names, read once."""
     return load_known_names()
-
-
-@cache
-def phrases() -> PhraseTrie:
-    """The finder's words, read once."""
-    return load_phrases(ROOT / "content")
 
 
 @cache

@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -25,8 +24,8 @@ from werkzeug.test import Client, TestResponse
 from app.core import i18n
 from app.site import demo, factory
 from app.site.config import load_config
-from app.text.phrases import PhraseTrie, load_phrases
 from tests.support.paths import ROOT
+from tests.support.phrases import phrases
 
 BASE = "http://127.0.0.1:8000"
 VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
@@ -313,11 +312,6 @@ def site_root(folder: Path, codes: tuple[str, ...] | None = None) -> Path:
     return root
 
 
-@cache
-def _phrases() -> PhraseTrie:
-    return load_phrases(ROOT / "content")
-
-
 def open_site(
     folder: Path,
     codes: tuple[str, ...] | None = None,
@@ -327,9 +321,10 @@ def open_site(
     **variables: str,
 ) -> Visitor:
     """The real site with the demonstration's configuration, its outbox and secret in `folder`."""
-    # Every root that is made here has the phrases of all languages: one process reads them once.
-    phrases, root = None if root else _phrases(), root or site_root(folder, codes)
+    # A root that is made here has the phrases of all languages; any other may have its own.
+    known = None if root else phrases()
+    root = root or site_root(folder, codes)
     path = demo.prepare_folder(folder / "demo")
     settings = load_config(path, {**os.environ, **{f"HAUMARU_{key}": value for key, value in variables.items()}})
-    parts = factory.prerender_site(settings, root=root, phrases=phrases)
+    parts = factory.prerender_site(settings, root=root, phrases=known)
     return Visitor(factory.build_site(parts, root=root, clock=clock), parts, base=settings.site.base_url)

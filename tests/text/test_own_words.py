@@ -7,9 +7,8 @@ was reached.
 
 import pytest
 
-from app.text.phrases import load_phrases
 from tests.support.own_words import LANGUAGES, measure, sentences
-from tests.support.paths import ROOT
+from tests.support.phrases import phrases
 from tests.support.visit import KNOWN
 
 LEAST_FOUND = 0.9
@@ -22,9 +21,9 @@ LEAST_FOUND_IN_CHINESE = 0.87
 """The goal is missed here: the measured Chinese sentences are short, and many name their writers by a name alone."""
 
 
-@pytest.fixture(scope="module")
-def phrases():
-    return load_phrases(ROOT / "content")
+@pytest.fixture(scope="module", name="phrases")
+def _phrases():
+    return phrases()
 
 
 def test_each_set_has_sentences_of_both_kinds():

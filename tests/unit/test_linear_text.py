@@ -12,13 +12,12 @@ from app.files.office_document import read_document
 from app.site.report.file_rows import file_rows
 from app.text.find import find_in_fields
 from app.text.patterns import MAX_PHONE_LOOKUPS, PhoneLookups
-from app.text.phrases import load_phrases
 from app.text.same_details import same_details
 from app.text.skeleton import skeleton_words
 from app.text.words import fold_word, without_accents
 from tests.support.desk import known_names, languages
 from tests.support.growth import MOST_GROWTH, growth
-from tests.support.paths import ROOT
+from tests.support.phrases import phrases
 
 SIZE = 800
 
@@ -55,9 +54,9 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture(scope="module")
-def phrases():
-    return load_phrases(ROOT / "content")
+@pytest.fixture(scope="module", name="phrases")
+def _phrases():
+    return phrases()
 
 
 def _redact(text, phrases):

@@ -4,13 +4,12 @@ import pytest
 
 from app.core.unicode import clean_text
 from app.text.find import find_identifying
-from app.text.phrases import load_phrases
-from tests.support.paths import ROOT
+from tests.support.phrases import phrases
 
 
 @pytest.fixture(scope="session")
 def all_phrases():
-    return load_phrases(ROOT / "content")
+    return phrases()
 
 
 @pytest.fixture

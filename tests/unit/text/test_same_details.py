@@ -5,8 +5,8 @@ from collections import defaultdict
 import pytest
 
 from app.text.same_details import same_details
-from tests.support.desk import phrases
 from tests.support.own_words import FOLDER, LANGUAGES, sentences
+from tests.support.phrases import phrases
 
 
 def forms(text: str) -> set[tuple[str, str]]:
