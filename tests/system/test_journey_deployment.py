@@ -1,18 +1,22 @@
 """A whole deployment on loopback: the units of deploy/, its proxy with TLS in front, and a tip sent through them."""
 
 import http.client
+import io
 import re
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from app.files.protocol import Task, unpack_result
 from app.site.guide.recording_frames import RECORDING_BYTES
+from tests.corpus import films
 from tests.support import http1, http2
 from tests.support.attacker import ask, circuit_line, connect, secured
 from tests.support.deployed import configuration
@@ -27,7 +31,7 @@ SYSTEMD = ROOT / "deploy" / "systemd"
 
 def photograph() -> bytes:
     """A small JPEG."""
-    made = BytesIO()
+    made = io.BytesIO()
     Image.new("RGB", (64, 48), (200, 30, 30)).save(made, "JPEG")
     return made.getvalue()
 
@@ -96,6 +100,23 @@ def test_a_file_is_cleaned_under_the_units_rules(deployment):
     sent = visitor.post("/en/report", [*held.form("/report").fields, ("step", "confirm")])
     assert sent.heading == "Your report was sent"
     assert len(deployment.tip("A picture goes with it")["files"]) == 1
+
+
+@pytest.mark.parametrize("forbidden", [set(), {"setpriority"}], ids=["the unit", "no priorities"])
+def test_a_recording_is_encoded_anew_under_the_units_rules(forbidden):
+    """A recording that only encoding makes safe comes back under the unit's rules, and where a priority is refused."""
+    unit = Unit(SYSTEMD / "haumaru.service")
+    unit.settings["SystemCallFilter"].append(f"~{' '.join(forbidden)}")
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", "-m", "app.files.worker", Task.ENCODE],
+        input=films.of_kind("voice.aac"),
+        env={},
+        capture_output=True,
+        check=False,
+        preexec_fn=unit.rules(),  # the tests have no threads of their own
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert unpack_result(io.BytesIO(done.stdout)).files
 
 
 def test_the_largest_body_touches_no_disk(deployment):
