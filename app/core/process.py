@@ -8,10 +8,13 @@ its message.
 import contextlib
 import ctypes
 import os
+import platform
 import resource
 import signal
+import struct
 import sys
 import threading
+from collections.abc import Set as AbstractSet
 
 import click
 
@@ -20,6 +23,9 @@ from app.core.log import place_of
 
 _PR_SET_DUMPABLE = 4
 # The numbers are those of malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX.
+# The number of sched_setattr(2) on each machine: glibc before 2.41 has no function for the call.
+_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
+_SLICE_NANOSECONDS = 10_000_000
 _MALLOC_PARAMETERS = {-1: 256 * 1024, -3: 128 * 1024, -4: 65_536, -8: 2}
 
 
@@ -96,10 +102,20 @@ def return_memory_at_once() -> None:
 
 
 def use_batch_scheduling() -> None:
-    """Schedule this process as a batch process, where the system allows it (SCHED_BATCH, sched(7)).
+    """Schedule this process as a batch process in slices of 10 ms, where the system allows it (sched(7)).
 
     A request passes through two threads. Under batch scheduling a thread that wakes does not interrupt the other one;
-    such interruptions cost a tenth of the request rate.
+    such interruptions cost a tenth of the request rate. Linux knows slices of a process since 6.12.
     """
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        if number := _SCHED_SETATTR.get(platform.machine()):
+            nice = os.getpriority(os.PRIO_PROCESS, 0)
+            attributes = struct.pack("=IIQiIQQQ", 48, os.SCHED_BATCH, 0, nice, 0, _SLICE_NANOSECONDS, 0, 0)
+            ctypes.CDLL(None).syscall(number, 0, attributes, 0)
+
+
+def use_processors(processors: AbstractSet[int]) -> None:
+    """Run this thread, and threads and processes that it starts, on these processors, where the system allows it."""
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, processors)

@@ -1,10 +1,11 @@
 """Who may start the next child process: the processors are shared fairly among the networks whose files wait.
 
 A child has a place, of which this machine has one for each processor (and, beside these, some for recordings that are
-encoded anew). Files wait for places in this order: those of
-networks that have no child now, then those of networks that have used least place time within the hour. One network
-never has all places, and one that has used up its budget waits until nothing else is cleaned. So neither many files nor
-slow ones keep another network's file from its turn for longer than one child may run.
+encoded anew). A child may run on each of these processors, even if the process that starts the child may not. Files
+wait for places in this order: those of networks that have no child now, then those of networks that have used least
+place time within the hour. One network never has all places, and one that has used up its budget waits until nothing
+else is cleaned. So neither many files nor slow ones keep another network's file from its turn for longer than one child
+may run.
 """
 
 import errno
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from threading import Condition
 
 from app.core.errors import BusyError
+from app.core.process import use_processors
 
 BUDGET_SECONDS = 300.0
 FILM_BUDGET_SECONDS = 600.0
@@ -57,6 +59,7 @@ class FileTurns:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name, self._places, self._budget, self._clock = name, places or cores(), budget, clock
+        self._processors = os.sched_getaffinity(0)
         self._change, self._waiting, self._count = Condition(), list[_Waiting](), 0
         self._use = _Use(clock())
 
@@ -64,10 +67,12 @@ class FileTurns:
     def turn(self, networks: Sequence[str], *, seconds: float) -> Iterator[None]:
         """Hold one place for a file of these networks, narrowest first; raises BusyError after so many seconds."""
         with closing(self._wait(networks, self._clock() + seconds)):
-            began = self._clock()
+            began, own = self._clock(), os.sched_getaffinity(0)
+            use_processors(self._processors)
             try:
                 yield
             finally:
+                use_processors(own)
                 self._end(networks, self._clock() - began)
 
     def expected_seconds(self) -> float:

@@ -8,20 +8,17 @@
 No code that opens a tip can be reached from here.
 """
 
-import gc
 import json
-import multiprocessing
 import os
 import sys
 from functools import partial
 from pathlib import Path
 from time import time
-from wsgiref.types import WSGIApplication
 
 import click
 
 from app.core import process
-from app.core.log import log, quiet_logs
+from app.core.log import quiet_logs
 from app.core.resources import ROOT
 from app.delivery.clock import nz_day
 from app.site import demo, factory, preflight
@@ -31,8 +28,6 @@ from app.site.guide.loader import load_library
 from app.site.guide.models import ENGLISH, GuideFolders
 from app.site.status import read_status
 
-# Connections that one worker holds at once; an idle or slow connection costs some memory and no thread.
-_CONNECTIONS = 4096
 _CONFIG = click.option(
     "--config", "path", type=click.Path(path_type=Path), required=True, help="The configuration: haumaru.toml."
 )
@@ -150,50 +145,9 @@ def run_demo() -> None:
 
 
 def _serve(config: Config) -> None:
-    from granian import Granian  # noqa: PLC0415  # only `serve` and `demo` need a server
-    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
+    from app.site.serving import serve_site  # noqa: PLC0415  # only `serve` and `demo` need a server
 
-    process.harden_process()
-    process.raise_open_file_limit(2 * _CONNECTIONS)
-    quiet_logs(at_once=config.site.demo)
-    # Workers share the rendered pages by forking, which is not the default start method everywhere.
-    multiprocessing.set_start_method("fork")
-    prerendered = factory.prerender_site(config)
-    # The garbage collectors of the workers then do not write to the shared pages (docs.python.org, gc.freeze).
-    gc.collect()
-    gc.freeze()
-    for warning in (*preflight.host_warnings(config), *preflight.outcome_faults(config)):
-        log.warning("%s", warning)
-    server = config.server
-    log.info("serving on %s:%s", server.host, server.port)
-    Granian(
-        "haumaru",
-        address=server.host,
-        port=server.port,
-        interface=Interfaces.WSGI,
-        workers=server.workers,
-        blocking_threads=server.threads,
-        backpressure=_CONNECTIONS,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_enabled=False,
-        respawn_failed_workers=True,
-        respawn_interval=0.5,
-        # Every acknowledged tip is on the disk, so a worker that does not end may be killed.
-        workers_kill_timeout=10,
-    ).serve(target_loader=partial(_worker, prerendered), wrap_loader=False)
-
-
-def _worker(prerendered: factory.Prerendered) -> WSGIApplication:
-    process.harden_process()
-    process.use_batch_scheduling()
-    process.return_memory_at_once()
-    quiet_logs()
-    site = factory.build_site(prerendered)
-    # What was built lasts as long as the process: no collection looks through it again.
-    gc.collect()
-    gc.freeze()
-    return site
+    serve_site(config)
 
 
 def main() -> None:

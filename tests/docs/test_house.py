@@ -11,6 +11,7 @@ from app.site import demo, factory
 from app.site.config import load_config
 from app.web.middleware import BodyRoom
 from tests.support.paths import BIN, ROOT
+from tests.support.phrases import phrases
 
 MODULES = sorted(path for path in (ROOT / "app").rglob("*.py") if path.name != "__init__.py")
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
@@ -209,7 +210,7 @@ def test_the_locks_hold_hashes_and_no_address():
 def test_the_route_list_is_the_contract_s(tmp_path):
     """The site answers at the contract's addresses and at no other."""
     settings = load_config(demo.prepare_folder(tmp_path / "demo"), {})
-    app = factory.create_site_app(factory.prerender_site(settings), BodyRoom(threads=4, memory=0))
+    app = factory.create_site_app(factory.prerender_site(settings, phrases=phrases()), BodyRoom(threads=4, memory=0))
     rules = {
         f"{method} {rule.rule.replace('<lang:lang>', '<lang>')}"
         for rule in app.url_map.iter_rules()

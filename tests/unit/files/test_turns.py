@@ -1,5 +1,6 @@
 """Turns of files: each network gets its own, whatever the others send, and no more than the machine has places."""
 
+import os
 import secrets
 import subprocess
 import sys
@@ -155,3 +156,22 @@ def test_children_wait_for_a_free_core():
         for _ in range(cores()):
             held.enter_context(acquire_place("child", cores()))
         assert [one.code for one in clean_files([b"words"], limits=CleanLimits(seconds=0.3))] == ["no-time"]
+
+
+def test_a_child_may_run_on_every_processor():
+    """A thread with one processor cleans files on all that the turns were made with, and then has its own again."""
+    turns, every = FileTurns(), os.sched_getaffinity(0)
+    one = {min(every)}
+    seen = []
+
+    def work():
+        os.sched_setaffinity(0, one)
+        with turns.turn(["a"], seconds=10):
+            code = "import os; print(sorted(os.sched_getaffinity(0)))"
+            seen.append(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        seen.append(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [f"{sorted(every)}\n", one]
