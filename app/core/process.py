@@ -22,10 +22,10 @@ from app.core.errors import ConfigError, HaumaruError
 from app.core.log import place_of
 
 _PR_SET_DUMPABLE = 4
-# The numbers are those of malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX.
 # The number of sched_setattr(2) on each machine: glibc before 2.41 has no function for the call.
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
 _SLICE_NANOSECONDS = 10_000_000
+# The numbers are those of malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX.
 _MALLOC_PARAMETERS = {-1: 256 * 1024, -3: 128 * 1024, -4: 65_536, -8: 2}
 
 

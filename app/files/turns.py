@@ -58,8 +58,8 @@ class FileTurns:
         budget: float = BUDGET_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name, self._places, self._budget, self._clock = name, places or cores(), budget, clock
         self._processors = os.sched_getaffinity(0)
+        self._name, self._places, self._budget, self._clock = name, places or len(self._processors), budget, clock
         self._change, self._waiting, self._count = Condition(), list[_Waiting](), 0
         self._use = _Use(clock())
 

@@ -33,6 +33,7 @@ def test_processors_are_shared_evenly(processors, workers, shares):
 
 
 def sockets_that_listen(port: int) -> list[str]:
+    """The address of each socket of this machine that listens at a port, in hexadecimal digits."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [place for _, place, _, state, *_ in lines if place.endswith(f":{port:04X}") and state == _LISTENS]
 
