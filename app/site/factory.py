@@ -7,6 +7,7 @@ can be built in one process.
 
 import secrets
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -134,14 +135,17 @@ def render_guide(config: Config, secret: bytes, *, root: Path = ROOT, phrases: P
     """
     compile_catalogues(root / "translations")
     library, catalogue_reviews = load_editions(config, root)
+    with ThreadPoolExecutor(1) as aside:  # handouts are made by a library that leaves this thread running
+        handouts = aside.submit(make_handouts, library, "" if config.site.demo else config.site.base_url)
+        phrases = phrases or load_phrases(root / "content")
     prerendered = Prerendered(
         config=config,
         secret=secret,
         library=library,
         catalogue_reviews=catalogue_reviews,
-        handouts=make_handouts(library, "" if config.site.demo else config.site.base_url),
+        handouts=handouts.result(),
         outcomes=read_outcome_files(config.content, config.report_agencies, nz_day(time()))[0],
-        phrases=phrases or load_phrases(root / "content"),
+        phrases=phrases,
         pages={},
     )
     preload_tables()

@@ -32,14 +32,16 @@ def site(folder: Path, **variables: str) -> Iterator[tuple[Deployment, Program, 
         yield here, program, port
 
 
-# Growth
+# Growth, of one worker: with two, what one of them had none of at first would count as growth later.
+
+ONE = {"HAUMARU_SERVER_WORKERS": "1"}
 
 
 @pytest.mark.slow
 def test_page_views_leave_memory_as_it_was(tmp_path):
     """However many pages are read, the site's processes hold what they held after the first of them."""
     views = scale(30_000, 1_000_000)
-    with site(tmp_path) as (_, program, port):
+    with site(tmp_path, **ONE) as (_, program, port):
         # The first that are made fill caches, and a heap for each thread that makes one.
         view(port, views // 5, made=0.2)
         before = program.memory()
@@ -55,7 +57,7 @@ def test_tips_leave_memory_as_it_was(tmp_path):
     tips = scale(150, 10_000)
     # Twenty leave each second, so that the forwarder delivers tips and not only decoys meanwhile.
     pace = {"HAUMARU_FORWARD_WINDOW": "5s", "HAUMARU_FORWARD_CELLS": "100", "HAUMARU_FORWARD_STOCK": "100"}
-    with site(tmp_path, **pace) as (here, program, port):
+    with site(tmp_path, **ONE, **pace) as (here, program, port):
         forwarder = here.forwarder()
         ledger, done = send_all([port], first := words(max(400, tips // 5)))
         until(done, "the first tips", seconds=3_600)
@@ -75,7 +77,7 @@ def test_tips_leave_memory_as_it_was(tmp_path):
             forwarder_MiB_after=after_forwarder // MIB,
         )
     assert len(ledger.acknowledged) == tips + len(first)
-    assert after - before < 32 * MIB
+    assert after - before < 16 * MIB
     assert after_forwarder - before_forwarder < 32 * MIB
 
 

@@ -138,13 +138,13 @@ def _day_or_none(text: str) -> date | None:
         return None
 
 
-class _FrontMatterLoader(yaml.SafeLoader):
+class _FrontMatterLoader(yaml.CSafeLoader):
     """Loads YAML as text, except days: YAML 1.1 would make `yes` a truth value and `1.0` a number."""
 
 
 _FrontMatterLoader.yaml_implicit_resolvers = {
     first: [pair for pair in pairs if pair[0] == "tag:yaml.org,2002:timestamp"]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    for first, pairs in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
 
 

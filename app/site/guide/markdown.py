@@ -5,6 +5,7 @@ half-trusted. Links such as `page:help`, `contact:police-105`, `contact:crime-st
 are resolved within the language. A link without a target is reported as a fault.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ _TAGS = frozenset(
 _ATTRIBUTES = {"*": ["id"], "a": ["href", "translate"], "span": ["lang", "translate"], "ol": ["start"]}
 _UNTRANSLATED = {"translate": "no"}  # a browser's own translation leaves the element as it is
 _PROTOCOLS = frozenset({"https", "http", "tel", "mailto"})
+# Text that is no markup and has no entity and no control character.
+_PLAIN = re.compile(r"[^<>&\x00-\x1f]*")
 # Pages that links may name although they have no file in `content/`.
 _WITHOUT_CONTENT = frozenset({"report", "reply", "sheets"})
 
@@ -174,4 +177,6 @@ def _resolve_links(children: Sequence[Token], links: Links) -> Iterator[Token]:
 
 
 def _sanitise(html: str) -> Markup:
+    if _PLAIN.fullmatch(html):  # as most lines are, and bleach would return the same words
+        return Markup(html)  # noqa: S704
     return Markup(bleach.clean(html, tags=_TAGS, attributes=_ATTRIBUTES, protocols=_PROTOCOLS))  # noqa: S704
