@@ -92,7 +92,7 @@ def specimens() -> dict[str, Specimen]:
 def running(tmp_path_factory) -> Iterator[Running]:
     """The demonstration: site and forwarder as processes, shared by all tests that only send tips and read them."""
     limits = {"HAUMARU_LIMITS_PER_ADDRESS": "100000/hour", "HAUMARU_REPORT_MAX_UPLOAD": "25MB"}
-    with demonstration(tmp_path_factory.mktemp("demonstration"), **limits) as site:
+    with demonstration(tmp_path_factory.mktemp("demonstration"), measured=True, **limits) as site:
         yield site
 
 

@@ -1,8 +1,9 @@
 """SQLite as the outbox's database: the settings of a connection, and how a writer waits for its turn.
 
 SQLite admits one writer at a time, so the threads of a process share one connection that writes. A process that waits
-for another process asks each millisecond: SQLite's own waits grow to a tenth of a second, while a tip takes a few
-milliseconds. Meanwhile it has a lock on the folder of the file, so that the other process knows that somebody waits.
+for another process asks five times a millisecond at first, and each millisecond later: SQLite's own waits grow to a
+tenth of a second, while a tip takes a few milliseconds. Meanwhile it has a lock on the folder of the file, so that the
+other process knows that somebody waits.
 """
 
 import fcntl
@@ -23,7 +24,7 @@ from app.delivery.schema import driver_of
 BUSY_SECONDS = 30
 PAGE_BYTES = 8192
 WAL_PAGES = 256  # 2 MiB: SQLite copies a longer log into the file, and then writes the log from its beginning
-_POLL_SECONDS = 0.001
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0002, 0.001
 
 
 def open_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
@@ -111,7 +112,7 @@ class SqliteWriters:
 
     def _begin_writing(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction as the one writer; ask often: SQLite itself waits longer and longer."""
-        end = time.monotonic() + BUSY_SECONDS
+        end, pause = time.monotonic() + BUSY_SECONDS, _SHORTEST_PAUSE_SECONDS
         while True:
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -119,7 +120,8 @@ class SqliteWriters:
                 if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                     raise
                 self._wait()
-                time.sleep(_POLL_SECONDS)
+                time.sleep(pause)
+                pause = min(1.1 * pause, _LONGEST_PAUSE_SECONDS)
             else:
                 return
 

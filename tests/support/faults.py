@@ -27,6 +27,7 @@ from app.vault.keys import DEMONSTRATION
 from app.vault.part import read_part
 from app.vault.tip_bundles import from_bundles, read_words
 from tests.support.paths import BIN
+from tests.support.site import unmeasured
 
 LONG = bool(os.environ.get("LONG"))
 LIMITS = {"HAUMARU_LIMITS_PER_ADDRESS": "10000000/hour"}
@@ -36,11 +37,6 @@ PATIENCE = 180
 def scale(short: int, long: int) -> int:
     """How often: `short` in `make test`, `long` where LONG is set."""
     return long if LONG else short
-
-
-def unmeasured() -> dict[str, str]:
-    """This environment, in which a program is not measured: it starts in half the time, and most are killed anyway."""
-    return {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_CONFIG"}
 
 
 def report(title: str, **figures: object) -> None:

@@ -1,6 +1,5 @@
 """Which tests run in one process where several share the run."""
 
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import pytest
 
 from tests.support.groups import group
 from tests.support.paths import ROOT
+from tests.support.site import unmeasured
 
 FILES = ("tests/unit/support/test_paths.py", "tests/unit/core/test_log.py", "tests/unit/core/test_process.py")
 
@@ -18,7 +18,7 @@ FILES = ("tests/unit/support/test_paths.py", "tests/unit/core/test_log.py", "tes
 @pytest.mark.parametrize("options", [[], ["--dist", "loadgroup"]], ids=["by default", "by group"])
 def test_the_tests_of_a_file_run_in_one_process(options):
     """Two processes share three files, and each file is one process's, so what a file starts is started once."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env = {name: value for name, value in unmeasured().items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "2", *options, "-v", "-p", "no:cacheprovider", *FILES],
         cwd=ROOT,
