@@ -1,7 +1,8 @@
 """The form of an answer: the questions that the desk asked by their ids, each with its boxes, and one text.
 
-Which questions were asked travels in the page. A question that this site does not know is not shown; an answer to a
-question that was not asked is not read. A sender who answers a question need not write anything else.
+Which questions were asked, and which are answered already, travels in the page. A question that this site does not know
+is not shown; an answer to a question that was not asked is not read. A sender who answers a question need not write
+anything else.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,8 +20,8 @@ _NOT_WHO = N_("Do not write your name or anything that shows who you are.")
 
 
 def known_questions(untrusted_ids: Iterable[str]) -> tuple[str, ...]:
-    """Return those of the ids that the catalogue has, each once, as many as an answer can hold."""
-    return tuple(one for one in dict.fromkeys(untrusted_ids) if one in QUESTIONS)[:MAX_REPLIES]
+    """Return those of the ids that the catalogue has, each once."""
+    return tuple(one for one in dict.fromkeys(untrusted_ids) if one in QUESTIONS)
 
 
 def _with_asked_questions(form_class: type["ReplyForm"]) -> type["ReplyForm"]:
@@ -49,8 +50,8 @@ class ReplyForm(TipForm):
     _asked: tuple[str, ...] = ()
 
     def ask(self, untrusted_ids: Iterable[str]) -> None:
-        """Take these questions into the form; those that the catalogue does not have are left out."""
-        self._asked = known_questions(untrusted_ids)
+        """Take these questions into the form: of those that the catalogue has, as many as an answer can hold."""
+        self._asked = known_questions(untrusted_ids)[:MAX_REPLIES]
 
     def validate_what(self, field: Field) -> None:
         """Refuse an answer without words in which no question is answered either."""
@@ -61,6 +62,11 @@ class ReplyForm(TipForm):
     def asked(self) -> list[Field]:
         """The fields of the questions that were asked, in the order of asking."""
         return [self[_field_name(one)] for one in self._asked]
+
+    @property
+    def answered(self) -> list[str]:
+        """The ids of the questions that are answered."""
+        return [one for one in self._asked if self[_field_name(one)].data]
 
     @property
     def asked_hidden(self) -> list[tuple[str, str]]:

@@ -28,7 +28,7 @@ from app.core.log import log_error
 from app.delivery.receipt_codes import ReceiptCode
 from app.delivery.reply_store import ReplyStore, read_reply_post
 from app.site.report.access import ReplyAccess, SharedDerivations, given_code, read_code
-from app.site.report.answer_form import ReplyForm
+from app.site.report.answer_form import ReplyForm, known_questions
 from app.site.report.choices import kept_choices
 from app.site.report.code_fields import code_sentences, typed_code
 from app.site.report.form_token import Token
@@ -116,9 +116,10 @@ class ReplyViews:
         )
 
     def carried(self, form: ReplyForm) -> Sequence[tuple[str, str]]:  # noqa: ARG002
-        """Return the receipt code, and the digests of the replies that were read."""
+        """Return the receipt code, the digests of the replies that were read, and the questions answered before."""
         code = given_code()
-        return [*([("code", code)] if code else []), *(("seen", each) for each in _seen())]
+        seen, said = (("seen", each) for each in _seen()), (("said", each) for each in _said())
+        return [*([("code", code)] if code else []), *seen, *said]
 
     def submission(self, form: ReplyForm, untrusted_files: list[bytes]) -> Submission:
         """Return the answer under the code of the page; raises BusyError."""
@@ -142,7 +143,7 @@ class ReplyViews:
         return self._sent_page(form, AlreadySentError.status, files_hours=0, again=True)
 
     def _sent_page(self, form: ReplyForm, status: int, **values: Any) -> Response:
-        carried, token = self.carried(form), self._new_token()
+        carried, token = [*self.carried(form), *(("said", each) for each in form.answered)], self._new_token()
         return self._responses.page(
             "report/answered.html", status=status, form=form, carried=carried, token=token, **values
         )
@@ -218,13 +219,17 @@ class ReplyViews:
             log_error(error)
             raise _code_error(503, _("Something went wrong"), _RETRY_SECONDS) from None
         opened = open_replies(sealed, access.key, access.locator)
-        form.ask(opened.questions)
+        # The desk's questions stay under the code; who answered some of them a moment ago is asked the others.
+        said = _said()
+        form.ask(one for one in opened.questions if one not in said)
+        seen = (("seen", each) for each in opened.digests)
         return self._responses.page(
             "report/replies.html",
             problem,
             form=form,
-            carried=[("code", access.code), *(("seen", each) for each in opened.digests)],
+            carried=[("code", access.code), *seen, *(("said", each) for each in said)],
             opened=opened,
+            answered=any(one in said for one in opened.questions),
             token=self._responses.next_token(form.current),
         )
 
@@ -243,6 +248,11 @@ def _required_code() -> ReceiptCode:
 def _seen() -> list[str]:
     """Return the digests of the replies that the page showed; none from a page that showed none."""
     return [each for each in request.form.getlist("seen") if _DIGEST.fullmatch(each)]
+
+
+def _said() -> tuple[str, ...]:
+    """Return the ids of the questions that were answered before, in this coming back."""
+    return known_questions(request.form.getlist("said"))
 
 
 def _refused_body(status: int) -> PageError:

@@ -12,7 +12,6 @@ from app.delivery.database import Database
 from app.delivery.outbox import Outbox
 from app.delivery.receipt_codes import derive_keys, new_code
 from app.delivery.reply_store import ReplyPost, ReplyStore
-from app.site.report.answer_form import known_questions
 from app.vault.age_open import unseal
 from app.vault.asked_questions import QUESTIONS
 from app.vault.keys import DEMONSTRATION
@@ -32,12 +31,10 @@ def site(tmp_path_factory):
     return open_site(tmp_path_factory.mktemp("site"), ("en", "to", "hi"), REPORT_MIN_FILL="0s", **limits)
 
 
-def hidden(answer):
-    """The hidden fields of the form on a page in which an answer is given, each with its values."""
+def hidden(answer, steps=("answer", "send")):
+    """The hidden fields of the last form on a page with one of these buttons, each with its values."""
     fields = {}
-    inside = [
-        one.within("form") for one in answer.document.all("button") if one.attrs.get("value") in ("answer", "send")
-    ]
+    inside = [one.within("form") for one in answer.document.all("button") if one.attrs.get("value") in steps]
     form = inside[-1]
     for field in answer.document.all("input", type="hidden"):
         if field.within("form") is form:
@@ -180,7 +177,8 @@ def test_an_unknown_question_shows_nothing_and_breaks_nothing(site):
 
 def test_an_answer_holds_no_more_than_its_tip_can(site):
     """Of more questions than a tip has room for, the first twenty are asked; what nobody asked is not read."""
-    assert known_questions([*QUESTIONS, *QUESTIONS]) == (*[*QUESTIONS][:MAX_REPLIES],)
+    assert len(QUESTIONS) > MAX_REPLIES
+    assert {*boxes(read_page(site, [*QUESTIONS]))} == {*[*QUESTIONS][:MAX_REPLIES]}
     page = read_page(site, ["locked-in"])
     look = go_on(site, page, "answer", q_locked_in="yes", q_dogs="yes", what="They moved.")
     assert "dangerous dogs" not in look.text
@@ -205,3 +203,43 @@ def test_ticks_to_take_words_out_of_a_reply_are_kept_on_the_way_back(site):
     assert sent_tip(site, again, remove=box.attrs["value"]).replies == {
         "languages": "Tongan and Fijian, call me on [removed]"
     }
+
+
+def send_more(site, look):
+    """The page after a tip was sent and "Send more under this code" was pressed."""
+    with patch.object(Outbox, "put"):
+        sent = go_on(site, look, "send")
+    assert sent.status == 200
+    return site.post("/en/reply", {**hidden(sent, ["read"]), "step": "read"})
+
+
+def test_who_sends_more_is_asked_only_what_is_not_answered_yet(site):
+    """After an answer the others of the desk's questions are asked; a code that is typed again shows all of them."""
+    code = new_code()
+    page = read_page(site, ASKED, code=code)
+    rest = send_more(site, go_on(site, page, "answer", q_locked_in="yes"))
+    assert boxes(rest) == ["safe-time", "languages"]
+    assert rest.document.one("h1").text == "A reply for you"
+    other = site.post("/to/reply", {**hidden(rest), "step": "read"})
+    assert boxes(other) == ["safe-time", "languages"]
+    last = send_more(site, go_on(site, rest, "answer", q_safe_time="night"))
+    assert boxes(last) == ["languages"]
+    token = site.get("/en/reply").document.one("input", name="csrf_token").attrs["value"]
+    anew = site.post("/en/reply", {"csrf_token": token, "step": "read", "code": code})
+    assert {*boxes(anew)} == {*ASKED}
+
+
+def test_where_every_question_is_answered_more_can_be_written(site):
+    """The page says "Tell us more" once, never that there is no reply, and the questions can be deleted."""
+    page = read_page(site, ["locked-in"])
+    done = send_more(site, go_on(site, page, "answer", q_locked_in="no"))
+    assert (done.status, boxes(done)) == (200, [])
+    assert "There is no reply for this code" not in done.text
+    assert [one.text for one in done.document.all("h1") + done.document.all("h2")] == ["Tell us more"]
+    assert [one.attrs["value"] for one in done.document.all("button", name="step") if "lang" not in one.attrs] == [
+        "done",
+        "answer",
+        "withdraw",
+    ]
+    look = go_on(site, done, "answer", what="They moved.")
+    assert dict(sent_tip(site, look).answers) == {"what": "They moved."}
