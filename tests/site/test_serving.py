@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import subprocess
+from contextlib import ExitStack
 from itertools import permutations
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -51,6 +53,12 @@ def workers(pid: int) -> list[int]:
     return [one for one in direct_children(pid) if b"forward" not in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
+def states(pid: int) -> set[str]:
+    """The states of a process's threads (proc_pid_stat(5)): T once all of them have stopped."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return {(each / "stat").read_text().rpartition(")")[2].split()[0] for each in threads}
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("serving")
@@ -81,6 +89,25 @@ def test_workers_have_processors_of_their_own(site):
 def test_workers_share_one_socket(site):
     """One socket listens at the site's address, so a connection is not bound to a worker before somebody takes it."""
     assert len(sockets_that_listen(urlsplit(site.base_url).port)) == 1
+
+
+def test_no_connection_is_lost_with_a_worker(site):
+    """Connections that nobody has taken when a worker is killed are answered by the other worker, all of them."""
+    until(lambda: len(workers(site.process.pid)) == 2, "two workers")
+    victim, other = workers(site.process.pid)
+    netloc = urlsplit(site.base_url).netloc
+    address = ("127.0.0.1", urlsplit(site.base_url).port)
+    with ExitStack() as stack:
+        stack.callback(os.kill, other, signal.SIGCONT)
+        for worker in (victim, other):
+            os.kill(worker, signal.SIGSTOP)
+        until(lambda: states(victim) == states(other) == {"T"}, "a stop of all threads")
+        peers = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(20)]
+        for peer in peers:
+            peer.sendall(f"GET /healthz HTTP/1.1\r\nHost: {netloc}\r\n\r\n".encode())
+        os.kill(victim, signal.SIGKILL)
+        os.kill(other, signal.SIGCONT)
+        assert [peer.recv(12) for peer in peers] == [b"HTTP/1.1 200"] * len(peers)
 
 
 def test_two_sites_do_not_share_an_address(site, tmp_path):
