@@ -6,9 +6,13 @@ import unicodedata
 from datetime import date
 from pathlib import Path
 
+import bleach
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.core.errors import ConfigError
+from app.site.guide import markdown
 from app.site.guide.loader import load_library, split_front_matter
 from app.site.guide.markdown import Links, render_line, render_page, render_runs
 from app.site.guide.models import HOURS, REQUIRED_PAGES, SLUGS, Contact, Page, source_digest
@@ -179,6 +183,13 @@ def test_what_every_page_shows_is_never_behind(library):
     remedy = "bring these up to date with the English, then: make digests FILE=safety, with CODE=sm for one language"
     assert [name for name in library.stale if name.endswith(shared)] == [], remedy
     assert not [code for code, edition in library.editions.items() if edition.common.stale], remedy
+
+
+@given(st.from_regex(markdown._PLAIN, fullmatch=True))
+def test_plain_words_are_as_the_cleaner_would_leave_them(words):
+    """Words without markup skip the HTML cleaner, which would not change a letter of them."""
+    cleaned = bleach.clean(words, tags=markdown._TAGS, attributes=markdown._ATTRIBUTES, protocols=markdown._PROTOCOLS)
+    assert markdown._sanitise(words) == cleaned
 
 
 def test_html_in_a_translators_file_stays_text():
