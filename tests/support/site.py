@@ -95,6 +95,8 @@ def demonstration(
         "PORT": str(port),
         "HAUMARU_REPORT_MIN_FILL": "0s",
         "HAUMARU_FORWARD_WINDOW": "2s",
+        # All visitors of a test come from one address, and each worker counts its own part of a share.
+        "HAUMARU_LIMITS_PER_ADDRESS": "1000/hour",
         **variables,
     }
     with log.open("wb") as output:
