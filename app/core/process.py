@@ -91,7 +91,7 @@ def raise_open_file_limit(number: int) -> None:
 
 
 def return_memory_at_once() -> None:
-    """Return freed blocks of 192 KiB and more to the system at once, and keep at most 4 MiB of others in two arenas.
+    """Return to the system freed blocks of 192 KiB and more, and what is free beyond 4 MiB at the end of two arenas.
 
     Otherwise a process keeps the memory of past large requests, and each thread its own arena. The buffers of an
     envelope (134 KiB) are kept, because fresh memory for each of them costs a thirtieth of a tip. Source: mallopt(3).

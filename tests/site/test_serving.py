@@ -95,16 +95,15 @@ def test_no_connection_is_lost_with_a_worker(site):
     """Connections that nobody has taken when a worker is killed are answered by the other worker, all of them."""
     until(lambda: len(workers(site.process.pid)) == 2, "two workers")
     victim, other = workers(site.process.pid)
-    netloc = urlsplit(site.base_url).netloc
-    address = ("127.0.0.1", urlsplit(site.base_url).port)
+    address = urlsplit(site.base_url)
     with ExitStack() as stack:
         stack.callback(os.kill, other, signal.SIGCONT)
         for worker in (victim, other):
             os.kill(worker, signal.SIGSTOP)
         until(lambda: states(victim) == states(other) == {"T"}, "a stop of all threads")
-        peers = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(20)]
+        peers = [stack.enter_context(socket.create_connection((address.hostname, address.port), 60)) for _ in range(20)]
         for peer in peers:
-            peer.sendall(f"GET /healthz HTTP/1.1\r\nHost: {netloc}\r\n\r\n".encode())
+            peer.sendall(f"GET /healthz HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
         os.kill(victim, signal.SIGKILL)
         os.kill(other, signal.SIGCONT)
         assert [peer.recv(12) for peer in peers] == [b"HTTP/1.1 200"] * len(peers)

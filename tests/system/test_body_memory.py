@@ -81,7 +81,6 @@ def test_as_many_large_uploads_as_are_let_in_fit_the_unit(tmp_path):
     variables = {
         "HAUMARU_SERVER_PROXIES": "1",
         "HAUMARU_SERVER_BODY_MEMORY": f"{BODY_MEMORY}B",
-        "HAUMARU_LIMITS_PER_ADDRESS": "1000/hour",
     }
     home = own_group()
     with unit_limit() as group, demonstration(tmp_path, **variables) as site:

@@ -33,7 +33,7 @@ def copied(tmp_path_factory) -> Iterator[Running]:
     program.chmod(0o700)
     path = {"PYTHONPATH": str(folder / "program"), "PYTHONDONTWRITEBYTECODE": "1"}
     # One worker: the site answers as soon as its first worker has read everything, while a second one may still read.
-    one = {"HAUMARU_SERVER_WORKERS": "1", "HAUMARU_LIMITS_PER_ADDRESS": "1000/hour"}
+    one = {"HAUMARU_SERVER_WORKERS": "1"}
     with demonstration(folder, program=program, **one, **path) as running:
         visitor = Visitor(running.base_url)
         for _ in range(8):  # so that every thread has answered somebody before

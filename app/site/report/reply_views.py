@@ -117,9 +117,7 @@ class ReplyViews:
 
     def carried(self, form: ReplyForm) -> Sequence[tuple[str, str]]:  # noqa: ARG002
         """Return the receipt code, the digests of the replies that were read, and the questions answered before."""
-        code = given_code()
-        seen, said = (("seen", each) for each in _seen()), (("said", each) for each in _said())
-        return [*([("code", code)] if code else []), *seen, *said]
+        return _carried(given_code(), _seen(), _said())
 
     def submission(self, form: ReplyForm, untrusted_files: list[bytes]) -> Submission:
         """Return the answer under the code of the page; raises BusyError."""
@@ -143,7 +141,7 @@ class ReplyViews:
         return self._sent_page(form, AlreadySentError.status, files_hours=0, again=True)
 
     def _sent_page(self, form: ReplyForm, status: int, **values: Any) -> Response:
-        carried, token = [*self.carried(form), *(("said", each) for each in form.answered)], self._new_token()
+        carried, token = _carried(given_code(), _seen(), [*_said(), *form.answered]), self._new_token()
         return self._responses.page(
             "report/answered.html", status=status, form=form, carried=carried, token=token, **values
         )
@@ -222,12 +220,11 @@ class ReplyViews:
         # The desk's questions stay under the code; who answered some of them a moment ago is asked the others.
         said = _said()
         form.ask(one for one in opened.questions if one not in said)
-        seen = (("seen", each) for each in opened.digests)
         return self._responses.page(
             "report/replies.html",
             problem,
             form=form,
-            carried=[("code", access.code), *seen, *(("said", each) for each in said)],
+            carried=_carried(access.code, opened.digests, said),
             opened=opened,
             answered=any(one in said for one in opened.questions),
             token=self._responses.next_token(form.current),
@@ -253,6 +250,12 @@ def _seen() -> list[str]:
 def _said() -> tuple[str, ...]:
     """Return the ids of the questions that were answered before, in this coming back."""
     return known_questions(request.form.getlist("said"))
+
+
+def _carried(code: ReceiptCode | None, seen: Sequence[str], said: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the names and values of the hidden fields that a page of an answer carries to the next."""
+    code_field = [("code", code)] if code else []
+    return [*code_field, *(("seen", each) for each in seen), *(("said", each) for each in said)]
 
 
 def _refused_body(status: int) -> PageError:

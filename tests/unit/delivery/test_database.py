@@ -518,8 +518,8 @@ def test_a_waiting_writer_asks_often(file, monkeypatch):
 
         monkeypatch.setattr(sqlite_database.time, "sleep", wait)
         box.put([make()])
+        assert (len(waits), waits[0], waits[-1]) == (20, 0.0002, 0.001)
         assert waits == sorted(waits)
-        assert (waits[0], waits[-1]) == (0.0002, 0.001)
         assert len(ids(box)) == 1
         assert box.database._engine.raw_connection().cursor().execute("PRAGMA busy_timeout").fetchone() == (30_000,)
 
