@@ -112,7 +112,7 @@ def serve(path: Path) -> None:
         desk.start()
         with factory.serving(server):
             stop.wait()
-            click.echo("The desk is closed.")
+    click.echo("The desk is closed.")
 
 
 @cli.command()

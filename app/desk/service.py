@@ -62,6 +62,7 @@ _LOOK_SECONDS = 1.0  # between looks into the inbox and at the clock
 _DESTROY_SECONDS = 3600.0
 _SETTLE_SECONDS = 60.0
 _MAX_PAUSE = 600.0  # seconds, after many failures
+_CLOSE_SECONDS = 10.0  # for what the background has begun
 
 _log = logging.getLogger("haumaru")
 
@@ -109,6 +110,7 @@ class Desk:
         self.opening = Job("Opening new tips", ended=True)
         self.jobs: dict[str, Job] = {}
         self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def _new_statuses(self) -> StatusQueue:
         tells, site = self.config.acknowledge and self.config.site is not None, self.config.site
@@ -191,11 +193,23 @@ class Desk:
         return start_job(self.loading, load)
 
     def close(self) -> None:
-        """Ask the background to end, and close the outbox."""
+        """Ask the background to end, wait ten seconds for what has begun, and close the outbox.
+
+        A thread that takes longer, with a server that does not answer, ends with the process; the outbox stays open for
+        it. What such a thread did not finish is done at the next start.
+        """
         self._stop.set()
+        self.loading.stop()
         self.opening.stop()
-        with suppress(HaumaruError):
-            self.outbox.database.close()
+        end = time.monotonic() + _CLOSE_SECONDS
+        self.loading.wait(end)  # loading starts the threads, and one of these may start another opening
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        self.opening.stop()
+        self.opening.wait(end)
+        if not (self.loading.runs or self.opening.runs or any(thread.is_alive() for thread in self._threads)):
+            with suppress(HaumaruError):
+                self.outbox.database.close()
 
     def _start_background(self) -> None:
         work: dict[str, tuple[float, Callable[[], None]]] = {
@@ -212,7 +226,9 @@ class Desk:
         if self.config.imap:
             work["mailbox"] = (float(self.config.imap.every), self._fetch_mail)
         for name, (every, job) in work.items():
-            threading.Thread(target=self._repeat, args=(name, every, job), daemon=True).start()
+            thread = threading.Thread(target=self._repeat, args=(name, every, job), daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def _look_into_inbox(self) -> None:
         if self.opening.ended and not self.opening.stopped and any(self.config.inbox.glob("*.age")):

@@ -1,10 +1,13 @@
 """The desk as it runs: opened whole or not at all, and going on when something in its background fails."""
 
 import re
+import threading
+import time
 
 import pytest
 
 from app.core.errors import ConfigError
+from app.desk import service
 from app.desk.case_fields import RedactionDraft
 from app.desk.config import load_desk_config
 from app.desk.dispatch import confirm_key
@@ -39,6 +42,40 @@ def test_what_fails_in_the_background_is_shown_and_ends_nothing(tmp_path):
         desk.start()
         wait_for(lambda: desk.failures.get("mailbox") == "unreachable")
         wait_for(lambda: [case.id for case in desk.cases.all()] == [one])
+
+
+def test_closing_waits_for_a_delivery_that_has_begun(office):
+    """A delivery that goes on when the desk closes ends, and is noted, before the store is free for another desk."""
+    begun, noted = threading.Event(), []
+    with office.desk() as desk:
+
+        def deliver(stop):
+            begun.set()
+            stop.wait()
+            time.sleep(0.2)
+            noted.append(desk.waiting_deliveries())
+
+        desk.forwarder.run = deliver
+        desk.start()
+        assert begun.wait(60)
+    assert (noted, desk.failures) == ([{}], {})
+
+
+def test_a_delivery_that_hangs_keeps_no_desk_open(office, monkeypatch):
+    """A thread that does not end is left to the end of the process; the desk closes."""
+    monkeypatch.setattr(service, "_CLOSE_SECONDS", 0.1)
+    begun, lasts = threading.Event(), threading.Event()
+    with office.desk() as desk:
+
+        def deliver(_stop):
+            begun.set()
+            lasts.wait(60)
+
+        desk.forwarder.run = deliver
+        desk.start()
+        assert begun.wait(60)
+    with office.desk():
+        lasts.set()
 
 
 @pytest.mark.parametrize(("cells", "quiet", "busy"), [("", 0, 2), ("cells = 4\n", 4, 4)])
