@@ -1,28 +1,23 @@
 """The memory store in a folder that is a tmpfs, shared by the processes of one machine.
 
 Small facts are rows of one SQLite file; each held tip is a file of its own, so that a large one holds up nobody. A file
-ends at its modification time. Nothing waits for a disk, and a killed process leaves both whole. Where the folder is
-deleted under a running process, or the SQLite file is damaged, all processes go on with a new, empty file.
+ends at its modification time. Nothing waits for a disk, and a killed process leaves both whole.
 """
 
 import os
 import secrets
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from errno import ENOSPC
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from app.core.errors import AlreadySentError, HeldFullError, MemoryStoreError
+from app.core.errors import AlreadySentError, HeldFullError
 from app.delivery.clock import QUARTER_HOUR_SECONDS, quarter_hour_end
+from app.delivery.memory_file import MemoryFile, as_memory_errors, make_private
 from app.delivery.memory_store import DECOY, MOMENTS_SOON, PART, WORDS, EnvelopeKind
 from app.vault.tip import TipId
 
-MEMORY_FILE = "memory.db"
-_BUSY_SECONDS = 5
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS forms (
     key BLOB PRIMARY KEY, words TEXT NOT NULL, sent INTEGER NOT NULL, ends INTEGER NOT NULL
@@ -56,17 +51,14 @@ class SqliteMemoryStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._held = folder, folder / "held"
-        self._file = folder / MEMORY_FILE
-        self._connection: sqlite3.Connection | None = None
-        self._opened = (0, 0)  # device and inode of the file that the connection has open
-        self._lock = threading.Lock()
+        self._file = MemoryFile(folder, _SCHEMA)
         self._quarter = 0  # the quarter-hour in which this process last looked for forms whose time is over
 
     def use_forms(self, keys: Sequence[bytes], words_id: TipId, now: float) -> Mapping[bytes, TipId]:
         """Note that forms are being sent; see MemoryStore. The caller excludes others that send the same forms."""
         self._forget_ended_forms(now)
         rows = [(key, words_id, 0, quarter_hour_end(now)) for key in keys]
-        with self._connected() as connection:
+        with self._file.writing() as connection:
             earlier = _run(connection, _FORMS, [(key,) for key in keys], now).fetchall()
             if _run(connection, _USE_FORMS, rows, now).rowcount < len(keys):
                 raise AlreadySentError
@@ -75,14 +67,14 @@ class SqliteMemoryStore:
     def mark_sent(self, keys: Sequence[bytes], now: float) -> None:
         """Note that forms or held tips were sent; see MemoryStore."""
         rows = [(key, "", 1, quarter_hour_end(now)) for key in keys]
-        with self._connected() as connection:
+        with self._file.writing() as connection:
             _run(connection, "INSERT OR REPLACE INTO forms VALUES ROWS", rows)
 
     def number_answer(self, thread: bytes, form: bytes, *, ends: int, now: float) -> int:
         """Return the place of a form's answer among those of a thread; see MemoryStore."""
         known = "SELECT number FROM answers WHERE thread = ? AND form = ?"
         highest = "SELECT coalesce(max(number), 0) + 1 FROM answers WHERE thread = ?"
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute("DELETE FROM answers WHERE ends <= ?", (now,))
             row = connection.execute(known, (thread, form)).fetchone()
             if row is None:
@@ -92,15 +84,15 @@ class SqliteMemoryStore:
 
     def was_sent(self, key: bytes, now: float) -> bool:
         """Return whether a form or a held tip was sent."""
-        with self._connected() as connection:
+        with self._file.reading() as connection:
             wanted = "SELECT 1 FROM forms WHERE key = ? AND sent AND ends > ?"
             return connection.execute(wanted, (key, now)).fetchone() is not None
 
     def hold(self, key: bytes, data: bytes | memoryview, *, ends: int, limit: int, now: float) -> None:
         """Hold encrypted bytes until `ends` (unix seconds); see MemoryStore."""
-        with _as_memory_errors():
-            _make_private(self._folder)
-            _make_private(self._held)
+        with as_memory_errors():
+            make_private(self._folder)
+            make_private(self._held)
             self._drop_ended(now)
             new = self._held / f".{secrets.token_hex(16)}"
             try:
@@ -112,7 +104,7 @@ class SqliteMemoryStore:
 
     def replace(self, key: bytes, data: bytes | memoryview, *, limit: int, now: float) -> bool:
         """Hold other bytes in place of those that a key holds; see MemoryStore."""
-        with _as_memory_errors(), suppress(FileNotFoundError):
+        with as_memory_errors(), suppress(FileNotFoundError):
             ends = int(self._path(key).stat().st_mtime)
             if ends > now:
                 self.hold(key, data, ends=ends, limit=limit, now=now)
@@ -121,20 +113,20 @@ class SqliteMemoryStore:
 
     def held(self, key: bytes, now: float) -> bytes | None:
         """Return what a key holds; None if nothing, or if its time is over."""
-        with _as_memory_errors(), suppress(FileNotFoundError), self._path(key).open("rb") as file:
+        with as_memory_errors(), suppress(FileNotFoundError), self._path(key).open("rb") as file:
             return file.read() if os.fstat(file.fileno()).st_mtime > now else None
         return None
 
     def held_size(self, key: bytes, now: float) -> int:
         """Return how many bytes a key holds; see MemoryStore."""
-        with _as_memory_errors(), suppress(FileNotFoundError):
+        with as_memory_errors(), suppress(FileNotFoundError):
             found = self._path(key).stat()
             return found.st_size if found.st_mtime > now else 0
         return 0
 
     def extend(self, key: bytes, ends: int, now: float) -> bool:
         """Let what a key holds end at `ends`; return False if nothing is held, or if its time is over."""
-        with _as_memory_errors(), suppress(FileNotFoundError):
+        with as_memory_errors(), suppress(FileNotFoundError):
             if self._path(key).stat().st_mtime > now:
                 os.utime(self._path(key), (ends, ends))
                 return True
@@ -142,14 +134,14 @@ class SqliteMemoryStore:
 
     def drop_held(self, key: bytes) -> bool:
         """Destroy what a key holds; return whether anything was held."""
-        with _as_memory_errors(), suppress(FileNotFoundError):
+        with as_memory_errors(), suppress(FileNotFoundError):
             self._path(key).unlink()
             return True
         return False
 
     def count_held(self, now: float) -> int:
         """Return how many keys hold something."""
-        with _as_memory_errors(), suppress(FileNotFoundError):
+        with as_memory_errors(), suppress(FileNotFoundError):
             self._drop_ended(now)
             return sum(not path.name.startswith(".") for path in self._held.iterdir())
         return 0
@@ -160,7 +152,7 @@ class SqliteMemoryStore:
 
     def take_decoys(self, agency: str, count: int) -> list[TipId]:
         """Return at most `count` listed decoys, chosen at random, which are listed no longer."""
-        with self._connected() as connection:
+        with self._file.writing() as connection:
             found = connection.execute(_TAKE_DECOYS, (agency, DECOY.name, count)).fetchall()
         return [TipId(each) for (each,) in found]
 
@@ -172,37 +164,37 @@ class SqliteMemoryStore:
     def forget(self, ids: Iterable[TipId]) -> None:
         """Forget envelopes that leave the outbox; see MemoryStore."""
         rows = [(each,) for each in ids]
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.executemany("DELETE FROM envelopes WHERE id = ?", rows)
             connection.executemany("UPDATE forms SET sent = 1 WHERE words = ? AND NOT sent", rows)
 
     def kinds(self, agency: str) -> Mapping[TipId, EnvelopeKind]:
         """Return what is known of an agency's envelopes; one that is missing counts as a tip's words."""
-        with self._connected() as connection:
+        with self._file.reading() as connection:
             rows = connection.execute("SELECT id, kind, rank FROM envelopes WHERE agency = ?", (agency,))
             return {TipId(each): EnvelopeKind(kind, rank) for each, kind, rank in rows}
 
     def count_words(self) -> int:
         """Return how many envelopes, of all agencies, are known as the words of tips."""
-        with self._connected() as connection:
+        with self._file.reading() as connection:
             found = connection.execute("SELECT count(*) FROM envelopes WHERE kind = ?", (WORDS,))
             return int(found.fetchone()[0])
 
     def forget_ended(self, now: float) -> None:
         """Forget the forms and the numbers of answers whose time is over."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             connection.execute("DELETE FROM forms WHERE ends <= ?", (now,))
             connection.execute("DELETE FROM answers WHERE ends <= ?", (now,))
 
     def level(self) -> int:
         """Return the number of envelopes up to which the outbox is filled for each agency; 0 if none was agreed."""
-        with self._connected() as connection:
+        with self._file.reading() as connection:
             row = connection.execute("SELECT level FROM agreed").fetchone()
             return int(row[0]) if row else 0
 
     def agree_level(self, moment: int, level: int) -> int:
         """Return the level that was agreed for a moment, or agree on `level`; see MemoryStore."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             row = connection.execute("SELECT moment, level FROM agreed").fetchone()
             if row and 0 <= row[0] - moment < MOMENTS_SOON:
                 return int(row[1])
@@ -211,93 +203,33 @@ class SqliteMemoryStore:
 
     def close(self) -> None:
         """Close the SQLite file."""
-        with self._lock:
-            self._close()
+        self._file.close()
 
     def _insert(self, rows: Sequence[tuple[str, str, str, int]]) -> None:
-        with self._connected() as connection:
+        with self._file.writing() as connection:
             _run(connection, "INSERT OR REPLACE INTO envelopes VALUES ROWS", rows)
 
     def _forget_ended_forms(self, now: float) -> None:
         """Forget the forms whose time is over, once in a quarter-hour: their times end with one."""
         quarter = int(now) // QUARTER_HOUR_SECONDS
         if quarter != self._quarter:
-            with self._connected() as connection:
+            with self._file.writing() as connection:
                 connection.execute("DELETE FROM forms WHERE ends <= ?", (now,))
             self._quarter = quarter
-
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        """Return the connection; each statement is a transaction of its own."""
-        with _as_memory_errors(), self._lock:
-            connection = self._current_connection()
-            with self._without_damage():
-                yield connection
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-
-    def _current_connection(self) -> sqlite3.Connection:
-        """Return a connection to the file that stands in the folder now: another one may have deleted the folder."""
-        if self._connection is not None and self._opened != _identity(self._file):
-            self._close()
-        if self._connection is None:
-            with self._without_damage():
-                self._connection = self._open()
-        return self._connection
-
-    @contextmanager
-    def _without_damage(self) -> Iterator[None]:
-        """Delete the SQLite file where it is found damaged: all that it holds may be lost."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-                self._close()
-                for file in (self._file.with_name(f"{MEMORY_FILE}-journal"), self._file):
-                    file.unlink(missing_ok=True)
-            raise
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-
-    def _open(self) -> sqlite3.Connection:
-        _make_private(self._folder)
-        os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._opened = _identity(self._file)
-        connection = sqlite3.connect(self._file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        try:
-            for pragma in ("synchronous=OFF", "secure_delete=ON", "trusted_schema=OFF"):
-                connection.execute(f"PRAGMA {pragma}")
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     def _path(self, key: bytes) -> Path:
         return self._held / key.hex()
 
     def _require_room(self, limit: int, *, without: bytes) -> None:
         """Raise HeldFullError where more is held than `limit` bytes; a file that is being written counts already."""
-        total = 0
-        for entry in os.scandir(self._held):
-            if entry.name != without.hex():
-                with suppress(FileNotFoundError):
-                    total += entry.stat().st_size
-        if total > limit:
+        if self._held_bytes(without) > limit:
             raise HeldFullError
+
+    def _held_bytes(self, without: bytes) -> int:
+        while True:
+            # A file that is missing by now may stand there under its next name: all are looked at again.
+            with os.scandir(self._held) as entries, suppress(FileNotFoundError):
+                return sum(entry.stat().st_size for entry in entries if entry.name != without.hex())
 
     def _drop_ended(self, now: float) -> None:
         for path in self._held.iterdir():
@@ -306,33 +238,10 @@ class SqliteMemoryStore:
                     path.unlink()
 
 
-@contextmanager
-def _as_memory_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise (HeldFullError if error.errno == ENOSPC else MemoryStoreError) from None
-    except sqlite3.Error:
-        raise MemoryStoreError from None
-
-
 def _run(connection: sqlite3.Connection, sql: str, rows: Sequence[Sequence[object]], *values: object) -> sqlite3.Cursor:
     """Run a statement in which ROWS stands for these rows, with further values after them."""
     row = f"({', '.join('?' * len(rows[0]))})"
     return connection.execute(sql.replace("ROWS", ", ".join([row] * len(rows))), [*chain.from_iterable(rows), *values])
-
-
-def _identity(file: Path) -> tuple[int, int]:
-    """Return the device and the inode of a file; zeros where there is none."""
-    try:
-        found = file.stat()
-    except FileNotFoundError:
-        return 0, 0
-    return found.st_dev, found.st_ino
-
-
-def _make_private(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _write(path: Path, data: bytes | memoryview, ends: int) -> None:

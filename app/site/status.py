@@ -18,7 +18,7 @@ from app.core.resources import ROOT
 from app.delivery.clock import days_left, nz_day
 from app.delivery.database import Database
 from app.delivery.leases import AgencyQueue, Leases
-from app.delivery.memory_sqlite import MEMORY_FILE
+from app.delivery.memory_file import MEMORY_FILE
 from app.delivery.memory_store import MemoryStore
 from app.delivery.outbox import Outbox
 from app.site.agencies import NO_DAY_KEY, AgencyConfig

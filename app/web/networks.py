@@ -58,12 +58,20 @@ class NetworkReader:
 
     def __init__(self, *, clock: Callable[[], float] = time, share_key: ShareKey | None = None) -> None:
         self._clock, self._share_key = clock, share_key
+        self._environ_key = f"haumaru.networks.{id(self)}"
         self._lock = threading.Lock()
         self._key: tuple[int, bytes] = (-1, b"")
 
     def of_environ(self, environ: WSGIEnvironment) -> Networks:
-        """Return the networks of a WSGI request; an earlier step must have replaced the address of a trusted proxy."""
-        return self.of_address(environ.get("REMOTE_ADDR", ""), host=environ.get("HTTP_HOST", ""))
+        """Return the networks of a WSGI request; an earlier step must have replaced the address of a trusted proxy.
+
+        They are read once; the environment of the request keeps them.
+        """
+        networks: Networks | None = environ.get(self._environ_key)
+        if networks is None:
+            networks = self.of_address(environ.get("REMOTE_ADDR", ""), host=environ.get("HTTP_HOST", ""))
+            environ[self._environ_key] = networks
+        return networks
 
     def of_address(self, untrusted_address: str, *, host: str) -> Networks:
         """Return the networks of an address; `host` is the request's Host, perhaps that of an onion service."""

@@ -70,6 +70,7 @@ class PageFrame:
         self._pieces: dict[tuple[str, ...], tuple[Markup, ...]] = {}
         self._parts: dict[tuple[object, ...], Markup] = {}
         self._addresses: dict[tuple[object, ...], str] = {}
+        self._gettexts: dict[str, Callable[..., Markup]] = {}
 
     def render(
         self,
@@ -92,8 +93,10 @@ class PageFrame:
         here = request.path if here is None else here
         if (code, here) not in self._frames:
             self._frames[code, here] = self._frame(code, here)
+        if code not in self._gettexts:
+            self._gettexts[code] = _template_gettext()
         # Under both names: `_` alone would be looked up as the other each time.
-        gettext = _template_gettext()
+        gettext = self._gettexts[code]
         frame = {**self._frames[code, here], "behind": behind, "gettext": gettext, "_": gettext}
         frame["reviewed"] = reviewed and frame["reviewed"]
         if in_english:
@@ -210,7 +213,7 @@ def _template(name: str) -> Template:
 
 
 def _template_gettext() -> Callable[..., Markup]:
-    """Return the `_` of the templates: the catalogue is looked up once for a page, not once for each sentence."""
+    """Return the `_` of the templates in the language of the request, whose catalogue is looked up here and kept."""
     catalogue = get_translations()
 
     def gettext(message: str, /, **values: Any) -> Markup:
