@@ -1,6 +1,8 @@
 """Whole tips a second: GET the form, POST the check, POST the send, four at once, each durable.
 
-By turns with the same disk's durable writes of 128 KiB, so that the machine's noise, which is printed, is in both.
+By turns with the same disk's durable writes of 128 KiB, so that the machine's noise, which is printed, is in both. In
+bursts, of which those on quiet processors are told apart: fixed work, a hundredth of each processor's time, shows how
+quick the processors are during each burst.
 The minimum time to fill in the form is set to 0s, and each tip comes from an address of its own, since four senders
 stand for hundreds. Also the memory of the server's processes at rest and afterwards, and the processor time that they
 took for a tip, beside that of this client.
@@ -23,11 +25,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.support.faults import memory, processor_seconds
 from tests.support.figures import spread
+from tests.support.pace import Paces, watched_paces
 from tests.support.site import demonstration
 
 AT_ONCE = 4
 TIPS = int(os.environ.get("TIPS", "2000"))
 MIB = 1024 * 1024
+BURST = 100  # tips
 TURNS, WRITES = 5, 400
 HEAD_BYTES = 4096  # more than the head of an answer, less than a page
 LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
@@ -105,29 +109,52 @@ def send(netloc: str, numbers: range) -> list[float]:
     return [*sorted(times), time.perf_counter() - start]
 
 
+Burst = tuple[float, float, float]  # when a burst began and ended, and its rate
+
+
+def send_bursts(netloc: str, numbers: range, times: list[float]) -> list[Burst]:
+    """Send tips in bursts; the seconds for each tip are added to `times`."""
+    bursts = []
+    for first in range(numbers.start, numbers.stop, BURST):
+        one = range(first, min(first + BURST, numbers.stop))
+        start = time.monotonic()
+        *each, whole = send(netloc, one)
+        bursts.append((start, time.monotonic(), len(one) / whole))
+        times += each
+    return bursts
+
+
+def tell_rates(bursts: list[Burst], paces: Paces) -> None:
+    """Print the rates of all bursts, and of those on quiet processors."""
+    print(f"at best {max(rate for *_, rate in bursts):.0f}/s")
+    quiet = [rate for start, end, rate in bursts if paces.are_quiet(start, end)]
+    told = f"{statistics.median(quiet):.0f}/s in the middle, {max(quiet):.0f} at best" if quiet else "no figure"
+    print(f"on quiet processors: {told} ({len(quiet)} of {len(bursts)} bursts of {BURST} tips)")
+
+
 def main() -> None:
     # Of the first tips of many networks, as many may wait as leave in ten hours: 4 of each minute.
     settings = {"HAUMARU_FORWARD_WINDOW": "1min", "HAUMARU_SERVER_PROXIES": "1"}
-    disks, rates, times = [], [], []
+    disks, rates, times, bursts = [], [], [], []
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:
         folder = Path(name)
-        with demonstration(folder, **settings) as site:
+        with demonstration(folder, **settings) as site, watched_paces() as paces:
             netloc = urlsplit(site.base_url).netloc
             sender(netloc, range(20), [])
             rest, before, own = memory(site.process.pid), processor_seconds(site.process.pid), 0.0
             for turn in range(TURNS):
                 disks.append(durable_writes(folder))
                 own -= time.process_time()
-                *each, whole = send(netloc, range(20 + turn * TIPS // TURNS, 20 + (turn + 1) * TIPS // TURNS))
+                sent = send_bursts(netloc, range(20 + turn * TIPS // TURNS, 20 + (turn + 1) * TIPS // TURNS), times)
                 own += time.process_time()
-                rates.append(len(each) / whole)
-                times += each
+                rates.append(statistics.median(rate for *_, rate in sent))
+                bursts += sent
             after, took = memory(site.process.pid), processor_seconds(site.process.pid) - before
     times.sort()
     ratio = statistics.median(tips / disk for tips, disk in zip(rates, disks, strict=True))
     print(f"durable writes of 128 KiB: {spread(disks)}")
     print(f"whole tips: {spread(rates)}, {ratio:.2f} of the disk's rate ({TIPS} tips, {AT_ONCE} at once)")
-    print(f"at best {max(rates):.0f}/s")
+    tell_rates(bursts, paces[0])
     print(f"p50 {times[len(times) // 2] * 1e3:.0f} ms, p99 {times[len(times) * 99 // 100] * 1e3:.0f} ms")
     print(f"processor time for a tip: {took / TIPS * 1e3:.1f} ms of the site, {own / TIPS * 1e3:.1f} ms of this client")
     print(f"memory of the site: {rest / MIB:.0f} MiB at rest, {after / MIB:.0f} MiB after {TIPS} tips")
