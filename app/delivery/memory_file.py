@@ -33,8 +33,9 @@ class MemoryFile:
 
     def __init__(self, folder: Path, schema: str) -> None:
         self._folder, self._file, self._schema = folder, folder / MEMORY_FILE, schema
+        self._files = (self._file, folder / f"{MEMORY_FILE}-wal")
         self._connection: sqlite3.Connection | None = None
-        self._opened = (0, 0)  # device and inode of the file that the connection has open
+        self._opened: tuple[int, ...] = ()  # inodes of the file and the log that the connection has open
         self._lock = threading.Lock()
         self._burst = WriteBurst(self._empty_log, seconds=_QUIET_SECONDS)
 
@@ -75,12 +76,23 @@ class MemoryFile:
 
     def _current_connection(self) -> sqlite3.Connection:
         """Return a connection to the file that stands in the folder now: another one may have deleted the folder."""
-        if self._connection is not None and self._opened != _identity(self._file):
+        if self._connection is not None and not self._stands():
             self._close()
         if self._connection is None:
             with self._without_damage(), self._alone():
                 self._connection = self._open()
         return self._connection
+
+    def _stands(self) -> bool:
+        """Return whether the folder still has the file and the log of the connection."""
+        return bool(self._opened) and self._opened == self._inodes()
+
+    def _inodes(self) -> tuple[int, ...]:
+        """Return the inodes of the file and its log; empty where one is missing."""
+        try:
+            return tuple(file.stat().st_ino for file in self._files)
+        except FileNotFoundError:
+            return ()
 
     @contextmanager
     def _without_damage(self) -> Iterator[None]:
@@ -108,7 +120,6 @@ class MemoryFile:
 
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._opened = _identity(self._file)
         connection = sqlite3.connect(self._file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             for pragma in (
@@ -123,12 +134,13 @@ class MemoryFile:
         except BaseException:
             connection.close()
             raise
+        self._opened = self._inodes()
         return connection
 
     def _empty_log(self) -> None:
         """Copy the log into the file and cut it to nothing, unless another process reads or writes: it cuts the log."""
         with suppress(MemoryStoreError, HeldFullError), as_memory_errors(), self._lock:
-            if self._connection is None or self._opened != _identity(self._file):
+            if self._connection is None or not self._stands():
                 return  # a file that is gone is not made again for this
             connection = self._connection
             with self._without_damage():
@@ -158,12 +170,3 @@ def as_memory_errors() -> Iterator[None]:
 def make_private(folder: Path) -> None:
     """Make a folder that this user alone can read, if it is missing."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _identity(file: Path) -> tuple[int, int]:
-    """Return the device and the inode of a file; zeros where there is none."""
-    try:
-        found = file.stat()
-    except FileNotFoundError:
-        return 0, 0
-    return found.st_dev, found.st_ino

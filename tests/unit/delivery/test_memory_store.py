@@ -404,6 +404,24 @@ def test_a_folder_that_is_deleted_is_made_anew_for_all(memory_folder):
     other.close()
 
 
+@pytest.mark.parametrize("last", [("-wal", "-shm"), ("-shm", "-wal"), ("-wal",)])
+def test_a_file_that_is_made_anew_while_the_folder_is_being_deleted_is_one_for_all(memory_folder, last):
+    """Whoever makes a new file in the middle of the deletion, and loses its log to the deletion, goes on with all."""
+    one, other = SqliteMemoryStore(memory_folder), SqliteMemoryStore(memory_folder)
+    one.list_decoy("intake", new_tip_id())
+    (memory_folder / "memory.db").unlink()
+    first, second, third = ids(3)
+    other.list_decoy("intake", first)
+    for ending in last:
+        (memory_folder / f"memory.db{ending}").unlink()
+    one.list_decoy("intake", second)
+    other.list_decoy("intake", third)
+    assert one.kinds("intake") == other.kinds("intake")
+    assert {second, third} <= one.kinds("intake").keys()
+    one.close()
+    other.close()
+
+
 def _use_every_page(store: SqliteMemoryStore) -> None:
     store.list_decoy("intake", new_tip_id())
     store.kinds("intake")
