@@ -109,8 +109,7 @@ class Desk:
         self.loading = Job("Opening the tips of this desk")
         self.opening = Job("Opening new tips", ended=True)
         self.jobs: dict[str, Job] = {}
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._stop, self._threads = threading.Event(), list[threading.Thread]()
 
     def _new_statuses(self) -> StatusQueue:
         tells, site = self.config.acknowledge and self.config.site is not None, self.config.site
