@@ -28,8 +28,9 @@ from app.desk import cli
 start, number = threading.Thread.start, getattr(signal, sys.argv.pop())
 
 def start_and_stop(thread):
+    name = thread._target.__name__  # a thread that has ended has no target
     start(thread)
-    if thread._target.__name__ == "serve_forever":
+    if name == "serve_forever":
         os.kill(os.getpid(), number)
 
 threading.Thread.start = start_and_stop
