@@ -11,7 +11,7 @@ from statistics import median, quantiles
 
 _PAUSE_SECONDS = 0.01  # between looks, so that they take a hundredth of a processor
 _WORK = json.dumps([{"a": number, "b": str(number) * 3, "c": [number] * 4} for number in range(40)])
-_QUIET = 1.1  # times the quickest pace
+_QUIET = 1.05  # times the quickest pace
 
 
 class Paces:
@@ -22,7 +22,7 @@ class Paces:
         self._quickest = [quantiles([took for _, took in one], n=20)[0] for one in looks]
 
     def are_quiet(self, start: float, end: float) -> bool:
-        """Return whether every processor was within a tenth of its quickest pace between two moments."""
+        """Return whether every processor was within a twentieth of its quickest pace between two moments."""
         for one, quickest in zip(self._looks, self._quickest, strict=True):
             looks = [took for when, took in one if start <= when <= end]
             if not looks or median(looks) > _QUIET * quickest:
