@@ -154,7 +154,7 @@ def main() -> None:
     ratio = statistics.median(tips / disk for tips, disk in zip(rates, disks, strict=True))
     print(f"durable writes of 128 KiB: {spread(disks)}")
     print(f"whole tips: {spread(rates)}, {ratio:.2f} of the disk's rate ({TIPS} tips, {AT_ONCE} at once)")
-    tell_rates(bursts, paces[0])
+    tell_rates(bursts, paces)
     print(f"p50 {times[len(times) // 2] * 1e3:.0f} ms, p99 {times[len(times) * 99 // 100] * 1e3:.0f} ms")
     print(f"processor time for a tip: {took / TIPS * 1e3:.1f} ms of the site, {own / TIPS * 1e3:.1f} ms of this client")
     print(f"memory of the site: {rest / MIB:.0f} MiB at rest, {after / MIB:.0f} MiB after {TIPS} tips")

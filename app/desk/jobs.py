@@ -5,7 +5,6 @@ words of an error could hold a tip's.
 """
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,7 +22,7 @@ class Job:
     code: str = ""
     result: bytes = field(default=b"", repr=False)
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
-    _thread: threading.Thread | None = field(default=None, repr=False)
+    thread: threading.Thread | None = field(default=None, repr=False)
 
     def advance(self, count: int = 1) -> None:
         """Count items as done."""
@@ -37,21 +36,6 @@ class Job:
     def stopped(self) -> bool:
         """Whether the job was asked to end."""
         return self._stop.is_set()
-
-    @property
-    def runs(self) -> bool:
-        """Whether the job's thread has begun and not ended."""
-        return self._thread is not None and self._thread.is_alive()
-
-    def run_in(self, thread: threading.Thread) -> None:
-        """Start the thread that does this job."""
-        self._thread = thread
-        thread.start()
-
-    def wait(self, end: float) -> None:
-        """Wait until the job's thread has ended, or until `end` (seconds of `time.monotonic`)."""
-        if self._thread is not None:
-            self._thread.join(max(0.0, end - time.monotonic()))
 
 
 def start_job(job: Job, run: Callable[[Job], None]) -> threading.Thread:
@@ -67,6 +51,6 @@ def start_job(job: Job, run: Callable[[Job], None]) -> threading.Thread:
         finally:
             job.ended = True
 
-    thread = threading.Thread(target=run_and_record, name=job.title, daemon=True)
-    job.run_in(thread)
-    return thread
+    job.thread = threading.Thread(target=run_and_record, name=job.title, daemon=True)
+    job.thread.start()
+    return job.thread

@@ -199,16 +199,21 @@ class Desk:
         """
         self._stop.set()
         self.loading.stop()
-        self.opening.stop()
         end = time.monotonic() + _CLOSE_SECONDS
-        self.loading.wait(end)  # loading starts the threads, and one of these may start another opening
-        for thread in self._threads:
+        for thread in self._background():
+            self.opening.stop()  # a look into the inbox may just have begun another one
             thread.join(max(0.0, end - time.monotonic()))
-        self.opening.stop()
-        self.opening.wait(end)
-        if not (self.loading.runs or self.opening.runs or any(thread.is_alive() for thread in self._threads)):
+        if not any(thread.is_alive() for thread in self._background()):
             with suppress(HaumaruError):
                 self.outbox.database.close()
+
+    def _background(self) -> Iterator[threading.Thread]:
+        """Return the threads of the background as they begin: loading starts most of them, and these the opening."""
+        if self.loading.thread is not None:
+            yield self.loading.thread
+        yield from self._threads
+        if self.opening.thread is not None:
+            yield self.opening.thread
 
     def _start_background(self) -> None:
         work: dict[str, tuple[float, Callable[[], None]]] = {

@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from statistics import median, quantiles
@@ -17,13 +17,13 @@ _QUIET = 1.05  # times the quickest pace
 class Paces:
     """Looks at each processor: when it was, in seconds of `time.monotonic`, and how long the work took it."""
 
-    def __init__(self, looks: Sequence[Sequence[tuple[float, int]]]) -> None:
-        self._looks = looks
-        self._quickest = [quantiles([took for _, took in one], n=20)[0] for one in looks]
+    def __init__(self) -> None:
+        self.looks: list[list[tuple[float, int]]] = []
 
     def are_quiet(self, start: float, end: float) -> bool:
         """Return whether every processor was within a twentieth of its quickest pace between two moments."""
-        for one, quickest in zip(self._looks, self._quickest, strict=True):
+        for one in self.looks:
+            quickest = quantiles([took for _, took in one], n=20)[0]
             looks = [took for when, took in one if start <= when <= end]
             if not looks or median(looks) > _QUIET * quickest:
                 return False
@@ -31,9 +31,9 @@ class Paces:
 
 
 @contextmanager
-def watched_paces() -> Iterator[list[Paces]]:
-    """Look at every processor while the block runs; the list that it gets has one entry afterwards."""
-    context, found = multiprocessing.get_context("spawn"), list[Paces]()
+def watched_paces() -> Iterator[Paces]:
+    """Look at every processor while the block runs; what it gets tells of the looks afterwards."""
+    context, paces = multiprocessing.get_context("spawn"), Paces()
     watchers = []
     for processor in sorted(os.sched_getaffinity(0)):
         ours, theirs = context.Pipe()
@@ -42,11 +42,11 @@ def watched_paces() -> Iterator[list[Paces]]:
         watchers.append((watcher, ours))
         ours.recv()
     try:
-        yield found
+        yield paces
     finally:
         for _, pipe in watchers:
             pipe.send(None)
-        found.append(Paces([pipe.recv() for _, pipe in watchers]))
+        paces.looks = [pipe.recv() for _, pipe in watchers]
         for watcher, _ in watchers:
             watcher.join()
 

@@ -70,7 +70,6 @@ class PageFrame:
         self._pieces: dict[tuple[str, ...], tuple[Markup, ...]] = {}
         self._parts: dict[tuple[object, ...], Markup] = {}
         self._addresses: dict[tuple[object, ...], str] = {}
-        self._gettexts: dict[str, Callable[..., Markup]] = {}
 
     def render(
         self,
@@ -93,11 +92,7 @@ class PageFrame:
         here = request.path if here is None else here
         if (code, here) not in self._frames:
             self._frames[code, here] = self._frame(code, here)
-        if code not in self._gettexts:
-            self._gettexts[code] = _template_gettext()
-        # Under both names: `_` alone would be looked up as the other each time.
-        gettext = self._gettexts[code]
-        frame = {**self._frames[code, here], "behind": behind, "gettext": gettext, "_": gettext}
+        frame = {**self._frames[code, here], "behind": behind}
         frame["reviewed"] = reviewed and frame["reviewed"]
         if in_english:
             frame["english_main"] = self._english_main(template, frame, values)
@@ -145,9 +140,12 @@ class PageFrame:
 
     def _frame(self, code: str, here: str) -> dict[str, Any]:
         """Return the values of the frame that are the same for every visitor of a path in a language."""
-        edition = self._library.editions[code]
+        edition, gettext = self._library.editions[code], _template_gettext()
         return {
             "lang": code,
+            # Under both names: `_` alone would be looked up as the other each time.
+            "gettext": gettext,
+            "_": gettext,
             "dir": self._known[code].direction,
             "site": self._site,
             "style": self._style,
